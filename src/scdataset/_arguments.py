@@ -1,0 +1,50 @@
+"""Checks of arguments, each with one message: what was given, what is allowed, what to do."""
+
+import operator
+from collections.abc import Callable
+
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+
+__all__ = ["flag", "hook", "optional_whole", "whole"]
+
+
+def whole(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
+    """Return ``value`` as an int if it is a whole number in [minimum, maximum], both inclusive.
+
+    Raises
+    ------
+    ArgumentTypeError
+        For anything but an integer; ``True`` and ``2.0`` are not integers here.
+    ArgumentValueError
+        Outside the bounds.
+    """
+    allowed = f"an integer of at least {minimum}" + ("" if maximum is None else f" and at most {maximum}")
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        message = f"{name}={value!r} is of type {type(value).__name__}; give {allowed}."
+        raise ArgumentTypeError(message)
+    number = operator.index(value)
+    if number < minimum or (maximum is not None and number > maximum):
+        message = f"{name}={number} is out of bounds; give {allowed}."
+        raise ArgumentValueError(message)
+    return number
+
+
+def optional_whole(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int | None:
+    """As `whole`, and None stays None."""
+    return None if value is None else whole(name, value, minimum=minimum, maximum=maximum)
+
+
+def flag(name: str, value: object) -> bool:
+    """Return ``value`` if it is True or False; a number or a string there is nearly always a misplaced argument."""
+    if not isinstance(value, bool):
+        message = f"{name}={value!r} is of type {type(value).__name__}; give True or False."
+        raise ArgumentTypeError(message)
+    return value
+
+
+def hook(name: str, value: Callable[..., object] | None) -> Callable[..., object] | None:
+    """Return ``value`` if it can be called or is None."""
+    if value is not None and not callable(value):
+        message = f"{name}={value!r} is of type {type(value).__name__}; give a function, or None for the default."
+        raise ArgumentTypeError(message)
+    return value

@@ -1,0 +1,33 @@
+"""The one place where functions are compiled to machine code."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import numba
+
+__all__ = ["compiled"]
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def compiled(function: F) -> F:
+    """Compile ``function`` on first call, without the GIL, and keep the code on disk.
+
+    Numba keeps compiled code for as long as the function's own file is unchanged, although it holds the constants and
+    functions of other files too. The fingerprint in the name makes code kept by another version of this package miss.
+    """
+    function.__qualname__ += f"_{_fingerprint()}"
+    return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+@cache
+def _fingerprint() -> str:
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        source = path.read_bytes()
+        if b"_compiled" in source:
+            digest.update(source)
+    return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""What a strategy is: a rule that says which rows come, and in what order."""
+
+import inspect
+import secrets
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scdataset.errors import ArgumentTypeError
+from scdataset.strategy.keys import make_key
+from scdataset.strategy.selection import Selection
+
+__all__ = ["EpochOrder", "SamplingStrategy"]
+
+
+class EpochOrder(Protocol):
+    """One epoch as a pure function from positions to rows."""
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether rows are permuted inside a fetch window."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of samples in the epoch."""
+        ...
+
+    def rows(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the rows at positions [start, stop), shape ``(stop - start,)``, in O(stop - start) time."""
+        ...
+
+
+class SamplingStrategy:
+    """Base of all strategies, and what to subclass for one of your own.
+
+    Write ``get_indices``, which returns the whole epoch as an array; or ``order``, which returns an `EpochOrder` and
+    needs no memory for the rows. A subclass that writes one gets the other.
+
+    Parameters
+    ----------
+    indices
+        The rows that take part: None for all, a ``range``, integers, or a boolean mask over the collection.
+
+    Notes
+    -----
+    Set the class attribute ``_shuffle_before_yield = True`` to have rows shuffled inside each fetch window; otherwise
+    they come in the order of ``get_indices``.
+
+    Examples
+    --------
+    >>> class EveryOther(SamplingStrategy):
+    ...     def get_indices(self, data_collection, seed=None, rng=None):
+    ...         return np.arange(0, len(data_collection), 2)
+    >>> order = EveryOther().order(10, seed=0, epoch=0)
+    >>> order.rows(0, len(order)).tolist()
+    [0, 2, 4, 6, 8]
+    """
+
+    _shuffle_before_yield: bool | None = None
+
+    def __init__(self, indices: ArrayLike | range | None = None) -> None:
+        self._selection = Selection(indices)
+
+    @property
+    def indices(self) -> NDArray[np.int64] | None:
+        """The rows that take part, ascending, shape ``(n_selected,)``; None for all rows."""
+        return self._selection.given
+
+    def get_len(self, data_collection: Any) -> int:
+        """Return the number of samples in an epoch over ``data_collection``."""
+        return len(self.epoch_order(data_collection, seed=0, epoch=0))
+
+    def get_indices(
+        self, data_collection: Any, seed: int | None = None, rng: np.random.Generator | None = None
+    ) -> NDArray[np.int64]:
+        """Return the rows of one epoch in sampling order, before any shuffling inside fetch windows.
+
+        Parameters
+        ----------
+        data_collection
+            The collection; its length counts, its content is not read.
+        seed
+            Seed of the order, in [0, 2**64). None draws one.
+        rng
+            Where to draw the seed from if none is given; None asks the operating system.
+
+        Returns
+        -------
+        Row numbers, shape ``(get_len(data_collection),)``.
+        """
+        if type(self).order is SamplingStrategy.order:
+            message = (
+                f"{type(self).__name__} has neither get_indices nor order; write get_indices(self, data_collection, "
+                "seed=None, rng=None) that returns the row numbers of one epoch in sampling order."
+            )
+            raise ArgumentTypeError(message)
+        if seed is None:
+            seed = secrets.randbits(63) if rng is None else int(rng.integers(2**63))
+        order = self.order(len(data_collection), seed, 0)
+        return order.rows(0, len(order))
+
+    def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
+        """Return the order of one epoch over a collection of ``n_rows`` rows."""
+        return self._order_of_indices(range(n_rows), seed, epoch)
+
+    def epoch_order(self, data_collection: Any, seed: int, epoch: int) -> EpochOrder:
+        """Return the order of one epoch over ``data_collection``, by whichever method the subclass wrote."""
+        if type(self).order is SamplingStrategy.order:
+            return self._order_of_indices(data_collection, seed, epoch)
+        return self.order(len(data_collection), seed, epoch)
+
+    def _order_of_indices(self, data_collection: Any, seed: int, epoch: int) -> "ListedOrder":
+        epoch_seed = int(make_key(seed, epoch, "strategy"))
+        known = inspect.signature(self.get_indices).parameters
+        takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+        options = {"seed": epoch_seed, "rng": np.random.default_rng(epoch_seed)}
+        rows = self.get_indices(data_collection, **{k: v for k, v in options.items() if takes_any or k in known})
+        return ListedOrder(np.asarray(rows), shuffles=bool(self._shuffle_before_yield))
+
+
+class ListedOrder:
+    """An epoch whose rows were written out, for strategies that only have ``get_indices``."""
+
+    def __init__(self, listed: NDArray[np.int64], *, shuffles: bool) -> None:
+        if listed.ndim != 1 or (listed.size and listed.dtype.kind not in "iu"):
+            message = (
+                f"get_indices returned an array of shape {listed.shape} and dtype {listed.dtype}; "
+                "return one-dimensional integer row numbers."
+            )
+            raise ArgumentTypeError(message)
+        self._listed = listed.astype(np.int64, copy=False)
+        self.shuffles = shuffles
+
+    def __len__(self) -> int:
+        return self._listed.size
+
+    def rows(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the rows at positions [start, stop)."""
+        return self._listed[start:stop]

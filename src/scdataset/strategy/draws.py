@@ -1,0 +1,159 @@
+"""Weighted draws with replacement, sorted, and never written out.
+
+An epoch of N draws over n rows is the multinomial distribution, generated from the top of a tree of row ranges: how
+many of a range's draws fall into its left half is binomial, and each range has its own key. Asking for the draws of
+rank [a, b) in sorted order walks down from the top to the rows that hold them, so that any part of the epoch costs
+O(log n) and the whole needs only the sums over strata of rows.
+
+The upper part of the tree is flat: a few thousand cells, whose numbers of draws are drawn once an epoch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset._compiled import compiled
+from scdataset.strategy.binomial import binomial
+from scdataset.strategy.keys import mix
+from scdataset.strategy.weights import STRATUM, Weights, weight_at
+
+__all__ = ["SortedDraws"]
+
+_MAX_CELLS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class SortedDraws:
+    """``n_draws`` independent draws of positions in [0, n), in ascending order.
+
+    Attributes
+    ----------
+    n, n_draws
+        Number of positions drawn from, and of draws.
+    weights, prefix
+        Weights of the positions, and their sums over strata (`stratum_prefix`).
+    key
+        64 bits that choose the draws.
+    cell
+        Positions in a cell, a multiple of ``STRATUM``.
+    first_rank
+        Rank of the first draw in each cell, shape ``(n_cells + 1,)``.
+    """
+
+    n: int
+    n_draws: int
+    weights: Weights
+    prefix: NDArray[np.float64]
+    key: np.uint64
+    cell: int
+    first_rank: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, n: int, n_draws: int, weights: Weights, prefix: NDArray[np.float64], key: np.uint64) -> "SortedDraws":
+        """Draw the number of draws in each cell; the rest waits until it is asked for."""
+        cell = STRATUM
+        while -(-n // cell) > _MAX_CELLS:
+            cell *= 2
+        return cls(n, n_draws, weights, prefix, key, cell, _first_ranks(n, n_draws, cell, weights, prefix, key))
+
+    def at(self, ranks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the positions drawn at ``ranks`` of the sorted draws; runs of ascending ranks cost the least."""
+        return _draws_at(ranks, self.first_rank, self.cell, self.n, self.weights, self.prefix, self.key)
+
+
+@compiled
+def _weight_between(low: int, high: int, n: int, weights: Weights, prefix: NDArray[np.float64]) -> float:
+    """Return the weight of positions [low, high), from the sums where both bounds are bounds of strata."""
+    if weights.values.size == 0:
+        return float(high - low)
+    if low % STRATUM == 0 and (high % STRATUM == 0 or high == n):
+        return prefix[-(-high // STRATUM)] - prefix[low // STRATUM]
+    total = 0.0
+    for position in range(low, high):
+        total += weight_at(position, weights)
+    return total
+
+
+@compiled
+def _share(part: float, rest: float) -> float:
+    """Return the probability of ``part`` against ``rest``: exactly 0 or 1 where one has no weight."""
+    if rest <= 0.0:
+        return 1.0
+    if part <= 0.0:
+        return 0.0
+    return part / (part + rest)
+
+
+@compiled
+def _first_ranks(
+    n: int, n_draws: int, cell: int, weights: Weights, prefix: NDArray[np.float64], key: np.uint64
+) -> NDArray[np.int64]:
+    n_cells = -(-n // cell)
+    first_rank = np.zeros(n_cells + 1, np.int64)
+    for c in range(n_cells):
+        low = c * cell
+        high = min(low + cell, n)
+        share = _share(_weight_between(low, high, n, weights, prefix), _weight_between(high, n, n, weights, prefix))
+        first_rank[c + 1] = first_rank[c] + binomial(n_draws - first_rank[c], share, mix(key, np.uint64(c)))
+    return first_rank
+
+
+@compiled
+def _draws_at(
+    ranks: NDArray[np.int64],
+    first_rank: NDArray[np.int64],
+    cell: int,
+    n: int,
+    weights: Weights,
+    prefix: NDArray[np.float64],
+    key: np.uint64,
+) -> NDArray[np.int64]:
+    out = np.empty(ranks.size, np.int64)
+    stack = np.empty((128, 5), np.int64)
+    done = 0
+    while done < ranks.size:
+        rank = ranks[done]
+        run = 1
+        while done + run < ranks.size and ranks[done + run] == rank + run:
+            run += 1
+        c = np.searchsorted(first_rank, rank, side="right") - 1
+        n_in_cell = first_rank[c + 1] - first_rank[c]
+        start = rank - first_rank[c]
+        stop = min(start + run, n_in_cell)
+        stack[0, :] = (c * cell, min((c + 1) * cell, n), n_in_cell, start, stop)
+        _descend(stack, out[done : done + stop - start], n, weights, prefix, key)
+        done += stop - start
+    return out
+
+
+@compiled
+def _descend(
+    stack: NDArray[np.int64],
+    out: NDArray[np.int64],
+    n: int,
+    weights: Weights,
+    prefix: NDArray[np.float64],
+    key: np.uint64,
+) -> None:
+    """Fill ``out`` with the draws of the range on the stack: (low, high, draws in it, first rank, last rank + 1)."""
+    depth = 1
+    filled = 0
+    while depth:
+        depth -= 1
+        low, high, n_draws, start, stop = stack[depth]
+        if high - low == 1:
+            out[filled : filled + stop - start] = low
+            filled += stop - start
+            continue
+        middle = (low + high) // 2
+        if high - low > STRATUM:
+            middle = low + -(-(high - low) // (2 * STRATUM)) * STRATUM
+        share = _share(_weight_between(low, middle, n, weights, prefix), _weight_between(middle, high, n, weights, prefix))
+        n_left = binomial(n_draws, share, mix(mix(key, np.uint64(low)), np.uint64(high)))
+        if stop > n_left:
+            stack[depth, :] = (middle, high, n_draws - n_left, max(start - n_left, 0), stop - n_left)
+            depth += 1
+        if start < n_left:
+            stack[depth, :] = (low, middle, n_left, start, min(stop, n_left))
+            depth += 1

@@ -1,0 +1,164 @@
+"""Class labels as small integer codes."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scdataset._compiled import compiled
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.strategy.weights import in_parts
+
+__all__ = ["ClassCodes", "encode_labels"]
+
+_MAX_SMALL = 1 << 16
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCodes:
+    """A code a row, and what the codes mean.
+
+    Attributes
+    ----------
+    codes
+        ``classes[codes[k] - offset]`` is the label of entry k; shape ``(n,)``, the smallest integer type that fits, and
+        the caller's own array where that is one.
+    offset
+        Code of the first class.
+    classes
+        The labels, shape ``(n_classes,)``; integer labels between the smallest and the largest may be unused.
+    counts
+        Entries of each class, shape ``(n_classes,)``, int64.
+    """
+
+    codes: NDArray[Any]
+    offset: int
+    classes: NDArray[Any]
+    counts: NDArray[np.int64]
+
+
+def encode_labels(labels: ArrayLike | Sequence[Hashable]) -> ClassCodes:
+    """Encode labels: strings, integers, floats, booleans, categoricals (pandas), lists and arrays of them.
+
+    Raises
+    ------
+    ArgumentValueError
+        If there are no labels, or some are missing (None, NaN, pandas.NA); it says how many.
+    ArgumentTypeError
+        If labels cannot be compared.
+    """
+    categorical = getattr(labels, "cat", labels)  # a pandas Series of categories keeps its codes there
+    if hasattr(categorical, "codes") and hasattr(categorical, "categories"):
+        return _counted(np.asarray(categorical.codes), 0, np.asarray(categorical.categories))
+    values: Any = labels
+    if not isinstance(labels, (list, tuple)):
+        values = np.asarray(labels)
+        if values.ndim != 1:
+            message = f"labels has shape {values.shape}; give one label a row of the collection or one an index."
+            raise ArgumentValueError(message)
+        if values.dtype.kind in "iub":
+            return _of_integers(values)
+        if values.dtype.kind == "f":
+            return _of_floats(values)
+    return _of_objects(values)
+
+
+def _of_integers(values: NDArray[Any]) -> ClassCodes:
+    if values.size == 0:
+        return _counted(values, 0, values)
+    if values.dtype.kind == "b":
+        values = values.view(np.uint8)
+    bounds = in_parts(values.size, lambda start, stop: (values[start:stop].min(), values[start:stop].max()))
+    first, last = int(min(low for low, _ in bounds)), int(max(high for _, high in bounds))
+    n_classes = last - first + 1
+    if n_classes > _MAX_SMALL:
+        classes, codes = np.unique(values, return_inverse=True)
+        return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes)
+    classes = np.arange(first, last + 1)
+    if values.dtype.itemsize <= np.dtype(np.uint16).itemsize and values.dtype.isnative:
+        return _counted(values, first, classes)
+    codes = np.empty(values.size, np.uint8 if n_classes <= 1 << 8 else np.uint16)
+    for start in range(0, values.size, _CHUNK):
+        codes[start : start + _CHUNK] = values[start : start + _CHUNK] - first
+    return _counted(codes, 0, classes)
+
+
+def _of_floats(values: NDArray[Any]) -> ClassCodes:
+    _refuse_missing(int(np.count_nonzero(np.isnan(values))), values.size)
+    classes, codes = np.unique(values, return_inverse=True)
+    return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes)
+
+
+class _CodeOf(dict[Hashable, int]):
+    """Gives every label that it has not seen the next code, and a missing one -1."""
+
+    def __missing__(self, label: Hashable) -> int:
+        if _is_missing(label):
+            return -1
+        self[label] = code = len(self)
+        return code
+
+
+def _of_objects(values: Sequence[Hashable] | NDArray[Any]) -> ClassCodes:
+    code_of = _CodeOf()
+    codes = np.empty(len(values), np.int16)
+    iterator = iter(values) if isinstance(values, (list, tuple)) else _in_chunks(values)
+    for start in range(0, len(values), _CHUNK):
+        try:
+            chunk = np.fromiter(map(code_of.__getitem__, islice(iterator, _CHUNK)), np.int32)
+        except TypeError as error:
+            message = f"labels cannot be compared ({error}); give strings, integers or categories."
+            raise ArgumentTypeError(message) from error
+        if len(code_of) > np.iinfo(codes.dtype).max:
+            codes = codes.astype(np.int32)
+        codes[start : start + chunk.size] = chunk
+    classes = np.empty(len(code_of), object)
+    classes[:] = list(code_of)
+    return _counted(codes, 0, classes)
+
+
+def _in_chunks(values: NDArray[Any]) -> Iterable[Hashable]:
+    """Iterate over Python objects: a tolist of everything would hold them all at once."""
+    for start in range(0, values.size, _CHUNK):
+        yield from values[start : start + _CHUNK].tolist()
+
+
+def _is_missing(label: Hashable) -> bool:
+    if label is None:
+        return True
+    try:
+        return bool(label != label)  # noqa: PLR0124 what sets NaN and NaT apart
+    except TypeError:  # pandas.NA refuses to be true or false
+        return True
+
+
+def _counted(codes: NDArray[Any], offset: int, classes: NDArray[Any]) -> ClassCodes:
+    if codes.size == 0:
+        message = "labels is empty; give one label a row of the collection or one an index."
+        raise ArgumentValueError(message)
+    parts = in_parts(codes.size, lambda start, stop: _histogram(codes[start:stop], offset, classes.size))
+    counts = np.sum(parts, axis=0)
+    _refuse_missing(int(counts[0]), codes.size)
+    return ClassCodes(codes, offset, classes, counts[1:])
+
+
+def _refuse_missing(n_missing: int, n_labels: int) -> None:
+    if n_missing:
+        message = (
+            f"labels has {n_missing} missing values among {n_labels}; give those rows a class of their own, or leave "
+            "them out with indices."
+        )
+        raise ArgumentValueError(message)
+
+
+@compiled
+def _histogram(codes: NDArray[Any], offset: int, n_classes: int) -> NDArray[np.int64]:
+    """Count missing entries (place 0) and each class (places 1 to n_classes)."""
+    counts = np.zeros((2, n_classes + 1), np.int64)  # two: neighbours of one class would wait for each other
+    for i in range(codes.size):
+        counts[i % 2, max(np.int64(codes[i]) - offset, -1) + 1] += 1
+    return counts[0] + counts[1]

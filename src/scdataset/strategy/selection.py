@@ -1,0 +1,145 @@
+"""Which rows take part: all of them, a range, or sorted indices. Position in, row out, nothing copied."""
+
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+
+__all__ = ["Rows", "Selection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Ascending rows of a collection: ``listed[k]`` where there is a list, else ``start + step * k``.
+
+    Attributes
+    ----------
+    count
+        Number of rows.
+    start, step
+        First row and distance between rows, where nothing is listed.
+    listed
+        The rows, shape ``(count,)``, ascending, or shape ``(0,)``.
+    """
+
+    count: int
+    start: int = 0
+    step: int = 1
+    listed: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows at ``positions``, each in [0, count)."""
+        if self.listed.size:
+            return self.listed[positions]
+        if self.start == 0 and self.step == 1:
+            return positions
+        return self.start + self.step * positions
+
+    def between(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the rows at positions [start, stop)."""
+        if self.listed.size:
+            return self.listed[start:stop].copy()
+        return np.arange(self.start + self.step * start, self.start + self.step * stop, self.step)
+
+
+class Selection:
+    """The ``indices`` argument of a strategy: checked when given, and again when the number of rows is known.
+
+    Parameters
+    ----------
+    indices
+        None for all rows, a ``range``, integers, or a boolean mask over the collection. Integers that are not ascending
+        are sorted, with a `UserWarning`; a row that is listed twice is sampled twice, with a `UserWarning`.
+    """
+
+    def __init__(self, indices: ArrayLike | range | None) -> None:
+        self.mask_length: int | None = None
+        self.sorting: NDArray[np.int64] | None = None
+        self.rows: Rows | None = None
+        if indices is None:
+            return
+        lazy = isinstance(indices, range) and indices.step > 0
+        self.rows = _rows_of_range(indices) if lazy else self._rows_of_array(indices)
+        if self.rows.count == 0:
+            message = "indices selects no row; give at least one, or None for all rows."
+            raise ArgumentValueError(message)
+
+    def __repr__(self) -> str:
+        return "indices=None" if self.rows is None else f"indices=<{self.rows.count} rows>"
+
+    @cached_property
+    def given(self) -> NDArray[np.int64] | None:
+        """The selected rows in ascending order, shape ``(count,)``, or None for all rows."""
+        return None if self.rows is None else self.rows.between(0, self.rows.count)
+
+    @property
+    def count(self) -> int | None:
+        """Number of selected rows, or None for all rows."""
+        return None if self.rows is None else self.rows.count
+
+    def of(self, n_rows: int) -> Rows:
+        """Return the rows selected from a collection of ``n_rows``, refusing indices that it does not have."""
+        if self.rows is None:
+            return Rows(n_rows)
+        if self.mask_length not in (None, n_rows):
+            message = (
+                f"indices is a boolean mask of length {self.mask_length} and the collection has {n_rows} rows; "
+                "give a mask with one entry a row, or the row numbers."
+            )
+            raise ArgumentValueError(message)
+        last = int(self.rows.between(self.rows.count - 1, self.rows.count)[0])
+        if last >= n_rows:
+            message = (
+                f"indices has row {last} and the collection has {n_rows} rows; "
+                f"rows are numbered from 0 to {n_rows - 1}."
+            )
+            raise ArgumentValueError(message)
+        return self.rows
+
+    def _rows_of_array(self, indices: ArrayLike) -> Rows:
+        array = np.asarray(indices)
+        if array.ndim != 1:
+            message = f"indices has shape {array.shape}; give a one-dimensional sequence of row numbers."
+            raise ArgumentValueError(message)
+        if array.dtype == np.bool_:
+            self.mask_length = array.size
+            return Rows(int(np.count_nonzero(array)), listed=np.flatnonzero(array))
+        if array.size and array.dtype.kind not in "iu":
+            message = f"indices has dtype {array.dtype}; give integers, or a boolean mask over the collection."
+            raise ArgumentTypeError(message)
+        rows = array.astype(np.int64, copy=False)
+        if rows.size and rows.min() < 0:
+            message = f"indices has the negative value {rows.min()}; rows are numbered from 0, never from the end."
+            raise ArgumentValueError(message)
+        return Rows(rows.size, listed=self._ascending(rows))
+
+    def _ascending(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        if np.any(rows[1:] < rows[:-1]):
+            warnings.warn(
+                "indices is not in ascending order: it is read as a set of rows and sorted, because blocks are "
+                "neighbours on disk. Per-index weights and labels follow their index. Sort it to silence this.",
+                UserWarning,
+                stacklevel=6,
+            )
+            self.sorting = np.argsort(rows, kind="stable")
+            rows = rows[self.sorting]
+        repeated = int(np.count_nonzero(rows[1:] == rows[:-1]))
+        if repeated:
+            warnings.warn(
+                f"indices lists {repeated} rows more than once: each is sampled as often as it is listed. "
+                "Give np.unique(indices) to sample each once.",
+                UserWarning,
+                stacklevel=6,
+            )
+        return rows
+
+
+def _rows_of_range(indices: range) -> Rows:
+    if len(indices) and indices[0] < 0:
+        message = f"indices={indices!r} has negative values; rows are numbered from 0, never from the end."
+        raise ArgumentValueError(message)
+    return Rows(len(indices), indices.start, indices.step)

@@ -1,0 +1,236 @@
+"""BlockWeightedSampling: rows drawn with given probabilities."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scdataset._arguments import flag, optional_whole, whole
+from scdataset._compiled import compiled
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.strategy.base import EpochOrder, SamplingStrategy
+from scdataset.strategy.blocks import ShuffledBlocks
+from scdataset.strategy.draws import SortedDraws
+from scdataset.strategy.keys import make_key
+from scdataset.strategy.rounds import RoundsOrder
+from scdataset.strategy.selection import Rows
+from scdataset.strategy.weights import Weights, in_parts, stratum_prefix, weight_at
+
+__all__ = ["AlignedTo", "BlockWeightedSampling"]
+
+AlignedTo = Literal["auto", "collection", "indices"]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnOrder:
+    """Sorted draws cut into blocks, the blocks in random order."""
+
+    selected: Rows
+    draws: SortedDraws
+    blocks: ShuffledBlocks
+    shuffles: bool = True
+
+    def __len__(self) -> int:
+        return self.draws.n_draws
+
+    def rows(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the rows at positions [start, stop)."""
+        return self.selected.at(self.draws.at(self.blocks.positions(start, stop)))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a strategy knows once the number of rows is known: O(n_rows / 256) memory."""
+
+    n_rows: int
+    selected: Rows
+    weights: Weights
+    prefix: NDArray[np.float64]
+
+
+class BlockWeightedSampling(SamplingStrategy):
+    """Rows drawn with given probabilities, read in blocks of neighbours.
+
+    The draws of an epoch are independent. They are sorted, cut into blocks of ``block_size`` draws, and the blocks come
+    in random order; rows are shuffled inside each fetch window.
+
+    Parameters
+    ----------
+    block_size
+        Draws in a block.
+    indices
+        The rows that take part: None for all, a ``range``, integers, or a boolean mask over the collection.
+    weights
+        Non-negative numbers in proportion to the probabilities, one a row of the collection or one an index; None for
+        equal ones. Kept as they are given, without a copy.
+    total_size
+        Number of draws in an epoch; None for the number of selected rows.
+    replace
+        Whether a row may be drawn again. If not, an epoch is made of rounds of ``sampling_size`` distinct rows each.
+    sampling_size
+        Number of rows in a round; needed for ``replace=False`` and without effect otherwise.
+    aligned_to
+        Keyword only. What ``weights[k]`` belongs to: row k of the ``"collection"``, or ``indices[k]`` in the order in
+        which they were given. ``"auto"`` goes by the length, and where both fit takes ``"collection"``.
+
+    Examples
+    --------
+    >>> strategy = BlockWeightedSampling(block_size=2, weights=[0, 1, 1, 0], total_size=6)
+    >>> rows = strategy.get_indices(range(4), seed=1)
+    >>> len(rows), sorted(set(rows.tolist()))
+    (6, [1, 2])
+    """
+
+    _values_name = "weights"
+
+    def __init__(
+        self,
+        block_size: int = 8,
+        indices: ArrayLike | range | None = None,
+        weights: ArrayLike | None = None,
+        total_size: int | None = None,
+        replace: bool = True,  # noqa: FBT001, FBT002 the API that users have
+        sampling_size: int | None = None,
+        *,
+        aligned_to: AlignedTo = "auto",
+    ) -> None:
+        super().__init__(indices)
+        self.block_size = whole("block_size", block_size, minimum=1)
+        self.total_size = optional_whole("total_size", total_size, minimum=1)
+        self.replace = flag("replace", replace)
+        self.sampling_size = optional_whole("sampling_size", sampling_size, minimum=1)
+        if aligned_to not in ("auto", "collection", "indices"):
+            message = f'aligned_to={aligned_to!r} is not known; give "auto", "collection" or "indices".'
+            raise ArgumentValueError(message)
+        self.aligned_to = aligned_to
+        self._check_rounds()
+        self._values = None if weights is None else _checked_weights(weights)
+        self._table: NDArray[np.float64] | None = None
+        self._offset = 0
+        self._prepared: Prepared | None = None
+
+    def __repr__(self) -> str:
+        given = "None" if self._values is None else f"<{self._values.size} values>"
+        return (
+            f"{type(self).__name__}(block_size={self.block_size}, {self._selection!r}, {self._values_name}={given}, "
+            f"total_size={self.total_size}, replace={self.replace}, sampling_size={self.sampling_size})"
+        )
+
+    @property
+    def weights(self) -> NDArray[Any] | None:
+        """The weights as they were given, or None for equal ones."""
+        return self._values
+
+    def get_len(self, data_collection: Any) -> int:
+        """Return the number of draws in an epoch."""
+        return self._n_samples(self._prepare(len(data_collection)))
+
+    def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
+        """Return the order of one epoch."""
+        prepared = self._prepare(n_rows)
+        selected, weights = prepared.selected, prepared.weights
+        n_samples = self._n_samples(prepared)
+        if self.sampling_size is not None and not self.replace:
+            return RoundsOrder(selected, weights, n_samples, self.sampling_size, self.block_size, seed, epoch)
+        key = make_key(seed, epoch, "draws")
+        draws = SortedDraws.of(selected.count, n_samples, weights, prepared.prefix, key)
+        return DrawnOrder(selected, draws, ShuffledBlocks.of(n_samples, self.block_size, seed, epoch))
+
+    def _n_samples(self, prepared: Prepared) -> int:
+        return prepared.selected.count if self.total_size is None else self.total_size
+
+    def _check_rounds(self) -> None:
+        if not self.replace and self.sampling_size is None:
+            message = (
+                "replace=False needs sampling_size, the number of distinct rows in a round; "
+                "give sampling_size=len(indices) for rounds over all rows."
+            )
+            raise ArgumentValueError(message)
+        if self.replace and self.sampling_size is not None:
+            warnings.warn(
+                f"sampling_size={self.sampling_size} has no effect with replace=True; leave it out, or give "
+                "replace=False.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _prepare(self, n_rows: int) -> Prepared:
+        if self._prepared is None or self._prepared.n_rows != n_rows:
+            self._prepared = self._prepare_for(n_rows)
+        return self._prepared
+
+    def _prepare_for(self, n_rows: int) -> Prepared:
+        selected = self._selection.of(n_rows)
+        weights = Weights.of(None, selected)
+        if self._values is not None:
+            values, lookup = self._aligned(self._values, selected, n_rows)
+            weights = Weights.of(values, lookup, self._table, self._offset)
+        prefix = stratum_prefix(weights, selected.count)
+        if selected.count == 0 or (prefix.size and prefix[-1] == 0.0):
+            message = f"{self._values_name}: no selected row has a positive weight, so nothing can be drawn."
+            raise ArgumentValueError(message)
+        self._check_sampling_size(selected.count, weights)
+        return Prepared(n_rows, selected, weights, prefix)
+
+    def _check_sampling_size(self, n_selected: int, weights: Weights) -> None:
+        if self.replace or self.sampling_size is None:
+            return
+        n_positive = n_selected
+        if not weights.uniform:
+            n_positive = sum(in_parts(n_selected, lambda start, stop: _count_positive(start, stop, weights)))
+        if self.sampling_size > n_positive:
+            message = (
+                f"sampling_size={self.sampling_size} with replace=False, and {n_positive} selected rows have a positive "
+                f"weight; give at most {n_positive}."
+            )
+            raise ArgumentValueError(message)
+
+    def _aligned(self, values: NDArray[Any], selected: Rows, n_rows: int) -> tuple[NDArray[Any], Rows]:
+        """Return the values and where the selected rows stand in them."""
+        target = self.aligned_to
+        if target == "auto":
+            target = "collection" if values.size == n_rows else "indices"
+        expected = n_rows if target == "collection" else selected.count
+        if values.size != expected:
+            message = (
+                f"{self._values_name} has length {values.size}; give one a row of the collection ({n_rows}) or one an "
+                f"index ({selected.count}), as aligned_to={self.aligned_to!r} says."
+            )
+            raise ArgumentValueError(message)
+        if target == "collection":
+            return values, selected
+        sorting = self._selection.sorting
+        return (values if sorting is None else values[sorting]), Rows(selected.count)
+
+
+def _checked_weights(weights: ArrayLike) -> NDArray[Any]:
+    values = np.asarray(weights)
+    if values.ndim != 1 or values.size == 0:
+        message = f"weights has shape {values.shape}; give one number a row of the collection or one an index."
+        raise ArgumentValueError(message)
+    if values.dtype.kind not in "fiub":
+        message = f"weights has dtype {values.dtype}; give real numbers."
+        raise ArgumentTypeError(message)
+    if values.dtype.kind == "b" or not values.dtype.isnative or values.dtype.itemsize not in (1, 4, 8):
+        values = values.astype(np.float64)
+    lowest, highest = values.min(), values.max()
+    if not (lowest >= 0 and np.isfinite(highest)):
+        message = (
+            f"weights has values from {lowest} to {highest} and {np.count_nonzero(np.isnan(values))} missing ones; "
+            "give finite numbers of at least 0."
+        )
+        raise ArgumentValueError(message)
+    if highest == 0:
+        message = f"weights are all zero ({values.size} of them); at least one has to be positive."
+        raise ArgumentValueError(message)
+    return values
+
+
+@compiled
+def _count_positive(start: int, stop: int, weights: Weights) -> int:
+    count = 0
+    for position in range(start, stop):
+        count += weight_at(position, weights) > 0.0
+    return count
