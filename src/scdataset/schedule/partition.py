@@ -87,13 +87,10 @@ class Partition:
         """
         stride = n_workers if in_order else 1
         size = self.fetch_factor
-        firsts = self._firsts_in_order(worker, n_workers) if in_order else range(worker * size, len(self), n_workers * size)
-        for first in firsts:
+        start = worker if in_order else worker * size
+        for first in range(start, len(self), n_workers * size):
             steps = range(first, min(first + size * stride, len(self)), stride)
             yield [self.batch(step) for step in steps]
-
-    def _firsts_in_order(self, worker: int, n_workers: int) -> range:
-        return range(worker, len(self), n_workers * self.fetch_factor)
 
     @cached_property
     def _rest(self) -> range:

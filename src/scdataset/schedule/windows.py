@@ -27,7 +27,7 @@ def rows_of_batches(
     partition
         What the samples of a batch are.
     batches
-        Numbers of batches in the epoch; those of one window have to be neighbours.
+        Numbers of batches in the epoch, in any order; neighbours cost the least.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def rows_of_batches(
     """
     spans = [partition.samples(batch) for batch in batches]
     if order.shuffles:
-        parts = _shuffled_parts(order, partition, batches, seed, epoch)
+        parts = _shuffled_parts(order, partition, _joined(spans), seed, epoch)
     else:
         parts = [order.rows(start, stop) for start, stop in _joined(spans)]
     bounds = [0]
@@ -59,14 +59,13 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _shuffled_parts(
-    order: EpochOrder, partition: Partition, batches: list[int], seed: int, epoch: int
+    order: EpochOrder, partition: Partition, spans: list[tuple[int, int]], seed: int, epoch: int
 ) -> list[NDArray[np.int64]]:
     size = partition.batch_size * partition.fetch_factor
     parts = []
-    for span in _joined([partition.samples(batch) for batch in batches]):
-        for window in range(span[0] // size, -(-span[1] // size)):
+    for start, stop in spans:
+        for window in range(start // size, -(-stop // size)):
             first, last = window * size, min((window + 1) * size, partition.n_samples)
             places = shuffled(last - first, make_key(seed, epoch, "window", window))
-            wanted = places[max(span[0] - first, 0) : span[1] - first]
-            parts.append(order.rows(first, last)[wanted])
+            parts.append(order.rows(first, last)[places[max(start - first, 0) : stop - first]])
     return parts

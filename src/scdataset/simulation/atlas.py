@@ -136,8 +136,8 @@ def _cell_table(design: AtlasDesign, totals: NDArray[np.int64]) -> pd.DataFrame:
     donors, types = (np.repeat(codes.ravel(), design.sizes.ravel()) for codes in np.indices(design.sizes.shape))
     return pd.DataFrame(
         {
-            "donor": pd.Categorical.from_codes(donors, _names("donor", n_donors)),
-            "cell_type": pd.Categorical.from_codes(types, _names("type", n_types)),
+            "donor": pd.Categorical.from_codes(donors, pd.Index(_names("donor", n_donors))),
+            "cell_type": pd.Categorical.from_codes(types, pd.Index(_names("type", n_types))),
             "n_counts": totals.astype(np.float32),
         },
         index=_names("cell", len(totals)),

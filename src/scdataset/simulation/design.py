@@ -96,7 +96,9 @@ class AtlasDesign:
 
     def expression(self, run: Run) -> NDArray[np.float64]:
         """Return the relative expression in a run, shape ``(n_genes,)``."""
-        return np.exp(self.type_effects[run.cell_type] + self.donor_effects[run.donor], dtype=np.float64)
+        logarithm = self.type_effects[run.cell_type] + self.donor_effects[run.donor]
+        expression: NDArray[np.float64] = np.exp(logarithm.astype(np.float64))
+        return expression
 
 
 def design_atlas(shape: AtlasShape) -> AtlasDesign:
@@ -123,9 +125,7 @@ def _draw_sizes(rng: np.random.Generator, shape: AtlasShape) -> NDArray[np.int64
     return sizes.reshape(shape.n_donors, shape.n_types)
 
 
-def _draw_effects(
-    rng: np.random.Generator, shape: AtlasShape
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _draw_effects(rng: np.random.Generator, shape: AtlasShape) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Draw type effects (on top of lineage and baseline) and donor effects."""
     baseline = rng.normal(0.0, 2.0, shape.n_genes).astype(np.float32)
     n_lineages = -(-shape.n_types // _TYPES_PER_LINEAGE)
@@ -137,9 +137,7 @@ def _draw_effects(
     return types, donors
 
 
-def _program(
-    rng: np.random.Generator, shape: tuple[int, int], *, share: float, size: float
-) -> NDArray[np.float32]:
+def _program(rng: np.random.Generator, shape: tuple[int, int], *, share: float, size: float) -> NDArray[np.float32]:
     """Draw normal effects of standard deviation ``size`` on a random ``share`` of the genes."""
     effects = rng.standard_normal(shape, dtype=np.float32) * np.float32(size)
     effects[rng.random(shape, dtype=np.float32) >= share] = 0.0
@@ -165,4 +163,5 @@ def _draw_bursts(
         return float(shape.n_genes - shape.genes_per_cell - frequencies @ missed / len(quantiles))
 
     typical = np.exp(brentq(excess, -20.0, np.log(1e6 * shape.n_genes), xtol=1e-3))
-    return rng.poisson(typical * depths)
+    bursts: NDArray[np.int64] = rng.poisson(typical * depths)
+    return bursts

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset.errors import ArgumentTypeError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.keys import make_key
 from scdataset.strategy.selection import Selection
 
-__all__ = ["EpochOrder", "SamplingStrategy"]
+__all__ = ["EpochOrder", "SamplingStrategy", "count_rows"]
 
 
 class EpochOrder(Protocol):
@@ -29,6 +29,16 @@ class EpochOrder(Protocol):
     def rows(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return the rows at positions [start, stop), shape ``(stop - start,)``, in O(stop - start) time."""
         ...
+
+
+def count_rows(data_collection: Any) -> int:
+    """Return the number of rows of a collection, also of a sparse matrix, which has a shape and refuses ``len``."""
+    try:
+        return len(data_collection)
+    except TypeError:
+        if not getattr(data_collection, "shape", None):
+            raise
+        return int(data_collection.shape[0])
 
 
 class SamplingStrategy:
@@ -97,7 +107,7 @@ class SamplingStrategy:
             raise ArgumentTypeError(message)
         if seed is None:
             seed = secrets.randbits(63) if rng is None else int(rng.integers(2**63))
-        order = self.order(len(data_collection), seed, 0)
+        order = self.order(count_rows(data_collection), seed, 0)
         return order.rows(0, len(order))
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
@@ -108,7 +118,7 @@ class SamplingStrategy:
         """Return the order of one epoch over ``data_collection``, by whichever method the subclass wrote."""
         if type(self).order is SamplingStrategy.order:
             return self._order_of_indices(data_collection, seed, epoch)
-        return self.order(len(data_collection), seed, epoch)
+        return self.order(count_rows(data_collection), seed, epoch)
 
     def _order_of_indices(self, data_collection: Any, seed: int, epoch: int) -> "ListedOrder":
         epoch_seed = int(make_key(seed, epoch, "strategy"))
@@ -116,19 +126,25 @@ class SamplingStrategy:
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
         options = {"seed": epoch_seed, "rng": np.random.default_rng(epoch_seed)}
         rows = self.get_indices(data_collection, **{k: v for k, v in options.items() if takes_any or k in known})
-        return ListedOrder(np.asarray(rows), shuffles=bool(self._shuffle_before_yield))
+        return ListedOrder(np.asarray(rows), count_rows(data_collection), shuffles=bool(self._shuffle_before_yield))
 
 
 class ListedOrder:
     """An epoch whose rows were written out, for strategies that only have ``get_indices``."""
 
-    def __init__(self, listed: NDArray[np.int64], *, shuffles: bool) -> None:
+    def __init__(self, listed: NDArray[Any], n_rows: int, *, shuffles: bool) -> None:
         if listed.ndim != 1 or (listed.size and listed.dtype.kind not in "iu"):
             message = (
                 f"get_indices returned an array of shape {listed.shape} and dtype {listed.dtype}; "
                 "return one-dimensional integer row numbers."
             )
             raise ArgumentTypeError(message)
+        if listed.size and (listed.min() < 0 or listed.max() >= n_rows):
+            message = (
+                f"get_indices returned rows from {listed.min()} to {listed.max()} and the collection has {n_rows}; "
+                f"rows are numbered from 0 to {n_rows - 1}."
+            )
+            raise ArgumentValueError(message)
         self._listed = listed.astype(np.int64, copy=False)
         self.shuffles = shuffles
 

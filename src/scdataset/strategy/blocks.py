@@ -1,13 +1,14 @@
 """BlockShuffling: blocks of neighbouring rows in random order."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import flag, whole
 from scdataset._compiled import compiled
-from scdataset.strategy.base import EpochOrder, SamplingStrategy
+from scdataset.strategy.base import EpochOrder, SamplingStrategy, count_rows
 from scdataset.strategy.keys import make_key, unit_float
 from scdataset.strategy.permutation import KeyedPermutation, permute_one
 from scdataset.strategy.selection import Rows
@@ -147,9 +148,9 @@ class BlockShuffling(SamplingStrategy):
     def __repr__(self) -> str:
         return f"BlockShuffling(block_size={self.block_size}, {self._selection!r}, drop_last={self.drop_last})"
 
-    def get_len(self, data_collection: object) -> int:
+    def get_len(self, data_collection: Any) -> int:
         """Return the number of selected rows, less those dropped."""
-        return self._n_samples(self._selection.of(len(data_collection)))  # type: ignore[arg-type]
+        return self._n_samples(self._selection.of(count_rows(data_collection)))
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""

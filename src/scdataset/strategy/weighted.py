@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset._arguments import flag, optional_whole, whole
 from scdataset._compiled import compiled
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
-from scdataset.strategy.base import EpochOrder, SamplingStrategy
+from scdataset.strategy.base import EpochOrder, SamplingStrategy, count_rows
 from scdataset.strategy.blocks import ShuffledBlocks
 from scdataset.strategy.draws import SortedDraws
 from scdataset.strategy.keys import make_key
@@ -125,7 +125,7 @@ class BlockWeightedSampling(SamplingStrategy):
 
     def get_len(self, data_collection: Any) -> int:
         """Return the number of draws in an epoch."""
-        return self._n_samples(self._prepare(len(data_collection)))
+        return self._n_samples(self._prepare(count_rows(data_collection)))
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""

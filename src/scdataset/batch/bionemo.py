@@ -1,0 +1,41 @@
+"""BioNeMo's memory-mapped cells to a dense tensor."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from scdataset.errors import MissingDependencyError
+
+__all__ = ["bionemo_to_tensor"]
+
+
+def bionemo_to_tensor(data_collection: Any, idx: "int | slice | Sequence[int] | np.ndarray | torch.Tensor") -> torch.Tensor:
+    """Read cells of a BioNeMo ``SingleCellMemMapDataset``: a ``fetch_callback``.
+
+    Parameters
+    ----------
+    data_collection
+        The dataset.
+    idx
+        Rows: one, a slice, or a sequence of them.
+
+    Returns
+    -------
+    Values, shape ``(n_rows, n_genes)``.
+
+    Raises
+    ------
+    MissingDependencyError
+        If bionemo-scdl is not installed.
+    """
+    try:
+        from bionemo.scdl.util.torch_dataloader_utils import collate_sparse_matrix_batch  # noqa: PLC0415
+    except ImportError as error:
+        message = "bionemo_to_tensor needs BioNeMo's collation of sparse cells; run: pip install bionemo-scdl"
+        raise MissingDependencyError(message) from error
+    if isinstance(idx, slice):
+        idx = range(*idx.indices(len(data_collection)))
+    rows = np.atleast_1d(np.asarray(idx)).tolist()
+    return collate_sparse_matrix_batch([data_collection[row] for row in rows]).to_dense()

@@ -1,0 +1,69 @@
+"""What a collection is, and how whatever the user passed becomes one."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.collections.indexable import Indexable
+from scdataset.collections.rows import adapter_for
+from scdataset.errors import CollectionError
+
+__all__ = ["Collection", "as_collection"]
+
+
+@runtime_checkable
+class Collection(Protocol):
+    """Where rows live: something that returns any of its rows, in any order, when asked."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def read(self, rows: NDArray[np.int64]) -> Any:
+        """Return the rows asked for, in that order: any int64 numbers in [0, len), repeated or not."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Return what tells this collection from another one: kind, shape and types, or files."""
+        ...
+
+
+def as_collection(source: Any) -> Collection:
+    """Return a `Collection` over ``source``.
+
+    Parameters
+    ----------
+    source
+        A numpy array or memmap, torch tensor, list, range, scipy sparse matrix, pandas or polars frame or series, pyarrow
+        table, Hugging Face ``Dataset``, torch map-style dataset, AnnData (in memory or backed), ``AnnCollection``, h5py
+        dataset, zarr array, `MultiIndexable`, or a `Collection`. Anything else with ``__len__`` and ``__getitem__`` is
+        indexed with ascending arrays of rows.
+
+    Raises
+    ------
+    CollectionError
+        If it has no length or cannot be indexed by row.
+
+    Examples
+    --------
+    >>> as_collection(["a", "b", "c"]).read(np.array([2, 0, 2]))
+    ['c', 'a', 'c']
+    """
+    if isinstance(source, Collection):
+        return source
+    for cls in type(source).__mro__:
+        adapter = adapter_for(cls)
+        if adapter is not None:
+            adapted: Collection | None = adapter.adapt(source)
+            if adapted is not None:
+                return adapted
+    missing = [name for name in ("__len__", "__getitem__") if not hasattr(source, name)]
+    if missing:
+        message = (
+            f"The collection is of type {type(source).__qualname__}, which has no {' and no '.join(missing)}. Give "
+            "something that can be indexed by row, or an object with __len__ and a fetch_callback(collection, rows) "
+            "that reads its rows."
+        )
+        raise CollectionError(message)
+    return Indexable(source)

@@ -1,0 +1,64 @@
+"""Lists and ranges."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.collections.rows import RowList
+from scdataset.errors import CollectionError
+
+__all__ = ["adapt"]
+
+
+class ListRows:
+    """A list: reading gives a list."""
+
+    def __init__(self, source: list[Any]) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, rows: NDArray[np.int64]) -> RowList:
+        """Return the entries, as a list with one entry a row."""
+        return RowList(map(self.source.__getitem__, rows.tolist()))
+
+    def fingerprint(self) -> str:
+        """Return type and length."""
+        return f"list:{len(self.source)}"
+
+
+class RangeRows:
+    """A range: reading gives an int64 array."""
+
+    def __init__(self, source: range) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers, shape ``(n,)``."""
+        return self.source.start + self.source.step * rows
+
+    def fingerprint(self) -> str:
+        """Return the range as it is written."""
+        return repr(self.source)
+
+
+def adapt(source: Any) -> ListRows | RangeRows | None:
+    """Adapt lists and ranges; say what to do with a dict or a tuple of arrays."""
+    if isinstance(source, list):
+        return ListRows(source)
+    if isinstance(source, range):
+        return RangeRows(source)
+    if isinstance(source, (dict, tuple)):
+        kind = type(source).__name__
+        wrapped = "MultiIndexable(data)" if kind == "dict" else "MultiIndexable(*data)"
+        message = (
+            f"The collection is a {kind} of {len(source)} entries, which has no rows of its own. Give {wrapped} if its "
+            "entries are arrays of the same length, or list(data) if each entry is a row."
+        )
+        raise CollectionError(message)
+    return None

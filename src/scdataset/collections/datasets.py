@@ -1,0 +1,46 @@
+"""Hugging Face datasets."""
+
+from typing import Any
+
+import datasets
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.collections.rows import RowList
+from scdataset.errors import CollectionError
+
+__all__ = ["adapt"]
+
+
+class HuggingFaceRows:
+    """A Hugging Face ``Dataset``: reading gives what indexing it gives, a dict of columns in its format."""
+
+    def __init__(self, source: datasets.Dataset) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, rows: NDArray[np.int64]) -> Any:
+        """Return the rows, in the format the dataset is set to."""
+        fetched = self.source[rows.tolist()]
+        if isinstance(fetched, dict):
+            return {name: RowList(column) if isinstance(column, list) else column for name, column in fetched.items()}
+        return fetched
+
+    def fingerprint(self) -> str:
+        """Return the library's own fingerprint of the data and all that was done to it."""
+        return f"Dataset:{len(self.source)}:{self.source._fingerprint}"  # noqa: SLF001 documented, and has no other name
+
+
+def adapt(source: Any) -> HuggingFaceRows | None:
+    """Adapt datasets; refuse streamed ones and dicts of splits."""
+    if isinstance(source, datasets.Dataset):
+        return HuggingFaceRows(source)
+    if isinstance(source, (datasets.DatasetDict, datasets.IterableDataset, datasets.IterableDatasetDict)):
+        message = (
+            f"The collection is a Hugging Face {type(source).__name__}, which has no rows to choose from. Give one "
+            'split of a downloaded dataset: load_dataset(..., split="train").'
+        )
+        raise CollectionError(message)
+    return None

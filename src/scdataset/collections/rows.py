@@ -1,0 +1,89 @@
+"""Rows of whatever was read: recognise them, and take some of them.
+
+The same rules serve the results of hooks, windows, modalities and in-memory collections.
+"""
+
+import importlib
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ADAPTED_PACKAGES", "RowIndex", "RowList", "adapter_for", "as_rows", "take_rows"]
+
+RowIndex = slice | NDArray[np.int64]
+"""Rows to take: a slice of step 1, or int64 row numbers in any order, repeated or not."""
+
+ADAPTED_PACKAGES = frozenset(
+    ("anndata", "builtins", "datasets", "h5py", "numpy", "pandas", "polars", "pyarrow", "scipy", "torch", "zarr")
+)
+"""Packages whose classes have a module of that name here; it is imported where such an object was given."""
+
+
+class RowList(list[Any]):
+    """A list with one entry a row; a plain list may also be a list of columns."""
+
+
+def adapter_for(cls: type) -> Any:
+    """Return the module of this package that knows objects of ``cls`` itself, or None."""
+    package = cls.__module__.partition(".")[0]
+    if package not in ADAPTED_PACKAGES or cls is object:
+        return None
+    return importlib.import_module(f"scdataset.collections.{package}")
+
+
+def as_rows(value: Any, n_rows: int) -> Any | None:
+    """Return ``value`` in the form that `take_rows` takes, or None if it does not have ``n_rows`` rows.
+
+    A dict has the rows of its values, where a list has one entry a row. Any other list or tuple is one of columns if
+    each member has ``n_rows`` rows, and else has one entry a row.
+    """
+    if isinstance(value, Mapping):
+        columns = {name: _as_entries(c, n_rows) or as_rows(c, n_rows) for name, c in value.items()}
+        return columns if columns and all(column is not None for column in columns.values()) else None
+    if isinstance(value, (list, tuple)):
+        return _as_columns(value, n_rows) or _as_entries(value, n_rows)
+    shape = getattr(value, "shape", None)
+    if shape is None and not hasattr(value, "__len__"):
+        return None
+    found = len(value) if shape is None else next(iter(shape), None)
+    return value if found == n_rows and not isinstance(value, (str, bytes)) else None
+
+
+def take_rows(value: Any, rows: RowIndex) -> Any:
+    """Return some rows of ``value``: of its own type, and a view where a slice of it is one."""
+    if isinstance(value, Mapping):
+        return {name: take_rows(column, rows) for name, column in value.items()}
+    if isinstance(value, RowList):
+        return list(value[rows]) if isinstance(rows, slice) else [value[row] for row in rows.tolist()]
+    if isinstance(value, (list, tuple)):
+        return _like(value, [take_rows(column, rows) for column in value])
+    return _taker(type(value))(value, rows)
+
+
+@cache
+def _taker(kind: type) -> Callable[[Any, RowIndex], Any]:
+    """Return the function that takes rows of objects of one type."""
+    for cls in kind.__mro__:
+        take = getattr(adapter_for(cls), "take", None)
+        if take is not None:
+            return take  # type: ignore[no-any-return]
+    return operator.getitem
+
+
+def _as_entries(value: Any, n_rows: int) -> RowList | None:
+    return RowList(value) if isinstance(value, (list, tuple)) and len(value) == n_rows else None
+
+
+def _as_columns(value: Sequence[Any], n_rows: int) -> Sequence[Any] | None:
+    if isinstance(value, RowList) or not value:
+        return None
+    columns = [as_rows(column, n_rows) for column in value]
+    return None if any(column is None for column in columns) else _like(value, columns)
+
+
+def _like(value: Sequence[Any], members: list[Any]) -> Any:
+    return type(value)(*members) if hasattr(value, "_fields") else type(value)(members)

@@ -1,0 +1,227 @@
+"""scDataset: the loop from a collection and a strategy to batches."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Never
+
+from torch.utils.data import IterableDataset, get_worker_info
+
+from scdataset._arguments import flag, optional_whole, whole
+from scdataset.collections import Collection, as_collection
+from scdataset.collections.handles import dumps, loads
+from scdataset.dataset.epochs import EpochClock
+from scdataset.dataset.hooks import Hooks
+from scdataset.dataset.loader import refuse_batching_again
+from scdataset.dataset.seeds import drawn_seed
+from scdataset.dataset.v01 import answers_old_calls, refuse_set_mode, refuse_subset
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionChangedError, CollectionError
+from scdataset.schedule.partition import Partition
+from scdataset.schedule.windows import rows_of_batches
+from scdataset.schedule.world import World
+from scdataset.strategy.base import EpochOrder, SamplingStrategy, count_rows
+from scdataset.strategy.keys import MAX_SEED
+
+__all__ = ["scDataset"]
+
+
+class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
+    """Minibatches of a collection that need not fit in memory, in the order of a strategy.
+
+    Rows are fetched ``batch_size * fetch_factor`` at a time, in the order of the disk, and cut into batches. Use it bare,
+    or as ``DataLoader(dataset, batch_size=None, num_workers=k, prefetch_factor=p)``.
+
+    Parameters
+    ----------
+    data_collection
+        Anything that `as_collection` takes; with a ``fetch_callback``, anything that has a length.
+    strategy
+        Which rows come, and in what order.
+    batch_size
+        Rows in a batch.
+    fetch_factor
+        Batches fetched together. Rows are shuffled among them, so more of them mix better and read faster, and take
+        more memory.
+    drop_last
+        Drop the last batch if it is short, and batches that do not divide among ranks.
+    fetch_callback
+        ``fetch_callback(data_collection, rows)`` reads rows in place of indexing: ``rows`` are ascending int64 numbers,
+        shape ``(n,)``, and the result has one entry for each, in that order.
+    fetch_transform
+        ``fetch_transform(fetched)`` changes what was fetched, before batches are cut from it.
+    batch_callback
+        ``batch_callback(fetched, positions)`` cuts a batch in place of indexing: ``positions`` are int64 places in what
+        was fetched, shape ``(batch_size,)``.
+    batch_transform
+        ``batch_transform(batch)`` changes each batch.
+    rank, world_size
+        This process among those that train together; both, or neither to ask torch.distributed.
+    seed
+        Seed of all that is random, in [0, 2**64). None draws one, the same on all ranks of a process group.
+    uneven_ranks
+        Keyword only. Let the first ranks yield one batch more where batches do not divide among ranks, so that nothing
+        is repeated or dropped: for exact evaluation.
+
+    Attributes
+    ----------
+    collection, strategy, batch_size, fetch_factor, drop_last
+        As given.
+    fetch_size
+        Rows in a fetch, ``batch_size * fetch_factor``.
+    rank, world_size, seed
+        As given, found or drawn.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments of the wrong type or value, naming what is allowed.
+    CollectionError
+        For a collection that has no length or cannot be indexed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scdataset import BlockShuffling, scDataset
+    >>> dataset = scDataset(np.arange(10), BlockShuffling(block_size=2), batch_size=4, seed=0)
+    >>> len(dataset), [batch.shape for batch in dataset]
+    (3, [(4,), (4,), (2,)])
+    """
+
+    @answers_old_calls
+    def __init__(
+        self,
+        data_collection: Any,
+        strategy: SamplingStrategy,
+        batch_size: int,
+        fetch_factor: int = 16,
+        drop_last: bool = False,  # noqa: FBT001, FBT002 the API that users have
+        fetch_callback: Callable[..., Any] | None = None,
+        fetch_transform: Callable[..., Any] | None = None,
+        batch_callback: Callable[..., Any] | None = None,
+        batch_transform: Callable[..., Any] | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+        seed: int | None = None,
+        *,
+        uneven_ranks: bool = False,
+    ) -> None:
+        self.strategy = _checked_strategy(strategy)
+        self.batch_size = whole("batch_size", batch_size, minimum=1)
+        self.fetch_factor = whole("fetch_factor", fetch_factor, minimum=1)
+        self.drop_last = flag("drop_last", drop_last)
+        self.uneven_ranks = flag("uneven_ranks", uneven_ranks)
+        self._hooks = Hooks(fetch_callback, fetch_transform, batch_callback, batch_transform)
+        self._source = data_collection
+        self._collection = _collection_for(data_collection, fetch_callback)
+        world = World.of(rank, world_size)
+        self.rank, self.world_size = world.rank, world.size
+        given_seed = optional_whole("seed", seed, minimum=0, maximum=MAX_SEED)
+        self.seed = drawn_seed(world) if given_seed is None else given_seed
+        self._n_rows = count_rows(data_collection)
+        self._partition = Partition(
+            n_samples=self.strategy.get_len(data_collection),
+            batch_size=self.batch_size,
+            fetch_factor=self.fetch_factor,
+            drop_last=self.drop_last,
+            rank=self.rank,
+            world_size=self.world_size,
+            uneven=self.uneven_ranks,
+        )
+        self._epochs = EpochClock()
+
+    @property
+    def collection(self) -> Any:
+        """The collection, as it was given."""
+        return getattr(self._collection, "source", self._source)
+
+    @property
+    def fetch_size(self) -> int:
+        """Rows in a fetch."""
+        return self.batch_size * self.fetch_factor
+
+    def __len__(self) -> int:
+        """Return the exact number of batches that this rank yields in an epoch."""
+        return len(self._partition)
+
+    def __repr__(self) -> str:
+        return (
+            f"scDataset({type(self._source).__name__} of {self._n_rows} rows, {self.strategy!r}, "
+            f"batch_size={self.batch_size}, fetch_factor={self.fetch_factor}, drop_last={self.drop_last}, "
+            f"rank={self.rank}, world_size={self.world_size}, seed={self.seed})"
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make ``epoch`` the next one to be iterated over, also in DataLoader workers that are running.
+
+        Without it, epochs count from 0 by themselves.
+        """
+        self._epochs.set(whole("epoch", epoch, minimum=0, maximum=MAX_SEED))
+
+    def __iter__(self) -> Iterator[Any]:
+        """Begin the next epoch and return an iterator over the batches of this rank, or of this worker's share."""
+        refuse_batching_again()
+        n_rows = count_rows(self.collection)
+        if n_rows != self._n_rows:
+            message = (
+                f"The collection has {n_rows} rows and had {self._n_rows} when the dataset was made; "
+                "make a new scDataset for it."
+            )
+            raise CollectionChangedError(message)
+        return self._batches(self._epochs.start())
+
+    def _batches(self, epoch: int) -> Iterator[Any]:
+        order = self._order(epoch)
+        info = get_worker_info()
+        worker, n_workers = (0, 1) if info is None else (info.id, info.num_workers)
+        for batches in self._partition.fetches(worker, n_workers, in_order=not order.shuffles):
+            rows, bounds = rows_of_batches(order, self._partition, batches, self.seed, epoch)
+            yield from self._hooks.batches(self.collection, self._collection, rows, bounds)
+
+    def _order(self, epoch: int) -> EpochOrder:
+        order = self.strategy.epoch_order(self.collection, self.seed, epoch)
+        if len(order) != self._partition.n_samples:
+            message = (
+                f"{type(self.strategy).__name__}.get_len gave {self._partition.n_samples} samples and epoch {epoch} has "
+                f"{len(order)}; every epoch has to have the same number."
+            )
+            raise ArgumentValueError(message)
+        return order
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state["_source"] = state["_collection"] = dumps((self._source, self._collection))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._source, self._collection = loads(state["_collection"])
+
+    def subset(self, indices: object) -> Never:  # noqa: ARG002 it only answers
+        """Refuse: version 0.1 chose rows here, and the strategy does it now."""
+        refuse_subset(self.batch_size, self.fetch_factor)
+
+    def set_mode(self, mode: object) -> Never:
+        """Refuse: version 0.1 switched between training and evaluation here, and two datasets do it now."""
+        refuse_set_mode(mode, self.batch_size, self.fetch_factor)
+
+
+def _checked_strategy(strategy: object) -> SamplingStrategy:
+    if isinstance(strategy, SamplingStrategy):
+        return strategy
+    name = getattr(strategy, "__name__", type(strategy).__name__)
+    is_class = isinstance(strategy, type) and issubclass(strategy, SamplingStrategy)
+    message = (
+        f"strategy is the class {name} and not an instance of it; write {name}()."
+        if is_class
+        else f"strategy={strategy!r} is of type {type(strategy).__name__}; give a SamplingStrategy such as "
+        "BlockShuffling(block_size=8) or Streaming()."
+    )
+    raise ArgumentTypeError(message)
+
+
+def _collection_for(source: Any, fetch_callback: Callable[..., Any] | None) -> Collection | None:
+    """Return the collection over ``source``; with a ``fetch_callback`` only its length is needed."""
+    try:
+        return as_collection(source)
+    except CollectionError:
+        if fetch_callback is None or not hasattr(source, "__len__"):
+            raise
+        return None
