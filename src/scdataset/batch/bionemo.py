@@ -11,7 +11,9 @@ from scdataset.errors import MissingDependencyError
 __all__ = ["bionemo_to_tensor"]
 
 
-def bionemo_to_tensor(data_collection: Any, idx: "int | slice | Sequence[int] | np.ndarray | torch.Tensor") -> torch.Tensor:
+def bionemo_to_tensor(
+    data_collection: Any, idx: "int | slice | Sequence[int] | np.ndarray | torch.Tensor"
+) -> torch.Tensor:
     """Read cells of a BioNeMo ``SingleCellMemMapDataset``: a ``fetch_callback``.
 
     Parameters

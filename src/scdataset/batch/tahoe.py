@@ -46,7 +46,9 @@ def hf_tahoe_to_tensor(
         message = f"genes has {genes.size} entries and expressions {values.size}; a cell has as many of both."
         raise ArgumentValueError(message)
     if genes.size and not (genes.min() >= 0 and genes.max() < num_genes):
-        message = f"Gene numbers from {genes.min()} to {genes.max()} with num_genes={num_genes}; give a larger num_genes."
+        message = (
+            f"Gene numbers from {genes.min()} to {genes.max()} with num_genes={num_genes}; give a larger num_genes."
+        )
         raise ArgumentValueError(message)
     dense = torch.zeros(len(lengths), num_genes)
     cells = np.repeat(np.arange(len(lengths)), lengths)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ADAPTED_PACKAGES", "RowIndex", "RowList", "adapter_for", "as_rows", "take_rows"]
+__all__ = ["ADAPTED_PACKAGES", "RowIndex", "RowList", "adapter_for", "as_rows", "row_taker", "take_rows"]
 
 RowIndex = slice | NDArray[np.int64]
 """Rows to take: a slice of step 1, or int64 row numbers in any order, repeated or not."""
@@ -55,23 +55,36 @@ def as_rows(value: Any, n_rows: int) -> Any | None:
 
 def take_rows(value: Any, rows: RowIndex) -> Any:
     """Return some rows of ``value``: of its own type, and a view where a slice of it is one."""
-    if isinstance(value, Mapping):
-        return {name: take_rows(column, rows) for name, column in value.items()}
-    if isinstance(value, RowList):
-        return list(value[rows]) if isinstance(rows, slice) else [value[row] for row in rows.tolist()]
-    if isinstance(value, (list, tuple)):
-        return _like(value, [take_rows(column, rows) for column in value])
-    return _taker(type(value))(value, rows)
+    return row_taker(value)(value, rows)
+
+
+def row_taker(value: Any) -> Callable[[Any, RowIndex], Any]:
+    """Return the function that takes rows of ``value`` and of all others of its type."""
+    return _taker_of(type(value))
 
 
 @cache
-def _taker(kind: type) -> Callable[[Any, RowIndex], Any]:
-    """Return the function that takes rows of objects of one type."""
-    for cls in kind.__mro__:
-        take = getattr(adapter_for(cls), "take", None)
-        if take is not None:
-            return take  # type: ignore[no-any-return]
-    return operator.getitem
+def _taker_of(kind: type) -> Callable[[Any, RowIndex], Any]:
+    if issubclass(kind, RowList):
+        return _take_entries
+    if issubclass(kind, (list, tuple)):
+        return _take_of_columns
+    if issubclass(kind, Mapping):
+        return _take_of_named_columns
+    takers = (getattr(adapter_for(cls), "take", None) for cls in kind.__mro__)
+    return next(filter(None, takers), operator.getitem)
+
+
+def _take_entries(value: RowList, rows: RowIndex) -> list[Any]:
+    return list(value[rows]) if isinstance(rows, slice) else [value[row] for row in rows.tolist()]
+
+
+def _take_of_columns(value: Sequence[Any], rows: RowIndex) -> Any:
+    return _like(value, [take_rows(column, rows) for column in value])
+
+
+def _take_of_named_columns(value: Mapping[Any, Any], rows: RowIndex) -> dict[Any, Any]:
+    return {name: take_rows(column, rows) for name, column in value.items()}
 
 
 def _as_entries(value: Any, n_rows: int) -> RowList | None:

@@ -26,8 +26,8 @@ __all__ = ["scDataset"]
 class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
     """Minibatches of a collection that need not fit in memory, in the order of a strategy.
 
-    Rows are fetched ``batch_size * fetch_factor`` at a time, in the order of the disk, and cut into batches. Use it bare,
-    or as ``DataLoader(dataset, batch_size=None, num_workers=k, prefetch_factor=p)``.
+    Rows are fetched ``batch_size * fetch_factor`` at a time, in the order of the disk, and cut into batches. Use it
+    bare, or as ``DataLoader(dataset, batch_size=None, num_workers=k, prefetch_factor=p)``.
 
     Parameters
     ----------
@@ -179,8 +179,8 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         order = self.strategy.epoch_order(self.collection, self.seed, epoch)
         if len(order) != self._partition.n_samples:
             message = (
-                f"{type(self.strategy).__name__}.get_len gave {self._partition.n_samples} samples and epoch {epoch} has "
-                f"{len(order)}; every epoch has to have the same number."
+                f"{type(self.strategy).__name__}.get_len gave {self._partition.n_samples} samples and epoch {epoch} "
+                f"has {len(order)}; every epoch has to have the same number."
             )
             raise ArgumentValueError(message)
         return order

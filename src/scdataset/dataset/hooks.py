@@ -1,10 +1,11 @@
 """The way of a fetch from rows to batches, through the four hooks.
 
-    rows ──► fetch_callback or read ──► fetch_transform ──► batch_callback or cut ──► batch_transform ──► batch
+rows ──► fetch_callback or read ──► fetch_transform ──► batch_callback or cut ──► batch_transform ──► batch
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import hook
 from scdataset.collections import Collection
-from scdataset.collections.rows import as_rows, take_rows
+from scdataset.collections.rows import as_rows, row_taker
 from scdataset.errors import HookError
 
 __all__ = ["Hooks"]
@@ -49,12 +50,15 @@ class Hooks:
         """
         fetched, places = self._fetch(source, collection, rows)
         window = fetched if self.batch_callback else self._cuttable(fetched, rows.size)
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
-            if self.batch_callback:
-                batch = self.batch_callback(fetched, np.arange(start, stop) if places is None else places[start:stop])
+        take = self.batch_callback or row_taker(window)
+        for start, stop in pairwise(bounds):
+            if places is not None:
+                batch = take(window, places[start:stop])
+            elif self.batch_callback:
+                batch = take(window, np.arange(start, stop))
             else:
-                batch = take_rows(window, slice(start, stop) if places is None else places[start:stop])
-            yield self.batch_transform(batch) if self.batch_transform else batch
+                batch = take(window, slice(start, stop))
+            yield batch if self.batch_transform is None else self.batch_transform(batch)
 
     def _fetch(
         self, source: Any, collection: Collection | None, rows: NDArray[np.int64]
@@ -80,9 +84,9 @@ class Hooks:
             shape = getattr(fetched, "shape", None)
             found = f"{len(fetched)} entries" if shape is None and hasattr(fetched, "__len__") else f"shape {shape}"
             message = (
-                f"The {origin} returned a {type(fetched).__qualname__} of {found} for {n_rows} rows, which cannot be cut "
-                "into batches. Return one entry a row (an array, tensor, sparse matrix, frame, AnnData, MultiIndexable, "
-                "or a dict or tuple of those), or give a batch_callback(fetched, positions)."
+                f"The {origin} returned a {type(fetched).__qualname__} of {found} for {n_rows} rows, which cannot be "
+                "cut into batches. Return one entry a row (an array, tensor, sparse matrix, frame, AnnData, "
+                "MultiIndexable, or a dict or tuple of those), or give a batch_callback(fetched, positions)."
             )
             raise HookError(message)
         return window

@@ -37,8 +37,8 @@ def _new_call(positional: Sequence[object], named: Mapping[str, object]) -> str:
     block_size = given.get("block_size", 1)
     kept = ", ".join(f"{name}={_as_written(value)}" for name, value in given.items() if name not in _OLD_ONLY)
     return (
-        "scDataset needs a strategy, which says which rows come in what order; block_size, shuffle and the like are the "
-        f"strategy's. Write scDataset(data, BlockShuffling(block_size={block_size!r}), {kept}) to train, and "
+        "scDataset needs a strategy, which says which rows come in what order; block_size, shuffle and the like are "
+        f"the strategy's. Write scDataset(data, BlockShuffling(block_size={block_size!r}), {kept}) to train, and "
         f"scDataset(data, Streaming(), {kept}) to evaluate."
     )
 
@@ -51,8 +51,8 @@ def refuse_subset(batch_size: int, fetch_factor: int) -> Never:
     """Answer ``dataset.subset(indices)``."""
     message = (
         "subset() went away with version 0.2: rows are chosen by the strategy. Write scDataset(data, "
-        f"BlockShuffling(block_size=8, indices=indices), batch_size={batch_size}, fetch_factor={fetch_factor}) to train "
-        f"on them, and scDataset(data, Streaming(indices=indices), batch_size={batch_size}, "
+        f"BlockShuffling(block_size=8, indices=indices), batch_size={batch_size}, fetch_factor={fetch_factor}) to "
+        f"train on them, and scDataset(data, Streaming(indices=indices), batch_size={batch_size}, "
         f"fetch_factor={fetch_factor}) to evaluate."
     )
     raise RemovedApiError(message)

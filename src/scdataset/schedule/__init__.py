@@ -1,0 +1,1 @@
+"""Which rank and worker yields what. Pure: no input or output, no torch."""

@@ -61,21 +61,30 @@ class Partition:
         """Return the number of batches that this rank yields."""
         return self.n_rounds * self.fetch_factor + len(self._rest)
 
-    def batch(self, step: int) -> int:
-        """Return the number, in the epoch, of the batch that this rank yields at ``step``, from 0."""
+    def samples(self, batches: range) -> tuple[int, int]:
+        """Return the positions [start, stop) of the samples in neighbouring batches of the epoch."""
+        return batches.start * self.batch_size, min(batches.stop * self.batch_size, self.n_samples)
+
+    def batches(self, start: int, stop: int) -> list[range]:
+        """Return which batches of the epoch this rank yields at steps [start, stop), as runs of neighbours."""
         whole = self.n_rounds * self.fetch_factor
-        if step < whole:
-            number, offset = divmod(step, self.fetch_factor)
-            return (number * self.world_size + self.rank) * self.fetch_factor + offset
-        return whole * self.world_size + self._rest[step - whole] % self.n_rest
+        runs = []
+        while start < stop:
+            if start < whole:
+                number, offset = divmod(start, self.fetch_factor)
+                first = (number * self.world_size + self.rank) * self.fetch_factor + offset
+                length = self.fetch_factor - offset
+            else:
+                offset = self._rest[start - whole] % self.n_rest
+                first = whole * self.world_size + offset
+                length = self.n_rest - offset
+            length = min(length, stop - start)
+            runs.append(range(first, first + length))
+            start += length
+        return runs
 
-    def samples(self, batch: int) -> tuple[int, int]:
-        """Return the positions [start, stop) of the samples in a batch of the epoch."""
-        start = batch * self.batch_size
-        return start, min(start + self.batch_size, self.n_samples)
-
-    def fetches(self, worker: int = 0, n_workers: int = 1, *, in_order: bool = False) -> Iterator[list[int]]:
-        """Yield the batches that one worker of this rank fetches together, a list of batch numbers a fetch.
+    def fetches(self, worker: int = 0, n_workers: int = 1, *, in_order: bool = False) -> Iterator[list[range]]:
+        """Yield what one worker of this rank fetches together: runs of neighbouring batches, numbered in the epoch.
 
         Parameters
         ----------
@@ -85,12 +94,14 @@ class Partition:
             Deal out single batches rather than whole fetches, so that taking one batch of each worker in turn gives the
             order that one worker has.
         """
-        stride = n_workers if in_order else 1
         size = self.fetch_factor
-        start = worker if in_order else worker * size
-        for first in range(start, len(self), n_workers * size):
-            steps = range(first, min(first + size * stride, len(self)), stride)
-            yield [self.batch(step) for step in steps]
+        if in_order and n_workers > 1:
+            for first in range(worker, len(self), n_workers * size):
+                steps = range(first, min(first + n_workers * size, len(self)), n_workers)
+                yield [run for step in steps for run in self.batches(step, step + 1)]
+        else:
+            for first in range(worker * size, len(self), n_workers * size):
+                yield self.batches(first, min(first + size, len(self)))
 
     @cached_property
     def _rest(self) -> range:

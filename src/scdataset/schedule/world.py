@@ -11,7 +11,7 @@ __all__ = ["World"]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process among those that train together.
+    """One process among those that train together.
 
     Attributes
     ----------

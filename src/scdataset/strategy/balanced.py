@@ -58,11 +58,11 @@ class ClassBalancedSampling(BlockWeightedSampling):
     @property
     def labels(self) -> NDArray[Any]:
         """The label of each entry, shape ``(n_labels,)``, decoded on each access."""
-        return self._classes[self._codes]  # type: ignore[no-any-return]
+        return self._classes[self._codes]
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """The weight of each entry, shape ``(n_labels,)``, computed on each access; they sum to the number of classes."""
+        """The weight of each entry, shape ``(n_labels,)``, computed on each access; a class weighs 1 in all."""
         assert self._table is not None  # noqa: S101 set in the constructor
         return self._table[self._codes]
 

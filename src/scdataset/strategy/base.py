@@ -23,7 +23,7 @@ class EpochOrder(Protocol):
         ...
 
     def __len__(self) -> int:
-        """Number of samples in the epoch."""
+        """Return the number of samples in the epoch."""
         ...
 
     def rows(self, start: int, stop: int) -> NDArray[np.int64]:
@@ -124,7 +124,7 @@ class SamplingStrategy:
         epoch_seed = int(make_key(seed, epoch, "strategy"))
         known = inspect.signature(self.get_indices).parameters
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
-        options = {"seed": epoch_seed, "rng": np.random.default_rng(epoch_seed)}
+        options: dict[str, Any] = {"seed": epoch_seed, "rng": np.random.default_rng(epoch_seed)}
         rows = self.get_indices(data_collection, **{k: v for k, v in options.items() if takes_any or k in known})
         return ListedOrder(np.asarray(rows), count_rows(data_collection), shuffles=bool(self._shuffle_before_yield))
 

@@ -65,11 +65,11 @@ def _by_rejection(n: int, p: float, key: np.uint64) -> int:
         edge = 0.5 - abs(u)
         k = math.floor((2.0 * a / edge + b) * u + centre) if edge > 0.0 else -1
         if edge >= 0.07 and v <= v_always:
-            return np.int64(k)
+            return int(k)
         if k < 0 or k > n or v <= 0.0:
             continue
         if math.log(v * alpha / (a / (edge * edge) + b)) <= _log_probability(n, k, p) - log_mode:
-            return np.int64(k)
+            return int(k)
 
 
 @compiled
@@ -82,12 +82,7 @@ def _log_probability(n: int, k: float, p: float) -> float:
     y = n - k + 1.0
     mean_x = (n + 2.0) * p
     mean_y = (n + 2.0) * (1.0 - p)
-    return (
-        -(x - 0.5) * math.log(x / mean_x)
-        - (y - 0.5) * math.log(y / mean_y)
-        - _stirling_rest(x)
-        - _stirling_rest(y)
-    )
+    return -(x - 0.5) * math.log(x / mean_x) - (y - 0.5) * math.log(y / mean_y) - _stirling_rest(x) - _stirling_rest(y)
 
 
 @compiled

@@ -68,7 +68,7 @@ def _weight_between(low: int, high: int, n: int, weights: Weights, prefix: NDArr
     if weights.values.size == 0:
         return float(high - low)
     if low % STRATUM == 0 and (high % STRATUM == 0 or high == n):
-        return prefix[-(-high // STRATUM)] - prefix[low // STRATUM]
+        return float(prefix[-(-high // STRATUM)] - prefix[low // STRATUM])
     total = 0.0
     for position in range(low, high):
         total += weight_at(position, weights)
@@ -149,7 +149,9 @@ def _descend(
         middle = (low + high) // 2
         if high - low > STRATUM:
             middle = low + -(-(high - low) // (2 * STRATUM)) * STRATUM
-        share = _share(_weight_between(low, middle, n, weights, prefix), _weight_between(middle, high, n, weights, prefix))
+        share = _share(
+            _weight_between(low, middle, n, weights, prefix), _weight_between(middle, high, n, weights, prefix)
+        )
         n_left = binomial(n_draws, share, mix(mix(key, np.uint64(low)), np.uint64(high)))
         if stop > n_left:
             stack[depth, :] = (middle, high, n_draws - n_left, max(start - n_left, 0), stop - n_left)

@@ -1,6 +1,6 @@
 """Class labels as small integer codes."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -106,7 +106,7 @@ class _CodeOf(dict[Hashable, int]):
 def _of_objects(values: Sequence[Hashable] | NDArray[Any]) -> ClassCodes:
     code_of = _CodeOf()
     codes = np.empty(len(values), np.int16)
-    iterator = iter(values) if isinstance(values, (list, tuple)) else _in_chunks(values)
+    iterator = _in_chunks(values) if isinstance(values, np.ndarray) else iter(values)
     for start in range(0, len(values), _CHUNK):
         try:
             chunk = np.fromiter(map(code_of.__getitem__, islice(iterator, _CHUNK)), np.int32)
@@ -121,7 +121,7 @@ def _of_objects(values: Sequence[Hashable] | NDArray[Any]) -> ClassCodes:
     return _counted(codes, 0, classes)
 
 
-def _in_chunks(values: NDArray[Any]) -> Iterable[Hashable]:
+def _in_chunks(values: NDArray[Any]) -> Iterator[Hashable]:
     """Iterate over Python objects: a tolist of everything would hold them all at once."""
     for start in range(0, values.size, _CHUNK):
         yield from values[start : start + _CHUNK].tolist()
@@ -158,7 +158,11 @@ def _refuse_missing(n_missing: int, n_labels: int) -> None:
 @compiled
 def _histogram(codes: NDArray[Any], offset: int, n_classes: int) -> NDArray[np.int64]:
     """Count missing entries (place 0) and each class (places 1 to n_classes)."""
-    counts = np.zeros((2, n_classes + 1), np.int64)  # two: neighbours of one class would wait for each other
-    for i in range(codes.size):
-        counts[i % 2, max(np.int64(codes[i]) - offset, -1) + 1] += 1
-    return counts[0] + counts[1]
+    even = np.zeros(n_classes + 1, np.int64)  # two counts: neighbours of one class would wait for each other
+    odd = np.zeros(n_classes + 1, np.int64)
+    for i in range(0, codes.size - 1, 2):
+        even[max(int(codes[i]) - offset, -1) + 1] += 1
+        odd[max(int(codes[i + 1]) - offset, -1) + 1] += 1
+    if codes.size % 2:
+        even[max(int(codes[-1]) - offset, -1) + 1] += 1
+    return even + odd

@@ -62,7 +62,7 @@ class KeyedPermutation:
 def permute_one(position: int, n: int, key: np.uint64, table: NDArray[np.int64]) -> int:
     """Return the value at one position of the permutation of [0, n) (``table`` is empty where n is large)."""
     if table.size:
-        return table[position]
+        return int(table[position])
     bits = 1
     while (n - 1) >> bits:
         bits += 1
@@ -78,13 +78,11 @@ def permute_one(position: int, n: int, key: np.uint64, table: NDArray[np.int64])
             low ^= mix(key ^ high, np.uint64(2 * pair + 1)) & low_mask
         value = (high << low_bits) | low
         if value < np.uint64(n):
-            return np.int64(value)
+            return int(value)
 
 
 @compiled
-def _permute_many(
-    positions: NDArray[np.int64], n: int, key: np.uint64, table: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _permute_many(positions: NDArray[np.int64], n: int, key: np.uint64, table: NDArray[np.int64]) -> NDArray[np.int64]:
     out = np.empty(positions.size, np.int64)
     for i in range(positions.size):
         out[i] = permute_one(positions[i], n, key, table)

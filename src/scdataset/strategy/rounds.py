@@ -26,7 +26,14 @@ class RoundsOrder:
     shuffles = True
 
     def __init__(
-        self, selected: Rows, weights: Weights, n_samples: int, sampling_size: int, block_size: int, seed: int, epoch: int
+        self,
+        selected: Rows,
+        weights: Weights,
+        n_samples: int,
+        sampling_size: int,
+        block_size: int,
+        seed: int,
+        epoch: int,
     ) -> None:
         self._selected = selected
         self._weights = weights

@@ -62,8 +62,10 @@ class Selection:
         self.rows: Rows | None = None
         if indices is None:
             return
-        lazy = isinstance(indices, range) and indices.step > 0
-        self.rows = _rows_of_range(indices) if lazy else self._rows_of_array(indices)
+        if isinstance(indices, range) and indices.step > 0:
+            self.rows = _rows_of_range(indices)
+        else:
+            self.rows = self._rows_of_array(indices)
         if self.rows.count == 0:
             message = "indices selects no row; give at least one, or None for all rows."
             raise ArgumentValueError(message)

@@ -182,8 +182,8 @@ class BlockWeightedSampling(SamplingStrategy):
             n_positive = sum(in_parts(n_selected, lambda start, stop: _count_positive(start, stop, weights)))
         if self.sampling_size > n_positive:
             message = (
-                f"sampling_size={self.sampling_size} with replace=False, and {n_positive} selected rows have a positive "
-                f"weight; give at most {n_positive}."
+                f"sampling_size={self.sampling_size} with replace=False, and {n_positive} selected rows have a "
+                f"positive weight; give at most {n_positive}."
             )
             raise ArgumentValueError(message)
 

@@ -73,7 +73,7 @@ def weight_at(position: int, weights: Weights) -> float:
     if weights.listed.size:
         place = weights.listed[position]
     if weights.table.size:
-        return weights.table[np.int64(weights.values[place]) - weights.offset]
+        return float(weights.table[np.int64(weights.values[place]) - weights.offset])
     return float(weights.values[place])
 
 
@@ -82,8 +82,8 @@ def stratum_prefix(weights: Weights, n: int) -> NDArray[np.float64]:
 
     Returns
     -------
-    ``prefix[j]`` is the weight of the first ``j`` strata, shape ``(ceil(n / STRATUM) + 1,)``; shape ``(0,)`` for uniform
-    weights, whose sums are known. A stratum without weight leaves the sum exactly as it was.
+    ``prefix[j]`` is the weight of the first ``j`` strata, shape ``(ceil(n / STRATUM) + 1,)``; shape ``(0,)`` for
+    uniform weights, whose sums are known. A stratum without weight leaves the sum exactly as it was.
     """
     if weights.uniform:
         return np.empty(0, np.float64)

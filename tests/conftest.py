@@ -1,0 +1,20 @@
+"""Fixtures that all tests share."""
+
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def real_data():
+    """Return a function from a relative path to a real file, which skips the test where there is none."""
+
+    def find(name):
+        path = REAL_DATA / name
+        if not path.exists():
+            pytest.skip(f"real file {name} is not here")
+        return path
+
+    return find
