@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no deadlines", deadline=None)  # no test asserts a time
+settings.load_profile("no deadlines")
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -166,6 +166,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
         ["demo", "--data", "a.h5ad"],
         ["demo", "--epochs", "0"],
         ["demo", "--workers", "-1"],
+        ["demo", "--seed", str(2**32)],
         ["demo", "--batch-size", "many"],
         ["demo", "--test-fraction", "1"],
     ],
