@@ -25,7 +25,9 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def nb_counts(
-    depth: float = 300.0, n_cells: int = 40_000, n_genes: int = 30
+    depth: float = 300.0,
+    n_cells: int = 40_000,
+    n_genes: int = 30,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return counts of one profile, shape (n_cells, n_genes), and the expected count of each gene."""
     rng = np.random.default_rng(5)
@@ -102,7 +104,7 @@ def test_memory_and_backed_reading_agree(small_file: Path) -> None:
     memory, backed = anndata.read_h5ad(small_file), anndata.read_h5ad(small_file, backed="r")
     assert memory.shape == backed.shape == (600, 200)
     assert isinstance(memory.X, sp.csr_matrix)
-    assert (memory.X != backed.X[:]).nnz == 0
+    assert (backed.X[:] != memory.X).nnz == 0
     np.testing.assert_allclose(memory.obs["n_counts"], memory.X.sum(axis=1).A1)
     assert memory.obs_names.is_unique
     assert memory.var_names.is_unique
@@ -131,7 +133,9 @@ def test_indices_are_sorted_within_a_row(small_file: Path) -> None:
 
 
 def test_same_seed_gives_the_same_file_whatever_the_blocks_and_threads(
-    small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(atlas, "_N_THREADS", 1)
     monkeypatch.setattr(atlas, "_BURSTS_PER_BLOCK", 500)
@@ -190,7 +194,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_leaves_nothing_and_keeps_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

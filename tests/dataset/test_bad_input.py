@@ -61,7 +61,11 @@ def test_numpy_integers_are_integers():
 
 
 def test_errors_are_of_one_tree_and_of_the_builtin_that_callers_catch():
-    for error, builtin in [(ArgumentTypeError, TypeError), (ArgumentValueError, ValueError), (LoaderError, RuntimeError)]:
+    for error, builtin in [
+        (ArgumentTypeError, TypeError),
+        (ArgumentValueError, ValueError),
+        (LoaderError, RuntimeError),
+    ]:
         assert issubclass(error, builtin)
         assert issubclass(error, scdataset.ScDatasetError)
 

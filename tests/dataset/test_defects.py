@@ -39,7 +39,7 @@ def resident_bytes():
 
 
 LAZY_STRATEGIES = {
-    "Streaming": lambda: Streaming(),
+    "Streaming": Streaming,
     "Streaming of a range": lambda: Streaming(range(1, BILLION, 3), shuffle=True),
     "BlockShuffling": lambda: BlockShuffling(8),
     "BlockShuffling one by one": lambda: BlockShuffling(1),

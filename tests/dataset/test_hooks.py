@@ -129,7 +129,7 @@ def test_a_collection_that_returns_too_few_rows_is_named():
         def __getitem__(self, rows):
             return rows[:-1]
 
-    with pytest.raises(HookError, match="The collection returned .*15.* for 16 rows"):
+    with pytest.raises(HookError, match=r"The collection returned .*15.* for 16 rows"):
         next(iter(scDataset(Short(), Streaming(), 8, 2)))
 
 

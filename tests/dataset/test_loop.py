@@ -122,7 +122,7 @@ def test_batches_stay_valid_while_anyone_holds_them():
     batches = list(dataset)
     copies = [batch.copy() for batch in batches]
     for batch in batches:
-        batch += 1.0
+        np.add(batch, 1.0, out=batch)
     dataset.set_epoch(0)
     assert all(np.array_equal(batch, copy) for batch, copy in zip(dataset, copies, strict=True))
     assert np.array_equal(data, np.arange(1000.0))
