@@ -1,7 +1,7 @@
 """Shuffled minibatches for deep learning from single-cell data that does not fit in memory."""
 
 from scdataset.batch import adata_to_mindex, bionemo_to_tensor, hf_tahoe_to_tensor
-from scdataset.collections import Collection, as_collection
+from scdataset.collections import Collection, MultiIndexable, as_collection
 from scdataset.dataset import scDataset
 from scdataset.errors import (
     ArgumentTypeError,
@@ -14,7 +14,6 @@ from scdataset.errors import (
     RemovedApiError,
     ScDatasetError,
 )
-from scdataset.multiindexable import MultiIndexable
 from scdataset.strategy import (
     BlockShuffling,
     BlockWeightedSampling,

@@ -8,6 +8,7 @@ Each type also inherits the builtin that callers already catch::
     ├── ArgumentValueError        (ValueError)      an argument has the right type and a wrong value
     ├── CollectionError           (TypeError)       a collection cannot be read as it was given
     ├── CollectionChangedError    (RuntimeError)    a collection is not what it was at construction
+    ├── DamagedFileError          (OSError)         a file does not hold what it says it holds
     ├── HookError                 (ValueError)      a hook returned something that cannot be cut into batches
     ├── LoaderError               (RuntimeError)    the DataLoader around the dataset is set up wrongly
     └── MissingDependencyError    (ImportError)     an optional package is needed and absent
@@ -20,6 +21,7 @@ __all__ = [
     "ArgumentValueError",
     "CollectionChangedError",
     "CollectionError",
+    "DamagedFileError",
     "HookError",
     "LoaderError",
     "MissingDependencyError",
@@ -50,6 +52,10 @@ class CollectionError(ScDatasetError, TypeError):
 
 class CollectionChangedError(ScDatasetError, RuntimeError):
     """A collection is not what it was when the dataset was made."""
+
+
+class DamagedFileError(ScDatasetError, OSError):
+    """A file is truncated, overwritten or inconsistent; the message names file, array and chunk."""
 
 
 class HookError(ScDatasetError, ValueError):

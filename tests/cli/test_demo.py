@@ -58,7 +58,9 @@ def test_several_files_share_their_genes(atlas: Path, tmp_path: Path, capsys: py
 
 
 def test_the_atlas_is_simulated_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(_demo_cells, "simulate_atlas", partial(simulate_atlas, **SMALL))
@@ -102,7 +104,7 @@ def test_numbers_can_be_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix, sp.csc_matrix])
-def test_expression_is_the_logarithm_of_ten_thousand_counts_a_cell(container: Any) -> None:  # noqa: ANN401
+def test_expression_is_the_logarithm_of_ten_thousand_counts_a_cell(container: Any) -> None:
     counts = np.array([[1, 3], [0, 0], [0, 8]])
     expected = np.log1p([[2500, 7500], [0, 0], [0, 10000]])
     np.testing.assert_allclose(normalised(container(counts)).toarray(), expected, rtol=1e-6)
@@ -123,10 +125,12 @@ def bad_inputs(folder: Path, atlas: Path) -> dict[str, tuple[list[object], str]]
     """Return arguments that must be refused, and what the message must say."""
     text, other, one_class = folder / "a.csv", folder / "other.h5", folder / "one.h5ad"
     text.write_text("a,b\n")
-    pd.DataFrame({"a": [1]}).to_parquet(folder / "a.parquet")
     names = [f"cell_{i}" for i in range(4)]
     anndata.AnnData(np.eye(4), pd.DataFrame({"kind": ["a"] * 4}, index=names)).write_h5ad(one_class)
     anndata.AnnData(obs=pd.DataFrame({"kind": ["a", "b"] * 2}, index=names)).write_h5ad(other)
+    scaled = anndata.read_h5ad(atlas)
+    scaled.X = scaled.X.toarray() - 1
+    scaled.write_h5ad(folder / "scaled.h5ad")
     strangers = anndata.read_h5ad(atlas)
     strangers.var_names = [f"other_{i}" for i in range(strangers.n_vars)]
     strangers.write_h5ad(folder / "strangers.h5ad")
@@ -137,6 +141,7 @@ def bad_inputs(folder: Path, atlas: Path) -> dict[str, tuple[list[object], str]]
         "no X": ([other, "--label", "kind"], "has no X"),
         "no column": ([atlas, "--label", "celltype"], "did you mean 'cell_type'? Its columns: donor, cell_type"),
         "one class": ([one_class, "--label", "kind"], "needs two classes"),
+        "negative": ([folder / "scaled.h5ad", "--label", "cell_type", "--workers", "1"], "X has negative values"),
         "no genes": ([atlas, folder / "strangers.h5ad", "--label", "cell_type"], "no gene name in common"),
         "too small a test": ([atlas, "--label", "cell_type", "--test-fraction", "0.001"], "cannot be split at 0.001"),
     }
@@ -144,16 +149,28 @@ def bad_inputs(folder: Path, atlas: Path) -> dict[str, tuple[list[object], str]]
 
 @pytest.mark.parametrize(
     "case",
-    ["missing file", "folder", "not HDF5", "no X", "no column", "one class", "no genes", "too small a test"],
+    [
+        "missing file",
+        "folder",
+        "not HDF5",
+        "no X",
+        "no column",
+        "one class",
+        "negative",
+        "no genes",
+        "too small a test",
+    ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    tmp_path: Path, atlas: Path, capsys: pytest.CaptureFixture[str], case: str
+    tmp_path: Path,
+    atlas: Path,
+    capsys: pytest.CaptureFixture[str],
+    case: str,
 ) -> None:
     arguments, message = bad_inputs(tmp_path, atlas)[case]
     capsys.readouterr()
     assert demo("--data", *arguments) == 2
     printed = capsys.readouterr()
-    assert printed.out == ""
     assert printed.err.count("\n") == 1
     assert message in printed.err
 
@@ -179,7 +196,9 @@ def test_wrong_arguments_leave_with_code_2(arguments: list[str], capsys: pytest.
 
 
 def test_ctrl_c_leaves_with_code_130(
-    atlas: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    atlas: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(_demo, "train", interrupt)
     assert demo("--data", atlas, "--label", "cell_type") == 130
@@ -187,7 +206,8 @@ def test_ctrl_c_leaves_with_code_130(
 
 
 def test_a_missing_package_is_named_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delitem(sys.modules, "scdataset.cli._demo")
     monkeypatch.delattr("scdataset.cli._demo")
@@ -207,7 +227,13 @@ def test_a_log_has_no_control_characters(atlas: Path) -> None:
 
 def test_streaming_a_sorted_atlas_hurts_and_blocks_do_not(tmp_path: Path) -> None:
     path = simulate_atlas(
-        tmp_path / "atlas.h5ad", n_cells=6000, n_genes=2000, genes_per_cell=400, n_donors=3, n_types=6, progress=False
+        tmp_path / "atlas.h5ad",
+        n_cells=6000,
+        n_genes=2000,
+        genes_per_cell=400,
+        n_donors=3,
+        n_types=6,
+        progress=False,
     )
     cells = open_cells([path], "cell_type")
     training = _demo.Training(epochs=2, block_size=16, fetch_factor=64, batch_size=64, workers=0, seed=0)

@@ -54,7 +54,7 @@ def test_every_bit_of_a_key_is_fair(purpose):
 
 @pytest.mark.parametrize("key", [0, 1, 2**63, 0xDEADBEEF])
 def test_every_mixed_bit_is_fair_and_counters_do_not_collide(key):
-    mixed = np.array([mix(np.uint64(key), np.uint64(counter)) for counter in range(20_000)])
+    mixed = np.array([mix(np.uint64(key), np.uint64(counter)) for counter in range(20_000)], np.uint64)
     assert np.unique(mixed).size == mixed.size
     assert _bits_p_value(mixed) > FALSE_ALARM
 
@@ -87,7 +87,7 @@ def test_floats_of_successive_epochs_do_not_depend_on_each_other():
 
 
 def _floats(key, n):
-    return np.array([unit_float(mix(key, np.uint64(counter))) for counter in range(n)])
+    return np.array([unit_float(np.uint64(mix(key, np.uint64(counter)))) for counter in range(n)])
 
 
 def _pairs_p_value(left, right):

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from numpy.typing import NDArray
 
-from scdataset.multiindexable import MultiIndexable
+from scdataset.collections import MultiIndexable
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["adata_to_mindex"]
 
@@ -23,23 +25,44 @@ def adata_to_mindex(batch: Any, columns: Sequence[str] | None = None) -> MultiIn
 
     Returns
     -------
-    ``X``, a dense array of shape ``(n_obs, n_vars)`` in the dtype it is stored in, and one modality a column: the values
-    of obs, an array or a pandas Categorical.
+    ``X``, a dense array of shape ``(n_obs, n_vars)`` in the dtype it is stored in, and one modality a column: the
+    values of obs, an array or a pandas Categorical.
 
     Raises
     ------
     KeyError
         If obs lacks a column.
+    ArgumentTypeError, ArgumentValueError
+        If ``columns`` is a string, or names a column ``X``, or the cells have no X.
 
     Examples
     --------
     >>> from functools import partial
     >>> transform = partial(adata_to_mindex, columns=["cell_type"])  # picklable, for worker processes
     """
-    cells = batch.to_memory() if hasattr(batch, "to_memory") else batch.to_adata()
-    X = cells.X.toarray() if scipy.sparse.issparse(cells.X) else np.asarray(cells.X)  # noqa: N806 the field's name
-    missing = [column for column in columns or () if column not in cells.obs]
+    if isinstance(columns, str):
+        message = f"columns={columns!r} is a string; give a list of names, columns=[{columns!r}]."
+        raise ArgumentTypeError(message)
+    names = list(columns or ())
+    if "X" in names:
+        message = f'columns={names} has "X", the name that the matrix has in the result; rename that column of obs.'
+        raise ArgumentValueError(message)
+    cells = batch.to_adata() if hasattr(batch, "to_adata") else batch
+    missing = [name for name in names if name not in cells.obs]
     if missing:
         message = f"obs has no column {missing}; it has {list(cells.obs.columns)}."
         raise KeyError(message)
-    return MultiIndexable({"X": X, **{column: cells.obs[column].values for column in columns or ()}})
+    return MultiIndexable({"X": _dense(cells), **{name: cells.obs[name].values for name in names}})
+
+
+def _dense(cells: Any) -> NDArray[Any]:
+    try:
+        stored = cells.X
+    except KeyError:  # a file without X
+        stored = None
+    if stored is None:
+        message = "The cells have no X, so there is nothing to return; give a fetch_transform that takes a layer."
+        raise ArgumentValueError(message)
+    matrix = stored.to_memory() if hasattr(stored, "to_memory") else stored
+    sparse = scipy.sparse.issparse(matrix)
+    return matrix.toarray() if sparse else np.asarray(matrix)

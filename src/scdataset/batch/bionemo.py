@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from scdataset.errors import MissingDependencyError
 
@@ -12,7 +13,7 @@ __all__ = ["bionemo_to_tensor"]
 
 
 def bionemo_to_tensor(
-    data_collection: Any, idx: "int | slice | Sequence[int] | np.ndarray | torch.Tensor"
+    data_collection: Any, idx: int | slice | Sequence[int] | NDArray[Any] | torch.Tensor
 ) -> torch.Tensor:
     """Read cells of a BioNeMo ``SingleCellMemMapDataset``: a ``fetch_callback``.
 
@@ -40,4 +41,5 @@ def bionemo_to_tensor(
     if isinstance(idx, slice):
         idx = range(*idx.indices(len(data_collection)))
     rows = np.atleast_1d(np.asarray(idx)).tolist()
-    return collate_sparse_matrix_batch([data_collection[row] for row in rows]).to_dense()
+    sparse: torch.Tensor = collate_sparse_matrix_batch([data_collection[row] for row in rows])
+    return sparse.to_dense()

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scdataset.errors import ArgumentValueError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["hf_tahoe_to_tensor"]
 
@@ -26,12 +26,15 @@ def hf_tahoe_to_tensor(
 
     Returns
     -------
-    Values, shape ``(n_cells, num_genes)``, float32; genes that are not listed are zero.
+    Values, shape ``(n_cells, num_genes)``, float32; genes that are not listed are zero, and of a gene that is listed
+    twice the last value stays.
 
     Raises
     ------
     ArgumentValueError
         If a gene number is outside [0, num_genes), or a cell has not as many values as genes.
+    ArgumentTypeError
+        If genes are not integers or values not numbers.
 
     Examples
     --------
@@ -40,8 +43,8 @@ def hf_tahoe_to_tensor(
     """
     if not isinstance(batch, Mapping):
         batch = {name: [cell[name] for cell in batch] for name in ("genes", "expressions")}
-    genes, lengths = _joined(batch["genes"], np.int64)
-    values, value_lengths = _joined(batch["expressions"], np.float32)
+    genes, lengths = _joined("genes", batch["genes"], "iu", np.int64)
+    values, value_lengths = _joined("expressions", batch["expressions"], "iufb", np.float32)
     if not np.array_equal(lengths, value_lengths):
         message = f"genes has {genes.size} entries and expressions {values.size}; a cell has as many of both."
         raise ArgumentValueError(message)
@@ -50,14 +53,20 @@ def hf_tahoe_to_tensor(
             f"Gene numbers from {genes.min()} to {genes.max()} with num_genes={num_genes}; give a larger num_genes."
         )
         raise ArgumentValueError(message)
-    dense = torch.zeros(len(lengths), num_genes)
-    cells = np.repeat(np.arange(len(lengths)), lengths)
-    dense[torch.from_numpy(cells), torch.from_numpy(genes)] = torch.from_numpy(values)
-    return dense
+    dense = np.zeros((lengths.size, num_genes), np.float32)
+    dense[np.repeat(np.arange(lengths.size), lengths), genes] = values  # of a repeated gene the last value stays
+    return torch.from_numpy(dense)
 
 
-def _joined(cells: Sequence[Any], dtype: type) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _joined(
+    name: str, cells: Sequence[Any], kinds: str, dtype: type[np.generic]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the entries of all cells one after the other, and how many each has."""
-    arrays = [np.asarray(cell, dtype) for cell in cells]
+    arrays: list[NDArray[Any]] = [np.asarray(cell) for cell in cells]
+    for array in arrays:
+        if array.ndim != 1 or (array.size and array.dtype.kind not in kinds):
+            allowed = "integers" if kinds == "iu" else "numbers"
+            message = f"A cell of {name} has shape {array.shape} and dtype {array.dtype}; give a list of {allowed}."
+            raise ArgumentTypeError(message)
     lengths = np.array([array.size for array in arrays], np.int64)
-    return np.concatenate([np.empty(0, dtype), *arrays]), lengths
+    return np.concatenate([np.empty(0, dtype), *(array.astype(dtype, copy=False) for array in arrays)]), lengths

@@ -25,7 +25,8 @@ CAPTION = (
 
 HOW_TO_READ = (
     "How to read it: the rows differ in nothing but the order of the training cells, so what streaming lacks in score "
-    "is the price of a sorted file, and blocks are random enough where they score as true random order does."
+    "is the price of the order that the file is in, and blocks are random enough where they score as true random "
+    "order does."
 )
 
 
@@ -66,6 +67,8 @@ class Result:
 
 def run(paths: Sequence[Path] | None, label: str | None, training: Training, test_fraction: float) -> None:
     """Run the demo on ``paths``, or on the simulated atlas, and print what came of it."""
+    # One thread is enough for so small a model, and does not stall where the other cores are busy loading.
+    torch.set_num_threads(1)
     console = Console()
     if not paths:
         paths = [cached_atlas()]

@@ -1,6 +1,7 @@
 """The cells of the demo: where they are, what their labels are, and which are held out."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -91,9 +92,7 @@ def split(cells: LabelledCells, test_fraction: float, seed: int) -> Split:
     """Hold out the same fraction of every class."""
     rows = np.flatnonzero(cells.codes >= 0)
     try:
-        train, test = train_test_split(
-            rows, test_size=test_fraction, stratify=cells.codes[rows], random_state=seed % 2**32
-        )
+        train, test = train_test_split(rows, test_size=test_fraction, stratify=cells.codes[rows], random_state=seed)
     except ValueError as error:
         message = f"{len(rows)} cells of {len(cells.classes)} classes cannot be split at {test_fraction}: {error}"
         raise ArgumentValueError(message) from error
@@ -113,7 +112,10 @@ def _open(path: Path) -> AnnData:
     if missing:
         message = f"{str(path)!r} has no {' and no '.join(missing)}; the demo needs an h5ad file with counts in X."
         raise CollectionError(message)
-    return anndata.read_h5ad(path, backed="r")
+    with warnings.catch_warnings():
+        # Row names that are numbers become text in memory, which changes nothing here.
+        warnings.simplefilter("ignore", anndata.ImplicitModificationWarning)
+        return anndata.read_h5ad(path, backed="r")
 
 
 def _check_column(path: Path, columns: pd.Index, label: str) -> None:

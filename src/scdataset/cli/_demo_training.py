@@ -29,14 +29,14 @@ class Window:
     label: str
     classes: tuple[str, ...]
 
-    def __call__(self, cells: Any) -> MultiIndexable:  # noqa: ANN401 -- AnnData or a view of an AnnCollection
+    def __call__(self, cells: Any) -> MultiIndexable:
         """Return ``expression`` (CSR) and ``code`` of the cells of a fetch."""
         names = pd.Index(np.asarray(cells.obs[self.label])).astype(str)
         codes = pd.Index(self.classes).get_indexer(names)
         return MultiIndexable(expression=normalised(cells.X), code=codes.astype(np.int64))
 
 
-def normalised(counts: Any) -> sp.csr_matrix:  # noqa: ANN401 -- sparse or dense, as the file has it
+def normalised(counts: Any) -> sp.csr_matrix:
     """Return log(1 + counts scaled to 10,000 a cell).
 
     Raises

@@ -8,6 +8,8 @@ from pathlib import Path
 from scdataset.errors import MissingDependencyError, ScDatasetError
 
 _DEMO_PACKAGES = {"anndata", "h5py", "pandas", "rich", "sklearn"}
+_LARGEST = 2**32 - 1
+"""The largest seed that all of numpy, torch and scikit-learn take."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,14 +33,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("scdataset: interrupted\n")
         return 130
     except (ScDatasetError, OSError) as error:
-        sys.stderr.write(f"scdataset: error: {' '.join(str(error).split())}\n")
+        # From a worker process the message comes at the end of a traceback.
+        message = str(error).strip().rpartition("\n")[-1]
+        sys.stderr.write(f"scdataset: error: {message}\n")
         return 2
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="scdataset", description="Shuffled minibatches from single-cell data on disk."
+        prog="scdataset",
+        description="Shuffled minibatches from single-cell data on disk.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     demo = commands.add_parser(
@@ -49,7 +54,6 @@ def _parser() -> argparse.ArgumentParser:
             "shuffled blocks, truly random) and compare speed and test scores. Without --data, an atlas is simulated "
             "once and kept in the cache folder."
         ),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_demo_arguments(demo)
     demo.set_defaults(run=_demo, parser=demo)
@@ -57,29 +61,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_demo_arguments(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("--data", nargs="+", type=Path, metavar="FILE", help="h5ad files with counts in X, instead")
+    demo.add_argument("--data", nargs="+", type=Path, metavar="FILE", help="h5ad files with counts in X")
     demo.add_argument("--label", metavar="COLUMN", help="column of obs to predict; needed with --data")
-    demo.add_argument("--epochs", type=_positive, default=1, help="passes over the training cells")
-    demo.add_argument("--block-size", type=_positive, default=16, help="cells that stay neighbours in a shuffled block")
-    demo.add_argument("--fetch-factor", type=_positive, default=256, help="batches that are read and shuffled together")
-    demo.add_argument("--batch-size", type=_positive, default=64, help="cells in a batch")
-    demo.add_argument("--workers", type=_whole, default=0, help="processes that load data; 0 loads in this one")
-    demo.add_argument("--seed", type=_whole, default=0, help="seed of the split, the first weights and the orders")
-    demo.add_argument("--test-fraction", type=_fraction, default=0.2, help="share of the cells kept for the test")
+    for name, kind, default, meaning in _DEMO_NUMBERS:
+        demo.add_argument(name, type=kind, default=default, metavar="N", help=f"{meaning} (default: {default})")
 
 
 def _whole(text: str) -> int:
-    if not text.isdecimal():
-        message = f"{text!r} is not a whole number of at least 0"
+    if not text.isdecimal() or int(text) > _LARGEST:
+        message = f"{text!r} is not a whole number from 0 to {_LARGEST}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        message = f"{text!r} is not a whole number of at least 1"
+    number = _whole(text)
+    if number == 0:
+        message = "0 is too few; give at least 1"
         raise argparse.ArgumentTypeError(message)
-    return int(text)
+    return number
 
 
 def _fraction(text: str) -> float:
@@ -93,11 +93,22 @@ def _fraction(text: str) -> float:
     return number
 
 
+_DEMO_NUMBERS: tuple[tuple[str, Callable[[str], float], float, str], ...] = (
+    ("--epochs", _positive, 1, "passes over the training cells"),
+    ("--block-size", _positive, 16, "neighbouring cells that stay together in shuffled blocks"),
+    ("--fetch-factor", _positive, 256, "batches that are read and shuffled together"),
+    ("--batch-size", _positive, 64, "cells in a batch"),
+    ("--workers", _whole, 0, "processes that load data; 0 loads in this one"),
+    ("--seed", _whole, 0, "seed of the split, the first weights and the orders"),
+    ("--test-fraction", _fraction, 0.2, "share of the cells kept for the test"),
+)
+
+
 def _demo(arguments: argparse.Namespace) -> None:
     if arguments.data and not arguments.label:
         arguments.parser.error("--data needs --label COLUMN, the column of obs to predict")
     try:
-        # Imported here because ``scdataset --help`` must work without the demo's packages, and at once.
+        # Imported here because ``scdataset --help`` must work without the demo's packages.
         from scdataset.cli import _demo as demo  # noqa: PLC0415
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

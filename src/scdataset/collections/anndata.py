@@ -1,6 +1,8 @@
 """AnnData, in memory and backed, and AnnCollection."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import anndata
@@ -11,26 +13,28 @@ from numpy.typing import NDArray
 from scdataset.collections.ascending import ascending
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.rows import RowIndex
+from scdataset.errors import CollectionError
 
 __all__ = ["adapt", "take"]
 
+_BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
+
 
 class AnnDataRows(OwnedHandle):
-    """AnnData: reading gives an AnnData in memory."""
+    """AnnData: reading gives an AnnData in memory, with every category of obs, so that codes mean the same in each."""
 
     def __len__(self) -> int:
         return int(self.source.n_obs)
 
     def read(self, rows: NDArray[np.int64]) -> anndata.AnnData:
-        """Return the cells, with obs, layers and obsm."""
-        with warnings.catch_warnings():
-            # A cell that is drawn twice is there twice, name and all.
-            warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
-            wanted, places = ascending(rows)
-            if not self.source.isbacked:
-                return self.source[rows].copy()
-            cells = self.source[wanted].to_memory()
-            return cells if places is None else cells[places].copy()
+        """Return the cells, with obs, obsm, layers and raw."""
+        source = self.source
+        if not source.isbacked:
+            return take(source, rows)
+        wanted, places = ascending(rows)
+        with _as_stored():
+            cells = _in_memory(source[wanted])
+        return cells if places is None else take(cells, places)
 
     def fingerprint(self) -> str:
         """Return file, shape and the names of what is aligned to cells."""
@@ -38,31 +42,107 @@ class AnnDataRows(OwnedHandle):
         parts = (source.filename or "AnnData", source.shape, sorted(source.layers), sorted(source.obsm))
         return ":".join(map(str, parts))
 
+    def _opened_again(self) -> Any:
+        self._source.file.open()  # what is in memory came along
+        return self._source
+
 
 class AnnCollectionRows(OwnedHandle):
-    """AnnCollection: reading gives its view, which has ``.to_adata()`` and reads when it is asked for values."""
+    """AnnCollection: reading gives what indexing gives, a view, here of a collection in memory of just those cells."""
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
-        """Return a view of the cells."""
-        return self.source[rows]
+    def read(self, rows: NDArray[np.int64]) -> "Cells":
+        """Return the cells, which have ``X``, ``obs``, ``to_adata()`` and all else that a view has."""
+        wanted, places = ascending(rows)
+        with _as_stored():
+            if not rows.size:  # an AnnCollectionView of no cells has no X
+                return _cells(self.source[:1].to_adata()[:0].copy(), self.source.convert)
+            adata = self.source[wanted].to_adata()
+        return _cells(adata if places is None else take(adata, places), self.source.convert)
 
     def fingerprint(self) -> str:
         """Return shape and files."""
         return f"AnnCollection:{self.source.shape}:{[adata.filename for adata in self.source.adatas]}"
 
+    def _opened_again(self) -> Any:
+        for adata in self._source.adatas:
+            if adata.isbacked:
+                adata.file.open()
+        return self._source
+
+
+class Cells:
+    """A view of an AnnCollection in memory: all that the view has, and it is pickled without the cells beside it."""
+
+    def __init__(self, view: Any) -> None:
+        self._view = view
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._view, name)
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def __getitem__(self, index: Any) -> "Cells":
+        return Cells(self._view[index])
+
+    def __repr__(self) -> str:
+        return repr(self._view)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _cells, (self.to_adata(), self.convert)
+
+    def to_adata(self, **options: bool) -> anndata.AnnData:
+        """Return the cells as AnnData, as the view does, repeated ones too."""
+        with _as_stored():
+            return self._view.to_adata(**options)
+
 
 def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | None:
-    """Adapt AnnData and AnnCollection."""
+    """Adapt AnnData and AnnCollection; refuse a view of a backed one, of which anndata allows no further view."""
     if isinstance(source, anndata.AnnData):
+        if source.isbacked and source.is_view:
+            message = (
+                f"The collection is a view of {source.n_obs} cells of an AnnData backed by {source.filename}, which "
+                "cannot be indexed again. Give the whole AnnData, and the rows to the strategy: "
+                "BlockShuffling(indices=...); or give view.to_memory()."
+            )
+            raise CollectionError(message)
         return AnnDataRows(source, reopens=source.isbacked)
     if isinstance(source, AnnCollection):
-        return AnnCollectionRows(source, reopens=any(adata.isbacked for adata in source.adatas))
+        return AnnCollectionRows(source, reopens=source.has_backed)
     return None
 
 
 def take(value: Any, rows: RowIndex) -> Any:
-    """Take cells: a view."""
-    return value[rows]
+    """Take cells: a copy of AnnData, whose view takes all its cells to another process; else what indexing gives."""
+    if not isinstance(value, anndata.AnnData):
+        return value[rows]
+    with _as_stored():
+        return _in_memory(value[rows]) if value.isbacked else value[rows].copy()
+
+
+@contextmanager
+def _as_stored() -> Iterator[None]:
+    """Keep categories that the cells at hand do not have, and let a cell be there twice, name and all."""
+    with warnings.catch_warnings(), anndata.settings.override(remove_unused_categories=False):
+        warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
+        yield
+
+
+def _in_memory(cells: anndata.AnnData) -> anndata.AnnData:
+    """Return what ``to_memory`` does, which would also close the file under all who read from it."""
+    parts = {name: getattr(cells, name) for name in _BY_ROW_OR_GENE}
+    if cells.raw is not None:
+        parts["raw"] = {"X": cells.raw.X, "var": cells.raw.var, "varm": cells.raw.varm}
+    loaded = anndata.AnnData(**parts).copy()
+    with suppress(KeyError):  # a file without X
+        loaded.X = cells.X
+    return loaded
+
+
+def _cells(adata: anndata.AnnData, convert: Any) -> Cells:
+    with _as_stored():
+        return Cells(AnnCollection([adata], convert=convert)[:])

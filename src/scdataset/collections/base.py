@@ -17,7 +17,7 @@ class Collection(Protocol):
     """Where rows live: something that returns any of its rows, in any order, when asked."""
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         ...
 
     def read(self, rows: NDArray[np.int64]) -> Any:
@@ -35,10 +35,10 @@ def as_collection(source: Any) -> Collection:
     Parameters
     ----------
     source
-        A numpy array or memmap, torch tensor, list, range, scipy sparse matrix, pandas or polars frame or series, pyarrow
-        table, Hugging Face ``Dataset``, torch map-style dataset, AnnData (in memory or backed), ``AnnCollection``, h5py
-        dataset, zarr array, `MultiIndexable`, or a `Collection`. Anything else with ``__len__`` and ``__getitem__`` is
-        indexed with ascending arrays of rows.
+        A numpy array or memmap, torch tensor, list, range, scipy sparse matrix, pandas or polars frame or series,
+        pyarrow table, Hugging Face ``Dataset``, torch map-style dataset, AnnData (in memory or backed),
+        ``AnnCollection``, h5py dataset, zarr array, `MultiIndexable`, or a `Collection`. Anything else with ``__len__``
+        and ``__getitem__`` is indexed with ascending arrays of rows.
 
     Raises
     ------
@@ -59,11 +59,11 @@ def as_collection(source: Any) -> Collection:
             if adapted is not None:
                 return adapted
     missing = [name for name in ("__len__", "__getitem__") if not hasattr(source, name)]
-    if missing:
+    if missing or getattr(source, "shape", None) == ():
+        lacks = f"no {' and no '.join(missing)}" if missing else "no axis"
         message = (
-            f"The collection is of type {type(source).__qualname__}, which has no {' and no '.join(missing)}. Give "
-            "something that can be indexed by row, or an object with __len__ and a fetch_callback(collection, rows) "
-            "that reads its rows."
+            f"The collection is of type {type(source).__qualname__}, which has {lacks}. Give something that can be "
+            "indexed by row, or an object with __len__ and a fetch_callback(collection, rows) that reads its rows."
         )
         raise CollectionError(message)
     return Indexable(source)

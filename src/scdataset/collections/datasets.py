@@ -23,6 +23,8 @@ class HuggingFaceRows:
 
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Return the rows, in the format the dataset is set to."""
+        if self.source.format["type"] == "polars":
+            return self._polars_frame(rows)
         fetched = self.source[rows.tolist()]
         if isinstance(fetched, dict):
             return {name: RowList(column) if isinstance(column, list) else column for name, column in fetched.items()}
@@ -31,6 +33,13 @@ class HuggingFaceRows:
     def fingerprint(self) -> str:
         """Return the library's own fingerprint of the data and all that was done to it."""
         return f"Dataset:{len(self.source)}:{self.source._fingerprint}"  # noqa: SLF001 documented, and has no other name
+
+    def _polars_frame(self, rows: NDArray[np.int64]) -> Any:
+        from scdataset.collections.polars import from_arrow  # noqa: PLC0415 polars is there if it is the format
+
+        given = self.source.format
+        as_arrow = self.source.with_format("arrow", given["columns"], given["output_all_columns"])
+        return from_arrow(as_arrow[rows.tolist()])
 
 
 def adapt(source: Any) -> HuggingFaceRows | None:

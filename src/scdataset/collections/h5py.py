@@ -40,12 +40,14 @@ class H5Rows(OwnedHandle):
         return f"{dataset.file.filename}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
 
 
-def adapt(source: Any) -> H5Rows:
+def adapt(source: Any) -> H5Rows | None:
     """Adapt datasets with at least one axis; say what to do with a group or file."""
     if isinstance(source, h5py.Dataset) and source.shape:
         return H5Rows(source)
-    message = (
-        f"The collection is an h5py {type(source).__name__} ({source!r}), which has no rows. Give one of its datasets, "
-        "or, for an h5ad file, anndata.read_h5ad(path, backed='r')."
-    )
-    raise CollectionError(message)
+    if isinstance(source, (h5py.Dataset, h5py.Group)):
+        message = (
+            f"The collection is an h5py {type(source).__name__} ({source!r}), which has no rows. Give a dataset with "
+            "at least one axis, or, for an h5ad file, anndata.read_h5ad(path, backed='r')."
+        )
+        raise CollectionError(message)
+    return None

@@ -1,13 +1,14 @@
-"""Rows that are in memory, or that their own container reads well in any order."""
+"""Rows that are in memory."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.collections.rows import take_rows
+from scdataset.collections.rows import as_rows, take_rows
+from scdataset.errors import CollectionError
 
-__all__ = ["InMemory"]
+__all__ = ["Fetched", "InMemory"]
 
 
 class InMemory:
@@ -28,3 +29,21 @@ class InMemory:
         """Return type, shape and dtype."""
         shape = getattr(self.source, "shape", (len(self),))
         return f"{type(self.source).__qualname__}:{tuple(shape)}:{getattr(self.source, 'dtype', '')}"
+
+
+class Fetched(InMemory):
+    """What reading gave: ``n_rows`` rows, in whatever form, a dict or list of columns among them."""
+
+    def __init__(self, fetched: Any, n_rows: int) -> None:
+        window = as_rows(fetched, n_rows)
+        if window is None:
+            message = (
+                f"Reading {n_rows} rows gave a {type(fetched).__qualname__} that does not have that many rows. Give "
+                "a collection whose read(rows) returns one entry a row."
+            )
+            raise CollectionError(message)
+        super().__init__(window)
+        self._n_rows = n_rows
+
+    def __len__(self) -> int:
+        return self._n_rows

@@ -8,12 +8,14 @@ from scdataset.collections.rows import RowIndex
 __all__ = ["adapt", "take"]
 
 
-def adapt(source: Any) -> InMemory:
+def adapt(source: Any) -> InMemory | None:
     """Adapt frames, series, indexes and extension arrays."""
-    return InMemory(source)
+    return InMemory(source) if hasattr(source, "take") and hasattr(source, "shape") else None
 
 
 def take(value: Any, rows: RowIndex) -> Any:
     """Take rows by position; their labels come along."""
-    by_position = getattr(value, "iloc", value)
-    return by_position[rows]
+    if not hasattr(value, "iloc"):
+        return value[rows] if isinstance(rows, slice) else value.take(rows)
+    # A shallow copy can be given a column without a warning about the frame that it is a part of.
+    return value.iloc[rows].copy(deep=False)

@@ -1,22 +1,35 @@
-"""polars frames and series."""
+"""polars frames and series.
+
+A worker process that was forked lacks the threads that polars takes rows of a frame with, and would wait for them
+forever. Columns are taken by the thread that asks, so a frame is always handled column by column.
+"""
 
 from typing import Any
+
+import polars as pl
 
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt", "take"]
+__all__ = ["adapt", "from_arrow", "take"]
 
 
-def adapt(source: Any) -> InMemory:
+def adapt(source: Any) -> InMemory | None:
     """Adapt frames and series; refuse lazy frames, whose rows do not exist yet."""
-    if not hasattr(source, "__len__"):
-        message = f"The collection is a polars {type(source).__name__}, which has no rows yet; give data.collect()."
+    if isinstance(source, pl.LazyFrame):
+        message = "The collection is a polars LazyFrame, which has no rows yet; give data.collect()."
         raise CollectionError(message)
-    return InMemory(source)
+    return InMemory(source) if isinstance(source, (pl.DataFrame, pl.Series)) else None
 
 
 def take(value: Any, rows: RowIndex) -> Any:
     """Take rows."""
-    return value[rows]
+    if isinstance(rows, slice) or isinstance(value, pl.Series):
+        return value[rows]
+    return pl.DataFrame([column[rows] for column in value.get_columns()])
+
+
+def from_arrow(table: Any) -> pl.DataFrame:
+    """Return what ``polars.from_arrow`` returns for a pyarrow table."""
+    return pl.DataFrame([pl.Series(name, table[name]) for name in table.column_names])

@@ -5,14 +5,24 @@ The same rules serve the results of hooks, windows, modalities and in-memory col
 
 import importlib
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ADAPTED_PACKAGES", "RowIndex", "RowList", "adapter_for", "as_rows", "row_taker", "take_rows"]
+__all__ = [
+    "ADAPTED_PACKAGES",
+    "ColumnList",
+    "RowIndex",
+    "RowList",
+    "adapter_for",
+    "alike",
+    "as_rows",
+    "row_taker",
+    "take_rows",
+]
 
 RowIndex = slice | NDArray[np.int64]
 """Rows to take: a slice of step 1, or int64 row numbers in any order, repeated or not."""
@@ -24,7 +34,11 @@ ADAPTED_PACKAGES = frozenset(
 
 
 class RowList(list[Any]):
-    """A list with one entry a row; a plain list may also be a list of columns."""
+    """A list with one entry a row, where a plain list may also be one of columns."""
+
+
+class ColumnList(list[Any]):
+    """A list with one entry a column, where a plain list may also be one of rows."""
 
 
 def adapter_for(cls: type) -> Any:
@@ -38,14 +52,15 @@ def adapter_for(cls: type) -> Any:
 def as_rows(value: Any, n_rows: int) -> Any | None:
     """Return ``value`` in the form that `take_rows` takes, or None if it does not have ``n_rows`` rows.
 
-    A dict has the rows of its values, where a list has one entry a row. Any other list or tuple is one of columns if
-    each member has ``n_rows`` rows, and else has one entry a row.
+    A dict has the rows of its values, where a list of ``n_rows`` entries has one entry a row. Any other list, and any
+    tuple, is one of columns if each member has ``n_rows`` rows, and else has one entry a row.
     """
     if isinstance(value, Mapping):
-        columns = {name: _as_entries(c, n_rows) or as_rows(c, n_rows) for name, c in value.items()}
-        return columns if columns and all(column is not None for column in columns.values()) else None
+        named = {name: _as_column(column, n_rows) for name, column in value.items()}
+        return named if named and all(column is not None for column in named.values()) else None
     if isinstance(value, (list, tuple)):
-        return _as_columns(value, n_rows) or _as_entries(value, n_rows)
+        columns = _as_columns(value, n_rows)
+        return _as_entries(value, n_rows) if columns is None else columns
     shape = getattr(value, "shape", None)
     if shape is None and not hasattr(value, "__len__"):
         return None
@@ -60,7 +75,14 @@ def take_rows(value: Any, rows: RowIndex) -> Any:
 
 def row_taker(value: Any) -> Callable[[Any, RowIndex], Any]:
     """Return the function that takes rows of ``value`` and of all others of its type."""
-    return _taker_of(type(value))
+    kind: Any = type(value)
+    return _taker_of(kind)
+
+
+def alike(value: Sequence[Any], members: Iterable[Any]) -> Any:
+    """Return ``members`` as the kind of list or tuple that ``value`` is; a plain list is one of columns."""
+    kind: Any = type(value) if isinstance(value, (tuple, RowList)) else ColumnList
+    return kind(*members) if hasattr(kind, "_fields") else kind(members)
 
 
 @cache
@@ -75,28 +97,30 @@ def _taker_of(kind: type) -> Callable[[Any, RowIndex], Any]:
     return next(filter(None, takers), operator.getitem)
 
 
-def _take_entries(value: RowList, rows: RowIndex) -> list[Any]:
-    return list(value[rows]) if isinstance(rows, slice) else [value[row] for row in rows.tolist()]
+def _take_entries(value: RowList, rows: RowIndex) -> RowList:
+    return RowList(value[rows]) if isinstance(rows, slice) else RowList(value[row] for row in rows.tolist())
 
 
 def _take_of_columns(value: Sequence[Any], rows: RowIndex) -> Any:
-    return _like(value, [take_rows(column, rows) for column in value])
+    return alike(value, [take_rows(column, rows) for column in value])
 
 
 def _take_of_named_columns(value: Mapping[Any, Any], rows: RowIndex) -> dict[Any, Any]:
     return {name: take_rows(column, rows) for name, column in value.items()}
 
 
-def _as_entries(value: Any, n_rows: int) -> RowList | None:
-    return RowList(value) if isinstance(value, (list, tuple)) and len(value) == n_rows else None
+def _as_column(value: Any, n_rows: int) -> Any | None:
+    """Return what a dict has under a name: a list with one entry a row, which comes first here, or anything else."""
+    entries = _as_entries(value, n_rows) if isinstance(value, list) else None
+    return as_rows(value, n_rows) if entries is None else entries
 
 
-def _as_columns(value: Sequence[Any], n_rows: int) -> Sequence[Any] | None:
+def _as_entries(value: Sequence[Any], n_rows: int) -> RowList | None:
+    return None if isinstance(value, ColumnList) or len(value) != n_rows else RowList(value)
+
+
+def _as_columns(value: Sequence[Any], n_rows: int) -> Any | None:
     if isinstance(value, RowList) or not value:
         return None
     columns = [as_rows(column, n_rows) for column in value]
-    return None if any(column is None for column in columns) else _like(value, columns)
-
-
-def _like(value: Sequence[Any], members: list[Any]) -> Any:
-    return type(value)(*members) if hasattr(value, "_fields") else type(value)(members)
+    return None if any(column is None for column in columns) else alike(value, columns)

@@ -13,10 +13,13 @@ __all__ = ["adapt", "take"]
 
 
 def adapt(source: Any) -> InMemory | None:
-    """Adapt row-sparse matrices; warn of column-sparse ones, and refuse formats that cannot be indexed."""
-    if not scipy.sparse.issparse(source):
-        return None
-    if not hasattr(source, "__getitem__"):
+    """Adapt sparse matrices and arrays."""
+    return _indexed_by_row(source) if scipy.sparse.issparse(source) else None
+
+
+def _indexed_by_row(source: Any) -> InMemory:
+    """Adapt row-sparse ones; warn of column-sparse ones, and refuse formats that are not made for indexing."""
+    if source.format not in ("csr", "csc", "lil"):
         message = (
             f"The collection is a scipy sparse matrix in {source.format!r} format, which cannot be indexed by row; "
             "give data.tocsr()."
@@ -27,11 +30,22 @@ def adapt(source: Any) -> InMemory | None:
             "The collection is sparse by columns (CSC): reading rows of it scans all columns, every time. "
             "Give data.tocsr() once instead.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=5,
         )
     return InMemory(source)
 
 
 def take(value: Any, rows: RowIndex) -> Any:
-    """Take rows, in the same format."""
+    """Take rows, in the same format: for a slice of CSR over the same memory."""
+    if isinstance(rows, slice) and value.format == "csr":
+        return _view(value, *rows.indices(value.shape[0])[:2])
     return value[rows]
+
+
+def _view(value: Any, start: int, stop: int) -> Any:
+    """Return rows [start, stop): scipy's own slice copies them, and its constructor looks through all indices."""
+    pointers = value.indptr[start : stop + 1]
+    first, last = pointers[0], pointers[-1]
+    view = type(value)((stop - start, value.shape[1]), dtype=value.dtype)
+    view.data, view.indices, view.indptr = value.data[first:last], value.indices[first:last], pointers - first
+    return view

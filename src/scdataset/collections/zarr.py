@@ -5,18 +5,17 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.storage import LocalStore, MemoryStore, ZipStore
 
 from scdataset.collections.ascending import ascending
+from scdataset.collections.handles import OwnedHandle
 from scdataset.errors import CollectionError
 
 __all__ = ["adapt"]
 
 
-class ZarrRows:
+class ZarrRows(OwnedHandle):
     """A zarr array: every chunk that holds a wanted row is decoded once a read."""
-
-    def __init__(self, source: zarr.Array[Any]) -> None:
-        self.source = source
 
     def __len__(self) -> int:
         return int(self.source.shape[0])
@@ -32,11 +31,22 @@ class ZarrRows:
         return f"{self.source.store_path}:{self.source.shape}:{self.source.dtype}"
 
 
-def adapt(source: Any) -> ZarrRows:
+def adapt(source: Any) -> ZarrRows | None:
     """Adapt arrays with at least one axis; say what to do with a group."""
     if isinstance(source, zarr.Array) and source.shape:
-        return ZarrRows(source)
-    message = (
-        f"The collection is a zarr {type(source).__name__} ({source!r}), which has no rows. Give one of its arrays."
-    )
-    raise CollectionError(message)
+        return ZarrRows(source, reopens=_has_handle(source.store))
+    if isinstance(source, (zarr.Array, zarr.Group)):
+        message = (
+            f"The collection is a zarr {type(source).__name__} ({source!r}), which has no rows. Give an array with at "
+            "least one axis."
+        )
+        raise CollectionError(message)
+    return None
+
+
+def _has_handle(store: Any) -> bool:
+    """Return whether a store has something open that a forked process may not share, such as a place in a zip file."""
+    if isinstance(store, ZipStore) and not store.read_only:
+        message = f'The zip file {store.path} is open for writing; close it and open ZipStore(path, mode="r").'
+        raise CollectionError(message)
+    return not isinstance(store, (LocalStore, MemoryStore))

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Never
 
+import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from scdataset._arguments import flag, optional_whole, whole
 from scdataset.collections import Collection, as_collection
 from scdataset.collections.handles import dumps, loads
+from scdataset.dataset.ahead import read_ahead
 from scdataset.dataset.epochs import EpochClock
 from scdataset.dataset.hooks import Hooks
 from scdataset.dataset.loader import refuse_batching_again
@@ -56,6 +59,10 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         This process among those that train together; both, or neither to ask torch.distributed.
     seed
         Seed of all that is random, in [0, 2**64). None draws one, the same on all ranks of a process group.
+    prefetch
+        Keyword only. Windows that are read in the background before they are asked for, from collections that
+        `open_collection` made; 0 for none. Besides these, the window in use and the one before it may be in memory, of
+        ``batch_size * fetch_factor`` rows each.
     uneven_ranks
         Keyword only. Let the first ranks yield one batch more where batches do not divide among ranks, so that nothing
         is repeated or dropped: for exact evaluation.
@@ -101,12 +108,14 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         world_size: int | None = None,
         seed: int | None = None,
         *,
+        prefetch: int = 1,
         uneven_ranks: bool = False,
     ) -> None:
         self.strategy = _checked_strategy(strategy)
         self.batch_size = whole("batch_size", batch_size, minimum=1)
         self.fetch_factor = whole("fetch_factor", fetch_factor, minimum=1)
         self.drop_last = flag("drop_last", drop_last)
+        self.prefetch = whole("prefetch", prefetch, minimum=0)
         self.uneven_ranks = flag("uneven_ranks", uneven_ranks)
         self._hooks = Hooks(fetch_callback, fetch_transform, batch_callback, batch_transform)
         self._source = data_collection
@@ -171,9 +180,29 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         order = self._order(epoch)
         info = get_worker_info()
         worker, n_workers = (0, 1) if info is None else (info.id, info.num_workers)
-        for batches in self._partition.fetches(worker, n_workers, in_order=not order.shuffles):
-            rows, bounds = rows_of_batches(order, self._partition, batches, self.seed, epoch)
-            yield from self._hooks.batches(self.collection, self._collection, rows, bounds)
+        runs = self._partition.fetches(worker, n_workers, in_order=not order.shuffles)
+        fetches = (rows_of_batches(order, self._partition, run, self.seed, epoch) for run in runs)
+        for fetched, places, bounds in self._windows(fetches, n_workers):
+            yield from self._hooks.batches(fetched, places, bounds)
+
+    def _windows(
+        self, fetches: Iterator[tuple[NDArray[np.int64], list[int]]], n_workers: int
+    ) -> Iterator[tuple[Any, NDArray[np.int64] | None, list[int]]]:
+        """Read one fetch after the other, ahead of time where the collection allows it."""
+        collection = self._collection
+        if collection is None or self._hooks.fetch_callback is not None:
+            for rows, bounds in fetches:
+                yield *self._hooks.call_fetch(self.collection, rows), bounds
+            return
+        share_threads = getattr(collection, "share_threads", None)
+        if share_threads is not None:
+            share_threads(n_workers)
+        if self.prefetch and getattr(collection, "reads_ahead", False):
+            for fetched, bounds in read_ahead(collection, fetches, self.prefetch):
+                yield fetched, None, bounds
+        else:
+            for rows, bounds in fetches:
+                yield collection.read(rows), None, bounds
 
     def _order(self, epoch: int) -> EpochOrder:
         order = self.strategy.epoch_order(self.collection, self.seed, epoch)

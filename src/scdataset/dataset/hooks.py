@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import hook
-from scdataset.collections import Collection
 from scdataset.collections.rows import as_rows, row_taker
 from scdataset.errors import HookError
 
@@ -34,22 +33,21 @@ class Hooks:
         for name in self.__slots__:
             hook(name, getattr(self, name))
 
-    def batches(
-        self, source: Any, collection: Collection | None, rows: NDArray[np.int64], bounds: list[int]
-    ) -> Iterator[Any]:
-        """Fetch ``rows`` and yield batch after batch.
+    def batches(self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[Any]:
+        """Transform what was fetched and yield batch after batch.
 
         Parameters
         ----------
-        source, collection
-            What the user passed, and the collection over it (None where there is a ``fetch_callback``).
-        rows
-            Rows in the order in which they are yielded.
+        fetched
+            Rows as they were read.
+        places
+            Where in ``fetched`` the rows are, in the order in which they are yielded, or None if they are in it.
         bounds
-            ``rows[bounds[k]:bounds[k + 1]]`` are the rows of the k-th batch.
+            ``bounds[k]`` to ``bounds[k + 1]`` are the rows of the k-th batch.
         """
-        fetched, places = self._fetch(source, collection, rows)
-        window = fetched if self.batch_callback else self._cuttable(fetched, rows.size)
+        if self.fetch_transform:
+            fetched = self.fetch_transform(fetched)
+        window = fetched if self.batch_callback else self._cuttable(fetched, bounds[-1])
         take = self.batch_callback or row_taker(window)
         for start, stop in pairwise(bounds):
             if places is not None:
@@ -60,22 +58,15 @@ class Hooks:
                 batch = take(window, slice(start, stop))
             yield batch if self.batch_transform is None else self.batch_transform(batch)
 
-    def _fetch(
-        self, source: Any, collection: Collection | None, rows: NDArray[np.int64]
-    ) -> tuple[Any, NDArray[np.int64] | None]:
-        """Return what was fetched, and the places of ``rows`` in it unless they are in order."""
-        places = None
-        if self.fetch_callback:
-            if np.any(rows[1:] < rows[:-1]):
-                order = np.argsort(rows, kind="stable")
-                places = np.empty_like(order)
-                places[order] = np.arange(rows.size)
-                rows = rows[order]
-            fetched = self.fetch_callback(source, rows)
-        else:
-            assert collection is not None  # noqa: S101 there is one where there is no fetch_callback
-            fetched = collection.read(rows)
-        return (self.fetch_transform(fetched) if self.fetch_transform else fetched), places
+    def call_fetch(self, source: Any, rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64] | None]:
+        """Call ``fetch_callback`` with ascending rows, and return what it returned and the places of ``rows`` in it."""
+        assert self.fetch_callback is not None  # noqa: S101 only called where there is one
+        if np.all(rows[1:] >= rows[:-1]):
+            return self.fetch_callback(source, rows), None
+        order = np.argsort(rows, kind="stable")
+        places = np.empty_like(order)
+        places[order] = np.arange(rows.size)
+        return self.fetch_callback(source, rows[order]), places
 
     def _cuttable(self, fetched: Any, n_rows: int) -> Any:
         window = as_rows(fetched, n_rows)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 try:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TimeRemainingColumn
 except ModuleNotFoundError:
     _HAS_RICH = False
 else:
@@ -21,6 +21,7 @@ def progress_bar(description: str, total: int, *, visible: bool) -> Iterator[Cal
     if not (visible and _HAS_RICH):
         yield lambda _: None
         return
-    with Progress(console=Console(stderr=True)) as progress:
+    columns = [*Progress.get_default_columns()[:-1], TimeRemainingColumn(elapsed_when_finished=True)]
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(description, total=total)
         yield lambda steps: progress.advance(task, steps)

@@ -10,7 +10,6 @@ import h5py
 import numpy as np
 import pandas as pd
 from anndata.io import write_elem
-from numpy.typing import NDArray
 
 from scdataset._arguments import whole
 from scdataset.errors import ArgumentValueError
@@ -47,7 +46,7 @@ class CsrWriter:
 
     def __init__(self, group: h5py.Group, storage: Storage) -> None:
         self._group = group
-        self._lengths: list[NDArray[np.int64]] = []
+        self._lengths = [np.zeros(1, np.int64)]
         for name, dtype in (("data", np.float32), ("indices", np.int32)):
             group.create_dataset(
                 name,
@@ -69,16 +68,15 @@ class CsrWriter:
 
     def finish(self, n_vars: int) -> None:
         """Write the row pointers, in 32 bits where they fit as scipy does, and the attributes."""
-        lengths = np.concatenate(self._lengths)
-        pointers = np.concatenate([[0], np.cumsum(lengths)])
+        pointers = np.cumsum(np.concatenate(self._lengths))
         narrow = pointers[-1] <= np.iinfo(np.int32).max
         self._group["indptr"] = pointers.astype(np.int32 if narrow else np.int64)
         self._group.attrs.update(
             {
                 "encoding-type": "csr_matrix",
                 "encoding-version": "0.1.0",
-                "shape": np.array([len(lengths), n_vars]),
-            }
+                "shape": np.array([len(pointers) - 1, n_vars]),
+            },
         )
 
 

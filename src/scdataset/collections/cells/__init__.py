@@ -1,0 +1,6 @@
+"""Cells on disk, read by the engine."""
+
+from scdataset.collections.cells.collection import CellCollection
+from scdataset.collections.cells.open import open_collection
+
+__all__ = ["CellCollection", "open_collection"]

@@ -1,0 +1,118 @@
+"""10x .h5 files: the matrices that Cell Ranger, versions 2 and 3, and Space Ranger write.
+
+They hold genes x cells by columns, which is cells x genes by rows. Version 3 has a group ``matrix`` with ``features``,
+version 2 one group a genome with ``genes`` and ``gene_names``:
+https://www.10xgenomics.com/support/software/cell-ranger/latest/analysis/outputs/cr-outputs-h5-matrices
+"""
+
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdataset.collections.cells.columns import Column
+from scdataset.engine.storage import hdf5
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+
+__all__ = ["TenxFile", "is_tenx"]
+
+_ARRAYS = ("data", "indices", "indptr", "shape")
+
+_FEATURES = {"gene_ids": "id", "feature_types": "feature_type", "genome": "genome"}
+"""Columns of var, named as scanpy names them, and what version 3 calls them."""
+
+
+def is_tenx(path: str) -> bool:
+    """Return whether a path is an HDF5 file that holds matrices as Cell Ranger writes them."""
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return bool(_groups(file))
+
+
+class TenxFile:
+    """One 10x .h5 file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layer
+        None: there is only X.
+    general
+        Read through h5py, whatever the layout: slower, and the measure of the fast path.
+    """
+
+    def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
+        if layer is not None:
+            message = f"{path} is a 10x file, which has no layers; layer={layer!r} has to be None."
+            raise ArgumentValueError(message)
+        self._file = hdf5.H5File(path)
+        self.path = path
+        groups = _groups(self._file.h5)
+        if len(groups) != 1:
+            message = f"{path} holds {len(groups)} genomes, {groups}; give a file with one, of which the genes are."
+            raise CollectionError(message)
+        self._group = groups[0]
+        shape = np.asarray(self._dataset("shape"))
+        if shape.shape != (2,):
+            message = f"{path}: {self._group}/shape is {shape}; it has to be the number of genes and of cells."
+            raise DamagedFileError(message)
+        self.n_obs = int(shape[1])
+        self.matrix = hdf5.csr_matrix(self._file, self._group, (int(shape[1]), int(shape[0])), general=general)
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """The genes: names, which may repeat, with ``gene_ids``, ``feature_types`` and ``genome`` where there are such."""
+        group = self._file.h5[self._group]
+        if "features" in group:
+            features = group["features"]
+            columns = {name: _strings(features[key]) for name, key in _FEATURES.items() if key in features}
+            names = features["name"]
+        else:
+            columns, names = {"gene_ids": _strings(group["genes"])}, group["gene_names"]
+        wrong = {name: len(column) for name, column in columns.items() if len(column) != self.matrix.shape[1]}
+        if wrong or len(names) != self.matrix.shape[1]:
+            message = f"{self.path}: {len(names)} names and {wrong} for {self.matrix.shape[1]} genes."
+            raise DamagedFileError(message)
+        return pd.DataFrame(columns, index=pd.Index(_strings(names), dtype=object))
+
+    def column(self, name: str) -> Column:
+        """Read a column of obs; there is ``barcode`` at most."""
+        names = ["barcode"] if "barcodes" in self._file.h5[self._group] else []
+        if name not in names:
+            message = f"{self.path}: obs has no column {name!r}; it has {names}."
+            raise ArgumentValueError(message)
+        barcodes = _strings(self._dataset("barcodes"))
+        if len(barcodes) != self.n_obs:
+            message = f"{self.path}: {len(barcodes)} barcodes for {self.n_obs} cells."
+            raise DamagedFileError(message)
+        return Column.of(barcodes)
+
+    def array(self, name: str) -> hdf5.DenseMatrix:
+        """Refuse: there is no obsm."""
+        message = f"{self.path} is a 10x file, which has no obsm[{name!r}] or other arrays."
+        raise ArgumentValueError(message)
+
+    def close(self) -> None:
+        """Close what is open; the next read opens it again."""
+        self.matrix.close()
+        self._file.close()
+
+    def _dataset(self, name: str) -> h5py.Dataset:
+        return self._file.dataset(f"{self._group}/{name}")
+
+
+def _groups(file: h5py.File) -> list[str]:
+    """Return the groups that hold a matrix; CSC groups of an h5ad file have their shape in an attribute."""
+    return [
+        name
+        for name, item in file.items()
+        if isinstance(item, h5py.Group) and all(isinstance(item.get(part), h5py.Dataset) for part in _ARRAYS)
+    ]
+
+
+def _strings(dataset: Any) -> NDArray[Any]:
+    return np.array([value.decode() if isinstance(value, bytes) else value for value in dataset[:]], dtype=object)

@@ -1,0 +1,238 @@
+"""MultiIndexable: several modalities of the same rows."""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scdataset.collections.base import Collection, as_collection
+from scdataset.collections.handles import OwnedHandle
+from scdataset.collections.memory import Fetched, InMemory
+from scdataset.collections.rows import RowIndex, alike, take_rows
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+
+__all__ = ["MultiIndexable", "row_index"]
+
+
+class MultiIndexable:
+    """Several modalities of the same rows, indexed together.
+
+    Parameters
+    ----------
+    *indexables
+        Modalities by position, or one dict of modalities by name. Each is anything that `as_collection` takes, and all
+        have the same number of rows.
+    names
+        Names of the modalities by position. Without modalities by position it is itself a modality of that name.
+    unstructured
+        What belongs to the whole and not to rows, such as gene names: carried along as it is.
+    **named_indexables
+        Modalities by name, where none is given by position.
+
+    Raises
+    ------
+    ArgumentTypeError
+        Modalities both by position and by name; names that are not strings; ``unstructured`` that is not a dict.
+    ArgumentValueError
+        Modalities of different lengths; names that are too few, too many or repeated.
+
+    Examples
+    --------
+    >>> cells = MultiIndexable(X=np.eye(4), label=["a", "b", "c", "d"], unstructured={"genome": "GRCh38"})
+    >>> cells[[3, 0]]["label"], cells[1:3]["X"].shape, cells.names
+    (['d', 'a'], (2, 4), ['X', 'label'])
+    """
+
+    def __init__(
+        self,
+        *indexables: Any,
+        names: Any = None,
+        unstructured: dict[str, Any] | None = None,
+        **named_indexables: Any,
+    ) -> None:
+        if unstructured is not None and not isinstance(unstructured, dict):
+            message = (
+                f"unstructured is of type {type(unstructured).__name__}; give a dict. A modality of that name goes "
+                'in a dict of modalities: MultiIndexable({"unstructured": ...}).'
+            )
+            raise ArgumentTypeError(message)
+        modalities = _named(indexables, names, named_indexables)
+        self._set({name: as_collection(modality) for name, modality in modalities.items()}, modalities, unstructured)
+        lengths = {name: len(collection) for name, collection in self._collections.items()}
+        if len(set(lengths.values())) > 1:
+            message = f"Modalities differ in length: {lengths}; give as many rows of each."
+            raise ArgumentValueError(message)
+
+    def _set(
+        self,
+        collections: Mapping[str | int, Collection],
+        modalities: dict[str | int, Any],
+        unstructured: dict[str, Any] | None,
+    ) -> None:
+        self._collections = collections
+        self._modalities = modalities
+        self.unstructured = {} if unstructured is None else unstructured
+
+    def _with(self, fetched: dict[str | int, Any], n_rows: int) -> Self:
+        """Return a container of the same modalities with other rows, those that were read."""
+        windows = {name: Fetched(value, n_rows) for name, value in fetched.items()}
+        new = type(self).__new__(type(self))
+        modalities = {name: window.source for name, window in windows.items()}
+        new._set(windows, modalities, self.unstructured)  # noqa: SLF001 our own
+        return new
+
+    @property
+    def names(self) -> list[str] | None:
+        """Names of the modalities, or None if they were given by position alone."""
+        names = [name for name in self._modalities if isinstance(name, str)]
+        return names or None
+
+    @property
+    def count(self) -> int:
+        """Number of modalities."""
+        return len(self._modalities)
+
+    @property
+    def unstructured_keys(self) -> list[str]:
+        """Names of what is carried along."""
+        return list(self.unstructured)
+
+    def keys(self) -> list[str | int]:
+        """Return names of the modalities, or their positions."""
+        return list(self._modalities)
+
+    def values(self) -> list[Any]:
+        """Return the modalities."""
+        return [self._modality(name) for name in self._modalities]
+
+    def items(self) -> list[tuple[str | int, Any]]:
+        """Return pairs of name, or position, and modality."""
+        return list(zip(self._modalities, self.values(), strict=True))
+
+    def __len__(self) -> int:
+        return next((len(collection) for collection in self._collections.values()), 0)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the modalities, so that ``x, y = batch`` works."""
+        return iter(self.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modalities
+
+    def __repr__(self) -> str:
+        modalities = ", ".join(f"{name}: {type(value).__name__}" for name, value in self._modalities.items())
+        return f"MultiIndexable({len(self)} rows of {{{modalities}}}, unstructured={self.unstructured_keys})"
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a modality for a name or integer, and a `MultiIndexable` of some rows for a slice, list or array."""
+        if isinstance(key, str):
+            if key not in self._modalities:
+                message = f"No modality {key!r}; there are {self.keys()}."
+                raise KeyError(message)
+            return self._modality(key)
+        if not isinstance(key, (slice, list, tuple)) and np.ndim(key) == 0:
+            return self._by_position(key)
+        rows = row_index(key, len(self))
+        n_rows = rows.stop - rows.start if isinstance(rows, slice) else rows.size
+        return self._with({name: _take(collection, rows) for name, collection in self._collections.items()}, n_rows)
+
+    def read(self, rows: NDArray[np.int64]) -> Self:
+        """Return some rows of every modality."""
+        return self._with({name: collection.read(rows) for name, collection in self._collections.items()}, rows.size)
+
+    def fingerprint(self) -> str:
+        """Return the fingerprints of the modalities."""
+        return ";".join(f"{name}={collection.fingerprint()}" for name, collection in self._collections.items())
+
+    def pin_memory(self) -> Self:
+        """Return the same with every tensor in pinned memory; a DataLoader calls it for ``pin_memory=True``."""
+        return self._each(lambda value: value.pin_memory() if hasattr(value, "pin_memory") else value)
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Return the same with every tensor moved, as ``torch.Tensor.to`` does with these arguments."""
+        return self._each(lambda value: value.to(*args, **kwargs) if hasattr(value, "to") else value)
+
+    def _each(self, change: Callable[[Any], Any]) -> Self:
+        return self._with({name: _changed(value, change) for name, value in self.items()}, len(self))
+
+    def _by_position(self, position: Any) -> Any:
+        if isinstance(position, (bool, np.bool_)) or not hasattr(position, "__index__"):
+            message = f"{position!r} is no index; give a name, an integer for a modality, or a slice or array of rows."
+            raise IndexError(message)
+        if not -self.count <= position < self.count:
+            message = f"No modality {position}; there are {self.count}. Rows are taken with a slice, list or array."
+            raise IndexError(message)
+        return self.values()[operator.index(position)]
+
+    def _modality(self, name: str | int) -> Any:
+        """Return a modality, as it was given unless it is a file that this process has to open again."""
+        collection = self._collections[name]
+        return collection.source if isinstance(collection, OwnedHandle) else self._modalities[name]
+
+
+def _take(collection: Collection, rows: RowIndex) -> Any:
+    if not isinstance(rows, slice):
+        return collection.read(rows)
+    if isinstance(collection, InMemory):
+        return take_rows(collection.source, rows)
+    return collection.read(np.arange(rows.start, rows.stop))
+
+
+def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return ``value`` with ``change`` made to it, or to what is in it if it is a dict, list or tuple."""
+    if isinstance(value, Mapping):
+        return {name: _changed(column, change) for name, column in value.items()}
+    if isinstance(value, (list, tuple)):
+        return alike(value, [_changed(member, change) for member in value])
+    return change(value)
+
+
+def _named(indexables: tuple[Any, ...], names: Any, named_indexables: dict[str, Any]) -> dict[str | int, Any]:
+    """Return the modalities by name, or by position where they have none."""
+    if not indexables:
+        named: dict[str | int, Any] = dict(named_indexables.items())
+        return named if names is None else {**named, "names": names}
+    if named_indexables:
+        message = f"{len(indexables)} modalities by position and {list(named_indexables)} by name; give all one way."
+        raise ArgumentTypeError(message)
+    if len(indexables) == 1 and isinstance(indexables[0], Mapping):
+        if names is not None:
+            message = f"names={names!r} with a dict of modalities, which has names; leave names out."
+            raise ArgumentTypeError(message)
+        _check_names(list(indexables[0]), len(indexables[0]))
+        return dict(indexables[0])
+    if names is None:
+        return dict(enumerate(indexables))
+    _check_names(names, len(indexables))
+    return dict(zip(names, indexables, strict=True))
+
+
+def _check_names(names: Sequence[Any], count: int) -> None:
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        message = f"names={names!r}; give a list of strings."
+        raise ArgumentTypeError(message)
+    if len(names) != count or len(set(names)) != count:
+        message = f"names={names!r} for {count} modalities; give a different name for each."
+        raise ArgumentValueError(message)
+
+
+def row_index(key: slice | ArrayLike, n_rows: int) -> RowIndex:
+    """Return rows as numpy would read them: from the end if negative, and chosen by a boolean mask."""
+    if isinstance(key, slice):
+        start, stop, step = key.indices(n_rows)
+        return slice(start, max(start, stop)) if step == 1 else np.arange(start, stop, step)
+    rows = np.asarray(key)
+    if rows.dtype == np.bool_ and rows.shape == (n_rows,):
+        return np.flatnonzero(rows)
+    if rows.size == 0:
+        return np.empty(0, np.int64)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu":
+        message = f"Rows of shape {rows.shape} and dtype {rows.dtype}; give integers, or a mask of length {n_rows}."
+        raise IndexError(message)
+    if rows.min() < -n_rows or rows.max() >= n_rows:
+        message = f"Rows from {rows.min()} to {rows.max()} of a collection with {n_rows} rows."
+        raise IndexError(message)
+    wide = rows.astype(np.int64, copy=False)
+    return np.where(wide < 0, wide + n_rows, wide)

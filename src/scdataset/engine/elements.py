@@ -1,0 +1,302 @@
+"""Elements of stored arrays: spans of them, gathered into memory by the fastest way that the layout allows.
+
+plain bytes in one file ──► compiled loop of pread, straight to the output
+anything encoded        ──► threads: read a chunk, decode it, scatter what is wanted of it
+anything else           ──► the same, with chunks from the library that knows the format
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset._compiled import compiled
+from scdataset.engine.codecs import decode
+from scdataset.engine.files import OpenFile
+from scdataset.engine.kernels import OUT_OF_RANGE, SHORT_READ, advise_spans, gather_spans, scatter_piece
+from scdataset.engine.layout import NOT_STORED, ChunkTable
+from scdataset.engine.threads import Threads
+from scdataset.errors import DamagedFileError
+
+__all__ = ["ChunkElements", "Chunks", "Elements", "FileChunks", "PlainElements", "Spans"]
+
+_GAP_BYTES = 4096
+"""Bytes between two spans that are read along rather than skipped: a call costs about as much as copying them."""
+
+_BUFFER_BYTES = 1 << 20
+"""Memory of a thread for spans that are read together."""
+
+_PARTS_PER_THREAD = 4
+"""Parts of a window for each thread, so that one that is slow keeps the others waiting for less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Stretches of a stored 1-D array and where they go, ascending by ``starts``; each shape ``(n,)``, int64."""
+
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    def part(self, first: int, last: int) -> "Spans":
+        """Return spans [first, last)."""
+        return Spans(self.starts[first:last], self.lengths[first:last], self.places[first:last])
+
+
+class Elements(Protocol):
+    """A stored 1-D array."""
+
+    dtype: np.dtype[Any]
+    """Type of the elements, in the byte order of this machine."""
+
+    def gather(self, spans: Spans, out: NDArray[Any], limit: int, threads: Threads) -> None:
+        """Read spans to ``out``, and refuse elements that, as unsigned numbers, reach ``limit``, if there is one."""
+        ...
+
+    def announce(self, spans: Spans) -> None:
+        """Tell the system that these spans will be read soon."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open; the next read opens it again."""
+        ...
+
+
+class PlainElements:
+    """Plain bytes of one file, in chunks that are all there.
+
+    Parameters
+    ----------
+    file, name
+        The file, and the array's name in it for messages.
+    dtype
+        Type of the elements, in the byte order of this machine.
+    chunk
+        Elements in a chunk.
+    offsets
+        First byte of each chunk, shape ``(n_chunks,)``.
+    """
+
+    def __init__(self, file: OpenFile, name: str, dtype: np.dtype[Any], chunk: int, offsets: NDArray[np.int64]) -> None:
+        self.dtype = dtype
+        self._file = file
+        self._name = name
+        self._chunk = chunk
+        self._offsets = offsets
+
+    def gather(self, spans: Spans, out: NDArray[Any], limit: int, threads: Threads) -> None:
+        """Read spans to ``out``."""
+        descriptor = self._file.descriptor
+        target = out.view(f"u{self.dtype.itemsize}")
+
+        def work(first: int, last: int) -> None:
+            part = spans.part(first, last)
+            buffer = np.empty(_BUFFER_BYTES // self.dtype.itemsize, target.dtype)
+            max_gap = _GAP_BYTES // self.dtype.itemsize
+            status, span = gather_spans(
+                descriptor, self._offsets, self._chunk, part.starts, part.lengths, part.places, target, limit, max_gap,
+                buffer,
+            )  # fmt: skip
+            if status:
+                self._refuse(status, int(part.starts[span]), limit)
+
+        threads.run(work, _equal_parts(spans.lengths, threads.count * _PARTS_PER_THREAD if threads.count > 1 else 1))
+        self._file.check()
+
+    def announce(self, spans: Spans) -> None:
+        """Tell the kernel which bytes will be read soon."""
+        item = self.dtype.itemsize
+        starts = spans.starts[spans.lengths > 0]
+        firsts = self._offsets[starts // self._chunk] + starts % self._chunk * item
+        if self._file.in_page_cache(firsts):
+            return
+        advise_spans(
+            self._file.descriptor, self._offsets, self._chunk, item, spans.starts, spans.lengths, _GAP_BYTES // item
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _refuse(self, status: int, element: int, limit: int) -> None:
+        self._file.check()
+        chunk = element // self._chunk
+        if status == SHORT_READ:
+            message = f"{self._file.path}: {self._name} ends within or before chunk {chunk}; the file is truncated."
+            raise DamagedFileError(message)
+        _refuse_out_of_range(self._file.path, self._name, chunk, limit)
+
+
+class Chunks(Protocol):
+    """The chunks of a stored 1-D array, decoded one at a time, from any thread."""
+
+    path: str
+    name: str
+    dtype: np.dtype[Any]
+    length: int
+    """Elements in a chunk."""
+
+    def piece(self, number: int) -> NDArray[Any]:
+        """Return the elements of a chunk, shape ``(length,)`` or less for the last, in native byte order."""
+        ...
+
+    def announce(self, numbers: NDArray[np.int64]) -> None:
+        """Tell the system that these chunks will be read soon."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+class ChunkElements:
+    """An array whose chunks are decoded whole, each at most once a read."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self.dtype = chunks.dtype
+        self._chunks = chunks
+
+    def gather(self, spans: Spans, out: NDArray[Any], limit: int, threads: Threads) -> None:
+        """Decode the chunks that hold spans, and copy those to ``out``."""
+        target = out.view(f"u{self.dtype.itemsize}")
+        length = self._chunks.length
+        numbers, firsts, lasts = _touched(spans.starts, spans.lengths, length)
+
+        def work(start: int, stop: int) -> None:
+            for i in range(start, stop):
+                number = int(numbers[i])
+                piece = self._chunks.piece(number).view(target.dtype)
+                status = scatter_piece(
+                    piece, number * length, firsts[i], lasts[i], spans.starts, spans.lengths, spans.places, target, limit
+                )  # fmt: skip
+                if status == OUT_OF_RANGE:
+                    _refuse_out_of_range(self._chunks.path, self._chunks.name, number, limit)
+
+        n_parts = threads.count * _PARTS_PER_THREAD if threads.count > 1 else 1
+        threads.run(work, _equal_parts(np.ones(numbers.size, np.int64), n_parts))
+
+    def announce(self, spans: Spans) -> None:
+        """Tell the system which chunks will be read soon."""
+        self._chunks.announce(_touched(spans.starts, spans.lengths, self._chunks.length)[0])
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._chunks.close()
+
+
+class FileChunks:
+    """Encoded chunks of one file, found by a table.
+
+    Parameters
+    ----------
+    file, name
+        The file, and the array's name in it for messages.
+    dtype
+        Type of the elements as they are stored.
+    length
+        Elements in a chunk.
+    table, filters, fill
+        As in `Layout`, for the chunks of this array.
+    """
+
+    def __init__(
+        self,
+        file: OpenFile,
+        name: str,
+        dtype: np.dtype[Any],
+        length: int,
+        table: ChunkTable,
+        filters: tuple[tuple[str, Any], ...],
+        fill: Any,
+    ) -> None:
+        self.path = file.path
+        self.name = name
+        self.dtype = dtype.newbyteorder("=")
+        self.length = length
+        self._stored = dtype
+        self._file = file
+        self._table = table
+        self._filters = filters
+        self._fill = fill
+
+    def piece(self, number: int) -> NDArray[Any]:
+        """Read and decode a chunk."""
+        offset, size = int(self._table.offsets[number]), int(self._table.sizes[number])
+        if offset == NOT_STORED:
+            return np.full(self.length, self._fill, self.dtype)
+        stored = self._file.read(offset, size)
+        if len(stored) != size:
+            self._file.check()
+            message = f"{self.path}: {self.name} ends within or before chunk {number}; the file is truncated."
+            raise DamagedFileError(message)
+        try:
+            skipped, n_bytes = int(self._table.skipped[number]), self.length * self._stored.itemsize
+            return decode(stored, self._filters, skipped, self._stored, n_bytes).astype(self.dtype, copy=False)
+        except DamagedFileError as error:
+            self._file.check()
+            message = f"{self.path}: chunk {number} of {self.name} {error}."
+            raise DamagedFileError(message) from error
+
+    def announce(self, numbers: NDArray[np.int64]) -> None:
+        """Tell the kernel which bytes will be read soon."""
+        stored = numbers[self._table.offsets[numbers] != NOT_STORED]
+        # A chunk is a span of bytes here: element size 1, one chunk that is the file.
+        starts, sizes = self._table.offsets[stored], self._table.sizes[stored]
+        if self._file.in_page_cache(starts):
+            return
+        order = np.argsort(starts)
+        advise_spans(self._file.descriptor, np.zeros(1, np.int64), 1 << 62, 1, starts[order], sizes[order], _GAP_BYTES)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _refuse_out_of_range(path: str, name: str, chunk: int, limit: int) -> None:
+    message = f"{path}: chunk {chunk} of {name} has column numbers outside [0, {limit}); the file is damaged."
+    raise DamagedFileError(message)
+
+
+def _equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]:
+    """Cut [0, len(sizes)) into parts of about the same total size."""
+    if sizes.size == 0:
+        return []
+    total = np.cumsum(sizes)
+    bounds = np.searchsorted(total, np.arange(1, n_parts) * (total[-1] / n_parts), side="left") + 1
+    cuts = np.unique(np.concatenate(([0], np.minimum(bounds, sizes.size), [sizes.size])))
+    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+
+
+@compiled
+def _touched(
+    starts: NDArray[np.int64], lengths: NDArray[np.int64], chunk: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the chunks that hold spans, ascending, and for each its first span and its last + 1."""
+    n = 0
+    previous = -1
+    for i in range(starts.size):
+        if lengths[i]:
+            n += max((starts[i] + lengths[i] - 1) // chunk - max(starts[i] // chunk, previous + 1) + 1, 0)
+            previous = max(previous, (starts[i] + lengths[i] - 1) // chunk)
+    numbers = np.empty(n, np.int64)
+    firsts = np.empty(n, np.int64)
+    lasts = np.empty(n, np.int64)
+    held = 0
+    lowest = 0
+    for i in range(starts.size):
+        if lengths[i] == 0:
+            continue
+        begin = starts[i] // chunk
+        end = (starts[i] + lengths[i] - 1) // chunk
+        while lowest < held and numbers[lowest] < begin:
+            lowest += 1
+        for j in range(lowest, held):
+            if numbers[j] <= end:
+                lasts[j] = i + 1
+        for number in range(begin if held == 0 else max(begin, numbers[held - 1] + 1), end + 1):
+            numbers[held] = number
+            firsts[held] = i
+            lasts[held] = i + 1
+            held += 1
+    return numbers, firsts, lasts

@@ -1,0 +1,60 @@
+"""The general path: pieces of an array read by the library that knows its format, slower and right."""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.errors import DamagedFileError
+
+__all__ = ["LibraryChunks"]
+
+_LOCKS: dict[int, threading.Lock] = {}
+"""By process: HDF5 serves one thread at a time, whatever the number of files; a fork may leave a lock taken."""
+
+
+class LibraryChunks:
+    """Pieces of an array of one or two axes, of whole rows, read through the object that its library gives.
+
+    Parameters
+    ----------
+    open_array
+        Returns the array: called once in every process that reads it.
+    path, name
+        The file and the array's name in it, for messages.
+    rows
+        Rows in a piece; a row is one element of a 1-D array.
+    width
+        Elements in a row.
+    dtype
+        Type of the elements as they are stored.
+    """
+
+    def __init__(
+        self, open_array: Callable[[], Any], path: str, name: str, rows: int, width: int, dtype: np.dtype[Any]
+    ) -> None:
+        self.path = path
+        self.name = name
+        self.dtype = dtype.newbyteorder("=")
+        self.length = max(rows * width, 1)
+        self._rows = rows
+        self._open_array = open_array
+
+    def piece(self, number: int) -> NDArray[Any]:
+        """Read rows through the library."""
+        with _LOCKS.setdefault(os.getpid(), threading.Lock()):
+            try:
+                rows = self._open_array()[number * self._rows : (number + 1) * self._rows]
+            except Exception as error:
+                message = f"{self.path}: rows from {number * self._rows} of {self.name} cannot be read: {error}"
+                raise DamagedFileError(message) from error
+        return np.ascontiguousarray(rows, self.dtype).reshape(-1)
+
+    def announce(self, numbers: NDArray[np.int64]) -> None:
+        """Do nothing: where the bytes are is the library's to know."""
+
+    def close(self) -> None:
+        """Do nothing: whoever gave the array closes it."""

@@ -1,0 +1,69 @@
+"""Where the elements of an array lie in a file."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["NOT_STORED", "ChunkTable", "Layout"]
+
+NOT_STORED = -1
+"""Offset of a chunk that was never written: its elements have the fill value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTable:
+    """Where each chunk of an array is stored, in the order of the chunk grid (last axis fastest).
+
+    Attributes
+    ----------
+    offsets
+        First byte of each chunk in the file, shape ``(n_chunks,)``, int64; ``NOT_STORED`` for chunks never written.
+    sizes
+        Stored bytes of each chunk, shape ``(n_chunks,)``, int64.
+    skipped
+        Bit i says that filter i was not applied to the chunk, shape ``(n_chunks,)``, uint32.
+    """
+
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    skipped: NDArray[np.uint32]
+
+    def strip(self, number: int, n_strips: int) -> "ChunkTable":
+        """Return one column of a grid of ``n_strips`` columns."""
+        every = slice(number, None, n_strips)
+        return ChunkTable(*(np.ascontiguousarray(part[every]) for part in (self.offsets, self.sizes, self.skipped)))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One array in a file: its type, its chunks, and how they are encoded.
+
+    Attributes
+    ----------
+    shape, dtype
+        Of the array; the dtype as it is stored, byte order included.
+    chunk
+        Shape of a chunk; of the whole array where it is stored in one piece.
+    table
+        Where the chunks are, or None where only the library that wrote it can tell.
+    filters
+        Names and options of the filters that encode a chunk, first applied first; empty for plain bytes.
+    fill
+        Value of elements that were never written.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk: tuple[int, ...]
+    table: ChunkTable | None
+    filters: tuple[tuple[str, Any], ...] = ()
+    fill: Any = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether bytes in the file are elements in memory, in order, so that parts of chunks can be read."""
+        if self.table is None or self.filters or not self.dtype.isnative:
+            return False
+        return bool(np.all(self.table.offsets != NOT_STORED))

@@ -1,0 +1,1 @@
+"""Where each chunk lies and how it is encoded, one module a storage format."""

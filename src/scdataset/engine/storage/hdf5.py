@@ -1,0 +1,253 @@
+"""HDF5: where the chunks of a dataset lie, asked of the library once."""
+
+import math
+import os
+from functools import partial
+from typing import Any
+
+import h5py
+import numpy as np
+
+from scdataset.engine.elements import ChunkElements, Elements, FileChunks, PlainElements
+from scdataset.engine.files import OpenFile
+from scdataset.engine.general import LibraryChunks
+from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
+from scdataset.engine.matrix import CsrMatrix, DenseMatrix
+from scdataset.engine.rowtable import RowTable
+from scdataset.errors import CollectionError, DamagedFileError
+
+__all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "layout_of"]
+
+_FILTER_NAMES = {
+    h5py.h5z.FILTER_DEFLATE: "gzip",
+    h5py.h5z.FILTER_SHUFFLE: "shuffle",
+    h5py.h5z.FILTER_FLETCHER32: "fletcher32",
+    h5py.h5z.FILTER_LZF: "lzf",
+}
+"""Filters that are decoded here; any other sends the dataset through h5py."""
+
+_GENERAL_ELEMENTS = 1 << 16
+"""Elements that are read at a time through h5py where the dataset has no chunks of its own."""
+
+
+class H5File:
+    """An HDF5 file: its bytes, and h5py's view of it for what bytes do not tell; each process opens its own."""
+
+    def __init__(self, path: str) -> None:
+        self.bytes = OpenFile(path)
+        self._h5: h5py.File | None = None
+        self._pid = -1
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self.bytes.path
+
+    @property
+    def h5(self) -> h5py.File:
+        """The file as h5py sees it, opened where it is needed."""
+        if self._h5 is None or self._pid != os.getpid():
+            _ = self.bytes.descriptor  # refuses a file that was replaced
+            try:
+                self._h5, self._pid = h5py.File(self.path, "r"), os.getpid()
+            except Exception as error:
+                message = f"{self.path} cannot be opened as HDF5: {error}"
+                raise DamagedFileError(message) from error
+        return self._h5
+
+    def dataset(self, name: str) -> h5py.Dataset:
+        """Return a dataset of this process's own file, with at least one axis.
+
+        Raises
+        ------
+        DamagedFileError
+            If there is none of that name, or the file has changed.
+        """
+        self.bytes.check()
+        try:
+            dataset = self.h5[name]
+            found = f"{dataset!r}, of type {dataset.dtype}" if isinstance(dataset, h5py.Dataset) else f"{dataset!r}"
+        except Exception as error:  # what HDF5 finds wrong comes as anything from KeyError to RuntimeError
+            message = f"{self.path}: {name} cannot be read: {error}"
+            raise DamagedFileError(message) from error
+        if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
+            message = f"{self.path}: {name} is {found}; it has to be an array."
+            raise DamagedFileError(message)
+        return dataset
+
+    def close(self) -> None:
+        """Close the file in this process."""
+        self.bytes.close()
+        if self._h5 is not None and self._pid == os.getpid():
+            self._h5.close()
+        self._h5 = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_h5": None}
+
+
+def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: bool = False) -> CsrMatrix:
+    """Return the row-sparse matrix in ``group``, which holds ``data``, ``indices`` and ``indptr``.
+
+    Raises
+    ------
+    CollectionError
+        If values are of a type that scipy has no sparse matrices of.
+    DamagedFileError
+        If the three arrays contradict each other or ``shape``.
+    """
+    names = [f"{group}/{name}" for name in ("data", "indices", "indptr")]
+    data, indices, indptr = (file.dataset(name) for name in names)
+    if data.ndim != 1 or data.shape != indices.shape or indptr.shape != (shape[0] + 1,):
+        message = (
+            f"{file.path}: {group} has {data.shape} values, {indices.shape} column numbers and {indptr.shape} row "
+            f"pointers for {shape[0]} rows, which contradict each other."
+        )
+        raise DamagedFileError(message)
+    if indices.dtype.kind not in "iu" or shape[1] < 0:
+        message = f"{file.path}: {names[1]} is of type {indices.dtype}, for columns in [0, {shape[1]})."
+        raise DamagedFileError(message)
+    if data.dtype == np.float16:
+        message = f"{file.path}: {names[0]} is of type float16, of which scipy has no sparse matrices; store float32."
+        raise CollectionError(message)
+    try:
+        table = RowTable.of_pointers(indptr[:], data.shape[0])
+    except (ValueError, OSError, RuntimeError) as error:
+        message = f"{file.path}: {names[2]} {error}."
+        raise DamagedFileError(message) from error
+    return CsrMatrix(shape, *(elements_of(file, name, general=general)[0] for name in names[:2]), table)
+
+
+def dense_matrix(file: H5File, name: str, *, general: bool = False) -> DenseMatrix:
+    """Return the dense matrix in the dataset ``name``."""
+    layout = layout_of(file, name)
+    if len(layout.shape) != 2:
+        message = f"{file.path}: {name} has shape {layout.shape}; a dense matrix has two axes."
+        raise CollectionError(message)
+    width = layout.shape[1] if general or layout.table is None else layout.chunk[1]
+    return DenseMatrix(layout.shape, tuple(elements_of(file, name, general=general)), max(width, 1))
+
+
+def elements_of(file: H5File, name: str, *, general: bool = False) -> list[Elements]:
+    """Return the strips of a dataset of one or two axes as 1-D arrays, by the fastest path that serves.
+
+    ``general=True`` takes the general path, which serves every layout.
+
+    Raises
+    ------
+    CollectionError
+        If the elements are not numbers of at most eight bytes.
+    """
+    layout = layout_of(file, name)
+    if layout.dtype.kind not in "iufb" or layout.dtype.itemsize > 8:
+        message = f"{file.path}: {name} is of type {layout.dtype}; it has to be numbers of at most eight bytes."
+        raise CollectionError(message)
+    if general or layout.table is None:
+        width = math.prod(layout.shape[1:])
+        rows = layout.chunk[0] if layout.chunk[1:] == layout.shape[1:] else max(_GENERAL_ELEMENTS // max(width, 1), 1)
+        open_array = partial(file.dataset, name)
+        return [ChunkElements(LibraryChunks(open_array, file.path, name, rows, width, layout.dtype))]
+    n_strips = 1 if len(layout.shape) == 1 else max(-(-layout.shape[1] // layout.chunk[1]), 1)
+    length = math.prod(layout.chunk)
+    strips: list[Elements] = []
+    for number in range(n_strips):
+        table = layout.table.strip(number, n_strips)
+        if layout.plain:
+            strips.append(PlainElements(file.bytes, name, layout.dtype, length, table.offsets))
+        else:
+            chunks = FileChunks(file.bytes, name, layout.dtype, length, table, layout.filters, layout.fill)
+            strips.append(ChunkElements(chunks))
+    return strips
+
+
+def layout_of(file: H5File, name: str) -> Layout:
+    """Return where a dataset lies; without a table where it takes h5py to read it.
+
+    Raises
+    ------
+    DamagedFileError
+        If it lies outside the file.
+    """
+    dataset = file.dataset(name)
+    try:
+        layout = _layout(dataset, in_file=dataset.file.filename == file.h5.filename)
+    except (ValueError, OSError, RuntimeError, OverflowError) as error:
+        message = f"{file.path}: where {name} is stored cannot be read: {error}"
+        raise DamagedFileError(message) from error
+    if layout.table is not None:
+        _check_table(layout, layout.table, file, name)
+    return layout
+
+
+def _layout(dataset: h5py.Dataset, *, in_file: bool) -> Layout:
+    table, chunk, filters = None, dataset.chunks or dataset.shape, ()
+    properties = dataset.id.get_create_plist()
+    # Not all versions of HDF5 count the user block in where chunks lie.
+    bytes_here = in_file and dataset.external is None and dataset.file.userblock_size == 0
+    if bytes_here and _is_plain_type(dataset) and dataset.size > 0:
+        if properties.get_layout() == h5py.h5d.CONTIGUOUS:
+            offset = dataset.id.get_offset()
+            if offset is not None:
+                table = ChunkTable(np.array([offset], np.int64), np.array([dataset.nbytes]), np.zeros(1, np.uint32))
+        elif properties.get_layout() == h5py.h5d.CHUNKED:
+            found = _filters(properties)
+            if found is not None:
+                table, filters = _chunk_table(dataset), found
+    return Layout(dataset.shape, dataset.dtype, chunk, table, filters, dataset.fillvalue)
+
+
+def _is_plain_type(dataset: h5py.Dataset) -> bool:
+    """Tell whether elements are stored as numpy has them in memory, without a conversion by HDF5."""
+    stored = dataset.id.get_type()
+    return dataset.dtype.kind in "iufb" and stored.equal(h5py.h5t.py_create(dataset.dtype, logical=True))
+
+
+def _filters(properties: Any) -> tuple[tuple[str, Any], ...] | None:
+    """Return the filters of a dataset, or None if one of them is not known here."""
+    filters = []
+    for number in range(properties.get_nfilters()):
+        code, _, values, _ = properties.get_filter(number)
+        if code not in _FILTER_NAMES:
+            return None
+        filters.append((_FILTER_NAMES[code], values[0] if values else None))
+    return tuple(filters)
+
+
+def _chunk_table(dataset: h5py.Dataset) -> ChunkTable:
+    """Ask for all chunks in one walk: asking for one walks the index from its start."""
+    grid = [-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
+    n_chunks = math.prod(grid)
+    table = ChunkTable(
+        np.full(n_chunks, NOT_STORED, np.int64), np.zeros(n_chunks, np.int64), np.zeros(n_chunks, np.uint32)
+    )
+
+    def note(stored: Any) -> None:
+        place = 0
+        for offset, chunk, length in zip(stored.chunk_offset, dataset.chunks, grid, strict=True):
+            number, inside = divmod(offset, chunk)
+            if inside or number >= length:
+                message = f"there is a chunk at {stored.chunk_offset}, in chunks of {dataset.chunks} of {dataset.shape}"
+                raise ValueError(message)
+            place = place * length + number
+        table.offsets[place] = stored.byte_offset
+        table.sizes[place] = stored.size
+        table.skipped[place] = stored.filter_mask
+
+    dataset.id.chunk_iter(note)
+    return table
+
+
+def _check_table(layout: Layout, table: ChunkTable, file: H5File, name: str) -> None:
+    """Raise if a chunk does not lie within the file, or is plain bytes and not as many as it has to be."""
+    n_bytes = math.prod(layout.chunk) * layout.dtype.itemsize
+    wrong = (table.offsets < 0) | (table.sizes > file.bytes.size - table.offsets)
+    if not layout.filters:
+        wrong |= table.sizes != n_bytes
+    wrong &= table.offsets != NOT_STORED
+    if wrong.any():
+        number = int(np.argmax(wrong))
+        message = (
+            f"{file.path}: chunk {number} of {name} has {table.sizes[number]} bytes from {table.offsets[number]} on, in "
+            f"a file of {file.bytes.size} bytes, and {n_bytes} when decoded; the file is damaged."
+        )
+        raise DamagedFileError(message)

@@ -1,0 +1,552 @@
+"""zarr: where the chunks of an array lie, read from the metadata that the format specifies.
+
+    array ──► keys, a chunk or a shard each ──► files of a folder, or stretches of a zip file
+    shard ──► chunks, found by the index that the shard holds
+
+Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. What is not read here is left to zarr itself.
+"""
+
+import copy
+import json
+import os
+import struct
+import weakref
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import LocalStore, ZipStore
+
+from scdataset.engine.codecs import decode
+from scdataset.engine.elements import ChunkElements, Elements, PlainElements, Spans
+from scdataset.engine.files import OpenFile
+from scdataset.engine.general import LibraryChunks
+from scdataset.engine.layout import NOT_STORED
+from scdataset.engine.matrix import CsrMatrix, DenseMatrix
+from scdataset.engine.rowtable import RowTable
+from scdataset.engine.threads import Threads
+from scdataset.errors import CollectionError, DamagedFileError
+
+__all__ = ["ZarrArray", "ZarrStore", "array_of", "csr_matrix", "dense_matrix", "elements_of"]
+
+_CODECS = {"blosc": "blosc", "zstd": "zstd", "gzip": "gzip_file", "zlib": "gzip", "lz4": "lz4"}
+"""Compressors of zarr that are decoded here, as `codecs` calls them; any other sends the array through zarr."""
+
+_V3_TYPES = {
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
+}  # fmt: skip
+
+_METADATA = ("zarr.json", ".zarray", ".zgroup")
+
+_GENERAL_ELEMENTS = 1 << 16
+"""Elements that are read at a time through zarr where a chunk does not hold whole rows."""
+
+_MAX_KEPT = 128
+"""Shards that a process keeps open; further ones are opened for each read. Systems allow 256 files or more."""
+
+_KEPT: weakref.WeakSet[OpenFile] = weakref.WeakSet()
+
+_ZIP_HEADER = struct.Struct("<4s22xHH")
+"""Local header of a zip member: signature, ..., length of the name and of the extra field that follow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The bytes of a key or chunk: ``size`` of them from ``offset`` in ``file``."""
+
+    file: OpenFile
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """Return the bytes, or fewer where the file ends."""
+        return self.file.read(self.offset, self.size)
+
+
+class ZarrStore:
+    """A zarr store, a folder or a zip file: where its keys are, and zarr's view of what bytes do not tell.
+
+    Parameters
+    ----------
+    path
+        The folder or zip file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._zip = OpenFile(path) if zipfile.is_zipfile(path) else None
+        self._members: dict[str, tuple[int, int, bool]] = {}
+        """Of each member of the zip file: its local header, its stored bytes, and whether they are compressed."""
+        if self._zip is not None:
+            with zipfile.ZipFile(path) as archive:
+                for member in archive.infolist():  # of members that share a name the last one counts
+                    encoded = member.compress_type != zipfile.ZIP_STORED or bool(member.flag_bits & 1)
+                    self._members[member.filename] = member.header_offset, member.compress_size, encoded
+        self._root: Any = None
+        self._pid = -1
+
+    @property
+    def is_zip(self) -> bool:
+        """Whether all keys are in one file."""
+        return self._zip is not None
+
+    def node(self, name: str) -> Any:
+        """Return an array or group as zarr sees it, opened by this process, or None if there is none."""
+        if self._root is None or self._pid != os.getpid():
+            store = LocalStore(self.path, read_only=True) if self._zip is None else ZipStore(self.path, mode="r")
+            self._root, self._pid = zarr.open_group(store, mode="r"), os.getpid()
+        try:
+            return self._root[name] if name else self._root
+        except KeyError:
+            return None
+
+    def metadata(self, name: str) -> tuple[str, dict[str, Any]]:
+        """Return the key and content of the metadata of an array or group.
+
+        Raises
+        ------
+        DamagedFileError
+            If there is none or it is not JSON.
+        """
+        for key in (f"{name}/{file}" for file in _METADATA):
+            stored = self.find(key)
+            if stored is not None:
+                content = stored.read()
+                try:
+                    if self._members.get(key, (0, 0, False))[2]:
+                        content = zlib.decompress(content, -15)
+                    return key, dict(json.loads(content))
+                except (ValueError, TypeError, zlib.error) as error:
+                    message = f"{self.path}: {key} is not zarr metadata: {error}."
+                    raise DamagedFileError(message) from error
+        message = f"{self.path}: there is no {name}."
+        raise DamagedFileError(message)
+
+    def find(self, key: str) -> Stored | None:
+        """Return where the bytes of a key are, or None if it was never written."""
+        if self._zip is None:
+            try:
+                file = OpenFile(os.path.join(self.path, key))  # noqa: PTH118 once a chunk, and Path is slow
+                return Stored(file, 0, os.fstat(file.descriptor).st_size)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        if key not in self._members:
+            return None
+        header, size, _ = self._members[key]
+        signature, *lengths = _ZIP_HEADER.unpack(self._zip.read(header, _ZIP_HEADER.size).ljust(_ZIP_HEADER.size))
+        if signature != b"PK\x03\x04":
+            message = f"{self.path}: the zip file has no member where its directory says that {key} is."
+            raise DamagedFileError(message)
+        return Stored(self._zip, header + _ZIP_HEADER.size + sum(lengths), size)
+
+    def encoded(self, name: str) -> bool:
+        """Return whether the zip file itself compresses or encrypts keys of an array."""
+        return any(
+            encoded for key, (_, _, encoded) in self._members.items() if key.startswith(f"{name}/") and _is_chunk(key)
+        )
+
+    def watch(self, key: str) -> OpenFile:
+        """Return the file of a key, which tells whether the store is still the one that was opened."""
+        return self._zip or OpenFile(os.path.join(self.path, key))  # noqa: PTH118 as in find
+
+    def close(self) -> None:
+        """Close what is open in this process."""
+        if self._zip is not None:
+            self._zip.close()
+        if self._root is not None and self._pid == os.getpid():
+            self._root.store.close()
+        self._root = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_root": None}
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """The index of a shard: ``n`` pairs of offset and size, all ones for chunks never written.
+
+    Attributes
+    ----------
+    at_end
+        Whether it is the end of the shard, or else its start.
+    checked
+        Whether a CRC-32C follows it.
+    dtype
+        Of the numbers, byte order included.
+    """
+
+    at_end: bool
+    checked: bool
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ZarrArray:
+    """What the metadata of an array says, if it is of a kind that is read here.
+
+    Attributes
+    ----------
+    shape, dtype
+        Of the array, of one or two axes; the dtype as it is stored, byte order included.
+    chunk
+        Shape of a chunk, the smallest thing that is decoded.
+    shard
+        Shape of what a key holds: one chunk, or many with an index.
+    filters
+        How a chunk is encoded, for `codecs.decode`.
+    fill
+        Value of elements that were never written.
+    prefix, separator
+        Of the keys of chunks: ``prefix + separator.join(place in the grid)``.
+    index
+        None where a key holds one chunk.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk: tuple[int, ...]
+    shard: tuple[int, ...]
+    filters: tuple[tuple[str, Any], ...]
+    fill: Any
+    prefix: str
+    separator: str
+    index: ShardIndex | None = None
+
+    @property
+    def length(self) -> int:
+        """Elements in a chunk."""
+        return int(np.prod(self.chunk))
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of a decoded chunk."""
+        return self.length * self.dtype.itemsize
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Chunks along the rows and along the columns; one column where there is one axis."""
+        rows, columns = [-(-size // chunk) for size, chunk in zip(self.shape, self.chunk, strict=True)] + [1] * (
+            2 - len(self.shape)
+        )
+        return rows, max(columns, 1)
+
+    @property
+    def per_shard(self) -> tuple[int, int]:
+        """Chunks of a shard along the rows and along the columns."""
+        rows, columns = [shard // chunk for shard, chunk in zip(self.shard, self.chunk, strict=True)] + [1] * (
+            2 - len(self.shape)
+        )
+        return rows, columns
+
+
+def array_of(metadata: dict[str, Any]) -> ZarrArray | None:
+    """Return what the metadata of an array says, or None if it takes zarr to read it."""
+    try:
+        array = _version_3(metadata) if metadata["zarr_format"] == 3 else _version_2(metadata)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        return None
+    if array is None or len(array.shape) not in {1, 2} or array.dtype.kind not in "iufb":
+        return None
+    fits = len(array.shape) == len(array.chunk) == len(array.shard) and min(array.chunk) > 0
+    if not fits or any(shard % chunk for shard, chunk in zip(array.shard, array.chunk, strict=True)):
+        return None
+    return array
+
+
+def _version_2(metadata: dict[str, Any]) -> ZarrArray | None:
+    shape, dtype, chunk = tuple(metadata["shape"]), np.dtype(metadata["dtype"]), tuple(metadata["chunks"])
+    compressor = metadata["compressor"]
+    if metadata.get("filters") or (metadata["order"] != "C" and len(shape) > 1):
+        return None
+    filters = () if compressor is None else ((_CODECS[compressor["id"]], None),)
+    fill = _fill(metadata["fill_value"], dtype)
+    return ZarrArray(shape, dtype, chunk, chunk, filters, fill, "", metadata.get("dimension_separator", "."))
+
+
+def _version_3(metadata: dict[str, Any]) -> ZarrArray | None:
+    grid, keys = metadata["chunk_grid"], metadata["chunk_key_encoding"]
+    if grid["name"] != "regular" or metadata.get("storage_transformers") or metadata["data_type"] not in _V3_TYPES:
+        return None
+    shard = chunk = tuple(grid["configuration"]["chunk_shape"])
+    codecs, index = [_named(codec) for codec in metadata["codecs"]], None
+    if codecs[0][0] == "sharding_indexed" and len(codecs) == 1:
+        options = codecs[0][1]
+        chunk = tuple(options["chunk_shape"])
+        numbers, checks = _encoding([_named(codec) for codec in options["index_codecs"]], np.dtype(np.uint64))
+        if [name for name, _ in checks] not in ([], ["crc32c"]):
+            return None
+        index = ShardIndex(options.get("index_location", "end") == "end", bool(checks), numbers)
+        codecs = [_named(codec) for codec in options["codecs"]]
+    dtype, filters = _encoding(codecs, np.dtype(metadata["data_type"]))
+    separator = keys.get("configuration", {}).get("separator", {"default": "/", "v2": "."}[keys["name"]])
+    prefix = f"c{separator}" if keys["name"] == "default" else ""
+    fill = _fill(metadata["fill_value"], dtype)
+    return ZarrArray(tuple(metadata["shape"]), dtype, chunk, shard, filters, fill, prefix, separator, index)
+
+
+def _named(codec: Any) -> tuple[str, dict[str, Any]]:
+    """Return name and options of a codec, which the specification allows to be a bare name."""
+    return (codec, {}) if isinstance(codec, str) else (codec["name"], codec.get("configuration", {}))
+
+
+def _encoding(
+    codecs: Sequence[tuple[str, dict[str, Any]]], dtype: np.dtype[Any]
+) -> tuple[np.dtype[Any], tuple[tuple[str, Any], ...]]:
+    """Return the stored dtype and the filters of a chain of codecs; KeyError for one that is not known here."""
+    (first, options), *others = codecs
+    orders: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}
+    order = {"bytes": orders[options.get("endian", "little")]}[first]
+    known = {**_CODECS, **{f"numcodecs.{name}": code for name, code in _CODECS.items()}, "crc32c": "crc32c"}
+    return dtype.newbyteorder(order), tuple((known[name], None) for name, _ in others)
+
+
+def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a fill value, which JSON has as a number, a name such as "NaN", the bits in hexadecimal, or null."""
+    if isinstance(value, str) and value.startswith("0x"):
+        return np.frombuffer(bytes.fromhex(value[2:]), dtype.newbyteorder(">"))[0]
+    return dtype.newbyteorder("=").type(0 if value is None else value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """A shard and the chunks in it: ``offsets`` in its file, or ``NOT_STORED``, and ``sizes`` in bytes."""
+
+    file: OpenFile
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    kept: bool
+
+    def chunk(self, number: int) -> Stored | None:
+        """Return where a chunk is."""
+        offset = int(self.offsets[number])
+        if offset == NOT_STORED:
+            return None
+        return Stored(self.file if self.kept else copy.copy(self.file), offset, int(self.sizes[number]))
+
+
+class ChunkFinder:
+    """Finds the chunks of an array; the index of a shard is read when it is first needed, and kept."""
+
+    def __init__(self, store: ZarrStore, name: str, key: str, array: ZarrArray) -> None:
+        self.name = name
+        self.store = store
+        self.array = array
+        self._metadata = store.watch(key)
+        self._shards: dict[tuple[int, int], _Shard] = {}
+
+    def find(self, row: int, column: int) -> Stored | None:
+        """Return where the chunk at a place of the grid is, or None if it was never written."""
+        if self.array.index is None:
+            return self._find_key(row, column)
+        rows, columns = self.array.per_shard
+        shard = self._shard(row // rows, column // columns)
+        return None if shard is None else shard.chunk(row % rows * columns + column % columns)
+
+    def close(self) -> None:
+        """Close all shards and the store."""
+        for shard in self._shards.values():
+            shard.file.close()
+        self.store.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_shards": {}}
+
+    def _find_key(self, *place: int) -> Stored | None:
+        place = place[: len(self.array.shape)]
+        found = self.store.find(f"{self.name}/{self.array.prefix}{self.array.separator.join(map(str, place))}")
+        if found is None:
+            self._metadata.check()  # a store that was deleted is not one that was never written
+        return found
+
+    def _shard(self, row: int, column: int) -> _Shard | None:
+        known = self._shards.get((row, column))
+        if known is not None:
+            return known
+        stored = self._find_key(row, column)
+        if stored is None:
+            return None
+        try:
+            shard = self._read_index(stored)
+        except DamagedFileError as error:
+            message = f"{stored.file.path}: the index of shard {row, column} of {self.name} {error}."
+            raise DamagedFileError(message) from error
+        return self._shards.setdefault((row, column), shard)
+
+    def _read_index(self, stored: Stored) -> _Shard:
+        index = self.array.index
+        assert index is not None  # noqa: S101 for the type checker
+        n_bytes = int(np.prod(self.array.per_shard)) * 16
+        size = n_bytes + 4 * index.checked
+        if stored.size < size:
+            message = f"takes {size} bytes and the shard has {stored.size}; it is truncated"
+            raise DamagedFileError(message)
+        offset = stored.offset + (stored.size - size if index.at_end else 0)
+        checks = (("crc32c", None),) if index.checked else ()
+        table = decode(stored.file.read(offset, size), checks, 0, index.dtype, n_bytes).astype(np.uint64).reshape(-1, 2)
+        offsets, sizes = table[:, 0], table[:, 1]
+        missing = np.all(table == np.iinfo(np.uint64).max, axis=1)
+        inside = (offsets <= stored.size) & (sizes <= stored.size) & (offsets + sizes <= stored.size)
+        if not np.all(missing | inside):
+            chunk = int(np.argmin(missing | inside))
+            message = f"has its chunk {chunk} outside the {stored.size} bytes of the shard; it is truncated or damaged"
+            raise DamagedFileError(message)
+        places = np.where(missing, NOT_STORED, offsets.astype(np.int64) + stored.offset)
+        kept = stored.file in _KEPT or len(_KEPT) < _MAX_KEPT
+        if kept:
+            _KEPT.add(stored.file)
+        else:
+            stored.file.close()
+        return _Shard(stored.file, places, sizes.astype(np.int64), kept)
+
+
+class StoreChunks:
+    """One column of the chunks of an array, decoded one at a time."""
+
+    def __init__(self, finder: ChunkFinder, strip: int) -> None:
+        self.path = finder.store.path
+        self.name = finder.name
+        self.dtype = finder.array.dtype.newbyteorder("=")
+        self.length = finder.array.length
+        self._finder = finder
+        self._strip = strip
+
+    def piece(self, number: int) -> NDArray[Any]:
+        """Read and decode a chunk; edge chunks are stored whole."""
+        array = self._finder.array
+        stored = self._finder.find(number, self._strip)
+        if stored is None:
+            return np.full(self.length, array.fill, self.dtype)
+        content = stored.read()
+        try:
+            if len(content) != stored.size:
+                message = f"has {len(content)} of {stored.size} bytes; the file is truncated"
+                raise DamagedFileError(message)  # noqa: TRY301 named below, as all are
+            return decode(content, array.filters, 0, array.dtype, array.n_bytes).astype(self.dtype, copy=False)
+        except DamagedFileError as error:
+            stored.file.check()
+            message = f"{stored.file.path}: chunk {number, self._strip} of {self.name} {error}."
+            raise DamagedFileError(message) from error
+
+    def announce(self, numbers: NDArray[np.int64]) -> None:
+        """Tell the kernel which bytes will be read soon."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        by_file: dict[str, list[Stored]] = {}
+        for number in numbers.tolist():
+            stored = self._finder.find(number, self._strip)
+            if stored is not None:
+                by_file.setdefault(stored.file.path, []).append(stored)
+        for chunks in by_file.values():
+            file = chunks[0].file
+            if not file.in_page_cache(np.array([stored.offset for stored in chunks])):
+                for stored in chunks:
+                    os.posix_fadvise(file.descriptor, stored.offset, stored.size, os.POSIX_FADV_WILLNEED)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._finder.close()
+
+
+def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, general: bool = False) -> CsrMatrix:
+    """Return the row-sparse matrix in ``group``, which holds ``data``, ``indices`` and ``indptr``.
+
+    Raises
+    ------
+    DamagedFileError
+        If the three arrays contradict each other or ``shape``.
+    """
+    data, indices, indptr = (_array(store, f"{group}/{name}")[0] for name in ("data", "indices", "indptr"))
+    if data.shape != indices.shape or len(data.shape) != 1 or indptr.shape != (shape[0] + 1,):
+        message = (
+            f"{store.path}: {group} has {data.shape} values, {indices.shape} column numbers and {indptr.shape} row "
+            f"pointers for {shape[0]} rows, which contradict each other."
+        )
+        raise DamagedFileError(message)
+    if data.dtype.kind not in "iufb" or indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
+        message = (
+            f"{store.path}: {group} has values of type {data.dtype}, column numbers of type {indices.dtype} and row "
+            f"pointers of type {indptr.dtype}; it has to have real numbers, integers and integers."
+        )
+        raise CollectionError(message)
+    [pointers] = elements_of(store, f"{group}/indptr", general=general)
+    try:
+        table = RowTable.of_pointers(_all_of(pointers, shape[0] + 1), data.shape[0])
+    except ValueError as error:
+        message = f"{store.path}: {group}/indptr {error}."
+        raise DamagedFileError(message) from error
+    [values] = elements_of(store, f"{group}/data", general=general)
+    [columns] = elements_of(store, f"{group}/indices", general=general)
+    return CsrMatrix(shape, values, columns, table)
+
+
+def dense_matrix(store: ZarrStore, name: str, *, general: bool = False) -> DenseMatrix:
+    """Return the dense matrix in the array ``name``."""
+    array, _ = _array(store, name)
+    width = array.chunk[1] if isinstance(array, ZarrArray) and not general else array.shape[1]
+    return DenseMatrix(array.shape, tuple(elements_of(store, name, general=general)), max(width, 1))
+
+
+def elements_of(store: ZarrStore, name: str, *, general: bool = False) -> list[Elements]:
+    """Return the strips of an array of one or two axes as 1-D arrays, by the fastest path that serves.
+
+    ``general=True`` takes the general path, which serves every layout.
+    """
+    array, key = _array(store, name)
+    if general or not isinstance(array, ZarrArray):
+        node = store.node(name)
+        width = int(np.prod(node.shape[1:]))
+        chunk = node.shards or node.chunks
+        rows = chunk[0] if len(chunk) == 1 or chunk[1] >= width else max(_GENERAL_ELEMENTS // max(width, 1), 1)
+        return [ChunkElements(LibraryChunks(partial(store.node, name), store.path, name, rows, width, node.dtype))]
+    finder = ChunkFinder(store, name, key, array)
+    return [_plain(finder, strip) or ChunkElements(StoreChunks(finder, strip)) for strip in range(array.grid[1])]
+
+
+def _plain(finder: ChunkFinder, strip: int) -> PlainElements | None:
+    """Return a column of chunks as plain bytes of one file, if that is what they are."""
+    array = finder.array
+    one_file = all(chunks <= held for chunks, held in zip(array.grid, array.per_shard, strict=True))
+    if array.filters or not array.dtype.isnative or not (one_file or finder.store.is_zip):
+        return None
+    chunks = [finder.find(row, strip) for row in range(array.grid[0])]
+    plain = [stored for stored in chunks if stored is not None and stored.size == array.n_bytes]
+    if not plain or len(plain) != len(chunks):
+        return None
+    return PlainElements(
+        plain[0].file, finder.name, array.dtype, array.length, np.array([stored.offset for stored in plain])
+    )
+
+
+def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
+    """Return an array as its metadata has it, or as zarr sees it where that takes zarr, and the key of its metadata."""
+    key, metadata = store.metadata(name)
+    array = None if store.encoded(name) else array_of(metadata)
+    if array is not None:
+        return array, key
+    try:
+        node = store.node(name)
+    except Exception as error:
+        message = f"{store.path}: zarr cannot open {name}: {type(error).__name__}: {error}"
+        raise DamagedFileError(message) from error
+    if not isinstance(node, zarr.Array):
+        message = f"{store.path}: {name} is not an array."
+        raise DamagedFileError(message)
+    return node, key
+
+
+def _all_of(elements: Elements, size: int) -> NDArray[Any]:
+    out = np.empty(size, elements.dtype)
+    spans = Spans(np.zeros(1, np.int64), np.array([size]), np.zeros(1, np.int64))
+    elements.gather(spans, out, 0, Threads(1))
+    elements.close()
+    return out
+
+
+def _is_chunk(key: str) -> bool:
+    return key.rpartition("/")[2] not in {*_METADATA, ".zattrs", ".zmetadata"}

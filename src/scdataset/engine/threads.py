@@ -1,0 +1,72 @@
+"""Threads for reading and decoding: as many as this process may use, and no more than are asked for."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Threads", "usable_cores"]
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use: its affinity, and its cgroup's quota if that is less."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
+
+
+class Threads:
+    """A pool of threads that is made when it is first needed, and again after a fork or in another process.
+
+    Parameters
+    ----------
+    count
+        Number of threads; None for one a usable core. 1 works in the caller's thread.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        self._asked = count
+        self._shares = 1
+        self._pool: ThreadPoolExecutor | None = None
+        self._pid = 0
+
+    @property
+    def count(self) -> int:
+        """Number of threads."""
+        return self._asked or max(1, usable_cores() // self._shares)
+
+    def share_among(self, processes: int) -> None:
+        """Use one of so many shares of the cores from now on: the DataLoader workers of one machine read together."""
+        if processes != self._shares:
+            self._shares = processes
+            self.close()
+
+    def run(self, work: Callable[..., None], parts: Sequence[tuple[Any, ...]]) -> None:
+        """Call ``work(*part)`` for every part and wait for all; the first error is raised when all have ended."""
+        if len(parts) <= 1 or self.count == 1:
+            for part in parts:
+                work(*part)
+            return
+        futures = [self._running().submit(work, *part) for part in parts]
+        errors = [error for error in (future.exception() for future in futures) if error is not None]
+        if errors:
+            raise errors[0]
+
+    def close(self) -> None:
+        """End the threads; they come back when they are needed."""
+        if self._pool is not None and self._pid == os.getpid():
+            self._pool.shutdown()
+        self._pool = None
+
+    def _running(self) -> ThreadPoolExecutor:
+        if self._pool is None or self._pid != os.getpid():
+            self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="scdataset-read")
+            self._pid = os.getpid()
+        return self._pool
+
+    def __reduce__(self) -> tuple[type["Threads"], tuple[int | None]]:
+        return Threads, (self._asked,)

@@ -1,0 +1,83 @@
+"""World: what arguments or the process group say about this process."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.schedule.world import World
+
+
+@pytest.fixture
+def process_group(monkeypatch):
+    """Return a function that lets torch.distributed look initialised or not."""
+
+    def look(rank, size, *, available=True, initialized=True):
+        fake = SimpleNamespace(
+            is_available=lambda: available,
+            is_initialized=lambda: initialized,
+            get_rank=lambda: rank,
+            get_world_size=lambda: size,
+        )
+        monkeypatch.setitem(sys.modules, "torch.distributed", fake)
+
+    return look
+
+
+def test_a_process_alone_is_rank_0_of_1(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch.distributed", raising=False)
+    assert World.of(None, None) == World(0, 1, has_group=False)
+
+
+@pytest.mark.parametrize(("available", "initialized"), [(True, False), (False, True)])
+def test_without_a_process_group_a_process_is_alone(process_group, available, initialized):
+    process_group(3, 5, available=available, initialized=initialized)
+    assert World.of(None, None) == World(0, 1, has_group=False)
+
+
+def test_a_process_group_is_asked(process_group):
+    process_group(3, 5)
+    assert World.of(None, None) == World(3, 5, has_group=True)
+
+
+def test_a_real_process_group_is_found():
+    distributed = pytest.importorskip("torch.distributed")
+    if not distributed.is_available() or not distributed.is_gloo_available():
+        pytest.skip("torch was built without gloo")
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        assert World.of(None, None) == World(0, 1, has_group=True)
+    finally:
+        distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(("rank", "size"), [(0, 1), (2, 3), (np.int64(1), np.uint8(4))])
+def test_arguments_decide_also_where_there_is_a_process_group(process_group, rank, size):
+    process_group(3, 5)
+    assert World.of(rank, size) == World(int(rank), int(size), has_group=False)
+
+
+@pytest.mark.parametrize(("rank", "size"), [(0, None), (None, 2)])
+def test_one_without_the_other_is_refused_with_both_shown(rank, size):
+    with pytest.raises(ArgumentValueError, match=rf"rank={rank} and world_size={size}; give both, or neither"):
+        World.of(rank, size)
+
+
+@pytest.mark.parametrize(
+    ("rank", "size", "error", "message"),
+    [
+        (4, 4, ArgumentValueError, r"rank=4 is out of bounds; give an integer of at least 0 and at most 3"),
+        (9, 4, ArgumentValueError, r"rank=9 "),
+        (-1, 4, ArgumentValueError, r"rank=-1 "),
+        (0, 0, ArgumentValueError, r"world_size=0 is out of bounds; give an integer of at least 1"),
+        (0, -2, ArgumentValueError, r"world_size=-2 "),
+        (0.0, 2, ArgumentTypeError, r"rank=0.0 is of type float"),
+        (0, "2", ArgumentTypeError, r"world_size='2' is of type str"),
+        (True, 2, ArgumentTypeError, r"rank=True is of type bool"),
+    ],
+)
+def test_a_rank_outside_the_world_is_refused(rank, size, error, message):
+    with pytest.raises(error, match=message):
+        World.of(rank, size)

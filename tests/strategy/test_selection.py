@@ -1,0 +1,148 @@
+"""The indices argument: every form has its defined answer, and every mistake its message."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.strategy import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, Streaming
+from scdataset.strategy.selection import Selection
+
+TAKES_INDICES = {
+    "Streaming": Streaming,
+    "BlockShuffling": lambda indices: BlockShuffling(4, indices),
+    "BlockWeightedSampling": lambda indices: BlockWeightedSampling(4, indices),
+    "ClassBalancedSampling": lambda indices: ClassBalancedSampling(["a", "b"] * 50, 4, indices),
+}
+every_strategy = pytest.mark.parametrize("make", TAKES_INDICES.values(), ids=TAKES_INDICES)
+
+
+@settings(deadline=None, max_examples=200)
+@given(listed=st.lists(st.integers(0, 99), min_size=1, max_size=150), dtype=st.sampled_from(["i1", "u1", "i4", "u8"]))
+def test_a_list_selects_its_rows_ascending_each_as_often_as_listed(listed, dtype):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rows = Selection(np.array(listed, dtype)).of(100)
+    messages = [str(warning.message) for warning in caught]
+    assert all(warning.category is UserWarning for warning in caught)
+    assert any("not in ascending order" in message for message in messages) == (listed != sorted(listed))
+    repeated = len(listed) - len(set(listed))
+    assert any(f"lists {repeated} rows more than once" in message for message in messages) == bool(repeated)
+    assert rows.between(0, rows.count).tolist() == sorted(listed)
+    assert rows.at(np.arange(rows.count)[::-1]).tolist() == sorted(listed, reverse=True)
+
+
+@settings(deadline=None, max_examples=200)
+@given(start=st.integers(0, 50), length=st.integers(1, 50), step=st.integers(1, 7), data=st.data())
+def test_a_range_selects_what_it_lists(start, length, step, data):
+    indices = range(start, start + length, step)
+    rows = Selection(indices).of(100)
+    assert rows.count == len(indices)
+    assert rows.listed.size == 0
+    first = data.draw(st.integers(0, rows.count))
+    last = data.draw(st.integers(first, rows.count))
+    assert rows.between(first, last).tolist() == list(indices)[first:last]
+    assert rows.at(np.arange(first, last)).tolist() == list(indices)[first:last]
+
+
+@settings(deadline=None, max_examples=100)
+@given(mask=st.lists(st.booleans(), min_size=1, max_size=80).filter(any), as_list=st.booleans())
+def test_a_mask_selects_where_it_is_true(mask, as_list):
+    selection = Selection(mask if as_list else np.array(mask))
+    assert selection.given.tolist() == np.flatnonzero(mask).tolist()
+    assert selection.of(len(mask)).count == selection.count == sum(mask)
+
+
+def test_no_indices_select_all_rows():
+    selection = Selection(None)
+    assert selection.given is None
+    assert selection.count is None
+    assert selection.of(7).between(0, 7).tolist() == list(range(7))
+
+
+def test_a_descending_range_is_a_set_of_rows_as_any_unsorted_list():
+    with pytest.warns(UserWarning, match="not in ascending order"):
+        strategy = Streaming(range(9, -1, -3))
+    assert strategy.get_indices(range(10)).tolist() == [0, 3, 6, 9]
+
+
+def test_sorted_rows_are_not_copied():
+    indices = np.arange(0, 20, 2)
+    assert np.shares_memory(Selection(indices).of(20).listed, indices)
+
+
+@every_strategy
+def test_unsorted_indices_warn_and_give_the_epoch_of_the_sorted_ones(make):
+    with pytest.warns(UserWarning, match=r"not in ascending order.*Sort it to silence"):
+        unsorted = make([70, 10, 40, 30])
+    assert np.array_equal(unsorted.get_indices(range(100), seed=1), make([10, 30, 40, 70]).get_indices(range(100), 1))
+
+
+@every_strategy
+def test_warnings_point_at_the_line_that_gave_the_indices(make):
+    with pytest.warns(UserWarning) as caught:  # noqa: PT030 both warnings
+        make([5, 5, 1])
+    assert [warning.filename for warning in caught] == [__file__] * 2
+
+
+@every_strategy
+def test_a_row_that_is_listed_twice_is_sampled_twice_with_a_warning(make):
+    with pytest.warns(UserWarning, match=r"lists 2 rows more than once.*np.unique"):
+        strategy = make([3, 3, 3, 8])
+    assert strategy.get_len(range(100)) == 4
+
+
+@every_strategy
+@pytest.mark.parametrize(
+    ("indices", "error", "message"),
+    [
+        ([0, -2, 5], ArgumentValueError, r"negative value -2; rows are numbered from 0, never from the end"),
+        (range(-3, 4), ArgumentValueError, r"indices=range\(-3, 4\) has negative values"),
+        ([], ArgumentValueError, r"selects no row; give at least one, or None"),
+        (range(5, 5), ArgumentValueError, r"selects no row"),
+        (np.zeros(100, bool), ArgumentValueError, r"selects no row"),
+        (np.empty(0, np.int64), ArgumentValueError, r"selects no row"),
+        ([0.0, 1.0], ArgumentTypeError, r"dtype float64; give integers, or a boolean mask"),
+        (["a", "b"], ArgumentTypeError, r"dtype <U1; give integers"),
+        ([None, 1], ArgumentTypeError, r"dtype object; give integers"),
+        ([[0, 1], [2, 3]], ArgumentValueError, r"shape \(2, 2\); give a one-dimensional"),
+        (np.zeros((3, 1), bool), ArgumentValueError, r"shape \(3, 1\); give a one-dimensional"),
+        (5, ArgumentValueError, r"shape \(\); give a one-dimensional"),
+        ({1, 2}, ArgumentValueError, r"shape \(\); give a one-dimensional"),
+    ],
+)
+def test_indices_that_are_no_rows_are_refused_at_construction(make, indices, error, message):
+    with pytest.raises(error, match=message):
+        make(indices)
+
+
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1])
+def test_a_row_beyond_int64_is_not_called_negative(value):
+    with pytest.raises(ArgumentValueError, match=rf"(?<!-){value}"):
+        Streaming(np.array([value], np.uint64)).get_len(range(10))
+
+
+@every_strategy
+@pytest.mark.parametrize("indices", [[4, 100], range(0, 130, 10), np.arange(101)])
+def test_a_row_that_the_collection_lacks_is_named(make, indices):
+    last = max(indices)
+    with pytest.raises(ArgumentValueError, match=rf"row {last} and the collection has 100 rows; .* from 0 to 99"):
+        make(indices).get_indices(range(100), seed=0)
+
+
+@every_strategy
+@pytest.mark.parametrize("length", [1, 99, 101])
+def test_a_mask_of_another_length_is_refused_with_both_lengths(make, length):
+    with pytest.raises(ArgumentValueError, match=rf"mask of length {length} and the collection has 100 rows"):
+        make(np.ones(length, bool)).get_len(range(100))
+
+
+@every_strategy
+def test_the_selection_is_checked_against_each_collection(make):
+    strategy = make([0, 50])
+    assert strategy.get_len(range(100)) == 2
+    with pytest.raises(ArgumentValueError, match=r"row 50 and the collection has 50 rows"):
+        strategy.get_len(range(50))

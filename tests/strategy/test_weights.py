@@ -1,0 +1,59 @@
+"""Sums of weights over strata, with and without a table of classes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scdataset.strategy import weights as weights_module
+from scdataset.strategy.selection import Rows
+from scdataset.strategy.weights import STRATUM, Weights, in_parts, stratum_prefix, weight_at
+
+
+@settings(deadline=None, max_examples=100)
+@given(n=st.integers(1, 4 * STRATUM), seed=st.integers(0, 1000), start=st.integers(0, 5), step=st.integers(1, 3))
+def test_prefix_sums_the_weights_of_the_selected_rows(n, seed, start, step):
+    values = np.random.default_rng(seed).random(start + step * n)
+    rows = np.arange(start, start + step * n, step)
+    for lookup in (Rows(n, start, step), Rows(n, listed=rows)):
+        weights = Weights.of(values, lookup)
+        prefix = stratum_prefix(weights, n)
+        assert prefix.size == -(-n // STRATUM) + 1
+        ends = np.minimum(np.arange(prefix.size) * STRATUM, n)
+        assert np.allclose(prefix, np.concatenate([[0], np.cumsum(values[rows])])[ends], rtol=1e-12)
+        assert weight_at(n - 1, weights) == values[rows[-1]]
+
+
+def test_classes_weigh_what_the_table_says():
+    codes = np.array([-3, -1, -3, -2], np.int8)
+    weights = Weights.of(codes, Rows(3, listed=np.array([0, 1, 3])), np.array([5.0, 7.0, 11.0]), -3)
+    assert [weight_at(k, weights) for k in range(3)] == [5.0, 11.0, 7.0]
+    assert stratum_prefix(weights, 3).tolist() == [0.0, 23.0]
+
+
+def test_uniform_weights_need_no_sums():
+    weights = Weights.of(None, Rows(10**12))
+    assert weights.uniform
+    assert stratum_prefix(weights, 10**12).size == 0
+    assert weight_at(10**11, weights) == 1.0
+
+
+def test_a_stratum_without_weight_leaves_the_sum_exactly_as_it_was():
+    values = np.concatenate([np.full(STRATUM, 0.1), np.zeros(STRATUM), np.full(STRATUM, 0.3)])
+    prefix = stratum_prefix(Weights.of(values, Rows(values.size)), values.size)
+    assert prefix[1] == prefix[2]
+
+
+@pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 99, 100])
+def test_parts_cover_everything_in_order(monkeypatch, n):
+    monkeypatch.setattr(weights_module, "_PART", 10)
+    parts = in_parts(n, lambda start, stop: list(range(start, stop)))
+    assert [position for part in parts for position in part] == list(range(n))
+
+
+def test_threads_sum_what_one_thread_sums(monkeypatch):
+    values = np.random.default_rng(0).random(10 * STRATUM + 3)
+    weights = Weights.of(values, Rows(values.size))
+    alone = stratum_prefix(weights, values.size)
+    monkeypatch.setattr(weights_module, "_PART", 2 * STRATUM)
+    assert np.array_equal(stratum_prefix(weights, values.size), alone)

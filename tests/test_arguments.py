@@ -1,0 +1,82 @@
+"""Checks of arguments: what passes, and what the message says of the rest."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scdataset._arguments import flag, hook, optional_whole, whole
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, ScDatasetError
+
+
+@given(value=st.integers(-(2**70), 2**70), minimum=st.integers(-5, 5), width=st.none() | st.integers(0, 2**65))
+def test_whole_numbers_pass_inside_their_inclusive_bounds_only(value, minimum, width):
+    maximum = None if width is None else minimum + width
+    if value >= minimum and (maximum is None or value <= maximum):
+        assert whole("n", value, minimum=minimum, maximum=maximum) == value
+    else:
+        with pytest.raises(ArgumentValueError, match=rf"n={value} is out of bounds; give an integer of at least"):
+            whole("n", value, minimum=minimum, maximum=maximum)
+
+
+@pytest.mark.parametrize("value", [np.int8(3), np.uint64(3), np.array(3)])
+def test_what_is_an_integer_elsewhere_becomes_an_int(value):
+    assert type(whole("n", value, minimum=1)) is int
+    assert whole("n", value, minimum=3, maximum=3) == 3
+
+
+def test_a_tensor_of_one_integer_is_an_integer():
+    torch = pytest.importorskip("torch")
+    assert whole("n", torch.tensor(3), minimum=1) == 3
+
+
+@pytest.mark.parametrize("value", [True, np.True_, 2.0, np.float64(2), "2", None, [2], np.array([1, 2]), np.array(2.0)])
+def test_what_is_no_integer_is_refused_with_its_type(value):
+    with pytest.raises(
+        ArgumentTypeError, match=r"^n=.* is of type \w+; give an integer of at least 1 and at most 9\.$"
+    ):
+        whole("n", value, minimum=1, maximum=9)
+
+
+def test_a_tensor_of_a_fraction_is_no_integer():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ArgumentTypeError, match=r"^n="):
+        whole("n", torch.tensor(2.5), minimum=1)
+
+
+def test_an_optional_number_may_be_left_out():
+    assert optional_whole("n", None, minimum=1) is None
+    assert optional_whole("n", 4, minimum=1) == 4
+    with pytest.raises(ArgumentValueError, match="n=0 "):
+        optional_whole("n", 0, minimum=1)
+    with pytest.raises(ArgumentValueError, match=r"n=9 .* at most 8"):
+        optional_whole("n", 9, minimum=1, maximum=8)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_true_and_false_are_flags(value):
+    assert flag("f", value) is value
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "True", 1.0])
+def test_anything_else_is_no_flag(value):
+    with pytest.raises(ArgumentTypeError, match=rf"^f={value!r} is of type \w+; give True or False\.$"):
+        flag("f", value)
+
+
+def test_functions_classes_and_none_are_hooks():
+    for value in (None, len, dict, lambda: None):
+        assert hook("h", value) is value
+
+
+@pytest.mark.parametrize("value", [0, "len", [len]])
+def test_what_cannot_be_called_is_no_hook(value):
+    with pytest.raises(ArgumentTypeError, match=r"^h=.* is of type \w+; give a function, or None for the default\.$"):
+        hook("h", value)
+
+
+def test_errors_are_what_callers_already_catch():
+    assert issubclass(ArgumentTypeError, TypeError)
+    assert issubclass(ArgumentValueError, ValueError)
+    assert issubclass(ArgumentTypeError, ScDatasetError)
+    assert issubclass(ArgumentValueError, ScDatasetError)
