@@ -1,5 +1,8 @@
 """The public names, so that a change to them is on purpose."""
 
+import subprocess
+import sys
+
 import scdataset
 
 
@@ -9,10 +12,12 @@ def test_public_names():
         "ArgumentValueError",
         "BlockShuffling",
         "BlockWeightedSampling",
+        "CellCollection",
         "ClassBalancedSampling",
         "Collection",
         "CollectionChangedError",
         "CollectionError",
+        "DamagedFileError",
         "EpochOrder",
         "HookError",
         "LoaderError",
@@ -26,6 +31,7 @@ def test_public_names():
         "as_collection",
         "bionemo_to_tensor",
         "hf_tahoe_to_tensor",
+        "open_collection",
         "scDataset",
     ]
     assert all(hasattr(scdataset, name) for name in scdataset.__all__)
@@ -35,3 +41,23 @@ def test_the_version_is_the_package_version():
     from importlib.metadata import version
 
     assert scdataset.__version__ == version("scdataset")
+
+
+def test_a_missing_optional_package_says_what_to_install():
+    program = (
+        "import sys; sys.modules['anndata'] = None\n"  # as if it were not installed
+        "import scdataset\n"
+        "try:\n    scdataset.open_collection\n"
+        "except scdataset.MissingDependencyError as error:\n    print(error)"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "pip install scdataset[anndata]" in answer
+
+
+def test_importing_the_package_imports_no_optional_package():
+    program = (
+        "import sys, scdataset\n"
+        "print([name for name in ('anndata', 'datasets', 'h5py', 'pandas', 'polars', 'pyarrow', 'zarr', 'rich', 'sklearn')"
+        " if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,5 +1,7 @@
 """Shuffled minibatches for deep learning from single-cell data that does not fit in memory."""
 
+from typing import TYPE_CHECKING, Any
+
 from scdataset.batch import adata_to_mindex, bionemo_to_tensor, hf_tahoe_to_tensor
 from scdataset.collections import Collection, MultiIndexable, as_collection
 from scdataset.dataset import scDataset
@@ -8,6 +10,7 @@ from scdataset.errors import (
     ArgumentValueError,
     CollectionChangedError,
     CollectionError,
+    DamagedFileError,
     HookError,
     LoaderError,
     MissingDependencyError,
@@ -30,10 +33,12 @@ __all__ = [
     "ArgumentValueError",
     "BlockShuffling",
     "BlockWeightedSampling",
+    "CellCollection",
     "ClassBalancedSampling",
     "Collection",
     "CollectionChangedError",
     "CollectionError",
+    "DamagedFileError",
     "EpochOrder",
     "HookError",
     "LoaderError",
@@ -47,5 +52,22 @@ __all__ = [
     "as_collection",
     "bionemo_to_tensor",
     "hf_tahoe_to_tensor",
+    "open_collection",
     "scDataset",
 ]
+
+if TYPE_CHECKING:
+    from scdataset.collections.cells import CellCollection, open_collection
+
+
+def __getattr__(name: str) -> Any:
+    """Import what reads files of cells when it is first asked for: it needs anndata and h5py."""
+    if name not in ("CellCollection", "open_collection"):
+        message = f"module 'scdataset' has no attribute {name!r}"
+        raise AttributeError(message)
+    try:
+        from scdataset.collections import cells  # noqa: PLC0415 as said above
+    except ImportError as error:
+        message = f"{name} reads files of cells with anndata and h5py ({error}); run: pip install scdataset[anndata]"
+        raise MissingDependencyError(message) from error
+    return getattr(cells, name)

@@ -196,15 +196,21 @@ def sample_named(row):
 
 
 PAIRS = {"0": X, "1": objects(LABELS)}
-TENSORS = TensorDataset(torch.from_numpy(X), torch.from_numpy(IDS))
+
+
+def tensors():
+    """Return a dataset of tensors of its own: those that share memory cannot go to one spawned process together."""
+    return TensorDataset(torch.tensor(X), torch.tensor(IDS))
+
+
 in_memory("map-style tuples", PAIRS, Samples, sample_tuple)
 in_memory("map-style named tuples", PAIRS, Samples, sample_named)
 in_memory("map-style dicts", {"id": IDS, "X": X, "label": objects(LABELS)}, Samples, sample_dict)
 in_memory("map-style read together", PAIRS, Together, sample_tuple)
-in_memory("map-style TensorDataset", {"0": X, "1": IDS}, lambda: TENSORS)
-in_memory("map-style Subset", {"0": X[::-1], "1": IDS[::-1]}, Subset, TENSORS, range(N_ROWS)[::-1])
+in_memory("map-style TensorDataset", {"0": X, "1": IDS}, tensors)
+in_memory("map-style Subset", {"0": X[::-1], "1": IDS[::-1]}, lambda: Subset(tensors(), range(N_ROWS)[::-1]))
 in_memory(
     "map-style ConcatDataset",
     {"0": X, "1": IDS},
-    lambda: ConcatDataset([Subset(TENSORS, range(10)), Subset(TENSORS, range(10, N_ROWS))]),
+    lambda: ConcatDataset([Subset(tensors(), range(10)), Subset(tensors(), range(10, N_ROWS))]),
 )

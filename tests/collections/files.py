@@ -9,7 +9,7 @@ import zarr
 from anndata.experimental import AnnCollection
 from containers import in_memory, on_disk
 from reference import CUBE, IDS, LABELS, N_ROWS, TYPES, X, objects
-from scdataset import MultiIndexable
+from scdataset import MultiIndexable, as_collection
 
 CELLS = {
     "X": X,
@@ -124,7 +124,9 @@ for kind, matrix in {"CSR": sp.csr_matrix, "CSC": sp.csc_matrix, "dense": np.arr
     in_memory(f"AnnData {kind}", CELLS, cells, matrix)
     on_disk(f"AnnData {kind} backed")(lambda folder, built, m=matrix: (backed(folder, m), CELLS))
 for kind, matrix in {"CSR": sp.csr_matrix, "dense": np.array}.items():
-    in_memory(f"AnnCollection {kind}", CELLS, lambda matrix: AnnCollection([cells(matrix, part) for part in PARTS]), matrix)
+    in_memory(
+        f"AnnCollection {kind}", CELLS, lambda matrix: AnnCollection([cells(matrix, part) for part in PARTS]), matrix
+    )
     on_disk(f"AnnCollection {kind} backed")(
         lambda folder, built, m=matrix: (AnnCollection([backed(folder, m, part) for part in PARTS]), CELLS)
     )
@@ -137,10 +139,10 @@ class Own:
         self.handle = handle
 
     def __len__(self):
-        return len(self.handle)
+        return self.handle.shape[0]
 
     def read(self, rows):
-        return self.handle[:][rows]
+        return as_collection(self.handle).read(rows)
 
     def fingerprint(self):
         return "own"

@@ -14,7 +14,7 @@ from scipy import special, stats
 from scdataset.strategy.binomial import _REJECTION_FROM, _log_probability, _stirling_rest, binomial
 
 FALSE_ALARM = 1e-4
-N_DRAWS = 1_000_000
+N_DRAWS = 400_000
 INVERSION = [(1, 0.3), (7, 0.5), (19, 0.5), (50, 0.1), (1000, 0.001), (1000, 0.0099), (10**6, 1e-6), (12, 0.9)]
 REJECTION = [(20, 0.5), (21, 0.5), (100, 0.1), (100, 0.37), (1000, 0.5), (1000, 0.011), (10**6, 0.2), (10**6, 2e-5)]
 MOSTLY_SUCCESSES = [(100, 0.9), (1000, 0.995), (10**6, 1 - 2e-5), (40, 0.51)]

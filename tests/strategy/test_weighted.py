@@ -116,7 +116,7 @@ def test_rows_come_in_proportion_to_their_weights(seed, indices):
     assert stats.chisquare(counts, shares * 30_000).pvalue > FALSE_ALARM
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?", ">f8", ">i4"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "u1", "i2", "i4", "i8", "?", ">f8", ">i4"])
 def test_weights_of_any_numeric_type_draw_the_same_rows(dtype):
     weights = np.arange(100) % 2
     expected = BlockWeightedSampling(8, None, weights.astype(float)).get_indices(range(100), seed=1)

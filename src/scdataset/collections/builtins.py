@@ -48,17 +48,25 @@ class RangeRows:
 
 
 def adapt(source: Any) -> ListRows | RangeRows | None:
-    """Adapt lists and ranges; say what to do with a dict or a tuple of arrays."""
+    """Adapt lists and ranges; say what to do with a dict, a tuple of arrays or a string."""
     if isinstance(source, list):
         return ListRows(source)
     if isinstance(source, range):
         return RangeRows(source)
-    if isinstance(source, (dict, tuple)):
-        kind = type(source).__name__
-        wrapped = "MultiIndexable(data)" if kind == "dict" else "MultiIndexable(*data)"
+    remedy = _remedy(source)
+    if remedy:
         message = (
-            f"The collection is a {kind} of {len(source)} entries, which has no rows of its own. Give {wrapped} if its "
-            "entries are arrays of the same length, or list(data) if each entry is a row."
+            f"The collection is a {type(source).__name__} of {len(source)} entries, which has no rows of its own. "
+            f"Give {remedy}."
         )
         raise CollectionError(message)
+    return None
+
+
+def _remedy(source: Any) -> str | None:
+    if isinstance(source, (str, bytes)):
+        return "what it names, opened"
+    if isinstance(source, (dict, tuple)):
+        wrapped = "MultiIndexable(data)" if isinstance(source, dict) else "MultiIndexable(*data)"
+        return f"{wrapped} if its entries are arrays of the same length, or list(data) if each entry is a row"
     return None

@@ -1,5 +1,6 @@
 """h5py datasets."""
 
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -37,7 +38,7 @@ class H5Rows(OwnedHandle):
     def fingerprint(self) -> str:
         """Return file, name, shape and dtype."""
         dataset = self.source
-        return f"{dataset.file.filename}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
+        return f"{Path(dataset.file.filename).absolute()}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
 
 
 def adapt(source: Any) -> H5Rows | None:

@@ -86,8 +86,10 @@ class _WorkerPickler(_Paths, ForkingPickler):
 
 def _h5_by_path(value: Any) -> Any:
     """Reduce a file, group or dataset to its path; a closed file stays closed, for AnnData opens it when it reads."""
+    import h5py  # noqa: PLC0415 there is one, so it is imported
+
     if not value:
-        if hasattr(value, "filename"):
+        if isinstance(value, h5py.File):
             return _closed_h5, ()
         message = "An h5py object whose file was closed cannot go to another process; open the file again."
         raise CollectionError(message)
@@ -105,7 +107,7 @@ def _h5_by_path(value: Any) -> Any:
         )
         raise CollectionError(message)
     path = str(Path(file.filename).absolute())
-    return _open_h5, (path, None if isinstance(value, type(file)) else value.name)
+    return _open_h5, (path, None if isinstance(value, h5py.File) else value.name)
 
 
 def _open_h5(path: str, name: str | None) -> Any:

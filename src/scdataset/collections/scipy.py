@@ -1,6 +1,8 @@
 """scipy sparse matrices and arrays."""
 
+import copy
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import scipy.sparse
@@ -46,6 +48,12 @@ def _view(value: Any, start: int, stop: int) -> Any:
     """Return rows [start, stop): scipy's own slice copies them, and its constructor looks through all indices."""
     pointers = value.indptr[start : stop + 1]
     first, last = pointers[0], pointers[-1]
-    view = type(value)((stop - start, value.shape[1]), dtype=value.dtype)
+    view = copy.copy(_empty(type(value), stop - start, value.shape[1], value.dtype))
     view.data, view.indices, view.indptr = value.data[first:last], value.indices[first:last], pointers - first
     return view
+
+
+@lru_cache(maxsize=64)
+def _empty(kind: Any, n_rows: int, n_columns: int, dtype: Any) -> Any:
+    """Return a matrix without elements, to be copied: that takes a fifth of the time of making one."""
+    return kind((n_rows, n_columns), dtype=dtype)

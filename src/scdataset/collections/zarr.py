@@ -28,7 +28,10 @@ class ZarrRows(OwnedHandle):
 
     def fingerprint(self) -> str:
         """Return store, shape and dtype."""
-        return f"{self.source.store_path}:{self.source.shape}:{self.source.dtype}"
+        source = self.source
+        # The address in memory that a MemoryStore has for a path is another one in another process.
+        place = source.path if isinstance(source.store, MemoryStore) else source.store_path
+        return f"{place}:{source.shape}:{source.dtype}"
 
 
 def adapt(source: Any) -> ZarrRows | None:

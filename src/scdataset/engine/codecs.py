@@ -15,9 +15,9 @@ from scdataset.errors import DamagedFileError, MissingDependencyError
 __all__ = ["decode"]
 
 try:  # ISA-L inflates two to three times as fast
-    from isal.isal_zlib import decompressobj as _inflater
+    from isal import isal_zlib as _zlib
 except ImportError:
-    _inflater = zlib.decompressobj
+    _zlib = zlib  # type: ignore[misc]
 
 
 def decode(
@@ -73,7 +73,7 @@ def _gzip_file(data: Any, _: Any, room: int) -> bytes:
 
 def _inflated(data: Any, window_bits: int, room: int) -> bytes:
     """Inflate a stream that has to end within ``room`` bytes: a few bytes can claim to be terabytes."""
-    stream = _inflater(window_bits)
+    stream = _zlib.decompressobj(window_bits)
     inflated: bytes = stream.decompress(data, room + 1)
     if not stream.eof:
         message = f"its stream does not end after {len(inflated)} bytes"
@@ -172,8 +172,8 @@ def _fletcher32_sum(data: NDArray[np.uint8]) -> int:
 
     Sums are taken modulo 65535, and HDF5 writes a sum that is a multiple of it, but not zero, as 65535.
     """
-    low = np.int64(0)
-    high = np.int64(0)
+    low: Any = np.int64(0)
+    high: Any = np.int64(0)
     for i in range(0, data.size, 2):
         low += np.int64(data[i]) << 8
         if i + 1 < data.size:
@@ -197,7 +197,7 @@ def _unlzf(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> int:
     i = 0
     o = 0
     while i < data.size:
-        control = np.int64(data[i])
+        control: Any = np.int64(data[i])
         i += 1
         if control < 32:
             length = control + 1

@@ -167,10 +167,8 @@ class ChunkElements:
             for i in range(start, stop):
                 number = int(numbers[i])
                 piece = self._chunks.piece(number).view(target.dtype)
-                status = scatter_piece(
-                    piece, number * length, firsts[i], lasts[i], spans.starts, spans.lengths, spans.places, target, limit
-                )  # fmt: skip
-                if status == OUT_OF_RANGE:
+                where = (spans.starts, spans.lengths, spans.places)
+                if scatter_piece(piece, number * length, firsts[i], lasts[i], *where, target, limit) == OUT_OF_RANGE:
                     _refuse_out_of_range(self._chunks.path, self._chunks.name, number, limit)
 
         n_parts = threads.count * _PARTS_PER_THREAD if threads.count > 1 else 1

@@ -1,7 +1,8 @@
 """Compiled loops: bytes of a file to elements of an array, each copied once, straight to its final place.
 
-A *span* is a stretch of neighbouring elements of a stored 1-D array: ``starts[i]`` and ``lengths[i]``, and ``places[i]``,
-where the stretch goes in the output. Spans come in ascending order of ``starts`` and may repeat or overlap.
+A *span* is a stretch of neighbouring elements of a stored 1-D array: ``starts[i]`` and ``lengths[i]``, and
+``places[i]``, where the stretch goes in the output. Spans come in ascending order of ``starts`` and may repeat or
+overlap.
 """
 
 from typing import Any
@@ -139,7 +140,7 @@ def _reaches(values: NDArray[Any], start: int, length: int, limit: int) -> bool:
     highest = values.dtype.type(0)
     for i in range(start, start + length):
         highest = max(highest, values[i])
-    return np.uint64(highest) >= np.uint64(limit)
+    return bool(np.uint64(highest) >= np.uint64(limit))
 
 
 @compiled

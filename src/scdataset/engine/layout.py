@@ -33,7 +33,8 @@ class ChunkTable:
     def strip(self, number: int, n_strips: int) -> "ChunkTable":
         """Return one column of a grid of ``n_strips`` columns."""
         every = slice(number, None, n_strips)
-        return ChunkTable(*(np.ascontiguousarray(part[every]) for part in (self.offsets, self.sizes, self.skipped)))
+        parts: list[Any] = [np.ascontiguousarray(part[every]) for part in (self.offsets, self.sizes, self.skipped)]
+        return ChunkTable(*parts)
 
 
 @dataclass(frozen=True, slots=True)

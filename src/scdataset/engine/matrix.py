@@ -19,8 +19,15 @@ __all__ = ["CsrMatrix", "DenseMatrix", "Matrix"]
 class Matrix(Protocol):
     """A stored matrix of shape ``(n_rows, n_columns)``."""
 
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        ...
 
     def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
         """Return rows, in any order and repeated or not."""

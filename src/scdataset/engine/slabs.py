@@ -42,7 +42,7 @@ class SlabPool:
         memory = self._take(-(-n_bytes // _GRAIN) * _GRAIN)
         lease = _Lease(memory[:n_bytes].view(dtype))
         weakref.finalize(lease, self._idle.append, memory).atexit = False
-        # An array of just this size under the one that is returned: scipy copies arrays that are a small part of theirs.
+        # An array of just this size under the one that is returned: scipy copies what is a small part of its base.
         return np.asarray(lease)[:]
 
     def _take(self, n_bytes: int) -> NDArray[np.uint8]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column, joined
 from scdataset.collections.multiindexable import MultiIndexable, row_index
-from scdataset.engine.matrix import Matrix
+from scdataset.engine.matrix import CsrMatrix, Matrix
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
+from scdataset.errors import ArgumentValueError, CollectionError
 
 __all__ = ["CellCollection", "CellFile"]
 
@@ -61,10 +62,13 @@ class CellCollection:
     def __init__(
         self, files: Sequence[CellFile], obs: Sequence[str], obsm: Sequence[str], dtype: Any, num_threads: int | None
     ) -> None:
+        _check_names(obs, obsm)
         self._files = list(files)
         self._firsts = np.cumsum([0, *(file.n_obs for file in files)])
-        self._obs = tuple(obs)
+        self._columns = {name: joined(name, [file.column(name) for file in files], self.files) for name in obs}
         self._arrays = {name: [file.array(name) for file in files] for name in obsm}
+        for name, matrices in {"X": [file.matrix for file in files], **self._arrays}.items():
+            _check_alike(name, matrices, self.files)
         self._dtype = None if dtype is None else np.dtype(dtype)
         self._threads = Threads(num_threads)
         self._slabs = SlabPool()
@@ -95,22 +99,11 @@ class CellCollection:
         """Names of the genes."""
         return self.var.index
 
-    @cached_property
-    def _columns(self) -> dict[str, Column]:
-        return {name: joined(name, [file.column(name) for file in self._files], self.files) for name in self._obs}
-
     @property
     def obs(self) -> pd.DataFrame:
         """The columns of obs that were asked for, labels as categories, shape ``(n_obs, n_columns)``."""
-        return pd.DataFrame(
-            {
-                name: column.values
-                if column.categories is None
-                else pd.Categorical.from_codes(column.values, pd.Index(column.categories))
-                for name, column in self._columns.items()
-            },
-            index=pd.RangeIndex(self.n_obs),
-        )
+        columns = {name: column.to_pandas() for name, column in self._columns.items()}
+        return pd.DataFrame(columns, index=pd.RangeIndex(self.n_obs))
 
     @property
     def categories(self) -> dict[str, NDArray[Any]]:
@@ -122,10 +115,11 @@ class CellCollection:
 
     def __repr__(self) -> str:
         extra = "".join(
-            f", {kind}={list(names)}" for kind, names in (("obs", self._obs), ("obsm", self._arrays)) if names
+            f", {kind}={list(names)}" for kind, names in (("obs", self._columns), ("obsm", self._arrays)) if names
         )
-        kind = "CSR" if hasattr(self._files[0].matrix, "table") else "dense"
-        return f"CellCollection({self.n_obs} cells x {self.n_vars} genes, {kind}, {len(self._files)} files{extra})"
+        n_files = f"{len(self._files)} file{'s' if len(self._files) > 1 else ''}"
+        kind = _kind(self._files[0].matrix)
+        return f"CellCollection({self.n_obs} cells x {self.n_vars} genes, {kind}, {n_files}{extra})"
 
     def __getitem__(self, rows: Any) -> MultiIndexable:
         """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""
@@ -137,11 +131,12 @@ class CellCollection:
         if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
             message = f"Rows from {rows.min()} to {rows.max()} of a collection with {self.n_obs} cells."
             raise IndexError(message)
-        self._columns  # noqa: B018 read here once, before any thread
         X = self._matrix_rows([file.matrix for file in self._files], rows)  # noqa: N806 the field's name
-        values = {name: column.values[rows] for name, column in self._columns.items()}
+        values = {name: column.codes[rows] for name, column in self._columns.items()}
         arrays = {name: self._matrix_rows(matrices, rows) for name, matrices in self._arrays.items()}
-        return MultiIndexable({"X": X if self._dtype is None else X.astype(self._dtype), **values, **arrays})
+        return MultiIndexable(
+            {"X": X if self._dtype is None else X.astype(self._dtype, copy=False), **values, **arrays}
+        )
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these cells will be read soon."""
@@ -180,10 +175,37 @@ class CellCollection:
     def _matrix_rows(self, matrices: Sequence[Matrix], rows: NDArray[np.int64]) -> Any:
         if len(matrices) == 1:
             return matrices[0].read(rows, self._slabs, self._threads)
-        parts = self._by_file(rows)
+        parts = self._by_file(rows) or [(0, np.arange(0))]
         read = [matrices[n].read(rows[places] - self._firsts[n], self._slabs, self._threads) for n, places in parts]
-        if not read:
-            return matrices[0].read(rows, self._slabs, self._threads)
+        # The same type whichever files a fetch happens to touch.
+        dtype = np.result_type(*(matrix.dtype for matrix in matrices))
+        if len(read) == 1:
+            return read[0].astype(dtype, copy=False)
         stack = scipy.sparse.vstack(read, format="csr") if scipy.sparse.issparse(read[0]) else np.concatenate(read)
         order = np.argsort(np.concatenate([places for _, places in parts]), kind="stable")
-        return stack[order]
+        return stack[order].astype(dtype, copy=False)
+
+
+def _kind(matrix: Matrix) -> str:
+    return "CSR" if isinstance(matrix, CsrMatrix) else "dense"
+
+
+def _check_names(obs: Sequence[str], obsm: Sequence[str]) -> None:
+    """Raise unless every part of a batch has a name of its own."""
+    names = ["X", *obs, *obsm]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        message = f"obs={list(obs)} and obsm={list(obsm)} have {repeated} more than once; X is the name of the matrix."
+        raise ArgumentValueError(message)
+
+
+def _check_alike(name: str, matrices: Sequence[Matrix], paths: Sequence[str]) -> None:
+    """Raise unless rows of all files can go into one matrix."""
+    kinds = [(_kind(matrix), matrix.shape[1]) for matrix in matrices]
+    for (kind, width), path in zip(kinds, paths, strict=True):
+        if (kind, width) != kinds[0]:
+            message = (
+                f"{name} is {kinds[0][0]} with {kinds[0][1]} columns in {paths[0]}, and {kind} with {width} in {path}. "
+                "Give files that store it alike, or open them apart."
+            )
+            raise CollectionError(message)

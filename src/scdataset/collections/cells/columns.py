@@ -19,32 +19,42 @@ class Column:
 
     Attributes
     ----------
-    values
+    codes
         Numbers or booleans; or codes, -1 for missing; shape ``(n_obs,)``.
     categories
         What the codes stand for, shape ``(n_categories,)``; None for numbers.
+    ordered
+        Whether the categories have an order of their own.
     """
 
-    values: NDArray[Any]
+    codes: NDArray[Any]
     categories: NDArray[Any] | None = None
+    ordered: bool = False
 
     @classmethod
     def of(cls, values: Any) -> "Column":
-        """Make a column of what anndata reads: an array, a categorical, or a masked array of pandas."""
+        """Make a column of what anndata reads: an array, a categorical, or a masked array of pandas.
+
+        Integers and booleans of which some are missing become float64, with NaN for those.
+        """
         if isinstance(values, pd.Categorical):
-            return cls(np.asarray(values.codes), np.asarray(values.categories))
+            return cls(np.asarray(values.codes), np.asarray(values.categories), bool(values.ordered))
         if isinstance(values, pd.api.extensions.ExtensionArray) and values.dtype.kind in "iufb":
             plain = pd.Series(values)
-            return cls(
-                plain.to_numpy(np.float64, na_value=np.nan)
-                if plain.isna().any()
-                else plain.to_numpy(plain.dtype.numpy_dtype)
-            )
+            if plain.isna().any():
+                return cls(plain.to_numpy(np.float64, na_value=np.nan))
+            return cls(plain.to_numpy(getattr(values.dtype, "numpy_dtype", None)))
         array = np.asarray(values)
         if array.dtype.kind in "iufb":
             return cls(array)
         coded = pd.Categorical(array)
         return cls(np.asarray(coded.codes), np.asarray(coded.categories))
+
+    def to_pandas(self) -> Any:
+        """Return the column as it goes into a frame."""
+        if self.categories is None:
+            return self.codes
+        return pd.Categorical.from_codes(self.codes, pd.Index(self.categories), ordered=self.ordered)
 
 
 def joined(name: str, columns: Sequence[Column], paths: Sequence[str]) -> Column:
@@ -59,19 +69,34 @@ def joined(name: str, columns: Sequence[Column], paths: Sequence[str]) -> Column
     """
     if len(columns) == 1:
         return columns[0]
-    if len({column.categories is None for column in columns}) > 1:
+    lists = [column.categories for column in columns if column.categories is not None]
+    codes = [column.codes for column in columns]
+    if not lists:
+        return Column(np.concatenate(codes))
+    if len(lists) < len(columns):
         numbers = [path for path, column in zip(paths, columns, strict=True) if column.categories is None]
-        message = f"obs[{name!r}] is numbers in {len(numbers)} of {len(paths)} files (first {numbers[0]}) and labels in others."
+        message = (
+            f"obs[{name!r}] is numbers in {len(numbers)} of {len(paths)} files, first in {numbers[0]}, and labels in "
+            "the others."
+        )
         raise CollectionError(message)
-    if columns[0].categories is None:
-        return Column(np.concatenate([column.values for column in columns]))
-    first = columns[0].categories
-    categories = first
-    if not all(column.categories is not None and np.array_equal(column.categories, first) for column in columns):
-        categories = np.array(sorted({label for column in columns for label in column.categories or ()}), dtype=object)
+    agree = all(np.array_equal(labels, lists[0]) for labels in lists)
+    categories = lists[0] if agree else _united(lists)
     place = pd.Index(categories)
-    codes = []
-    for column in columns:
-        into = np.append(place.get_indexer(column.categories), -1).astype(np.min_scalar_type(-max(len(categories), 1)))
-        codes.append(into[column.values])  # -1 takes the last entry, which is -1
-    return Column(np.concatenate(codes), categories)
+    code_type = np.min_scalar_type(-max(len(categories), 1))
+    # -1 takes the last entry, which is -1.
+    into = [np.append(place.get_indexer(pd.Index(labels)), -1).astype(code_type) for labels in lists]
+    ordered = agree and all(column.ordered for column in columns)
+    united = np.concatenate([new[old] for new, old in zip(into, codes, strict=True)])
+    return Column(united, categories, ordered)
+
+
+def _united(lists: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return all categories, sorted: numbers among themselves, and before labels."""
+    if all(labels.dtype.kind in "iufb" for labels in lists):
+        return np.unique(np.concatenate(lists))
+    distinct = {label for labels in lists for label in labels.tolist()}
+    ascending = sorted(distinct, key=lambda label: (str(type(label)), label))
+    united = np.empty(len(ascending), object)
+    united[:] = ascending
+    return united

@@ -1,5 +1,8 @@
 """h5ad files, of any version of anndata."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anndata
@@ -8,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from scdataset.collections.cells.columns import Column
-from scdataset.engine.matrix import Matrix
+from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
-from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError, ScDatasetError
 
 __all__ = ["H5adFile"]
 
@@ -31,83 +34,140 @@ class H5adFile:
     def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
         self._file = hdf5.H5File(path)
         self.path = path
-        self._var_name = "raw/var" if layer == "raw" else "var"
-        name = {None: "X", "raw": "raw/X"}.get(layer, f"layers/{layer}")
-        self._h5_of(name, layer)
-        self.n_obs = _n_rows(self._file.h5["obs"])
-        self.matrix = self._matrix(name, general=general)
-        if self.matrix.shape[0] != self.n_obs:
-            message = f"{path}: {name} has {self.matrix.shape[0]} rows and obs has {self.n_obs}."
-            raise DamagedFileError(message)
+        with _reading(path, "its structure"):
+            name = self._matrix_name(layer)
+            # Before anndata 0.7, raw/X was raw.X.
+            self._var_name = name.removesuffix("X") + "var" if layer == "raw" else "var"
+            self.n_obs = _n_rows(self._file.h5["obs"])
+            shape = (self.n_obs, _n_rows(self._file.h5[self._var_name]))
+            self.matrix = self._matrix(name, shape, general=general)
 
     @property
     def var(self) -> pd.DataFrame:
         """The genes of the matrix."""
-        frame: pd.DataFrame = anndata.io.read_elem(self._file.h5[self._var_name])
-        return frame
+        with _reading(self.path, self._var_name):
+            return _frame(self._file.h5[self._var_name])
 
     def column(self, name: str) -> Column:
         """Read a column of obs."""
-        obs = self._file.h5["obs"]
-        names = _column_names(obs)
-        if name not in names:
-            message = f"{self.path}: obs has no column {name!r}; it has {names}."
-            raise ArgumentValueError(message)
-        if isinstance(obs, h5py.Dataset) or "categories" in obs[name].attrs:  # before anndata 0.8
-            return Column.of(anndata.io.read_elem(obs)[name].array)
-        return Column.of(anndata.io.read_elem(obs[name]))
+        with _reading(self.path, f"obs[{name!r}]"):
+            obs = self._file.h5["obs"]
+            names = _column_names(obs)
+            if name not in names:
+                message = f"{self.path}: obs has no column {name!r}; it has {names}."
+                raise ArgumentValueError(message)
+            column = Column.of(self._column_values(obs, name))
+        if column.codes.shape != (self.n_obs,):
+            message = f"{self.path}: obs[{name!r}] has shape {column.codes.shape} and obs has {self.n_obs} rows."
+            raise DamagedFileError(message)
+        return column
 
-    def array(self, name: str) -> hdf5.DenseMatrix:
+    def array(self, name: str) -> DenseMatrix:
         """Return an array of obsm."""
-        names = list(self._file.h5.get("obsm", ()))
-        if name not in names or not isinstance(self._file.h5["obsm"][name], h5py.Dataset):
-            message = f"{self.path}: obsm has no dense array {name!r}; it has {names}."
-            raise ArgumentValueError(message)
-        return hdf5.dense_matrix(self._file, f"obsm/{name}")
+        with _reading(self.path, f"obsm[{name!r}]"):
+            obsm = self._file.h5.get("obsm")
+            dense = [key for key in obsm if isinstance(obsm[key], h5py.Dataset)] if isinstance(obsm, h5py.Group) else []
+            if name not in dense:
+                message = f"{self.path}: obsm has no dense array {name!r}; it has {dense}."
+                raise ArgumentValueError(message)
+            matrix = hdf5.dense_matrix(self._file, f"obsm/{name}")
+        if matrix.shape[0] != self.n_obs:
+            message = f"{self.path}: obsm[{name!r}] has {matrix.shape[0]} rows and obs has {self.n_obs}."
+            raise DamagedFileError(message)
+        return matrix
 
     def close(self) -> None:
         """Close what is open; the next read opens it again."""
         self.matrix.close()
         self._file.close()
 
-    def _h5_of(self, name: str, layer: str | None) -> None:
-        if name in self._file.h5:
-            return
-        layers = [None, *(["raw"] if "raw/X" in self._file.h5 else []), *self._file.h5.get("layers", ())]
-        message = f"{self.path} has no {name}; layer={layer!r} has to be one of {layers}."
-        raise ArgumentValueError(message)
+    def _matrix_name(self, layer: str | None) -> str:
+        h5 = self._file.h5
+        if "obs" not in h5:
+            message = f"{self.path} has no obs, but {list(h5)}; it is not an h5ad file."
+            raise CollectionError(message)
+        names = {None: "X", "raw": "raw/X" if "raw/X" in h5 else "raw.X"}
+        names.update({key: f"layers/{key}" for key in h5.get("layers", ())})
+        there = [key for key, name in names.items() if name in h5 and getattr(h5[name], "shape", ()) is not None]
+        if layer not in there:
+            wanted = names.get(layer, f"layers/{layer}")
+            message = f"{self.path} has no {wanted}; layer={layer!r} has to be one of {there}."
+            raise ArgumentValueError(message)
+        return names[layer]
 
-    def _matrix(self, name: str, *, general: bool) -> Matrix:
+    def _matrix(self, name: str, shape: tuple[int, int], *, general: bool) -> Matrix:
+        """Return the matrix; it is refused for a wrong shape before its chunks, which might be billions, are listed."""
         stored = self._file.h5[name]
         if isinstance(stored, h5py.Dataset):
-            if stored.ndim != 2 or stored.dtype.kind not in "iufb":
-                message = (
-                    f"{self.path}: {name} has shape {stored.shape} and dtype {stored.dtype}; it has to be a matrix."
-                )
-                raise CollectionError(message)
+            self._check_shape(name, stored.shape, shape)
             return hdf5.dense_matrix(self._file, name, general=general)
-        kind = stored.attrs.get("encoding-type", stored.attrs.get("h5sparse_format"))
+        kind = _text(stored.attrs.get("encoding-type", stored.attrs.get("h5sparse_format")))
         if kind in ("csc_matrix", "csc"):
             message = (
                 f"{self.path}: {name} is sparse by columns (CSC), of which no row can be read without all columns. "
                 "Convert it once: a = anndata.read_h5ad(path); a.X = a.X.tocsr(); a.write_h5ad(new_path)."
             )
             raise CollectionError(message)
-        shape = stored.attrs.get("shape", stored.attrs.get("h5sparse_shape"))
-        if kind not in ("csr_matrix", "csr") or shape is None:
+        said = stored.attrs.get("shape", stored.attrs.get("h5sparse_shape"))
+        if kind not in ("csr_matrix", "csr") or said is None:
             message = f"{self.path}: {name} is of an unknown kind, {kind!r}."
             raise CollectionError(message)
-        return hdf5.csr_matrix(self._file, name, (int(shape[0]), int(shape[1])), general=general)
+        self._check_shape(name, tuple(int(size) for size in said), shape)
+        return hdf5.csr_matrix(self._file, name, shape, general=general)
+
+    def _check_shape(self, name: str, shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
+        if shape != wanted:
+            message = (
+                f"{self.path}: {name} has shape {shape}, and there are {wanted[0]} rows of obs and {wanted[1]} of "
+                f"{self._var_name}."
+            )
+            raise DamagedFileError(message)
+
+    def _column_values(self, obs: Any, name: str) -> Any:
+        h5 = self._file.h5
+        if isinstance(obs, h5py.Dataset) or "categories" in obs[name].attrs:  # before anndata 0.8
+            values = _frame(obs)[name].array
+        else:
+            values = anndata.io.read_elem(obs[name])
+        if f"uns/{name}_categories" in h5 and values.dtype.kind in "iu":  # before anndata 0.7
+            labels = np.atleast_1d(anndata.io.read_elem(h5[f"uns/{name}_categories"]))
+            return pd.Categorical.from_codes(np.asarray(values), pd.Index(labels))
+        return values
 
 
-def _n_rows(obs: Any) -> int:
-    if isinstance(obs, h5py.Dataset):
-        return int(obs.shape[0])
-    index = obs[obs.attrs.get("_index", "index")]
+@contextmanager
+def _reading(path: str, what: str) -> Iterator[None]:
+    """Say which file and what of it, whatever h5py, anndata or pandas raise over damaged bytes."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
+            yield
+    except (ScDatasetError, MemoryError):
+        raise
+    except Exception as error:
+        message = f"{path}: {what} cannot be read: {type(error).__name__}: {error}"
+        raise DamagedFileError(message) from error
+
+
+def _frame(stored: Any) -> pd.DataFrame:
+    """Read a data frame; before anndata 0.7 it was a compound array, whose first field is the index."""
+    frame = anndata.io.read_elem(stored)
+    return frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(frame).set_index(frame.dtype.names[0])
+
+
+def _n_rows(frame: Any) -> int:
+    if isinstance(frame, h5py.Dataset):
+        return int(frame.shape[0])
+    index = frame[_text(frame.attrs.get("_index", "index"))]
     return int((index["values"] if isinstance(index, h5py.Group) else index).shape[0])
 
 
 def _column_names(obs: Any) -> list[str]:
+    """Return names of columns; of a compound array, whose first field is the index, as of a group."""
     if isinstance(obs, h5py.Dataset):
-        return [str(name) for name in obs.dtype.names]
-    return [str(name) for name in np.asarray(obs.attrs["column-order"])]
+        return [str(name) for name in obs.dtype.names[1:]]
+    return [_text(name) for name in np.asarray(obs.attrs["column-order"])]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -34,10 +34,10 @@ def open_collection(
     Parameters
     ----------
     source
-        A path, a list of paths, a glob pattern, or a folder of files of one kind. A file is h5ad, AnnData in a zarr store
-        (a folder or a .zarr.zip), or 10x .h5; a folder of ``dataset_0``, ``dataset_1``, ... as annbatch writes it is
-        many. Files with the same genes in the same order act as one, in the order given; a folder's and a pattern's in
-        the order of their names.
+        A path, a list of paths, a glob pattern, or a folder of files of one kind. A file is h5ad, AnnData in a zarr
+        store (a folder or a .zarr.zip), or 10x .h5; a folder of ``dataset_0``, ``dataset_1``, ... as annbatch writes it
+        is many. Files with the same genes in the same order act as one, in the order given; a folder's and a pattern's
+        in the order of their names.
     layer
         None for X, ``"raw"`` for raw/X with its own genes, or the name of a layer.
     obs
@@ -80,7 +80,7 @@ def _paths(source: Source | Iterable[Source]) -> list[str]:
 def _files_of(path: str) -> list[str]:
     """Return the files and zarr stores that a path, a pattern or a folder stands for."""
     if not Path(path).exists():
-        found = [file for match in sorted(glob.glob(path)) for file in _files_of(match)]
+        found = [file for match in sorted(glob.glob(path)) for file in _files_of(match)]  # noqa: PTH207 any pattern
         if not found:
             message = f"source={path!r} matches no file or folder."
             raise ArgumentValueError(message)

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column
+from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
@@ -61,11 +62,11 @@ class TenxFile:
             message = f"{path}: {self._group}/shape is {shape}; it has to be the number of genes and of cells."
             raise DamagedFileError(message)
         self.n_obs = int(shape[1])
-        self.matrix = hdf5.csr_matrix(self._file, self._group, (int(shape[1]), int(shape[0])), general=general)
+        self.matrix: Matrix = hdf5.csr_matrix(self._file, self._group, (int(shape[1]), int(shape[0])), general=general)
 
     @property
     def var(self) -> pd.DataFrame:
-        """The genes: names, which may repeat, with ``gene_ids``, ``feature_types`` and ``genome`` where there are such."""
+        """The genes by name, which may repeat; ``gene_ids``, ``feature_types`` and ``genome`` where they are known."""
         group = self._file.h5[self._group]
         if "features" in group:
             features = group["features"]
@@ -91,7 +92,7 @@ class TenxFile:
             raise DamagedFileError(message)
         return Column.of(barcodes)
 
-    def array(self, name: str) -> hdf5.DenseMatrix:
+    def array(self, name: str) -> DenseMatrix:
         """Refuse: there is no obsm."""
         message = f"{self.path} is a 10x file, which has no obsm[{name!r}] or other arrays."
         raise ArgumentValueError(message)

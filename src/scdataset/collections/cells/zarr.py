@@ -3,10 +3,12 @@
 from typing import Any
 
 import anndata
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column
-from scdataset.engine.matrix import Matrix
+from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import zarr
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
@@ -48,8 +50,7 @@ class ZarrFile:
     @property
     def var(self) -> pd.DataFrame:
         """The genes of the matrix."""
-        frame: pd.DataFrame = anndata.io.read_elem(self._store.node(self._var_name))
-        return frame
+        return _frame(self._store.node(self._var_name))
 
     def column(self, name: str) -> Column:
         """Read a column of obs."""
@@ -59,10 +60,10 @@ class ZarrFile:
             message = f"{self.path}: obs has no column {name!r}; it has {names}."
             raise ArgumentValueError(message)
         if hasattr(obs, "dtype") or "categories" in obs[name].attrs:  # before anndata 0.8
-            return Column.of(anndata.io.read_elem(obs)[name].array)
+            return Column.of(_frame(obs)[name].array)
         return Column.of(anndata.io.read_elem(obs[name]))
 
-    def array(self, name: str) -> zarr.DenseMatrix:
+    def array(self, name: str) -> DenseMatrix:
         """Return an array of obsm."""
         names = self._names("obsm")
         node = self._store.node(f"obsm/{name}") if name in names else None
@@ -104,6 +105,21 @@ class ZarrFile:
             message = f"{self.path}: {name} is of an unknown kind, {kind!r}."
             raise CollectionError(message)
         return zarr.csr_matrix(self._store, name, (int(shape[0]), int(shape[1])), general=general)
+
+
+def _frame(node: Any) -> pd.DataFrame:
+    """Read obs or var: a group, or before anndata 0.7 an array of records whose first field is the index."""
+    if not hasattr(node, "dtype"):
+        frame: pd.DataFrame = anndata.io.read_elem(node)
+        return frame
+    records = node[:]
+    fields = {name: _text(records[name]) for name in records.dtype.names}
+    index = fields.pop(records.dtype.names[0])
+    return pd.DataFrame(fields, index=pd.Index(index, dtype=object))
+
+
+def _text(values: NDArray[Any]) -> NDArray[Any]:
+    return np.char.decode(values) if values.dtype.kind == "S" else values
 
 
 def _n_rows(obs: Any) -> int:

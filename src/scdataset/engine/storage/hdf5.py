@@ -115,7 +115,8 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
     except (ValueError, OSError, RuntimeError) as error:
         message = f"{file.path}: {names[2]} {error}."
         raise DamagedFileError(message) from error
-    return CsrMatrix(shape, *(elements_of(file, name, general=general)[0] for name in names[:2]), table)
+    values, columns = (elements_of(file, name, general=general)[0] for name in names[:2])
+    return CsrMatrix(shape, values, columns, table)
 
 
 def dense_matrix(file: H5File, name: str, *, general: bool = False) -> DenseMatrix:
@@ -180,7 +181,8 @@ def layout_of(file: H5File, name: str) -> Layout:
 
 
 def _layout(dataset: h5py.Dataset, *, in_file: bool) -> Layout:
-    table, chunk, filters = None, dataset.chunks or dataset.shape, ()
+    table: ChunkTable | None = None
+    filters: tuple[tuple[str, Any], ...] = ()
     properties = dataset.id.get_create_plist()
     # Not all versions of HDF5 count the user block in where chunks lie.
     bytes_here = in_file and dataset.external is None and dataset.file.userblock_size == 0
@@ -193,7 +195,7 @@ def _layout(dataset: h5py.Dataset, *, in_file: bool) -> Layout:
             found = _filters(properties)
             if found is not None:
                 table, filters = _chunk_table(dataset), found
-    return Layout(dataset.shape, dataset.dtype, chunk, table, filters, dataset.fillvalue)
+    return Layout(dataset.shape, dataset.dtype, dataset.chunks or dataset.shape, table, filters, dataset.fillvalue)
 
 
 def _is_plain_type(dataset: h5py.Dataset) -> bool:
@@ -215,7 +217,8 @@ def _filters(properties: Any) -> tuple[tuple[str, Any], ...] | None:
 
 def _chunk_table(dataset: h5py.Dataset) -> ChunkTable:
     """Ask for all chunks in one walk: asking for one walks the index from its start."""
-    grid = [-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
+    shape, chunks = dataset.shape, dataset.chunks
+    grid = [-(-size // chunk) for size, chunk in zip(shape, chunks, strict=True)]
     n_chunks = math.prod(grid)
     table = ChunkTable(
         np.full(n_chunks, NOT_STORED, np.int64), np.zeros(n_chunks, np.int64), np.zeros(n_chunks, np.uint32)
@@ -223,10 +226,10 @@ def _chunk_table(dataset: h5py.Dataset) -> ChunkTable:
 
     def note(stored: Any) -> None:
         place = 0
-        for offset, chunk, length in zip(stored.chunk_offset, dataset.chunks, grid, strict=True):
+        for offset, chunk, length in zip(stored.chunk_offset, chunks, grid, strict=True):
             number, inside = divmod(offset, chunk)
             if inside or number >= length:
-                message = f"there is a chunk at {stored.chunk_offset}, in chunks of {dataset.chunks} of {dataset.shape}"
+                message = f"there is a chunk at {stored.chunk_offset}, in chunks of {chunks} of {shape}"
                 raise ValueError(message)
             place = place * length + number
         table.offsets[place] = stored.byte_offset
@@ -247,7 +250,7 @@ def _check_table(layout: Layout, table: ChunkTable, file: H5File, name: str) -> 
     if wrong.any():
         number = int(np.argmax(wrong))
         message = (
-            f"{file.path}: chunk {number} of {name} has {table.sizes[number]} bytes from {table.offsets[number]} on, in "
-            f"a file of {file.bytes.size} bytes, and {n_bytes} when decoded; the file is damaged."
+            f"{file.path}: chunk {number} of {name} has {table.sizes[number]} bytes from {table.offsets[number]} on, "
+            f"in a file of {file.bytes.size} bytes, and {n_bytes} when decoded; the file is damaged."
         )
         raise DamagedFileError(message)

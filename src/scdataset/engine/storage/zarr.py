@@ -27,6 +27,7 @@ from scdataset.engine.codecs import decode
 from scdataset.engine.elements import ChunkElements, Elements, PlainElements, Spans
 from scdataset.engine.files import OpenFile
 from scdataset.engine.general import LibraryChunks
+from scdataset.engine.kernels import NO_LIMIT
 from scdataset.engine.layout import NOT_STORED
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable
@@ -89,6 +90,7 @@ class ZarrStore:
                     encoded = member.compress_type != zipfile.ZIP_STORED or bool(member.flag_bits & 1)
                     self._members[member.filename] = member.header_offset, member.compress_size, encoded
         self._root: Any = None
+        self._nodes: dict[str, Any] = {}
         self._pid = -1
 
     @property
@@ -100,11 +102,12 @@ class ZarrStore:
         """Return an array or group as zarr sees it, opened by this process, or None if there is none."""
         if self._root is None or self._pid != os.getpid():
             store = LocalStore(self.path, read_only=True) if self._zip is None else ZipStore(self.path, mode="r")
-            self._root, self._pid = zarr.open_group(store, mode="r"), os.getpid()
-        try:
-            return self._root[name] if name else self._root
-        except KeyError:
-            return None
+            # A consolidated copy of the metadata may be older than the metadata, which is what is read here.
+            root = zarr.open_group(store, mode="r", use_consolidated=False)
+            self._root, self._nodes, self._pid = root, {"": root}, os.getpid()
+        if name not in self._nodes and name in self._root:
+            self._nodes[name] = self._root[name]
+        return self._nodes.get(name)
 
     def metadata(self, name: str) -> tuple[str, dict[str, Any]]:
         """Return the key and content of the metadata of an array or group.
@@ -164,7 +167,7 @@ class ZarrStore:
         self._root = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_root": None}
+        return {**self.__dict__, "_root": None, "_nodes": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,17 +234,13 @@ class ZarrArray:
     @property
     def grid(self) -> tuple[int, int]:
         """Chunks along the rows and along the columns; one column where there is one axis."""
-        rows, columns = [-(-size // chunk) for size, chunk in zip(self.shape, self.chunk, strict=True)] + [1] * (
-            2 - len(self.shape)
-        )
+        rows, columns, *_ = *(-(-size // chunk) for size, chunk in zip(self.shape, self.chunk, strict=True)), 1
         return rows, max(columns, 1)
 
     @property
     def per_shard(self) -> tuple[int, int]:
         """Chunks of a shard along the rows and along the columns."""
-        rows, columns = [shard // chunk for shard, chunk in zip(self.shard, self.chunk, strict=True)] + [1] * (
-            2 - len(self.shape)
-        )
+        rows, columns, *_ = *(shard // chunk for shard, chunk in zip(self.shard, self.chunk, strict=True)), 1
         return rows, columns
 
 
@@ -543,7 +542,7 @@ def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
 def _all_of(elements: Elements, size: int) -> NDArray[Any]:
     out = np.empty(size, elements.dtype)
     spans = Spans(np.zeros(1, np.int64), np.array([size]), np.zeros(1, np.int64))
-    elements.gather(spans, out, 0, Threads(1))
+    elements.gather(spans, out, NO_LIMIT, Threads(1))
     elements.close()
     return out
 

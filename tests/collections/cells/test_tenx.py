@@ -1,0 +1,162 @@
+"""10x .h5 files: rows are the columns of what Cell Ranger wrote."""
+
+import h5py
+import numpy as np
+import pytest
+
+from scdataset.collections.cells import open_collection
+from scdataset.collections.cells.tenx import TenxFile
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.threads import Threads
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+
+REAL = {
+    "scanpy_v2_hg19chr21.h5": (12, 343),
+    "scanpy_v3_GRCh38chr21.h5": (1107, 507),
+    "scanpy_visium_raw_probe_2.1.0.h5": (4987, 1000),
+    "scanpy_visium_spaceranger1.0.0.h5": (100, 100),
+    "scirpy_GSM4339772_C144_filtered_feature_bc_matrix.h5": (3716, 33539),
+    "scirpy_GSM4339774_C146_filtered_feature_bc_matrix.h5": (4111, 33539),
+    "scirpy_GSM4475052_C149_filtered_feature_bc_matrix.h5": (2879, 33539),
+    "singlecellexperiment_tenx.sub.h5": (3005, 1000),
+}
+
+
+def write_v3(path, counts, **extra):
+    """Write cells x genes as Cell Ranger 3 does, with some datasets replaced, or left out where they are None."""
+    rows, columns = np.nonzero(counts)
+    parts = {
+        "data": counts[rows, columns],
+        "indices": columns.astype(np.int64),
+        "indptr": np.searchsorted(rows, np.arange(len(counts) + 1)),
+        "shape": np.array(counts.shape[::-1], np.int32),
+        "barcodes": np.array([f"cell{i}" for i in range(len(counts))], "S"),
+        "features/name": np.array([f"gene{i // 2}" for i in range(counts.shape[1])], "S"),
+        "features/id": np.array([f"id{i}" for i in range(counts.shape[1])], "S"),
+        **extra,
+    }
+    with h5py.File(path, "w") as file:
+        for name, values in parts.items():
+            if values is not None:
+                file[f"matrix/{name}"] = values
+    return str(path)
+
+
+COUNTS = np.random.default_rng(0).poisson(0.4, (40, 12))
+
+
+def assert_same(found, data, indices, indptr):
+    assert found.data.dtype == data.dtype
+    assert found.data.tobytes() == data.tobytes()
+    assert np.array_equal(found.indices, indices)
+    assert np.array_equal(found.indptr, indptr)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_are_read_as_they_are_stored(real_data, name):
+    path = str(real_data(f"tenx/{name}"))
+    with h5py.File(path) as file:
+        [group] = file.values()
+        data, indices, indptr = (group[part][:] for part in ("data", "indices", "indptr"))
+    rows = np.random.default_rng(1).integers(0, REAL[name][0], 500)
+    kept = np.concatenate([np.arange(indptr[row], indptr[row + 1], dtype=np.int64) for row in rows])
+    pointers = np.concatenate([[0], np.cumsum([int(indptr[row + 1]) - int(indptr[row]) for row in rows])])
+    for general in (False, True):
+        file = TenxFile(path, None, general=general)
+        assert file.matrix.shape == REAL[name]
+        every = file.matrix.read(np.arange(file.n_obs), SlabPool(), Threads(2))
+        assert_same(every, data, indices, indptr)
+        assert_same(file.matrix.read(rows, SlabPool(), Threads(1)), data[kept], indices[kept], pointers)
+        file.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "key"),
+    [
+        ("scanpy_v2_hg19chr21.h5", ["gene_ids"], "hg19_chr21/gene_names"),
+        ("scanpy_v3_GRCh38chr21.h5", ["gene_ids", "feature_types", "genome"], "matrix/features/name"),
+        ("singlecellexperiment_tenx.sub.h5", ["gene_ids"], "matrix/features/name"),
+    ],
+)
+def test_genes_are_named_as_scanpy_names_them(real_data, name, columns, key):
+    path = str(real_data(f"tenx/{name}"))
+    collection = open_collection(path)
+    assert list(collection.var.columns) == columns
+    with h5py.File(path) as file:
+        assert [text.encode() for text in collection.var_names] == file[key][:].tolist()
+
+
+def test_files_of_one_gene_list_act_as_one_with_their_repeated_names(real_data):
+    paths = sorted(real_data("tenx").glob("scirpy_*.h5"))
+    collection = open_collection(paths, obs=["barcode"])
+    assert collection.shape == (10706, 33539)
+    assert collection.var_names.duplicated().sum() == 24
+    with h5py.File(paths[2]) as file:
+        barcode = file["matrix/barcodes"][5].decode()
+    batch = collection.read(np.array([10706 - 2879 + 5]))
+    assert collection.categories["barcode"][batch["barcode"]].tolist() == [barcode]
+
+
+def test_barcodes_are_a_column_where_there_are_some(tmp_path):
+    collection = open_collection(write_v3(tmp_path / "a.h5", COUNTS), obs=["barcode"])
+    batch = collection.read(np.array([7, 3, 7]))
+    assert collection.categories["barcode"][batch["barcode"]].tolist() == ["cell7", "cell3", "cell7"]
+    assert np.array_equal(batch["X"].toarray(), COUNTS[[7, 3, 7]])
+    without = write_v3(tmp_path / "b.h5", COUNTS, barcodes=None)
+    assert np.array_equal(open_collection(without).read(np.arange(40))["X"].toarray(), COUNTS)
+    with pytest.raises(ArgumentValueError, match=r"no column 'barcode'; it has \[\]"):
+        open_collection(without, obs=["barcode"]).read(np.array([0]))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "int64", "float64"])
+@pytest.mark.parametrize("index_dtype", ["uint16", "int32", "int64", "uint64"])
+def test_every_type_of_counts_and_indices_is_read(tmp_path, dtype, index_dtype):
+    columns = np.nonzero(COUNTS)[1].astype(index_dtype)
+    found = open_collection(write_v3(tmp_path / "a.h5", COUNTS.astype(dtype), indices=columns)).read(np.arange(40))["X"]
+    assert found.dtype == dtype
+    assert np.array_equal(found.toarray(), COUNTS)
+
+
+def test_several_genomes_are_refused_by_name(real_data):
+    with pytest.raises(CollectionError, match=r"2 genomes, \['another_genome', 'hg19_chr21'\]"):
+        open_collection(real_data("tenx/scanpy_v2_multiple_genomes.h5"))
+
+
+def test_layers_and_obsm_are_refused(tmp_path):
+    path = write_v3(tmp_path / "a.h5", COUNTS)
+    with pytest.raises(ArgumentValueError, match="layer='raw' has to be None"):
+        open_collection(path, layer="raw")
+    with pytest.raises(ArgumentValueError, match="obsm"):
+        open_collection(path, obsm=["X_pca"])
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"shape": np.array([12])}, "matrix/shape"),
+        ({"shape": np.array([12, 41])}, "contradict"),
+        ({"data": np.ones(3)}, "contradict"),
+        ({"indptr": np.arange(41)[::-1].copy()}, "matrix/indptr"),
+    ],
+)
+def test_files_that_contradict_themselves_are_refused(tmp_path, extra, words):
+    with pytest.raises(DamagedFileError, match=words):
+        open_collection(write_v3(tmp_path / "a.h5", COUNTS, **extra))
+
+
+def test_column_numbers_outside_the_genes_are_refused(tmp_path):
+    columns = np.nonzero(COUNTS)[1]
+    columns[5] = 12
+    collection = open_collection(write_v3(tmp_path / "a.h5", COUNTS, indices=columns))
+    with pytest.raises(DamagedFileError, match=r"outside \[0, 12\)"):
+        collection.read(np.arange(40))
+
+
+def test_names_that_are_too_few_or_many_are_refused(tmp_path):
+    path = write_v3(
+        tmp_path / "a.h5", COUNTS, **{"features/name": np.array(["a"], "S"), "barcodes": np.array(["a"], "S")}
+    )
+    with pytest.raises(DamagedFileError, match="1 names"):
+        open_collection(path).var  # noqa: B018 a property that reads
+    with pytest.raises(DamagedFileError, match="1 barcodes for 40 cells"):
+        open_collection(path, obs=["barcode"]).read(np.array([0]))

@@ -1,0 +1,48 @@
+"""Every container is read by worker processes that were forked, after the main process has read it."""
+
+import itertools
+
+import pytest
+from reference import N_ROWS
+from torch.utils.data import DataLoader
+
+from scdataset import BlockShuffling, Streaming
+
+UNKNOWN_TO_TORCH = {"numpy structured", "h5py compound"}
+
+pytestmark = [pytest.mark.timeout(60), pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")]
+
+
+def loader(container, dataset, **options):
+    """Return a DataLoader, which makes tensors of arrays that torch knows."""
+    if container.name == "numpy big endian":
+        pytest.skip("pickle and torch turn big-endian arrays into native ones")
+    if container.name in UNKNOWN_TO_TORCH:
+        options["collate_fn"] = as_it_is
+    return DataLoader(dataset, batch_size=None, **options)
+
+
+def as_it_is(batch):
+    return batch
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_rows_are_in_order(container, workers):
+    dataset = container.dataset(Streaming())
+    assert len(list(dataset)) == len(dataset)
+    fork = {"multiprocessing_context": "fork"} if workers else {}
+    batches = list(loader(container, dataset, num_workers=workers, **fork))
+    assert [container.rows(batch) for batch in batches] == [
+        list(range(start, min(start + 4, N_ROWS))) for start in range(0, N_ROWS, 4)
+    ]
+
+
+def test_shuffled_rows_all_come_once(container):
+    dataset = container.dataset(BlockShuffling(4))
+    list(dataset)
+    dataset.set_epoch(3)
+    alone = sorted(container.rows(batch) for batch in dataset)
+    dataset.set_epoch(3)
+    batches = list(loader(container, dataset, num_workers=2, multiprocessing_context="fork"))
+    assert sorted(container.rows(batch) for batch in batches) == alone
+    assert sorted(itertools.chain.from_iterable(alone)) == list(range(N_ROWS))

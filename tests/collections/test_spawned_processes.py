@@ -1,0 +1,58 @@
+"""Every container goes to a process that was spawned: files as paths, which it opens again."""
+
+import multiprocessing
+
+import pytest
+from containers import BUILDERS
+from reference import N_ROWS
+from torch.utils.data import DataLoader
+
+from scdataset import MultiIndexable, Streaming, scDataset
+
+IN_ORDER = [list(range(start, min(start + 4, N_ROWS))) for start in range(0, N_ROWS, 4)]
+
+pytestmark = pytest.mark.timeout(150)
+
+
+def send_batches(datasets, connection):
+    """Send all batches of each dataset, and wait until they were received: tensors are in shared memory."""
+    for dataset in datasets:
+        try:
+            connection.send(list(dataset))
+        except Exception as error:  # noqa: BLE001 all that goes wrong here is to be seen there
+            connection.send(error)
+    connection.recv()
+
+
+def test_a_spawned_process_reads_every_container(built):
+    containers = [built(name) for name in BUILDERS if not name.startswith("Multi")]  # a tensor may go along once
+    datasets = [container.dataset(Streaming()) for container in containers]
+    for dataset in datasets:
+        list(dataset)
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=send_batches, args=(datasets, there))
+    process.start()
+    wrong = {}
+    for container in containers:
+        batches = here.recv()
+        if isinstance(batches, Exception):
+            wrong[container.name] = batches
+        elif container.name != "numpy big endian" and [container.rows(batch) for batch in batches] != IN_ORDER:
+            wrong[container.name] = batches
+    here.send("received")
+    process.join()
+    assert not wrong
+    assert process.exitcode == 0
+
+
+def test_workers_that_were_spawned_read_many_containers_together(built):
+    names = [
+        name for name in BUILDERS if name.startswith(("h5py", "zarr", "memmap", "Ann", "datasets", "own", "Multi"))
+    ]
+    containers = {name: built(name) for name in names}
+    data = MultiIndexable({name: container.data for name, container in containers.items()})
+    dataset = scDataset(data, Streaming(), 4, 2)
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context="spawn")
+    seen = [{name: containers[name].rows(part) for name, part in batch.items()} for batch in loader]
+    assert seen == [dict.fromkeys(names, rows) for rows in IN_ORDER]

@@ -1,0 +1,24 @@
+"""Memory and buffers as small as the tests' files, so that these meet every branch that big ones do."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from scdataset.engine import elements, slabs
+
+sys.path.insert(0, str(Path(__file__).parent))  # for stored.py
+
+
+@pytest.fixture
+def recycled(monkeypatch):
+    """Hand out recycled memory for the smallest arrays."""
+    monkeypatch.setattr(slabs, "_GRAIN", 64)
+
+
+@pytest.fixture(params=["as shipped", "tiny"])
+def buffers(request, monkeypatch):
+    """Read with buffers and gaps as shipped, and with ones smaller than a row."""
+    if request.param == "tiny":
+        monkeypatch.setattr(elements, "_BUFFER_BYTES", 64)
+        monkeypatch.setattr(elements, "_GAP_BYTES", 16)

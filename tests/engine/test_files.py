@@ -1,0 +1,179 @@
+"""Open files: replaced, changed, cut short or gone; in other processes; and none left open."""
+
+import os
+import pickle
+import threading
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from scdataset.engine.files import OpenFile
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.storage.hdf5 import H5File, csr_matrix
+from scdataset.engine.threads import Threads
+from scdataset.errors import DamagedFileError
+
+
+def n_open():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "some.bin"
+    path.write_bytes(bytes(range(100)))
+    return path
+
+
+def replace(path):
+    other = path.with_suffix(".new")
+    other.write_bytes(bytes(100))
+    other.replace(path)
+
+
+def change(path):
+    with path.open("r+b") as file:
+        file.write(b"other")
+    os.utime(path, ns=(1, 1))
+
+
+def cut(path):
+    os.truncate(path, 50)
+
+
+def remove(path):
+    path.unlink()
+
+
+HARM = [replace, change, cut, remove]
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_it_is_noticed_before_the_first_read(path, harm):
+    file = OpenFile(str(path))
+    harm(path)
+    with pytest.raises(DamagedFileError, match=r"some\.bin (was replaced or changed|has vanished)"):
+        file.read(0, 10)
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_it_is_noticed_in_the_next_read(path, harm):
+    file = OpenFile(str(path))
+    assert file.read(3, 3) == bytes([3, 4, 5])
+    harm(path)
+    with pytest.raises(DamagedFileError, match=r"some\.bin (was replaced or changed|has vanished)"):
+        file.read(0, 10)
+    file.close()
+
+
+def test_a_file_that_was_copied_back_after_a_close_is_refused(path):
+    file = OpenFile(str(path))
+    file.read(0, 1)
+    file.close()
+    replace(path)
+    with pytest.raises(DamagedFileError, match="was replaced or changed since"):
+        _ = file.descriptor
+
+
+def test_a_read_over_the_end_gives_what_there_is(path):
+    assert OpenFile(str(path)).read(98, 10) == bytes([98, 99])
+    assert OpenFile(str(path)).size == 100
+
+
+def test_close_closes_and_a_read_opens_again(path):
+    file = OpenFile(str(path))
+    before = n_open()
+    for _ in range(3):
+        file.read(0, 1)
+        assert n_open() == before + 1
+        file.close()
+        file.close()
+        assert n_open() == before
+
+
+def test_a_fork_opens_its_own_and_leaves_its_parents_alone(path):
+    file = OpenFile(str(path))
+    mine = file.descriptor
+    child = os.fork()
+    if child == 0:
+        own = file.descriptor
+        file.close()
+        still_open = os.pread(mine, 1, 7) == b"\7"
+        os._exit(0 if own != mine and still_open else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert file.descriptor == mine
+    assert file.read(7, 1) == b"\7"
+
+
+def test_a_pickled_one_opens_again_and_knows_what_it_was(path):
+    file = OpenFile(str(path))
+    file.read(0, 1)
+    other = pickle.loads(pickle.dumps(file))
+    assert other.read(0, 2) == b"\0\1"
+    change(path)
+    with pytest.raises(DamagedFileError):
+        _ = pickle.loads(pickle.dumps(file)).descriptor
+
+
+def test_threads_that_open_at_once_open_once(path):
+    before = n_open()
+    for _ in range(30):
+        file = OpenFile(str(path))
+        barrier = threading.Barrier(4)
+        seen = set()
+
+        def opener(file=file, barrier=barrier, seen=seen):
+            barrier.wait()
+            seen.add(file.descriptor)
+
+        openers = [threading.Thread(target=opener) for _ in range(4)]
+        for each in openers:
+            each.start()
+        for each in openers:
+            each.join()
+        assert len(seen) == 1
+        assert n_open() == before + 1
+        file.close()
+
+
+@pytest.fixture
+def matrix_path(tmp_path):
+    with h5py.File(tmp_path / "m.h5", "w") as h5:
+        h5.create_dataset("X/data", data=np.arange(600, dtype="f4"), chunks=(50,), compression="gzip")
+        h5["X/indices"] = np.arange(600) % 9
+        h5["X/indptr"] = np.arange(0, 601, 6)
+    return tmp_path / "m.h5"
+
+
+@pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("harm", HARM)
+def test_a_matrix_is_not_read_on_from_a_file_that_has_changed(matrix_path, harm, general):
+    matrix = csr_matrix(H5File(str(matrix_path)), "X", (100, 9), general=general)
+    matrix.read(np.arange(100), SlabPool(), Threads(1))
+    harm(matrix_path)
+    with pytest.raises(DamagedFileError, match=r"m\.h5"):
+        matrix.read(np.arange(100), SlabPool(), Threads(2))
+
+
+def test_a_thousand_openings_leave_no_descriptor_and_no_thread_behind(matrix_path):
+    slabs = SlabPool()
+    before = n_open(), threading.active_count()
+    for number in range(1000):
+        file = H5File(str(matrix_path))
+        matrix = csr_matrix(file, "X", (100, 9))
+        if number % 20 == 0:
+            threads = Threads(2)
+            matrix.read(np.arange(100), slabs, threads)
+            threads.close()
+        matrix.close()
+        file.close()
+    assert (n_open(), threading.active_count()) == before
+
+
+def test_forgotten_files_are_closed(path):
+    before = n_open()
+    for _ in range(10):
+        OpenFile(str(path)).read(0, 1)
+    assert n_open() == before

@@ -1,0 +1,61 @@
+"""Row pointers, kept as lengths."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scdataset.engine.rowtable import RowTable
+
+
+@given(st.lists(st.one_of(st.integers(0, 3), st.integers(0, 70_000), st.integers(0, 2**33)), max_size=300))
+def test_spans_are_those_of_the_pointers(lengths):
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    table = RowTable.of_pointers(indptr, int(indptr[-1]))
+    rows = np.random.default_rng(0).integers(0, max(len(lengths), 1), 2 * len(lengths))
+    starts, counts = table.spans(rows)
+    assert len(table) == len(lengths)
+    np.testing.assert_array_equal(starts, indptr[:-1][rows])
+    np.testing.assert_array_equal(counts, np.diff(indptr)[rows])
+    assert counts.dtype == starts.dtype == np.int64
+
+
+@pytest.mark.parametrize("dtype", ["i4", "i8", "u4", "u8", ">i8"])
+def test_pointers_of_any_integers(dtype):
+    starts, counts = RowTable.of_pointers(np.array([0, 2, 2, 7], dtype), 7).spans(np.array([2, 0]))
+    assert starts.tolist() == [2, 0]
+    assert counts.tolist() == [5, 2]
+
+
+@pytest.mark.parametrize(("longest", "n_bytes"), [(255, 1), (256, 2), (65_535, 2), (65_536, 4), (2**32, 8)])
+def test_lengths_take_the_smallest_type(longest, n_bytes):
+    assert RowTable.of_pointers(np.array([0, longest]), longest).lengths.itemsize == n_bytes
+
+
+@pytest.mark.parametrize(
+    ("indptr", "said"),
+    [
+        ([], "no entries"),
+        ([1, 3, 9], "1 at its start"),
+        ([0, 3, 8], "8 at its end"),
+        ([0, 3, 10], "10 at its end"),
+        ([0, 5, 4, 9], "falls after row 1"),
+        ([0, -1, 9], "falls after row 0"),
+        ([0, 2**63 - 1, -(2**63), -1, 9], "falls after row 1"),  # whose differences overflow to positive numbers
+    ],
+)
+def test_pointers_that_do_not_rise_from_zero_to_the_end(indptr, said):
+    with pytest.raises(ValueError, match=said):
+        RowTable.of_pointers(np.array(indptr, np.int64), 9)
+
+
+def test_pointers_that_are_no_integers():
+    with pytest.raises(ValueError, match="float64"):
+        RowTable.of_pointers(np.array([0.0, 4.5, 9.0]), 9)
+
+
+def test_it_pickles():
+    table = pickle.loads(pickle.dumps(RowTable.of_pointers(np.array([0, 4, 9]), 9)))
+    assert table.spans(np.array([1]))[0].tolist() == [4]
