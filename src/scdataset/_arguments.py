@@ -1,11 +1,13 @@
 """Checks of arguments, each with one message: what was given, what is allowed, what to do."""
 
 import operator
+import sys
+import warnings
 from collections.abc import Callable
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["flag", "hook", "optional_whole", "whole"]
+__all__ = ["flag", "hook", "optional_whole", "warn", "whole"]
 
 
 def whole(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
@@ -19,10 +21,13 @@ def whole(name: str, value: object, *, minimum: int, maximum: int | None = None)
         Outside the bounds.
     """
     allowed = f"an integer of at least {minimum}" + ("" if maximum is None else f" and at most {maximum}")
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # what is not an integer is refused here
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
         message = f"{name}={value!r} is of type {type(value).__name__}; give {allowed}."
         raise ArgumentTypeError(message)
-    number = operator.index(value)
     if number < minimum or (maximum is not None and number > maximum):
         message = f"{name}={number} is out of bounds; give {allowed}."
         raise ArgumentValueError(message)
@@ -48,3 +53,11 @@ def hook(name: str, value: Callable[..., object] | None) -> Callable[..., object
         message = f"{name}={value!r} is of type {type(value).__name__}; give a function, or None for the default."
         raise ArgumentTypeError(message)
     return value
+
+
+def warn(message: str) -> None:
+    """Warn with a `UserWarning` that points at the line outside this package that led here."""
+    frame, level = sys._getframe(), 1  # noqa: SLF001 what inspect.currentframe is a name for
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("scdataset."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)

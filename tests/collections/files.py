@@ -9,6 +9,7 @@ import zarr
 from anndata.experimental import AnnCollection
 from containers import in_memory, on_disk
 from reference import CUBE, IDS, LABELS, N_ROWS, TYPES, X, objects
+
 from scdataset import MultiIndexable, as_collection
 
 CELLS = {

@@ -15,7 +15,7 @@ from scdataset.engine.storage.hdf5 import H5File, dense_matrix
 from scdataset.engine.threads import Threads
 from scdataset.errors import CollectionError
 
-FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+FEW = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 SLABS = SlabPool()
 ONE, THREE = Threads(1), Threads(3)
 

@@ -19,7 +19,7 @@ from scdataset.engine.storage.hdf5 import H5File, csr_matrix, elements_of
 from scdataset.engine.threads import Threads
 from scdataset.errors import CollectionError, DamagedFileError
 
-FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+FEW = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 INDEX_TYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4"]
 SLABS = SlabPool()
 ONE, THREE = Threads(1), Threads(3)

@@ -1,8 +1,8 @@
 """One seed for all ranks, when the user gave none."""
 
 import secrets
-import warnings
 
+from scdataset._arguments import warn
 from scdataset.schedule.world import World
 
 __all__ = ["drawn_seed"]
@@ -13,11 +13,9 @@ def drawn_seed(world: World) -> int:
     if world.size == 1:
         return secrets.randbits(63)
     if not world.has_group:
-        warnings.warn(
+        warn(
             f"seed=None with rank={world.rank} of {world.size} and no process group: ranks cannot agree on a random "
             "seed, so seed=0 is used. Give the same seed on every rank.",
-            UserWarning,
-            stacklevel=4,
         )
         return 0
     import torch.distributed  # noqa: PLC0415 only where a process group exists

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scdataset._arguments import optional_whole
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
-from scdataset.strategy.keys import make_key
+from scdataset.strategy.keys import MAX_SEED, make_key
 from scdataset.strategy.selection import Selection
 
 __all__ = ["EpochOrder", "SamplingStrategy", "count_rows"]
@@ -105,6 +106,7 @@ class SamplingStrategy:
                 "seed=None, rng=None) that returns the row numbers of one epoch in sampling order."
             )
             raise ArgumentTypeError(message)
+        seed = optional_whole("seed", seed, minimum=0, maximum=MAX_SEED)
         if seed is None:
             seed = secrets.randbits(63) if rng is None else int(rng.integers(2**63))
         order = self.order(count_rows(data_collection), seed, 0)
@@ -116,9 +118,18 @@ class SamplingStrategy:
 
     def epoch_order(self, data_collection: Any, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch over ``data_collection``, by whichever method the subclass wrote."""
-        if type(self).order is SamplingStrategy.order:
+        if self._writes_indices():
             return self._order_of_indices(data_collection, seed, epoch)
         return self.order(count_rows(data_collection), seed, epoch)
+
+    def _writes_indices(self) -> bool:
+        """Tell whether ``get_indices`` was written nearer to this class than ``order``."""
+        for cls in type(self).__mro__:
+            if "order" in vars(cls):
+                return cls is SamplingStrategy
+            if "get_indices" in vars(cls):
+                return True
+        return True
 
     def _order_of_indices(self, data_collection: Any, seed: int, epoch: int) -> "ListedOrder":
         epoch_seed = int(make_key(seed, epoch, "strategy"))
@@ -153,4 +164,4 @@ class ListedOrder:
 
     def rows(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return the rows at positions [start, stop)."""
-        return self._listed[start:stop]
+        return self._listed[start:stop].copy()

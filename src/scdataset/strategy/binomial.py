@@ -39,11 +39,11 @@ def _by_inversion(n: int, p: float, key: np.uint64) -> int:
         counter += np.uint64(1)
         probability = at_zero
         k = 0
-        while u > probability and k <= n:
+        while u > probability > 0.0 and k <= n:
             u -= probability
             k += 1
             probability *= odds * (n - k + 1) / k
-        if k <= n:  # u can outlast the rounded sum of all probabilities; draw again
+        if k <= n and probability > 0.0:  # u can outlast the rounded sum of all probabilities; draw again
             return k
 
 

@@ -1,14 +1,13 @@
 """BlockShuffling: blocks of neighbouring rows in random order."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import flag, whole
 from scdataset._compiled import compiled
-from scdataset.strategy.base import EpochOrder, SamplingStrategy, count_rows
+from scdataset.strategy.base import EpochOrder, SamplingStrategy
 from scdataset.strategy.keys import make_key, unit_float
 from scdataset.strategy.permutation import KeyedPermutation, permute_one
 from scdataset.strategy.selection import Rows
@@ -148,15 +147,8 @@ class BlockShuffling(SamplingStrategy):
     def __repr__(self) -> str:
         return f"BlockShuffling(block_size={self.block_size}, {self._selection!r}, drop_last={self.drop_last})"
 
-    def get_len(self, data_collection: Any) -> int:
-        """Return the number of selected rows, less those dropped."""
-        return self._n_samples(self._selection.of(count_rows(data_collection)))
-
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""
         selected = self._selection.of(n_rows)
-        n_samples = self._n_samples(selected)
+        n_samples = selected.count - (selected.count % self.block_size if self.drop_last else 0)
         return BlockOrder(selected, ShuffledBlocks.of(n_samples, self.block_size, seed, epoch), n_samples)
-
-    def _n_samples(self, selected: Rows) -> int:
-        return selected.count - (selected.count % self.block_size if self.drop_last else 0)

@@ -70,7 +70,8 @@ def encode_labels(labels: ArrayLike | Sequence[Hashable]) -> ClassCodes:
 def _of_integers(values: NDArray[Any]) -> ClassCodes:
     if values.size == 0:
         return _counted(values, 0, values)
-    if values.dtype.kind == "b":
+    kind = values.dtype
+    if kind.kind == "b":
         values = values.view(np.uint8)
     bounds = in_parts(values.size, lambda start, stop: (values[start:stop].min(), values[start:stop].max()))
     first, last = int(min(low for low, _ in bounds)), int(max(high for _, high in bounds))
@@ -78,7 +79,7 @@ def _of_integers(values: NDArray[Any]) -> ClassCodes:
     if n_classes > _MAX_SMALL:
         classes, codes = np.unique(values, return_inverse=True)
         return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes)
-    classes = np.arange(first, last + 1)
+    classes = np.arange(first, last + 1).astype(kind)
     if values.dtype.itemsize <= np.dtype(np.uint16).itemsize and values.dtype.isnative:
         return _counted(values, first, classes)
     codes = np.empty(values.size, np.uint8 if n_classes <= 1 << 8 else np.uint16)

@@ -40,7 +40,7 @@ class KeyedPermutation:
     n
         Size of the domain, at least 1.
     key
-        64 bits; another key gives an unrelated permutation.
+        64 bits from `make_key`; keys have to be hashes, since keys that differ in a few bits give related permutations.
     table
         The permutation itself where n is small, else empty.
     """

@@ -83,7 +83,7 @@ def distinct(size: int, n: int, weights: Weights, key: np.uint64) -> NDArray[np.
 @compiled
 def _first_arrivals(size: int, n: int, weights: Weights, key: np.uint64) -> NDArray[np.int64]:
     capacity = 2 * size + 1024
-    times = np.empty(capacity)
+    times = np.empty(capacity)  # logarithms: neither tiny nor huge weights leave the range of floats
     positions = np.empty(capacity, np.int64)
     held = 0
     latest = np.inf
@@ -91,7 +91,8 @@ def _first_arrivals(size: int, n: int, weights: Weights, key: np.uint64) -> NDAr
         weight = weight_at(position, weights)
         if weight <= 0.0:
             continue
-        time = -math.log1p(-unit_float(mix(key, np.uint64(position)))) / weight
+        waited = -math.log1p(-unit_float(mix(key, np.uint64(position))))
+        time = (math.log(waited) if waited > 0.0 else -np.inf) - math.log(weight)
         if time >= latest:
             continue
         times[held] = time

@@ -1,12 +1,12 @@
 """Which rows take part: all of them, a range, or sorted indices. Position in, row out, nothing copied."""
 
-import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scdataset._arguments import warn
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["Rows", "Selection"]
@@ -113,29 +113,28 @@ class Selection:
         if array.size and array.dtype.kind not in "iu":
             message = f"indices has dtype {array.dtype}; give integers, or a boolean mask over the collection."
             raise ArgumentTypeError(message)
-        rows = array.astype(np.int64, copy=False)
-        if rows.size and rows.min() < 0:
-            message = f"indices has the negative value {rows.min()}; rows are numbered from 0, never from the end."
+        if array.size and array.min() < 0:
+            message = f"indices has the negative value {array.min()}; rows are numbered from 0, never from the end."
             raise ArgumentValueError(message)
+        if array.size and array.max() > np.iinfo(np.int64).max:
+            message = f"indices has row {array.max()}, which no collection has; rows are numbered from 0."
+            raise ArgumentValueError(message)
+        rows = array.astype(np.int64, copy=False)
         return Rows(rows.size, listed=self._ascending(rows))
 
     def _ascending(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         if np.any(rows[1:] < rows[:-1]):
-            warnings.warn(
+            warn(
                 "indices is not in ascending order: it is read as a set of rows and sorted, because blocks are "
                 "neighbours on disk. Per-index weights and labels follow their index. Sort it to silence this.",
-                UserWarning,
-                stacklevel=6,
             )
             self.sorting = np.argsort(rows, kind="stable")
             rows = rows[self.sorting]
         repeated = int(np.count_nonzero(rows[1:] == rows[:-1]))
         if repeated:
-            warnings.warn(
+            warn(
                 f"indices lists {repeated} rows more than once: each is sampled as often as it is listed. "
                 "Give np.unique(indices) to sample each once.",
-                UserWarning,
-                stacklevel=6,
             )
         return rows
 

@@ -1,13 +1,12 @@
 """Streaming: rows in the order of the collection."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import flag
-from scdataset.strategy.base import EpochOrder, SamplingStrategy, count_rows
+from scdataset.strategy.base import EpochOrder, SamplingStrategy
 from scdataset.strategy.selection import Rows
 
 __all__ = ["Streaming"]
@@ -51,10 +50,6 @@ class Streaming(SamplingStrategy):
 
     def __repr__(self) -> str:
         return f"Streaming({self._selection!r}, shuffle={self.shuffle})"
-
-    def get_len(self, data_collection: Any) -> int:
-        """Return the number of selected rows."""
-        return self._selection.of(count_rows(data_collection)).count
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:  # noqa: ARG002 every epoch is alike
         """Return the order of one epoch, the same for every seed and epoch."""

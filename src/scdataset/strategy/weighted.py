@@ -1,16 +1,15 @@
 """BlockWeightedSampling: rows drawn with given probabilities."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import flag, optional_whole, whole
+from scdataset._arguments import flag, optional_whole, warn, whole
 from scdataset._compiled import compiled
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
-from scdataset.strategy.base import EpochOrder, SamplingStrategy, count_rows
+from scdataset.strategy.base import EpochOrder, SamplingStrategy
 from scdataset.strategy.blocks import ShuffledBlocks
 from scdataset.strategy.draws import SortedDraws
 from scdataset.strategy.keys import make_key
@@ -123,10 +122,6 @@ class BlockWeightedSampling(SamplingStrategy):
         """The weights as they were given, or None for equal ones."""
         return self._values
 
-    def get_len(self, data_collection: Any) -> int:
-        """Return the number of draws in an epoch."""
-        return self._n_samples(self._prepare(count_rows(data_collection)))
-
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""
         prepared = self._prepare(n_rows)
@@ -149,11 +144,9 @@ class BlockWeightedSampling(SamplingStrategy):
             )
             raise ArgumentValueError(message)
         if self.replace and self.sampling_size is not None:
-            warnings.warn(
+            warn(
                 f"sampling_size={self.sampling_size} has no effect with replace=True; leave it out, or give "
                 "replace=False.",
-                UserWarning,
-                stacklevel=3,
             )
 
     def _prepare(self, n_rows: int) -> Prepared:
@@ -168,6 +161,9 @@ class BlockWeightedSampling(SamplingStrategy):
             values, lookup = self._aligned(self._values, selected, n_rows)
             weights = Weights.of(values, lookup, self._table, self._offset)
         prefix = stratum_prefix(weights, selected.count)
+        if prefix.size and not np.isfinite(prefix[-1]):
+            message = f"{self._values_name}: the sum of the weights overflows; divide them all by the largest."
+            raise ArgumentValueError(message)
         if selected.count == 0 or (prefix.size and prefix[-1] == 0.0):
             message = f"{self._values_name}: no selected row has a positive weight, so nothing can be drawn."
             raise ArgumentValueError(message)

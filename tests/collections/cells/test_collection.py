@@ -20,9 +20,9 @@ TYPES = (["T cell", "B cell"], ["NK"], ["B cell", "monocyte", "T cell"], [], ["T
 
 def cells(number, n_obs, labels, *, dtype="f4", kind="csr", n_vars=50):
     rng = np.random.default_rng(number)
-    X = scipy.sparse.random_array((n_obs, n_vars), density=0.3, format="csr", rng=rng)
-    X.data = rng.integers(1, 100, X.data.size)
-    X = X.astype(dtype)
+    counts = scipy.sparse.random_array((n_obs, n_vars), density=0.3, format="csr", rng=rng)
+    counts.data = rng.integers(1, 100, counts.data.size)
+    counts = counts.astype(dtype)
     codes = rng.integers(-1, len(labels), n_obs)
     obs = pd.DataFrame(
         {
@@ -34,7 +34,7 @@ def cells(number, n_obs, labels, *, dtype="f4", kind="csr", n_vars=50):
     )
     var = pd.DataFrame(index=[f"gene{i}" for i in range(n_vars)])
     return anndata.AnnData(
-        X.toarray() if kind == "dense" else X, obs=obs, var=var, obsm={"X_pca": rng.normal(size=(n_obs, 4))}
+        counts.toarray() if kind == "dense" else counts, obs=obs, var=var, obsm={"X_pca": rng.normal(size=(n_obs, 4))}
     )
 
 
@@ -52,8 +52,8 @@ def several(request, tmp_path_factory):
     return paths, whole
 
 
-def dense(X):
-    return X.toarray() if scipy.sparse.issparse(X) else np.asarray(X)
+def dense(matrix):
+    return matrix.toarray() if scipy.sparse.issparse(matrix) else np.asarray(matrix)
 
 
 def check_batch(batch, whole, rows):
@@ -218,9 +218,9 @@ def test_files_of_several_types_give_one_type_whichever_a_fetch_touches(tmp_path
     collection = open_collection(write_all(tmp_path, parts))
     whole = np.concatenate([part.X.toarray() for part in parts])
     for rows in (np.arange(5), np.arange(5, 10), np.arange(10, 15), np.arange(15), np.arange(0)):
-        X = collection.read(rows)["X"]
-        assert X.dtype == np.float64
-        np.testing.assert_array_equal(X.toarray(), whole[rows])
+        found = collection.read(rows)["X"]
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found.toarray(), whole[rows])
 
 
 def test_files_of_several_kinds_are_refused(tmp_path):

@@ -118,7 +118,7 @@ def test_every_column_of_obs_and_the_genes(real_data, in_memory, name):
     adata = in_memory(path)
     for column in adata.obs:
         check_column(path, column, adata.obs[column])
-    pd.testing.assert_index_equal(H5adFile(str(path), None).var.index, adata.var.index, check_names=False, exact=False)
+    pd.testing.assert_index_equal(H5adFile(str(path), None).var.index, adata.var.index, check_names=False)
 
 
 def test_columns_of_a_file_that_anndata_does_not_read_whole(real_data):

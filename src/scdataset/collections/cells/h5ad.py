@@ -152,7 +152,11 @@ def _reading(path: str, what: str) -> Iterator[None]:
 def _frame(stored: Any) -> pd.DataFrame:
     """Read a data frame; before anndata 0.7 it was a compound array, whose first field is the index."""
     frame = anndata.io.read_elem(stored)
-    return frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(frame).set_index(frame.dtype.names[0])
+    if not isinstance(frame, pd.DataFrame):
+        fields = {name: frame[name] for name in frame.dtype.names}
+        texts = {name: [_text(value) for value in field] for name, field in fields.items() if field.dtype.kind in "SO"}
+        frame = pd.DataFrame({**fields, **texts}).set_index(frame.dtype.names[0])
+    return frame.set_axis(frame.index.astype(str), axis=0)  # names that are numbers in the file, as AnnData has them
 
 
 def _n_rows(frame: Any) -> int:

@@ -1,0 +1,209 @@
+"""Damage small h5ad files in many ways and read them: an error of ours, or what can be read, and nothing else.
+
+Usage: python tests/soak/damage.py [count] [seed]
+
+Every case is one file with some bytes flipped, overwritten or cut off, opened and read whole in a forked child. A child
+may end with
+
+- the right values;
+- values that are wrong only where no checksum protects them, of the right shape, with column numbers inside the matrix;
+- an error of this package, or one of ``ALLOWED``.
+
+A child that dies, hangs or raises anything else is a failure, printed with what brings it back.
+"""
+
+import os
+import select
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from scdataset import open_collection
+from scdataset.errors import ScDatasetError
+
+ALLOWED = (MemoryError,)
+"""Besides our own: a file may claim to hold more than there is memory."""
+
+SECONDS = 20
+N_OBS, N_VARS = 60, 40
+OBS = ("type", "depth")
+FILES = {
+    "plain": {},
+    "gzip": {"compression": "gzip"},
+    "lzf": {"compression": "lzf"},
+    "checked": {"compression": "gzip", "shuffle": True, "fletcher32": True},
+    "lzf checked": {"compression": "lzf", "fletcher32": True},
+    "dense": {"dense": True},
+    "dense gzip": {"dense": True, "compression": "gzip"},
+}
+HARMS = ("cut", "bit", "bits", "bytes", "zeros", "ones", "copied", "appended")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file and what is done to it."""
+
+    file: str
+    harm: str
+    seed: int
+
+
+def small_cells(*, dense):
+    """Return AnnData of few cells, with labels and numbers in obs and an array in obsm."""
+    rng = np.random.default_rng(0)
+    counts = scipy.sparse.random_array((N_OBS, N_VARS), density=0.3, format="csr", rng=rng, dtype=np.float32)
+    obs = pd.DataFrame(
+        {"type": pd.Categorical(rng.choice(["a", "b", "c"], N_OBS)), "depth": rng.random(N_OBS)},
+        index=[f"cell{i}" for i in range(N_OBS)],
+    )
+    return anndata.AnnData(counts.toarray() if dense else counts, obs=obs, obsm={"X_pca": rng.normal(size=(N_OBS, 2))})
+
+
+def write_files(folder):
+    """Write all files; return their paths by name."""
+    paths = {}
+    for name, options in FILES.items():
+        kwargs = dict(options)
+        adata = small_cells(dense=kwargs.pop("dense", False))
+        paths[name] = folder / f"{name}.h5ad"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            adata.write_h5ad(paths[name])
+        if kwargs:
+            _store_again(paths[name], kwargs)
+    return paths
+
+
+def _store_again(path, options):
+    """Store the matrix in several chunks, with filters."""
+    import h5py
+
+    with h5py.File(path, "a") as h5:
+        names = ["X"] if isinstance(h5["X"], h5py.Dataset) else ["X/data", "X/indices"]
+        for name in names:
+            values, attributes = h5[name][:], dict(h5[name].attrs)
+            del h5[name]
+            chunks = (7, 11) if values.ndim == 2 else (100,)
+            h5.create_dataset(name, data=values, chunks=chunks, **options).attrs.update(attributes)
+
+
+def harmed(good, case):
+    """Return the bytes of a file with harm done to them."""
+    rng = np.random.default_rng(case.seed)
+    data = bytearray(good)
+    place = int(rng.integers(len(data)))
+    length = int(rng.integers(1, 64))
+    if case.harm == "cut":
+        del data[place:]
+    elif case.harm in {"bit", "bits"}:
+        for at in [place] if case.harm == "bit" else rng.integers(len(data), size=20).tolist():
+            data[at] ^= 1 << int(rng.integers(8))
+    elif case.harm == "copied":  # a stretch of the file in another place, as a bad copy leaves it
+        source = int(rng.integers(len(data)))
+        data[place : place + length] = data[source : source + length]
+    elif case.harm == "appended":
+        data += rng.bytes(length)
+    else:
+        stretch = {"bytes": rng.bytes(length), "zeros": bytes(length), "ones": b"\xff" * length}[case.harm]
+        data[place : place + length] = stretch
+    return bytes(data)
+
+
+def outcome(path, right):
+    """Open and read a file; return in a word what came of it. Raises for what must not be."""
+    warnings.simplefilter("ignore")
+    rows = np.random.default_rng(0).permutation(N_OBS)
+    try:
+        collection = open_collection(path, obs=OBS, obsm=["X_pca"], num_threads=2)
+        batch = collection.read(rows)
+        _ = collection.obs, collection.var
+    except (ScDatasetError, *ALLOWED) as error:
+        return type(error).__name__
+    X = batch["X"]  # noqa: N806 the field's name
+    assert X.shape == (N_OBS, N_VARS), X.shape
+    if scipy.sparse.issparse(X):
+        assert X.indices.size == 0 or (X.indices.min() >= 0 and X.indices.max() < N_VARS)
+        assert (np.diff(X.indptr) >= 0).all()
+        assert X.indptr[-1] == X.data.size == X.indices.size
+    codes = batch["type"]
+    assert codes.shape == (N_OBS,)
+    assert codes.min() >= -1
+    assert codes.max() < len(collection.categories.get("type", [0] * 1000))
+    dense = X.toarray() if scipy.sparse.issparse(X) else X
+    return "right values" if dense.tobytes() == right[rows].tobytes() else "other values"
+
+
+def run(case, good, right, folder):
+    """Try one case in a child; return what came of it, ``died``, ``hung`` or ``raised``."""
+    path = folder / f"case{os.getpid()}.h5ad"
+    path.write_bytes(harmed(good[case.file], case))
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(readable)
+        try:
+            word = outcome(str(path), right[case.file])
+        except BaseException as error:  # noqa: BLE001 it is reported
+            word = f"raised {type(error).__name__}: {error}"
+        os.write(writable, word.encode()[:4000])
+        os._exit(0)
+    os.close(writable)
+    word = ""
+    if select.select([readable], [], [], SECONDS)[0]:
+        word = os.read(readable, 4096).decode(errors="replace")
+    else:
+        os.kill(child, signal.SIGKILL)
+        word = "hung"
+    os.close(readable)
+    status = os.waitpid(child, 0)[1]
+    return word or f"died with status {status}"
+
+
+def run_all(count, seed, folder):
+    """Try so many cases; return outcomes by count, and pairs of a case and its outcome that must not be."""
+    paths = write_files(folder)
+    good = {name: path.read_bytes() for name, path in paths.items()}
+    right = {}
+    for name, path in paths.items():
+        X = open_collection(path, num_threads=2).read(np.arange(N_OBS))["X"]  # noqa: N806 the field's name
+        right[name] = X.toarray() if scipy.sparse.issparse(X) else X.copy()
+        assert outcome(str(path), right[name]) == "right values"  # and all is compiled before the forks
+    rng = np.random.default_rng(seed)
+    outcomes, failures = Counter(), []
+    for _ in range(count):
+        case = Case(str(rng.choice(list(FILES))), str(rng.choice(HARMS)), int(rng.integers(2**40)))
+        word = run(case, good, right, folder)
+        outcomes[word.split(":")[0]] += 1
+        if word.startswith(("raised", "hung", "died")):
+            failures.append((case, word))
+    return outcomes, failures
+
+
+def main():
+    """Run from the command line."""
+    count, seed = (
+        (int(word) for word in [*sys.argv[1:], "1000", "0"][:2]) if len(sys.argv) != 2 else (int(sys.argv[1]), 0)
+    )
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        outcomes, failures = run_all(count, seed, Path(folder))
+    for word, n in outcomes.most_common():
+        sys.stdout.write(f"{n:6} {word}\n")
+    for case, word in failures:
+        sys.stdout.write(f"FAILED {case}: {word}\n")
+    sys.stdout.write(f"{count} cases in {time.monotonic() - begin:.0f} s, {len(failures)} failures\n")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
