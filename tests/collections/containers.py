@@ -115,6 +115,7 @@ in_memory("range", {"": 5 + 3 * IDS}, range, 5, 5 + 3 * N_ROWS, 3)
 
 for kind in (sp.csr_matrix, sp.csr_array, sp.lil_matrix, sp.lil_array):
     in_memory(f"scipy {kind.__name__}", {"": X}, kind, X)
+in_memory("scipy csr_array 1-D", {"": X[:, 0]}, sp.csr_array, X[:, 0])
 for kind in (sp.csc_matrix, sp.csc_array):
     in_memory(f"scipy {kind.__name__}", {"": X}, kind, X, warning="sparse by columns")
 

@@ -64,7 +64,6 @@ class Pinnable:
     """What stands in for a tensor where memory cannot be pinned."""
 
     def __init__(self, *done):
-        self.shape = (2,)
         self.done = done
 
     def pin_memory(self):
@@ -72,6 +71,9 @@ class Pinnable:
 
     def to(self, *args, **kwargs):
         return Pinnable(*self.done, args, kwargs)
+
+    def __len__(self):
+        return 2
 
     def __getitem__(self, rows):
         return self

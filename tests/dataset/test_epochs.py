@@ -5,7 +5,6 @@ import gc
 import multiprocessing
 import pickle
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,17 +143,14 @@ def test_no_global_random_state_is_read_or_changed():
     assert states[0] == states[1]
 
 
-def test_nothing_is_left_behind():
-    def files():
-        return {path.name for path in Path(tempfile.gettempdir()).glob("scdataset-epochs-*")}
-
-    before = files()
+def test_nothing_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     dataset = make()
     batches_of(DataLoader(dataset, None, num_workers=2))
-    assert files() > before
+    assert [path.name.startswith("scdataset-epochs-") for path in tmp_path.iterdir()] == [True]
     del dataset
     gc.collect()
-    assert files() == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_streaming_is_the_same_in_every_epoch():

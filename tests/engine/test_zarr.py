@@ -90,7 +90,7 @@ def opened(path):
     return zarr.storage.ZipStore(path, mode="w") if str(path).endswith(".zip") else str(path)
 
 
-def write_csr(path, matrix, layout, codec, *, chunk=37, index_dtype="int32"):
+def write_csr(path, matrix, layout, codec, *, chunk=101, index_dtype="int32"):
     """Write the three arrays of a CSR group, as a layout of `LAYOUTS`."""
     store = opened(path)
     group = zarr.create_group(store, zarr_format=2 if layout == "v2" else 3)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.collections.rows import as_rows, take_rows
+from scdataset.collections.rows import RowIndex, as_rows, take_rows
 from scdataset.errors import CollectionError
 
 __all__ = ["Fetched", "InMemory"]
@@ -23,6 +23,10 @@ class InMemory:
 
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Take the rows."""
+        return self.take(rows)
+
+    def take(self, rows: RowIndex) -> Any:
+        """Take the rows: a view where a slice is one."""
         return take_rows(self.source, rows)
 
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset.collections.base import Collection, as_collection
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.memory import Fetched, InMemory
-from scdataset.collections.rows import RowIndex, alike, take_rows
+from scdataset.collections.rows import RowIndex, alike
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["MultiIndexable", "row_index"]
@@ -176,7 +176,7 @@ def _take(collection: Collection, rows: RowIndex) -> Any:
     if not isinstance(rows, slice):
         return collection.read(rows)
     if isinstance(collection, InMemory):
-        return take_rows(collection.source, rows)
+        return collection.take(rows)
     return collection.read(np.arange(rows.start, rows.stop))
 
 

@@ -1,12 +1,13 @@
 """scipy sparse matrices and arrays."""
 
 import copy
-import warnings
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
 import scipy.sparse
 
+from scdataset._arguments import warn
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.errors import CollectionError
@@ -28,18 +29,16 @@ def _indexed_by_row(source: Any) -> InMemory:
         )
         raise CollectionError(message)
     if source.format == "csc":
-        warnings.warn(
+        warn(
             "The collection is sparse by columns (CSC): reading rows of it scans all columns, every time. "
-            "Give data.tocsr() once instead.",
-            UserWarning,
-            stacklevel=5,
+            "Give data.tocsr() once instead."
         )
     return InMemory(source)
 
 
 def take(value: Any, rows: RowIndex) -> Any:
     """Take rows, in the same format: for a slice of CSR over the same memory."""
-    if isinstance(rows, slice) and value.format == "csr":
+    if isinstance(rows, slice) and value.format == "csr" and value.ndim == 2:
         return _view(value, *rows.indices(value.shape[0])[:2])
     return value[rows]
 
@@ -48,12 +47,14 @@ def _view(value: Any, start: int, stop: int) -> Any:
     """Return rows [start, stop): scipy's own slice copies them, and its constructor looks through all indices."""
     pointers = value.indptr[start : stop + 1]
     first, last = pointers[0], pointers[-1]
-    view = copy.copy(_empty(type(value), stop - start, value.shape[1], value.dtype))
+    kind: Any = type(value)
+    view = copy.copy(_empty(kind, stop - start, value.shape[1], value.dtype))
     view.data, view.indices, view.indptr = value.data[first:last], value.indices[first:last], pointers - first
     return view
 
 
 @lru_cache(maxsize=64)
-def _empty(kind: Any, n_rows: int, n_columns: int, dtype: Any) -> Any:
+def _empty(kind: Hashable, n_rows: int, n_columns: int, dtype: Any) -> Any:
     """Return a matrix without elements, to be copied: that takes a fifth of the time of making one."""
-    return kind((n_rows, n_columns), dtype=dtype)
+    make: Any = kind
+    return make((n_rows, n_columns), dtype=dtype)

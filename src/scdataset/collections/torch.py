@@ -18,7 +18,7 @@ __all__ = ["adapt", "take"]
 class TensorRows(InMemory):
     """A tensor: reading gives values without a history of gradients, which could not go to another process."""
 
-    def read(self, rows: NDArray[np.int64]) -> torch.Tensor:
+    def take(self, rows: RowIndex) -> torch.Tensor:
         """Return the rows, shape ``(n, *shape[1:])``."""
         return take(self.source.detach(), rows)
 

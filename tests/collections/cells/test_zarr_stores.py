@@ -225,5 +225,34 @@ def test_a_matrix_with_other_rows_than_obs_is_refused(tmp_path):
     other = write(cells(n=61), tmp_path / "b.zarr")
     (path / "obs").rename(tmp_path / "obs")
     (other / "obs").rename(path / "obs")
-    with pytest.raises(DamagedFileError, match="60 rows and obs has 61"):
+    with pytest.raises(DamagedFileError, match=r"X has shape \(60, 25\), and there are 61 rows of obs"):
         open_collection(path)
+
+
+def test_obs_and_obsm_of_other_lengths_are_refused(tmp_path):
+    path = write(cells(), tmp_path / "a.zarr")
+    other = write(cells(n=61), tmp_path / "b.zarr")
+    for name in ("obs/depth", "obsm/X_pca"):
+        (path / name).rename(tmp_path / "before")
+        (other / name).rename(path / name)
+        (tmp_path / "before").rename(other / name)
+    with pytest.raises(DamagedFileError, match=r"obs\['depth'\] has shape \(61,\)"):
+        open_collection(path, obs=["depth"]).read(np.array([0]))
+    with pytest.raises(DamagedFileError, match=r"obsm\['X_pca'\] has 61 rows"):
+        open_collection(path, obsm=["X_pca"])
+
+
+def test_a_column_that_cannot_be_decoded_names_store_and_column(tmp_path):
+    path = write(cells(), tmp_path / "a.zarr")
+    chunk = path / "obs" / "depth" / "c" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:10])
+    with pytest.raises(DamagedFileError, match=r"a\.zarr: obs\['depth'\] cannot be read"):
+        open_collection(path, obs=["depth"]).read(np.array([0]))
+
+
+def test_names_that_are_numbers_are_text_as_in_anndata(tmp_path):
+    made = cells()
+    path = write(made, tmp_path / "a.zarr")
+    root = zarr.open_group(str(path), use_consolidated=False)
+    anndata.io.write_elem(root, "var", pd.DataFrame(index=pd.Index(np.arange(25), name="number")))
+    assert open_collection(path).var_names.tolist() == [str(i) for i in range(25)]

@@ -1,5 +1,8 @@
 """AnnData in zarr stores, folders or zip files, of any version of anndata and of zarr."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anndata
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 from scdataset.collections.cells.columns import Column
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import zarr
-from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError, ScDatasetError
 
 __all__ = ["ZarrFile"]
 
@@ -39,38 +42,47 @@ class ZarrFile:
         if obs is None:
             message = f"{path} is a zarr store without obs, so it holds no AnnData; it has {self._names('')}."
             raise CollectionError(message)
-        self._var_name = "raw/var" if layer == "raw" else "var"
-        name = {None: "X", "raw": "raw/X"}.get(layer, f"layers/{layer}")
-        self.n_obs = _n_rows(obs)
-        self.matrix = self._matrix(name, layer, general=general)
-        if self.matrix.shape[0] != self.n_obs:
-            message = f"{path}: {name} has {self.matrix.shape[0]} rows and obs has {self.n_obs}."
-            raise DamagedFileError(message)
+        with _reading(path, "its structure"):
+            name = self._matrix_name(layer)
+            self._var_name = "raw/var" if layer == "raw" else "var"
+            self.n_obs = _n_rows(obs)
+            shape = (self.n_obs, _n_rows(self._store.node(self._var_name)))
+            self.matrix = self._matrix(name, shape, general=general)
 
     @property
     def var(self) -> pd.DataFrame:
         """The genes of the matrix."""
-        return _frame(self._store.node(self._var_name))
+        with _reading(self.path, self._var_name):
+            return _frame(self._store.node(self._var_name))
 
     def column(self, name: str) -> Column:
         """Read a column of obs."""
-        obs = self._store.node("obs")
-        names = _column_names(obs)
-        if name not in names:
-            message = f"{self.path}: obs has no column {name!r}; it has {names}."
-            raise ArgumentValueError(message)
-        if hasattr(obs, "dtype") or "categories" in obs[name].attrs:  # before anndata 0.8
-            return Column.of(_frame(obs)[name].array)
-        return Column.of(anndata.io.read_elem(obs[name]))
+        with _reading(self.path, f"obs[{name!r}]"):
+            obs = self._store.node("obs")
+            names = _column_names(obs)
+            if name not in names:
+                message = f"{self.path}: obs has no column {name!r}; it has {names}."
+                raise ArgumentValueError(message)
+            of_frame = hasattr(obs, "dtype") or "categories" in obs[name].attrs  # before anndata 0.8
+            column = Column.of(_frame(obs)[name].array if of_frame else anndata.io.read_elem(obs[name]))
+        if column.codes.shape != (self.n_obs,):
+            message = f"{self.path}: obs[{name!r}] has shape {column.codes.shape} and obs has {self.n_obs} rows."
+            raise DamagedFileError(message)
+        return column
 
     def array(self, name: str) -> DenseMatrix:
         """Return an array of obsm."""
-        names = self._names("obsm")
-        node = self._store.node(f"obsm/{name}") if name in names else None
-        if getattr(node, "ndim", 0) != 2:
-            message = f"{self.path}: obsm has no dense array {name!r}; it has {names}."
-            raise ArgumentValueError(message)
-        return zarr.dense_matrix(self._store, f"obsm/{name}")
+        with _reading(self.path, f"obsm[{name!r}]"):
+            names = self._names("obsm")
+            node = self._store.node(f"obsm/{name}") if name in names else None
+            if getattr(node, "ndim", 0) != 2:
+                message = f"{self.path}: obsm has no dense array {name!r}; it has {names}."
+                raise ArgumentValueError(message)
+            matrix = zarr.dense_matrix(self._store, f"obsm/{name}")
+        if matrix.shape[0] != self.n_obs:
+            message = f"{self.path}: obsm[{name!r}] has {matrix.shape[0]} rows and obs has {self.n_obs}."
+            raise DamagedFileError(message)
+        return matrix
 
     def close(self) -> None:
         """Close what is open; the next read opens it again."""
@@ -81,45 +93,74 @@ class ZarrFile:
         node = self._store.node(group)
         return sorted(node) if hasattr(node, "keys") else []
 
-    def _matrix(self, name: str, layer: str | None, *, general: bool) -> Matrix:
-        stored = self._store.node(name)
-        if stored is None or stored.attrs.get("encoding-type") == "null":
-            layers = [None, *(["raw"] if "X" in self._names("raw") else []), *self._names("layers")]
-            message = f"{self.path} has no {name}; layer={layer!r} has to be one of {layers}."
+    def _matrix_name(self, layer: str | None) -> str:
+        names: dict[str | None, str] = {None: "X", "raw": "raw/X"}
+        names.update({key: f"layers/{key}" for key in self._names("layers")})
+        nodes = {key: self._store.node(name) for key, name in names.items()}
+        there = [key for key, node in nodes.items() if node is not None and node.attrs.get("encoding-type") != "null"]
+        if layer not in there:
+            wanted = names.get(layer, f"layers/{layer}")
+            message = f"{self.path} has no {wanted}; layer={layer!r} has to be one of {there}."
             raise ArgumentValueError(message)
+        return names[layer]
+
+    def _matrix(self, name: str, shape: tuple[int, int], *, general: bool) -> Matrix:
+        stored = self._store.node(name)
         if hasattr(stored, "dtype"):
-            if stored.ndim != 2 or stored.dtype.kind not in "iufb":
-                message = (
-                    f"{self.path}: {name} has shape {stored.shape} and dtype {stored.dtype}; it has to be a matrix."
-                )
+            self._check_shape(name, stored.shape, shape)
+            if stored.dtype.kind not in "iufb":
+                message = f"{self.path}: {name} has values of type {stored.dtype}; it has to have real numbers."
                 raise CollectionError(message)
             return zarr.dense_matrix(self._store, name, general=general)
-        kind, shape = stored.attrs.get("encoding-type"), stored.attrs.get("shape")
+        kind, said = stored.attrs.get("encoding-type"), stored.attrs.get("shape")
         if kind == "csc_matrix":
             message = (
                 f"{self.path}: {name} is sparse by columns (CSC), of which no row can be read without all columns. "
                 "Convert it once: a = anndata.read_zarr(path); a.X = a.X.tocsr(); a.write_zarr(new_path)."
             )
             raise CollectionError(message)
-        if kind != "csr_matrix" or shape is None:
+        if kind != "csr_matrix" or said is None:
             message = f"{self.path}: {name} is of an unknown kind, {kind!r}."
             raise CollectionError(message)
-        return zarr.csr_matrix(self._store, name, (int(shape[0]), int(shape[1])), general=general)
+        self._check_shape(name, tuple(int(size) for size in said), shape)
+        return zarr.csr_matrix(self._store, name, shape, general=general)
+
+    def _check_shape(self, name: str, shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
+        if shape != wanted:
+            message = (
+                f"{self.path}: {name} has shape {shape}, and there are {wanted[0]} rows of obs and {wanted[1]} of "
+                f"{self._var_name}."
+            )
+            raise DamagedFileError(message)
+
+
+@contextmanager
+def _reading(path: str, what: str) -> Iterator[None]:
+    """Say which store and what of it, whatever zarr, anndata or pandas raise over damaged bytes."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of stores that are read right
+            yield
+    except (ScDatasetError, MemoryError):
+        raise
+    except Exception as error:
+        message = f"{path}: {what} cannot be read: {type(error).__name__}: {error}"
+        raise DamagedFileError(message) from error
 
 
 def _frame(node: Any) -> pd.DataFrame:
     """Read obs or var: a group, or before anndata 0.7 an array of records whose first field is the index."""
-    if not hasattr(node, "dtype"):
-        frame: pd.DataFrame = anndata.io.read_elem(node)
-        return frame
-    records = node[:]
-    fields = {name: _text(records[name]) for name in records.dtype.names}
-    index = fields.pop(records.dtype.names[0])
-    return pd.DataFrame(fields, index=pd.Index(index, dtype=object))
+    if hasattr(node, "dtype"):
+        records = node[:]
+        index, *_ = names = records.dtype.names
+        frame = pd.DataFrame({name: _text(records[name]) for name in names}).set_index(index)
+    else:
+        frame = anndata.io.read_elem(node)
+    return frame.set_axis(frame.index.astype(str), axis=0)  # names that are numbers in the store, as AnnData has them
 
 
 def _text(values: NDArray[Any]) -> NDArray[Any]:
-    return np.char.decode(values) if values.dtype.kind == "S" else values
+    return np.char.decode(values).astype(object) if values.dtype.kind == "S" else values
 
 
 def _n_rows(obs: Any) -> int:
@@ -130,4 +171,5 @@ def _n_rows(obs: Any) -> int:
 
 
 def _column_names(obs: Any) -> list[str]:
-    return [str(name) for name in (obs.dtype.names if hasattr(obs, "dtype") else obs.attrs["column-order"])]
+    """Return names of columns; of records, whose first field is the index, as of a group."""
+    return [str(name) for name in (obs.dtype.names[1:] if hasattr(obs, "dtype") else obs.attrs["column-order"])]
