@@ -96,10 +96,20 @@ def test_tensors_move_within_dicts_and_lists_of_columns(built):
     assert moved["datasets torch"]["X"].device.type == "meta"
     assert {tensor.device.type for tensor in moved["datasets torch"]["ragged"]} == {"meta"}
     assert moved["datasets torch"]["label"] == ["cell 3", "cell 4"]
-    as_float = MultiIndexable(x=torch.tensor(IDS), y=IDS).to(torch.float64)
-    assert as_float["x"].dtype == torch.float64
-    assert as_float["y"] is not None
-    assert as_float["y"].dtype == IDS.dtype
+
+
+def test_what_cannot_move_stays_as_it_is(built):
+    names = ["h5py chunked", "list", "datasets None", "numpy 1-D"]
+    data = MultiIndexable({name: built(name).data for name in names} | {"tensors": list(torch.tensor(X))})
+    moved = data.to(torch.float64)
+    for name in names:
+        assert moved[name] is data[name]
+    part = moved[[7, 3]]
+    assert all(built(name).rows(part[name]) == [7, 3] for name in names)
+    assert [(tensor.dtype, tensor[0].item()) for tensor in part["tensors"]] == [
+        (torch.float64, X[7, 0]),
+        (torch.float64, X[3, 0]),
+    ]
 
 
 def test_a_loader_that_pins_memory_only_warns_without_an_accelerator(built):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset.collections.base import Collection, as_collection
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.memory import Fetched, InMemory
-from scdataset.collections.rows import RowIndex, alike
+from scdataset.collections.rows import ColumnList, RowIndex, RowList, alike
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["MultiIndexable", "row_index"]
@@ -78,9 +78,11 @@ class MultiIndexable:
     def _with(self, fetched: dict[str | int, Any], n_rows: int) -> Self:
         """Return a container of the same modalities with other rows, those that were read."""
         windows = {name: Fetched(value, n_rows) for name, value in fetched.items()}
+        return self._over(windows, {name: window.source for name, window in windows.items()})
+
+    def _over(self, collections: Mapping[str | int, Collection], modalities: dict[str | int, Any]) -> Self:
         new = type(self).__new__(type(self))
-        modalities = {name: window.source for name, window in windows.items()}
-        new._set(windows, modalities, self.unstructured)  # noqa: SLF001 our own
+        new._set(collections, modalities, self.unstructured)  # noqa: SLF001 our own
         return new
 
     @property
@@ -155,7 +157,13 @@ class MultiIndexable:
         return self._each(lambda value: value.to(*args, **kwargs) if hasattr(value, "to") else value)
 
     def _each(self, change: Callable[[Any], Any]) -> Self:
-        return self._with({name: _changed(value, change) for name, value in self.items()}, len(self))
+        collections, modalities = dict(self._collections), dict(self._modalities)
+        for name, value in self.items():
+            changed = _changed(value, change)
+            if changed is not value:
+                collections[name] = window = Fetched(changed, len(self))
+                modalities[name] = window.source
+        return self._over(collections, modalities)
 
     def _by_position(self, position: Any) -> Any:
         if isinstance(position, (bool, np.bool_)) or not hasattr(position, "__index__"):
@@ -181,11 +189,18 @@ def _take(collection: Collection, rows: RowIndex) -> Any:
 
 
 def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return ``value`` with ``change`` made to it, or to what is in it if it is a dict, list or tuple."""
+    """Return ``value`` with ``change`` made to it, or to what is in it if it is a dict, list or tuple.
+
+    What is not changed is returned itself.
+    """
     if isinstance(value, Mapping):
-        return {name: _changed(column, change) for name, column in value.items()}
+        named = {name: _changed(member, change) for name, member in value.items()}
+        return value if all(named[name] is member for name, member in value.items()) else named
     if isinstance(value, (list, tuple)):
-        return alike(value, [_changed(member, change) for member in value])
+        members = [_changed(member, change) for member in value]
+        if all(new is old for new, old in zip(members, value, strict=True)):
+            return value
+        return alike(value, members) if isinstance(value, (tuple, ColumnList)) else RowList(members)
     return change(value)
 
 

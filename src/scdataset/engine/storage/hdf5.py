@@ -151,12 +151,15 @@ def elements_of(file: H5File, name: str, *, general: bool = False) -> list[Eleme
     n_strips = 1 if len(layout.shape) == 1 else max(-(-layout.shape[1] // layout.chunk[1]), 1)
     length = math.prod(layout.chunk)
     strips: list[Elements] = []
+    part = name
     for number in range(n_strips):
         table = layout.table.strip(number, n_strips)
+        if n_strips > 1:  # chunks are counted within a strip
+            part = f"{name}[:, {number * layout.chunk[1]}:{(number + 1) * layout.chunk[1]}]"
         if layout.plain:
-            strips.append(PlainElements(file.bytes, name, layout.dtype, length, table.offsets))
+            strips.append(PlainElements(file.bytes, part, layout.dtype, length, table.offsets))
         else:
-            chunks = FileChunks(file.bytes, name, layout.dtype, length, table, layout.filters, layout.fill)
+            chunks = FileChunks(file.bytes, part, layout.dtype, length, table, layout.filters, layout.fill)
             strips.append(ChunkElements(chunks))
     return strips
 
