@@ -1,16 +1,21 @@
-# make test: linters, types, contracts and tests.   make demo: train on a simulated atlas.
+# make test: linters, types, contracts and tests.   make demo: train on a simulated atlas.   make bench: measure.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(READY)
 	$(BIN)/scdataset demo
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+bench: $(READY)
+	$(BIN)/python benchmarks/loop_overhead.py
+	$(BIN)/python benchmarks/billion_rows.py
+	$(BIN)/python benchmarks/throughput.py
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -80,8 +80,8 @@ def row_taker(value: Any) -> Callable[[Any, RowIndex], Any]:
 
 
 def alike(value: Sequence[Any], members: Iterable[Any]) -> Any:
-    """Return ``members`` as the kind of list or tuple that ``value`` is; a plain list is one of columns."""
-    kind: Any = type(value) if isinstance(value, (tuple, RowList)) else ColumnList
+    """Return columns as the kind of tuple that ``value`` is, or as a list."""
+    kind: Any = type(value) if isinstance(value, tuple) else ColumnList
     return kind(*members) if hasattr(kind, "_fields") else kind(members)
 
 

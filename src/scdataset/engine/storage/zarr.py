@@ -13,10 +13,9 @@ import struct
 import weakref
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import zarr
@@ -31,17 +30,11 @@ from scdataset.engine.kernels import NO_LIMIT
 from scdataset.engine.layout import NOT_STORED
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable
+from scdataset.engine.storage.zarr_metadata import ZarrArray, array_of
 from scdataset.engine.threads import Threads
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["ZarrArray", "ZarrStore", "array_of", "csr_matrix", "dense_matrix", "elements_of"]
-
-_CODECS = {"blosc": "blosc", "zstd": "zstd", "gzip": "gzip_file", "zlib": "gzip", "lz4": "lz4"}
-"""Compressors of zarr that are decoded here, as `codecs` calls them; any other sends the array through zarr."""
-
-_V3_TYPES = {
-    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
-}  # fmt: skip
+__all__ = ["ZarrStore", "csr_matrix", "dense_matrix", "elements_of"]
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup")
 
@@ -168,148 +161,6 @@ class ZarrStore:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_root": None, "_nodes": {}}
-
-
-@dataclass(frozen=True, slots=True)
-class ShardIndex:
-    """The index of a shard: ``n`` pairs of offset and size, all ones for chunks never written.
-
-    Attributes
-    ----------
-    at_end
-        Whether it is the end of the shard, or else its start.
-    checked
-        Whether a CRC-32C follows it.
-    dtype
-        Of the numbers, byte order included.
-    """
-
-    at_end: bool
-    checked: bool
-    dtype: np.dtype[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class ZarrArray:
-    """What the metadata of an array says, if it is of a kind that is read here.
-
-    Attributes
-    ----------
-    shape, dtype
-        Of the array, of one or two axes; the dtype as it is stored, byte order included.
-    chunk
-        Shape of a chunk, the smallest thing that is decoded.
-    shard
-        Shape of what a key holds: one chunk, or many with an index.
-    filters
-        How a chunk is encoded, for `codecs.decode`.
-    fill
-        Value of elements that were never written.
-    prefix, separator
-        Of the keys of chunks: ``prefix + separator.join(place in the grid)``.
-    index
-        None where a key holds one chunk.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    chunk: tuple[int, ...]
-    shard: tuple[int, ...]
-    filters: tuple[tuple[str, Any], ...]
-    fill: Any
-    prefix: str
-    separator: str
-    index: ShardIndex | None = None
-
-    @property
-    def length(self) -> int:
-        """Elements in a chunk."""
-        return int(np.prod(self.chunk))
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of a decoded chunk."""
-        return self.length * self.dtype.itemsize
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Chunks along the rows and along the columns; one column where there is one axis."""
-        rows, columns, *_ = *(-(-size // chunk) for size, chunk in zip(self.shape, self.chunk, strict=True)), 1
-        return rows, max(columns, 1)
-
-    @property
-    def per_shard(self) -> tuple[int, int]:
-        """Chunks of a shard along the rows and along the columns."""
-        rows, columns, *_ = *(shard // chunk for shard, chunk in zip(self.shard, self.chunk, strict=True)), 1
-        return rows, columns
-
-
-def array_of(metadata: dict[str, Any]) -> ZarrArray | None:
-    """Return what the metadata of an array says, or None if it takes zarr to read it."""
-    try:
-        array = _version_3(metadata) if metadata["zarr_format"] == 3 else _version_2(metadata)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
-        return None
-    if array is None or len(array.shape) not in {1, 2} or array.dtype.kind not in "iufb":
-        return None
-    fits = len(array.shape) == len(array.chunk) == len(array.shard) and min(array.chunk) > 0
-    if not fits or any(shard % chunk for shard, chunk in zip(array.shard, array.chunk, strict=True)):
-        return None
-    return array
-
-
-def _version_2(metadata: dict[str, Any]) -> ZarrArray | None:
-    shape, dtype, chunk = tuple(metadata["shape"]), np.dtype(metadata["dtype"]), tuple(metadata["chunks"])
-    compressor = metadata["compressor"]
-    if metadata.get("filters") or (metadata["order"] != "C" and len(shape) > 1):
-        return None
-    filters = () if compressor is None else ((_CODECS[compressor["id"]], None),)
-    fill = _fill(metadata["fill_value"], dtype)
-    return ZarrArray(shape, dtype, chunk, chunk, filters, fill, "", metadata.get("dimension_separator", "."))
-
-
-def _version_3(metadata: dict[str, Any]) -> ZarrArray | None:
-    grid, keys = metadata["chunk_grid"], metadata["chunk_key_encoding"]
-    if grid["name"] != "regular" or metadata.get("storage_transformers") or metadata["data_type"] not in _V3_TYPES:
-        return None
-    shard = chunk = tuple(grid["configuration"]["chunk_shape"])
-    codecs, index = [_named(codec) for codec in metadata["codecs"]], None
-    if codecs[0][0] == "sharding_indexed" and len(codecs) == 1:
-        options = codecs[0][1]
-        chunk = tuple(options["chunk_shape"])
-        numbers, checks = _encoding([_named(codec) for codec in options["index_codecs"]], np.dtype(np.uint64))
-        if [name for name, _ in checks] not in ([], ["crc32c"]):
-            return None
-        index = ShardIndex(options.get("index_location", "end") == "end", bool(checks), numbers)
-        codecs = [_named(codec) for codec in options["codecs"]]
-    dtype, filters = _encoding(codecs, np.dtype(metadata["data_type"]))
-    separator = keys.get("configuration", {}).get("separator", {"default": "/", "v2": "."}[keys["name"]])
-    prefix = f"c{separator}" if keys["name"] == "default" else ""
-    fill = _fill(metadata["fill_value"], dtype)
-    return ZarrArray(tuple(metadata["shape"]), dtype, chunk, shard, filters, fill, prefix, separator, index)
-
-
-def _named(codec: Any) -> tuple[str, dict[str, Any]]:
-    """Return name and options of a codec, which the specification allows to be a bare name."""
-    return (codec, {}) if isinstance(codec, str) else (codec["name"], codec.get("configuration", {}))
-
-
-def _encoding(
-    codecs: Sequence[tuple[str, dict[str, Any]]], dtype: np.dtype[Any]
-) -> tuple[np.dtype[Any], tuple[tuple[str, Any], ...]]:
-    """Return the stored dtype and the filters of a chain of codecs; KeyError for one that is not known here."""
-    (first, options), *others = codecs
-    orders: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}
-    order = {"bytes": orders[options.get("endian", "little")]}[first]
-    known = {**_CODECS, **{f"numcodecs.{name}": code for name, code in _CODECS.items()}, "crc32c": "crc32c"}
-    return dtype.newbyteorder(order), tuple((known[name], None) for name, _ in others)
-
-
-def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
-    """Return a fill value, which JSON has as a number, a name such as "NaN", the bits in hexadecimal, or null."""
-    if isinstance(value, str) and value.startswith("0x"):
-        return np.frombuffer(bytes.fromhex(value[2:]), dtype.newbyteorder(">"))[0]
-    return dtype.newbyteorder("=").type(0 if value is None else value)
 
 
 @dataclass(frozen=True, slots=True)
