@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-peers clean
 
 demo: $(READY)
 	$(BIN)/scdataset demo
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+bench-peers: $(READY)
+	$(BIN)/python benchmarks/peers.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/loop_overhead.py

@@ -2,8 +2,8 @@
 
     python benchmarks/throughput.py [--cells 300000] [--data DIR] [--cold] [--formats plain gzip]
 
-Data are made once, as the Tahoe-100M plates are: CSR float32 in h5ad, about 1,650 non-zeros a row of 62,710, plain and
-with gzip. Windows are 16,384 rows, batches 64 and 1,024, out comes CSR with a column of labels. The limit is reading the
+Data are made once, as the Tahoe-100M plates are: CSR float32 in h5ad, about 1,650 non-zeros a row of 62,710, plain
+and with gzip. Windows are 16,384 rows, batches 64 and 1,024, out comes CSR with a column of labels. The limit is reading the
 same bytes and doing nothing with them (plain), or reading and inflating the same chunks (gzip), with as many threads.
 """
 
@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,9 @@ def timed_limit(work: Callable[[int], None], count: int) -> float:
 
 
 @compiled
-def _read_ranges(descriptor: int, starts: NDArray[np.int64], stops: NDArray[np.int64], buffer: NDArray[np.uint8]) -> None:
+def _read_ranges(
+    descriptor: int, starts: NDArray[np.int64], stops: NDArray[np.int64], buffer: NDArray[np.uint8]
+) -> None:
     for i in range(starts.size):
         done = starts[i]
         while done < stops[i]:
@@ -76,12 +79,18 @@ def plain_limit(path: Path, rows: list[NDArray[np.int64]]) -> float:
         indptr = file["X/indptr"][:]
         tables = [_chunk_offsets(file[f"X/{name}"]) for name in ("data", "indices")]
     descriptor = os.open(path, os.O_RDONLY)
-    ranges = [[_byte_ranges(indptr, part, *table) for table in tables for part in np.array_split(w, THREADS)] for w in rows]
+    ranges = [
+        [_byte_ranges(indptr, part, *table) for table in tables for part in np.array_split(w, THREADS)] for w in rows
+    ]
     buffers = [np.empty(1 << 20, np.uint8) for _ in range(THREADS)]
 
     def work(number: int) -> None:
         jobs = ranges[number]
-        list(threads.map(lambda i: [_read_ranges(descriptor, *job, buffers[i]) for job in jobs[i::THREADS]], range(THREADS)))
+        list(
+            threads.map(
+                lambda i: [_read_ranges(descriptor, *job, buffers[i]) for job in jobs[i::THREADS]], range(THREADS)
+            )
+        )
 
     with ThreadPoolExecutor(THREADS) as threads:
         rate = timed_limit(work, len(rows))
@@ -104,7 +113,8 @@ def _byte_ranges(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return where the bytes of rows begin and end in the file, neighbours joined."""
     starts, stops = [], []
-    for begin, end in zip(indptr[rows].tolist(), indptr[rows + 1].tolist(), strict=True):
+    for first_element, end in zip(indptr[rows].tolist(), indptr[rows + 1].tolist(), strict=True):
+        begin = first_element
         while begin < end:
             number = begin // chunk
             until = min(end, (number + 1) * chunk)
@@ -194,9 +204,9 @@ def main() -> None:
             rows = windows(options.cells, block_size, count)
             rates: dict[str, list[float]] = {"limit": [], "64": [], "1024": []}
             measured: dict[str, Callable[[], float]] = {
-                "limit": lambda: limits[kind](path, rows),
-                "64": lambda: ours(path, block_size, 64, count),
-                "1024": lambda: ours(path, block_size, 1024, count),
+                "limit": partial(limits[kind], path, rows),
+                "64": partial(ours, path, block_size, 64, count),
+                "1024": partial(ours, path, block_size, 1024, count),
             }
             for _ in range(options.rounds):
                 for name, measure in measured.items():
@@ -204,7 +214,10 @@ def main() -> None:
                         drop_from_cache(path)
                     rates[name].append(measure())
             limit = statistics.median(rates["limit"])
-            cells = [f"{statistics.median(rates[n]):9,.0f} ({statistics.median(rates[n]) / limit:.2f})" for n in ("64", "1024")]
+            cells = [
+                f"{statistics.median(rates[n]):9,.0f} ({statistics.median(rates[n]) / limit:.2f})"
+                for n in ("64", "1024")
+            ]
             print(f"{block_size:5} {limit:12,.0f}  {'  '.join(cells)}", flush=True)  # noqa: T201
 
 

@@ -11,6 +11,8 @@ from scdataset import BlockShuffling, MissingDependencyError, ScDatasetError, sc
 from scdataset.transforms import bionemo_to_tensor
 
 DENSE = torch.arange(40.0).reshape(10, 4) % 3
+DENSE[7] = 0
+DENSE[3:6, 3] = 0
 
 
 class Cells:
@@ -19,6 +21,9 @@ class Cells:
     def __len__(self):
         return len(DENSE)
 
+    def number_of_variables(self):
+        return [3, 4]
+
     def __getitem__(self, row):
         assert isinstance(row, int)
         columns = DENSE[row].nonzero()[:, 0]
@@ -26,10 +31,12 @@ class Cells:
 
 
 def collate(cells):
-    """Stand in for BioNeMo's collation: a sparse tensor of the cells."""
+    """Stand in for BioNeMo's collation: a sparse tensor as wide as the last gene that the cells express."""
     rows = torch.cat([torch.full((cell.shape[1],), row) for row, cell in enumerate(cells)])
     values, columns = torch.cat(list(cells), dim=1)
-    return torch.sparse_coo_tensor(torch.stack([rows, columns.long()]), values, (len(cells), 4))
+    width = int(columns.max()) + 1 if len(columns) else 0
+    places = torch.stack([rows, columns.long()])
+    return torch.sparse_coo_tensor(places, values, (len(cells), width), check_invariants=True)
 
 
 @pytest.fixture
@@ -66,6 +73,11 @@ def test_without_bionemo_the_answer_is_what_to_install(monkeypatch):
 )
 def test_cells_are_collated_and_made_dense(idx, rows):
     assert torch.equal(bionemo_to_tensor(Cells(), idx), DENSE[rows])
+
+
+@pytest.mark.usefixtures("bionemo")
+def test_every_fetch_is_as_wide_as_the_genes_whatever_is_expressed():
+    assert [bionemo_to_tensor(Cells(), row).shape for row in range(10)] == [(1, 4)] * 10
 
 
 @pytest.mark.usefixtures("bionemo")

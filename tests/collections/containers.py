@@ -142,20 +142,17 @@ FEATURES = datasets.Features(
 )
 ROWS = {"id": IDS, "X": X, "label": objects(LABELS), "ragged": objects(RAGGED)}
 NESTED = ROWS | {"X": objects(X)}
-for name, expected in {
-    None: NESTED,
-    "numpy": ROWS,
-    "torch": ROWS,
-    "pandas": NESTED,
-    "arrow": NESTED,
-    "polars": ROWS,
-}.items():
-    in_memory(
-        f"datasets {name}",
-        expected,
-        lambda name: datasets.Dataset.from_dict(ROWS | {"ragged": RAGGED}, FEATURES).with_format(name),
-        name,
-    )
+
+
+def hugging_face(form):
+    """Return the reference as a Hugging Face dataset in some format."""
+    return datasets.Dataset.from_dict(ROWS | {"ragged": RAGGED}, FEATURES).with_format(form)
+
+
+for form, has_arrays in {None: 0, "numpy": 1, "torch": 1, "pandas": 0, "arrow": 0, "polars": 1}.items():
+    in_memory(f"datasets {form}", ROWS if has_arrays else NESTED, hugging_face, form)
+in_memory("datasets column", {"": objects(X)}, lambda: hugging_face(None)["X"])
+in_memory("datasets column torch", {"": X}, lambda: hugging_face("torch")["X"])
 
 Sample = namedtuple("Sample", "x label")  # noqa: PYI024 as users write them
 

@@ -121,9 +121,11 @@ def backed(folder, matrix, rows=slice(None)):
 
 
 PARTS = (slice(0, 11), slice(11, 12), slice(12, N_ROWS))
+BY_COLUMN = {"CSC": "sparse by columns"}
 for kind, matrix in {"CSR": sp.csr_matrix, "CSC": sp.csc_matrix, "dense": np.array}.items():
-    in_memory(f"AnnData {kind}", CELLS, cells, matrix)
-    on_disk(f"AnnData {kind} backed")(lambda folder, built, m=matrix: (backed(folder, m), CELLS))
+    warning = BY_COLUMN.get(kind)
+    in_memory(f"AnnData {kind}", CELLS, cells, matrix, warning=warning)
+    on_disk(f"AnnData {kind} backed")(lambda folder, built, m=matrix, w=warning: (backed(folder, m), CELLS, w))
 for kind, matrix in {"CSR": sp.csr_matrix, "dense": np.array}.items():
     in_memory(
         f"AnnCollection {kind}", CELLS, lambda matrix: AnnCollection([cells(matrix, part) for part in PARTS]), matrix
@@ -131,6 +133,11 @@ for kind, matrix in {"CSR": sp.csr_matrix, "dense": np.array}.items():
     on_disk(f"AnnCollection {kind} backed")(
         lambda folder, built, m=matrix: (AnnCollection([backed(folder, m, part) for part in PARTS]), CELLS)
     )
+
+
+for kind, matrix in {"CSR": sp.csr_matrix, "CSC": sp.csc_matrix}.items():
+    warning = BY_COLUMN.get(kind)
+    on_disk(f"{kind} on disk")(lambda folder, built, m=matrix, w=warning: (backed(folder, m).X, {"": X}, w))
 
 
 class Own:

@@ -20,6 +20,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -34,8 +35,8 @@ import scipy.sparse
 from scdataset import open_collection
 from scdataset.errors import ScDatasetError
 
-ALLOWED = (OSError, RuntimeError, KeyError, ValueError, MemoryError)
-"""Besides our own: what h5py raises where the kind of a file is told, and a claim to hold more than there is memory."""
+ALLOWED = (OSError, RuntimeError, KeyError, ValueError)
+"""What h5py may raise, besides our own errors, and only where the kind of a file is told."""
 
 SECONDS = 4
 N_OBS, N_VARS = 60, 40
@@ -129,9 +130,10 @@ def outcome(path, right):
         batch = collection.read(rows)
         _ = collection.obs, collection.var
     except ScDatasetError as error:
-        assert str(path) in str(error), error
-        return type(error).__name__
+        return type(error).__name__ if str(path) in str(error) else f"raised {error!r}, which names no file"
     except ALLOWED as error:
+        if "is_tenx" not in [frame.name for frame in traceback.extract_tb(error.__traceback__)]:
+            raise
         return f"{type(error).__name__} of h5py"
     X = batch["X"]  # noqa: N806 the field's name
     assert X.shape == (N_OBS, N_VARS), X.shape

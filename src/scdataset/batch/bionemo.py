@@ -26,7 +26,7 @@ def bionemo_to_tensor(
 
     Returns
     -------
-    Values, shape ``(n_rows, n_genes)``.
+    Values, shape ``(n_rows, n_genes)``: as wide for every fetch, the largest of ``number_of_variables()``.
 
     Raises
     ------
@@ -42,4 +42,7 @@ def bionemo_to_tensor(
         idx = range(*idx.indices(len(data_collection)))
     rows = np.atleast_1d(np.asarray(idx)).tolist()
     sparse: torch.Tensor = collate_sparse_matrix_batch([data_collection[row] for row in rows])
-    return sparse.to_dense()
+    dense = sparse.to_dense()
+    # BioNeMo's collation is as wide as the last gene that these cells express.
+    n_genes = max(data_collection.number_of_variables()) if hasattr(data_collection, "number_of_variables") else 0
+    return torch.nn.functional.pad(dense, (0, max(n_genes - dense.shape[1], 0)))

@@ -1,4 +1,4 @@
-"""AnnData, in memory and backed, and AnnCollection."""
+"""AnnData, in memory and backed, its sparse matrices on disk, and AnnCollection."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,16 +7,19 @@ from typing import Any
 
 import anndata
 import numpy as np
+from anndata.abc import CSCDataset, CSRDataset
 from anndata.experimental import AnnCollection
 from numpy.typing import NDArray
 
 from scdataset.collections.ascending import ascending
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.rows import RowIndex
+from scdataset.collections.scipy import warn_if_by_column
 from scdataset.errors import CollectionError
 
 __all__ = ["adapt", "take"]
 
+_TO_ROWS = "Set adata.X = adata.X.tocsr() once and, if it is a file, write it again."
 _BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
 
 
@@ -73,6 +76,26 @@ class AnnCollectionRows(OwnedHandle):
         return self._source
 
 
+class SparseRows(OwnedHandle):
+    """A sparse matrix on disk, such as X of a backed AnnData: reading gives a sparse matrix in memory."""
+
+    def __len__(self) -> int:
+        return int(self.source.shape[0])
+
+    def read(self, rows: NDArray[np.int64]) -> Any:
+        """Return the rows, shape ``(n, n_columns)``."""
+        wanted, places = ascending(rows)
+        matrix = self.source[wanted]
+        return matrix if places is None else matrix[places]
+
+    def fingerprint(self) -> str:
+        """Return file or store, place in it, format, shape and dtype."""
+        group = self.source.group
+        file = getattr(group, "file", group.name)
+        parts = (getattr(file, "filename", file), group.name, self.source.format, self.source.shape, self.source.dtype)
+        return ":".join(map(str, parts))
+
+
 class Cells:
     """A view of an AnnCollection in memory: all that the view has, and it is pickled without the cells beside it."""
 
@@ -100,8 +123,8 @@ class Cells:
             return self._view.to_adata(**options)
 
 
-def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | None:
-    """Adapt AnnData and AnnCollection; refuse a view of a backed one, of which anndata allows no further view."""
+def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | SparseRows | None:
+    """Adapt AnnData, AnnCollection and their matrices; refuse a view of backed AnnData, which has no further views."""
     if isinstance(source, anndata.AnnData):
         if source.isbacked and source.is_view:
             message = (
@@ -110,10 +133,22 @@ def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | None:
                 "BlockShuffling(indices=...); or give view.to_memory()."
             )
             raise CollectionError(message)
+        _warn_if_by_column(source)
         return AnnDataRows(source, reopens=source.isbacked)
     if isinstance(source, AnnCollection):
+        _warn_if_by_column(*source.adatas)
         return AnnCollectionRows(source, reopens=source.has_backed)
+    if isinstance(source, (CSRDataset, CSCDataset)):
+        warn_if_by_column(source, _TO_ROWS)
+        return SparseRows(source)
     return None
+
+
+def _warn_if_by_column(*adatas: anndata.AnnData) -> None:
+    for adata in adatas:
+        if not adata.is_view:  # of a view X is a copy
+            with suppress(KeyError):  # a file without X
+                warn_if_by_column(adata.X, _TO_ROWS)
 
 
 def take(value: Any, rows: RowIndex) -> Any:

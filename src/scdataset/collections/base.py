@@ -36,9 +36,9 @@ def as_collection(source: Any) -> Collection:
     ----------
     source
         A numpy array or memmap, torch tensor, list, range, scipy sparse matrix, pandas or polars frame or series,
-        pyarrow table, Hugging Face ``Dataset``, torch map-style dataset, AnnData (in memory or backed),
-        ``AnnCollection``, h5py dataset, zarr array, `MultiIndexable`, or a `Collection`. Anything else with ``__len__``
-        and ``__getitem__`` is indexed with ascending arrays of rows.
+        pyarrow table, Hugging Face ``Dataset``, torch map-style dataset, AnnData (in memory or backed)
+        and its matrices on disk, ``AnnCollection``, h5py dataset, zarr array, `MultiIndexable`, or a `Collection`.
+        Anything else with ``__len__`` and ``__getitem__`` is indexed with ascending arrays of rows.
 
     Raises
     ------
@@ -50,8 +50,9 @@ def as_collection(source: Any) -> Collection:
     >>> as_collection(["a", "b", "c"]).read(np.array([2, 0, 2]))
     ['c', 'a', 'c']
     """
-    if isinstance(source, Collection):
-        return source
+    if _is_collection(source):
+        found: Collection = source
+        return found
     for cls in type(source).__mro__:
         adapter = adapter_for(cls)
         if adapter is not None:
@@ -67,3 +68,8 @@ def as_collection(source: Any) -> Collection:
         )
         raise CollectionError(message)
     return Indexable(source)
+
+
+def _is_collection(source: Any) -> bool:
+    """Return whether the class of ``source`` is a collection; a frame may have a column called ``read``."""
+    return all(hasattr(type(source), name) for name in ("__len__", "read", "fingerprint"))

@@ -6,7 +6,8 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.collections.rows import RowList
+from scdataset.collections.memory import InMemory
+from scdataset.collections.rows import RowIndex, RowList
 from scdataset.errors import CollectionError
 
 __all__ = ["adapt"]
@@ -42,8 +43,21 @@ class HuggingFaceRows:
         return from_arrow(as_arrow[rows.tolist()])
 
 
-def adapt(source: Any) -> HuggingFaceRows | None:
-    """Adapt datasets; refuse streamed ones and dicts of splits."""
+class ColumnRows(InMemory):
+    """A column of a Hugging Face ``Dataset``: reading gives what indexing it gives, a list or an array."""
+
+    def take(self, rows: RowIndex) -> Any:
+        """Return the entries, in the format the dataset is set to."""
+        fetched = self.source[rows if isinstance(rows, slice) else rows.tolist()]
+        return RowList(fetched) if isinstance(fetched, list) else fetched
+
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the dataset and the name of the column."""
+        return f"{HuggingFaceRows(self.source.source).fingerprint()}:{self.source.column_name}"
+
+
+def adapt(source: Any) -> HuggingFaceRows | ColumnRows | None:
+    """Adapt datasets and their columns; refuse streamed ones and dicts of splits."""
     if isinstance(source, datasets.Dataset):
         return HuggingFaceRows(source)
     if isinstance(source, (datasets.DatasetDict, datasets.IterableDataset, datasets.IterableDatasetDict)):
@@ -52,4 +66,5 @@ def adapt(source: Any) -> HuggingFaceRows | None:
             'split of a downloaded dataset: load_dataset(..., split="train").'
         )
         raise CollectionError(message)
-    return None
+    column = getattr(datasets, "Column", None)  # since version 4; a list before
+    return ColumnRows(source) if column is not None and isinstance(source, column) else None

@@ -42,13 +42,16 @@ class H5Rows(OwnedHandle):
 
 
 def adapt(source: Any) -> H5Rows | None:
-    """Adapt datasets with at least one axis; say what to do with a group or file."""
+    """Adapt datasets with at least one axis; say what to do with a group or file, and with what was closed."""
+    if not isinstance(source, (h5py.Dataset, h5py.Group)):
+        return None
+    if not source:
+        message = f"The collection is an h5py {type(source).__name__} whose file was closed; open the file again."
+        raise CollectionError(message)
     if isinstance(source, h5py.Dataset) and source.shape:
         return H5Rows(source)
-    if isinstance(source, (h5py.Dataset, h5py.Group)):
-        message = (
-            f"The collection is an h5py {type(source).__name__} ({source!r}), which has no rows. Give a dataset with "
-            "at least one axis, or, for an h5ad file, anndata.read_h5ad(path, backed='r')."
-        )
-        raise CollectionError(message)
-    return None
+    message = (
+        f"The collection is an h5py {type(source).__name__} ({source!r}), which has no rows. Give a dataset with at "
+        "least one axis, or, for an h5ad file, anndata.read_h5ad(path, backed='r')."
+    )
+    raise CollectionError(message)

@@ -12,7 +12,7 @@ from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt", "take"]
+__all__ = ["adapt", "take", "warn_if_by_column"]
 
 
 def adapt(source: Any) -> InMemory | None:
@@ -28,12 +28,14 @@ def _indexed_by_row(source: Any) -> InMemory:
             "give data.tocsr()."
         )
         raise CollectionError(message)
-    if source.format == "csc":
-        warn(
-            "The collection is sparse by columns (CSC): reading rows of it scans all columns, every time. "
-            "Give data.tocsr() once instead."
-        )
+    warn_if_by_column(source, "Give data.tocsr() once instead.")
     return InMemory(source)
+
+
+def warn_if_by_column(matrix: Any, remedy: str) -> None:
+    """Warn of the cost of a column-sparse matrix, in memory or on disk."""
+    if getattr(matrix, "format", None) == "csc":
+        warn("The collection is sparse by columns (CSC): reading rows of it scans all columns, every time. " + remedy)
 
 
 def take(value: Any, rows: RowIndex) -> Any:

@@ -24,7 +24,7 @@ __all__ = ["ChunkElements", "Chunks", "Elements", "FileChunks", "PlainElements",
 _GAP_BYTES = 4096
 """Bytes between two spans that are read along rather than skipped: a call costs about as much as copying them."""
 
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 18
 """Memory of a thread for spans that are read together."""
 
 _PARTS_PER_THREAD = 4

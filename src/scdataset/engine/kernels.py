@@ -27,6 +27,7 @@ NO_LIMIT = -1
 ADVISE_WILLNEED = 3
 
 _pread = types.ExternalFunction("pread", types.intp(types.int32, types.intp, types.uintp, types.int64))
+_memcpy = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, types.uintp))
 _posix_fadvise = types.ExternalFunction(
     "posix_fadvise", types.int32(types.int32, types.int64, types.int64, types.int32)
 )
@@ -124,12 +125,18 @@ def gather_spans(
             for span in range(first, last):
                 source = starts[span] - begin
                 place = places[span]
-                for i in range(lengths[span]):
-                    out[place + i] = buffer[source + i]
+                _copy(out, place, buffer, source, lengths[span])
                 if _reaches(out, place, lengths[span], limit):
                     return OUT_OF_RANGE, span
         first = last
     return 0, 0
+
+
+@compiled
+def _copy(out: NDArray[Any], place: int, source: NDArray[Any], start: int, length: int) -> None:
+    """Copy ``source[start : start + length]`` to ``out[place:]``, which are of one type and do not overlap."""
+    item = out.itemsize
+    _memcpy(out.ctypes.data + place * item, source.ctypes.data + start * item, length * item)
 
 
 @compiled
@@ -138,8 +145,8 @@ def _reaches(values: NDArray[Any], start: int, length: int, limit: int) -> bool:
     if limit == NO_LIMIT or length == 0:
         return False
     highest = values.dtype.type(0)
-    for i in range(start, start + length):
-        highest = max(highest, values[i])
+    for value in values[start : start + length]:
+        highest = max(highest, value)
     return bool(np.uint64(highest) >= np.uint64(limit))
 
 
@@ -166,8 +173,7 @@ def scatter_piece(
         if begin >= end:
             continue
         place = places[span] + begin - starts[span]
-        for i in range(end - begin):
-            out[place + i] = piece[begin - piece_start + i]
+        _copy(out, place, piece, begin - piece_start, end - begin)
         if _reaches(out, place, end - begin, limit):
             return OUT_OF_RANGE
     return 0

@@ -28,7 +28,7 @@ def damage():
 
 
 def test_harm_anywhere_in_a_file(damage, tmp_path):
-    outcomes, failures = damage.run_all(60, 5, tmp_path)
+    outcomes, failures = damage.run_all(50, 12, tmp_path)
     assert not failures
     assert outcomes["right values"]
     assert outcomes["DamagedFileError"]

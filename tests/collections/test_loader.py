@@ -1,8 +1,10 @@
-"""Every container is read by worker processes that were forked, after the main process has read it."""
+"""A DataLoader reads every container, in the main process and in workers that were forked after it had read."""
 
 import itertools
 
+import numpy as np
 import pytest
+import torch
 from reference import N_ROWS
 from torch.utils.data import DataLoader
 
@@ -24,6 +26,13 @@ def loader(container, dataset, **options):
 
 def as_it_is(batch):
     return batch
+
+
+def test_a_loader_makes_tensors_of_numbers_and_passes_on_all_else(container):
+    bare = next(iter(container.dataset()))
+    loaded = next(iter(loader(container, container.dataset())))
+    is_numbers = isinstance(bare, np.ndarray) and bare.dtype.kind in "iuf"
+    assert type(loaded) is (torch.Tensor if is_numbers else type(bare))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
