@@ -2,16 +2,19 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import anndata
 import numpy as np
+import pandas as pd
 from anndata.abc import CSCDataset, CSRDataset
 from anndata.experimental import AnnCollection
 from numpy.typing import NDArray
 
 from scdataset.collections.ascending import ascending
+from scdataset.collections.cells.backed import BackedMatrix
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.rows import RowIndex
 from scdataset.collections.scipy import warn_if_by_column
@@ -24,7 +27,14 @@ _BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns"
 
 
 class AnnDataRows(OwnedHandle):
-    """AnnData: reading gives an AnnData in memory, with every category of obs, so that codes mean the same in each."""
+    """AnnData: reading gives an AnnData in memory, with every category of obs, so that codes mean the same in each.
+
+    X of a file that is open for reading comes from the engine; see `BackedMatrix`.
+    """
+
+    def __init__(self, source: anndata.AnnData) -> None:
+        super().__init__(source, reopens=source.isbacked)
+        self._on_disk = BackedMatrix.of(source) if source.isbacked else None
 
     def __len__(self) -> int:
         return int(self.source.n_obs)
@@ -34,10 +44,25 @@ class AnnDataRows(OwnedHandle):
         source = self.source
         if not source.isbacked:
             return take(source, rows)
+        if self._on_disk is not None:
+            with _as_stored():
+                cells = self._without_matrix[rows].copy()
+            cells.X = self._on_disk.read(rows)
+            return cells
         wanted, places = ascending(rows)
         with _as_stored():
             cells = _in_memory(source[wanted])
         return cells if places is None else take(cells, places)
+
+    def share_threads(self, processes: int) -> None:
+        """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
+        if self._on_disk is not None:
+            self._on_disk.share_threads(processes)
+
+    @cached_property
+    def _without_matrix(self) -> anndata.AnnData:
+        """All but X, which is in memory."""
+        return anndata.AnnData(**{name: getattr(self.source, name) for name in _BY_ROW_OR_GENE})
 
     def fingerprint(self) -> str:
         """Return file, shape and the names of what is aligned to cells."""
@@ -58,11 +83,10 @@ class AnnCollectionRows(OwnedHandle):
 
     def read(self, rows: NDArray[np.int64]) -> "Cells":
         """Return the cells, which have ``X``, ``obs``, ``to_adata()`` and all else that a view has."""
+        if not rows.size:  # an AnnCollectionView of no cells has no X
+            return self.read(np.zeros(1, np.int64))[:0]
         wanted, places = ascending(rows)
-        with _as_stored():
-            if not rows.size:  # an AnnCollectionView of no cells has no X
-                return _cells(self.source[:1].to_adata()[:0].copy(), self.source.convert)
-            adata = self.source[wanted].to_adata()
+        adata = _collected(self.source[wanted])
         return _cells(adata if places is None else take(adata, places), self.source.convert)
 
     def fingerprint(self) -> str:
@@ -117,10 +141,9 @@ class Cells:
     def __reduce__(self) -> tuple[Any, ...]:
         return _cells, (self.to_adata(), self.convert)
 
-    def to_adata(self, **options: bool) -> anndata.AnnData:
-        """Return the cells as AnnData, as the view does, repeated ones too."""
-        with _as_stored():
-            return self._view.to_adata(**options)
+    def to_adata(self, *, ignore_X: bool = False, ignore_layers: bool = False) -> anndata.AnnData:  # noqa: N803 as there
+        """Return the cells as AnnData, as the view does, and also repeated ones and those without columns of obs."""
+        return _collected(self._view, ignore_X=ignore_X, ignore_layers=ignore_layers)
 
 
 def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | SparseRows | None:
@@ -134,7 +157,7 @@ def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | SparseRows | None:
             )
             raise CollectionError(message)
         _warn_if_by_column(source)
-        return AnnDataRows(source, reopens=source.isbacked)
+        return AnnDataRows(source)
     if isinstance(source, AnnCollection):
         _warn_if_by_column(*source.adatas)
         return AnnCollectionRows(source, reopens=source.has_backed)
@@ -147,8 +170,7 @@ def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | SparseRows | None:
 def _warn_if_by_column(*adatas: anndata.AnnData) -> None:
     for adata in adatas:
         if not adata.is_view:  # of a view X is a copy
-            with suppress(KeyError):  # a file without X
-                warn_if_by_column(adata.X, _TO_ROWS)
+            warn_if_by_column(_matrix(adata), _TO_ROWS)
 
 
 def take(value: Any, rows: RowIndex) -> Any:
@@ -173,9 +195,32 @@ def _in_memory(cells: anndata.AnnData) -> anndata.AnnData:
     if cells.raw is not None:
         parts["raw"] = {"X": cells.raw.X, "var": cells.raw.var, "varm": cells.raw.varm}
     loaded = anndata.AnnData(**parts).copy()
-    with suppress(KeyError):  # a file without X
-        loaded.X = cells.X
+    loaded.X = _matrix(cells)
     return loaded
+
+
+def _matrix(cells: anndata.AnnData) -> Any:
+    """Return X, or None where there is none."""
+    try:
+        return cells.X
+    except KeyError:  # a file without X
+        return None
+
+
+def _collected(view: Any, *, ignore_X: bool = False, ignore_layers: bool = False) -> anndata.AnnData:  # noqa: N803
+    """Return cells of an AnnCollection in memory, as they are stored."""
+    plain = view[:]  # a view of its own, of which the converters can be taken
+    plain.convert = None
+    obs, obsm, layers = ({} if part is None else part.to_dict() for part in (plain.obs, plain.obsm, plain.layers))
+    ignore_X |= any(not adata.is_view and _matrix(adata) is None for adata in plain.adatas)  # noqa: N806
+    with _as_stored():
+        return anndata.AnnData(
+            None if ignore_X else plain.X,
+            obs=pd.DataFrame({name: column.array for name, column in obs.items()}, plain.obs_names),
+            var=pd.DataFrame(index=plain.var_names),
+            obsm=obsm,
+            layers=None if ignore_layers else layers,
+        )
 
 
 def _cells(adata: anndata.AnnData, convert: Any) -> Cells:

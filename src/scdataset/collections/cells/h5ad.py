@@ -1,8 +1,5 @@
 """h5ad files, of any version of anndata."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import anndata
@@ -11,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.reading import check_shape, reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
-from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError, ScDatasetError
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
 __all__ = ["H5adFile"]
 
@@ -34,7 +32,7 @@ class H5adFile:
     def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
         self._file = hdf5.H5File(path)
         self.path = path
-        with _reading(path, "its structure"):
+        with reading(path, "its structure"):
             name = self._matrix_name(layer)
             # Before anndata 0.7, raw/X was raw.X.
             self._var_name = name.removesuffix("X") + "var" if layer == "raw" else "var"
@@ -45,12 +43,12 @@ class H5adFile:
     @property
     def var(self) -> pd.DataFrame:
         """The genes of the matrix."""
-        with _reading(self.path, self._var_name):
+        with reading(self.path, self._var_name):
             return _frame(self._file.h5[self._var_name])
 
     def column(self, name: str) -> Column:
         """Read a column of obs."""
-        with _reading(self.path, f"obs[{name!r}]"):
+        with reading(self.path, f"obs[{name!r}]"):
             obs = self._file.h5["obs"]
             names = _column_names(obs)
             if name not in names:
@@ -64,7 +62,7 @@ class H5adFile:
 
     def array(self, name: str) -> DenseMatrix:
         """Return an array of obsm."""
-        with _reading(self.path, f"obsm[{name!r}]"):
+        with reading(self.path, f"obsm[{name!r}]"):
             obsm = self._file.h5.get("obsm")
             dense = [key for key in obsm if isinstance(obsm[key], h5py.Dataset)] if isinstance(obsm, h5py.Group) else []
             if name not in dense:
@@ -99,7 +97,7 @@ class H5adFile:
         """Return the matrix; it is refused for a wrong shape before its chunks, which might be billions, are listed."""
         stored = self._file.h5[name]
         if isinstance(stored, h5py.Dataset):
-            self._check_shape(name, stored.shape, shape)
+            check_shape(self.path, name, stored.shape, shape, self._var_name)
             return hdf5.dense_matrix(self._file, name, general=general)
         kind = _text(stored.attrs.get("encoding-type", stored.attrs.get("h5sparse_format")))
         if kind in ("csc_matrix", "csc"):
@@ -112,16 +110,8 @@ class H5adFile:
         if kind not in ("csr_matrix", "csr") or said is None:
             message = f"{self.path}: {name} is of an unknown kind, {kind!r}."
             raise CollectionError(message)
-        self._check_shape(name, tuple(int(size) for size in said), shape)
+        check_shape(self.path, name, tuple(int(size) for size in said), shape, self._var_name)
         return hdf5.csr_matrix(self._file, name, shape, general=general)
-
-    def _check_shape(self, name: str, shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
-        if shape != wanted:
-            message = (
-                f"{self.path}: {name} has shape {shape}, and there are {wanted[0]} rows of obs and {wanted[1]} of "
-                f"{self._var_name}."
-            )
-            raise DamagedFileError(message)
 
     def _column_values(self, obs: Any, name: str) -> Any:
         h5 = self._file.h5
@@ -133,20 +123,6 @@ class H5adFile:
             labels = np.atleast_1d(anndata.io.read_elem(h5[f"uns/{name}_categories"]))
             return pd.Categorical.from_codes(np.asarray(values), pd.Index(labels))
         return values
-
-
-@contextmanager
-def _reading(path: str, what: str) -> Iterator[None]:
-    """Say which file and what of it, whatever h5py, anndata or pandas raise over damaged bytes."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
-            yield
-    except (ScDatasetError, MemoryError):
-        raise
-    except Exception as error:
-        message = f"{path}: {what} cannot be read: {type(error).__name__}: {error}"
-        raise DamagedFileError(message) from error
 
 
 def _frame(stored: Any) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.reading import reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
@@ -29,7 +30,7 @@ def is_tenx(path: str) -> bool:
     """Return whether a path is an HDF5 file that holds matrices as Cell Ranger writes them."""
     if not h5py.is_hdf5(path):
         return False
-    with h5py.File(path, "r") as file:
+    with reading(path, "its structure"), h5py.File(path, "r") as file:
         return bool(_groups(file))
 
 

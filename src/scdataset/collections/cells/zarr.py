@@ -1,8 +1,5 @@
 """AnnData in zarr stores, folders or zip files, of any version of anndata and of zarr."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import anndata
@@ -11,9 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.reading import check_shape, reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import zarr
-from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError, ScDatasetError
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
 __all__ = ["ZarrFile"]
 
@@ -42,7 +40,7 @@ class ZarrFile:
         if obs is None:
             message = f"{path} is a zarr store without obs, so it holds no AnnData; it has {self._names('')}."
             raise CollectionError(message)
-        with _reading(path, "its structure"):
+        with reading(path, "its structure"):
             name = self._matrix_name(layer)
             self._var_name = "raw/var" if layer == "raw" else "var"
             self.n_obs = _n_rows(obs)
@@ -52,12 +50,12 @@ class ZarrFile:
     @property
     def var(self) -> pd.DataFrame:
         """The genes of the matrix."""
-        with _reading(self.path, self._var_name):
+        with reading(self.path, self._var_name):
             return _frame(self._store.node(self._var_name))
 
     def column(self, name: str) -> Column:
         """Read a column of obs."""
-        with _reading(self.path, f"obs[{name!r}]"):
+        with reading(self.path, f"obs[{name!r}]"):
             obs = self._store.node("obs")
             names = _column_names(obs)
             if name not in names:
@@ -72,7 +70,7 @@ class ZarrFile:
 
     def array(self, name: str) -> DenseMatrix:
         """Return an array of obsm."""
-        with _reading(self.path, f"obsm[{name!r}]"):
+        with reading(self.path, f"obsm[{name!r}]"):
             names = self._names("obsm")
             node = self._store.node(f"obsm/{name}") if name in names else None
             if getattr(node, "ndim", 0) != 2:
@@ -107,7 +105,7 @@ class ZarrFile:
     def _matrix(self, name: str, shape: tuple[int, int], *, general: bool) -> Matrix:
         stored = self._store.node(name)
         if hasattr(stored, "dtype"):
-            self._check_shape(name, stored.shape, shape)
+            check_shape(self.path, name, stored.shape, shape, self._var_name)
             if stored.dtype.kind not in "iufb":
                 message = f"{self.path}: {name} has values of type {stored.dtype}; it has to have real numbers."
                 raise CollectionError(message)
@@ -122,30 +120,8 @@ class ZarrFile:
         if kind != "csr_matrix" or said is None:
             message = f"{self.path}: {name} is of an unknown kind, {kind!r}."
             raise CollectionError(message)
-        self._check_shape(name, tuple(int(size) for size in said), shape)
+        check_shape(self.path, name, tuple(int(size) for size in said), shape, self._var_name)
         return zarr.csr_matrix(self._store, name, shape, general=general)
-
-    def _check_shape(self, name: str, shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
-        if shape != wanted:
-            message = (
-                f"{self.path}: {name} has shape {shape}, and there are {wanted[0]} rows of obs and {wanted[1]} of "
-                f"{self._var_name}."
-            )
-            raise DamagedFileError(message)
-
-
-@contextmanager
-def _reading(path: str, what: str) -> Iterator[None]:
-    """Say which store and what of it, whatever zarr, anndata or pandas raise over damaged bytes."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of stores that are read right
-            yield
-    except (ScDatasetError, MemoryError):
-        raise
-    except Exception as error:
-        message = f"{path}: {what} cannot be read: {type(error).__name__}: {error}"
-        raise DamagedFileError(message) from error
 
 
 def _frame(node: Any) -> pd.DataFrame:

@@ -1,0 +1,34 @@
+"""What all readers of cells say when a file is not what it should be."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anndata
+
+from scdataset.errors import DamagedFileError, ScDatasetError
+
+__all__ = ["check_shape", "reading"]
+
+
+@contextmanager
+def reading(path: str, what: str) -> Iterator[None]:
+    """Say which file and what of it, whatever h5py, zarr, anndata or pandas raise over damaged bytes."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
+            yield
+    except (ScDatasetError, MemoryError):
+        raise
+    except Exception as error:
+        message = f"{path}: {what} cannot be read: {type(error).__name__}: {error}"
+        raise DamagedFileError(message) from error
+
+
+def check_shape(path: str, name: str, shape: tuple[int, ...], wanted: tuple[int, int], var_name: str) -> None:
+    """Raise if a matrix has not as many rows as obs and columns as var."""
+    if shape != wanted:
+        message = (
+            f"{path}: {name} has shape {shape}, and there are {wanted[0]} rows of obs and {wanted[1]} of {var_name}."
+        )
+        raise DamagedFileError(message)

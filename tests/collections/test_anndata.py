@@ -1,0 +1,134 @@
+"""What a batch of AnnData and of AnnCollection is."""
+
+import pickle
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from anndata.experimental import AnnCollection
+from files import cells
+from reference import IDS, LABELS, N_ROWS, TYPES, X
+
+from scdataset import BlockShuffling, BlockWeightedSampling, Streaming, as_collection, scDataset
+
+BATCHES = ["AnnData CSR", "AnnData dense backed", "AnnCollection CSR", "AnnCollection dense backed"]
+
+
+@pytest.fixture(params=BATCHES[:2])
+def adata(request, built):
+    return built(request.param).data
+
+
+@pytest.fixture(params=BATCHES[2:])
+def collected(request, built):
+    return built(request.param).data
+
+
+def test_a_batch_of_anndata_is_its_own_and_can_be_changed(adata):
+    for batch in scDataset(adata, BlockShuffling(2), 5, seed=0):
+        assert type(batch) is anndata.AnnData
+        assert not batch.is_view
+        assert not batch.isbacked
+        batch.obs["new"] = 1
+        batch.X = batch.X * 2
+        batch.layers["counts"] = batch.X
+    assert list(adata.obs) == ["id", "type"]
+    assert np.array_equal(sp.csr_matrix(adata.X[:]).toarray(), X)
+
+
+def test_every_batch_has_all_categories_and_what_belongs_to_genes(adata):
+    for batch in scDataset(adata, Streaming(), 2):
+        assert batch.obs["type"].cat.categories.tolist() == sorted(set(TYPES))
+        assert batch.uns["species"] == "human"
+        assert batch.var_names.equals(adata.var_names)
+
+
+def test_raw_comes_along(tmp_path):
+    adata = cells(sp.csr_matrix)
+    adata.raw = adata.copy()
+    adata = adata[:, :2].copy()
+    adata.write_h5ad(tmp_path / "raw.h5ad")
+    for source in (adata, anndata.read_h5ad(tmp_path / "raw.h5ad", backed="r")):
+        for batch in scDataset(source, BlockWeightedSampling(2, total_size=50), 10, seed=0):
+            assert np.array_equal(batch.raw.X.toarray(), X[batch.obs["id"]])
+            assert np.array_equal(batch.X.toarray(), X[batch.obs["id"], :2])
+
+
+def test_cells_of_a_collection_have_all_that_a_view_of_it_has(collected):
+    rows = np.array([30, 2, 2, 11, 12])
+    batch, view = as_collection(collected).read(rows), collected[rows]
+    assert len(batch) == 5
+    assert batch.shape == view.shape
+    assert batch.obs_names.equals(view.obs_names)
+    assert batch.obs["id"].tolist() == rows.tolist()
+    assert batch.obs.df.equals(view.obs.df)
+    assert batch.attrs_keys == view.attrs_keys
+    assert np.array_equal(sp.csr_matrix(batch.X).toarray(), X[rows])
+    assert np.array_equal(sp.csr_matrix(batch.layers["counts"]).toarray(), X[rows] * 2)
+    assert np.array_equal(batch.obsm["pca"], X[rows, 1:3])
+    assert np.array_equal(sp.csr_matrix(batch[1:, ["3", "0"]].X).toarray(), X[rows[1:]][:, [3, 0]])
+    assert repr(batch).startswith("AnnCollectionView object with n_obs")
+
+
+def test_cells_that_are_there_twice_become_anndata_without_a_warning(collected):
+    for batch in scDataset(collected, BlockWeightedSampling(2, total_size=90), 30, seed=0):
+        rows = batch.to_adata().obs["id"].to_numpy()
+        assert len(set(rows)) < 30
+        assert batch.to_adata().obs_names.tolist() == LABELS[rows].tolist()
+        assert batch.to_adata(ignore_X=True).X is None
+
+
+def test_a_batch_of_a_collection_is_pickled_without_the_rest_of_its_fetch():
+    wide = anndata.AnnData(np.random.default_rng(0).random((64, 4000), np.float32))
+    window = as_collection(AnnCollection([wide])).read(np.arange(64))
+    pickled = pickle.dumps(window[:4])
+    assert len(pickled) < len(pickle.dumps(window)) / 4
+    assert np.array_equal(pickle.loads(pickled).X, wide.X[:4])
+
+
+@pytest.mark.parametrize("join_obs", ["inner", "outer", None])
+def test_columns_of_any_join_come_along(join_obs):
+    parts = [cells(sp.csr_matrix, slice(0, 11)), cells(sp.csr_matrix, slice(11, N_ROWS))]
+    for number, part in enumerate(parts):
+        part.obs[f"only in {number}"] = 1.0
+        part.X = part.X.astype([np.float32, np.float64][number])
+    data = AnnCollection(parts, join_obs=join_obs, label="file", index_unique="-")
+    for batch in scDataset(data, BlockShuffling(2), 5, seed=0):
+        found = batch.to_adata()
+        assert found.X.dtype == np.float64
+        assert found.obs_names.tolist() == [f"cell {row}-{int(row > 10)}" for row in found.obs["id"]]
+        assert ("only in 1" in found.obs) == (join_obs == "outer")
+        if join_obs:
+            assert found.obs["file"].astype(int).tolist() == [int(row > 10) for row in found.obs["id"]]
+
+
+def test_files_without_columns_or_without_x_are_collected():
+    bare = anndata.AnnData(X, obs=pd.DataFrame(index=LABELS))
+    for batch in scDataset(AnnCollection([bare[:7].copy(), bare[7:].copy()]), BlockShuffling(2), 5, seed=0):
+        assert batch.to_adata().obs_names.equals(batch.obs_names)
+        assert np.array_equal(batch.X[:, 0] * 3, bare.obs_names.get_indexer(batch.obs_names))
+    no_x = [cells(np.array, slice(0, 7)), cells(np.array, slice(7, N_ROWS))]
+    for part in no_x:
+        del part.X
+    assert next(iter(scDataset(AnnCollection(no_x), Streaming(), 9))).obs["id"].tolist() == list(range(9))
+
+
+def test_converters_of_a_collection_are_applied():
+    convert = {"X": lambda matrix: matrix.toarray() + 1, "obs": {"id": lambda ids: -np.asarray(ids)}}
+    data = AnnCollection([cells(sp.csr_matrix)], convert=convert)
+    for batch in scDataset(data, BlockShuffling(2), 5, seed=0):
+        rows = -batch.obs["id"]
+        assert np.array_equal(batch.X, X[rows] + 1)
+        assert np.array_equal(batch.to_adata().X.toarray(), X[rows])
+
+
+def test_a_whole_anndata_in_memory_and_a_part_of_it_are_collections():
+    adata = cells(sp.csr_matrix)
+    part = adata[5:20][::3]
+    assert np.concatenate([batch.obs["id"] for batch in scDataset(part, Streaming(), 2)]).tolist() == [5, 8, 11, 14, 17]
+    bare = anndata.AnnData(obs=pd.DataFrame({"id": IDS}, index=LABELS))
+    batch = next(iter(scDataset(bare, Streaming(), 3)))
+    assert batch.X is None
+    assert batch.obs["id"].tolist() == [0, 1, 2]
