@@ -104,15 +104,11 @@ def test_columns_of_any_join_come_along(join_obs):
             assert found.obs["file"].astype(int).tolist() == [int(row > 10) for row in found.obs["id"]]
 
 
-def test_files_without_columns_or_without_x_are_collected():
+def test_files_without_columns_of_obs_are_collected():
     bare = anndata.AnnData(X, obs=pd.DataFrame(index=LABELS))
     for batch in scDataset(AnnCollection([bare[:7].copy(), bare[7:].copy()]), BlockShuffling(2), 5, seed=0):
         assert batch.to_adata().obs_names.equals(batch.obs_names)
         assert np.array_equal(batch.X[:, 0] * 3, bare.obs_names.get_indexer(batch.obs_names))
-    no_x = [cells(np.array, slice(0, 7)), cells(np.array, slice(7, N_ROWS))]
-    for part in no_x:
-        del part.X
-    assert next(iter(scDataset(AnnCollection(no_x), Streaming(), 9))).obs["id"].tolist() == list(range(9))
 
 
 def test_converters_of_a_collection_are_applied():

@@ -212,11 +212,10 @@ def _collected(view: Any, *, ignore_X: bool = False, ignore_layers: bool = False
     plain = view[:]  # a view of its own, of which the converters can be taken
     plain.convert = None
     obs, obsm, layers = ({} if part is None else part.to_dict() for part in (plain.obs, plain.obsm, plain.layers))
-    ignore_X |= any(not adata.is_view and _matrix(adata) is None for adata in plain.adatas)  # noqa: N806
     with _as_stored():
         return anndata.AnnData(
             None if ignore_X else plain.X,
-            obs=pd.DataFrame({name: column.array for name, column in obs.items()}, plain.obs_names),
+            obs=pd.DataFrame({name: getattr(c, "array", c) for name, c in obs.items()}, plain.obs_names),
             var=pd.DataFrame(index=plain.var_names),
             obsm=obsm,
             layers=None if ignore_layers else layers,

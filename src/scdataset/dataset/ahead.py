@@ -30,27 +30,31 @@ def read_ahead(collection: Any, fetches: Iterator[Fetch], depth: int) -> Iterato
     fetches
         Rows and bounds of one fetch after the other.
     depth
-        Windows that are read before they are asked for: so many, and the one in use, are in memory at most.
+        Windows that are read before they are asked for, at least 1.
     """
     is_finalizing = sys.is_finalizing
     announced: deque[Fetch] = deque()
-    reading: deque[tuple[Future[Any], Fetch]] = deque()
+    reading: deque[tuple[Future[Any], list[int]]] = deque()
     executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-ahead")
+
+    def top_up() -> None:
+        """Announce one window more than are read, and read as many as are wanted."""
+        while len(announced) + len(reading) <= depth and (fetch := next(fetches, None)) is not None:
+            executor.submit(collection.announce, fetch[0])
+            announced.append(fetch)
+        while announced and len(reading) < depth:
+            rows, bounds = announced.popleft()
+            reading.append((executor.submit(collection.read, rows), bounds))
+
     try:
-        exhausted = False
-        while not exhausted or announced or reading:
-            while not exhausted and len(announced) + len(reading) <= depth + 1:
-                fetch = next(fetches, None)
-                exhausted = fetch is None
-                if fetch is not None:
-                    executor.submit(collection.announce, fetch[0])
-                    announced.append(fetch)
-            while announced and len(reading) <= depth:
-                fetch = announced.popleft()
-                reading.append((executor.submit(collection.read, fetch[0]), fetch))
-            if reading:
-                future, (_, bounds) = reading.popleft()
-                yield future.result(), bounds
+        top_up()
+        while reading:
+            future, bounds = reading.popleft()
+            fetched = future.result()
+            del future  # which would keep the window alive
+            top_up()
+            yield fetched, bounds
+            del fetched
     finally:
         if not is_finalizing():  # a script that ends in the middle of an epoch: the interpreter ends the thread
             executor.shutdown(cancel_futures=True)

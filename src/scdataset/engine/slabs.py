@@ -13,7 +13,11 @@ _SPARE = 4
 """Idle slabs that are kept: what is read ahead, what is in use, and a little."""
 
 _GRAIN = 1 << 20
-"""Sizes are rounded up to this many bytes, so that windows of nearly the same size share slabs."""
+"""Sizes are rounded up to this many bytes."""
+
+_SLACK = 8
+"""A new slab is larger by one part in this many, so that the next window, a little larger, fits: memory that is never
+touched takes up none."""
 
 
 class _Lease:
@@ -54,7 +58,7 @@ class SlabPool:
             if n_bytes <= memory.size <= 2 * n_bytes:
                 return memory
             self._idle.append(memory)
-        return np.empty(n_bytes, np.uint8)
+        return np.empty(n_bytes + n_bytes // _SLACK, np.uint8)
 
     def __reduce__(self) -> tuple[type["SlabPool"], tuple[()]]:
         return SlabPool, ()
