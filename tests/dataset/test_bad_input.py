@@ -112,7 +112,7 @@ def test_set_epoch_takes_whole_numbers_from_zero():
     dataset = scDataset(DATA, Streaming(), 4)
     with pytest.raises(ArgumentValueError, match="epoch=-1"):
         dataset.set_epoch(-1)
-    with pytest.raises(ArgumentTypeError, match="epoch=1.0"):
+    with pytest.raises(ArgumentTypeError, match=r"epoch=1\.0"):
         dataset.set_epoch(1.0)
 
 

@@ -135,6 +135,28 @@ def test_an_empty_collection_has_no_batches():
         assert list(dataset) == []
 
 
+class Doubled:
+    """A user's own Collection, with a ``source`` of its own."""
+
+    source = "somewhere else"
+
+    def __len__(self):
+        return 10
+
+    def read(self, rows):
+        return rows * 2
+
+    def fingerprint(self):
+        return "doubled"
+
+
+def test_a_collection_of_ones_own_is_read_as_it_is():
+    collection = Doubled()
+    dataset = scDataset(collection, Streaming(), batch_size=4)
+    assert dataset.collection is collection
+    assert np.concatenate(list(dataset)).tolist() == list(range(0, 20, 2))
+
+
 class EvensBackwards(SamplingStrategy):
     def get_indices(self, data_collection, seed=None, rng=None):
         return np.arange(0, len(data_collection), 2)[::-1]

@@ -139,7 +139,9 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
     @property
     def collection(self) -> Any:
         """The collection, as it was given."""
-        return getattr(self._collection, "source", self._source)
+        if self._collection is None or self._collection is self._source:
+            return self._source
+        return getattr(self._collection, "source", self._source)  # which this process has opened again
 
     @property
     def fetch_size(self) -> int:
