@@ -15,7 +15,7 @@ import textwrap
 import venv
 from pathlib import Path
 
-from throughput import BLOCKS, make_data
+from throughput import BLOCKS, make_data, warm
 
 SCRIPT = """
     import json, resource, sys, time, warnings
@@ -52,6 +52,7 @@ def peer_python(folder: Path) -> Path:
 
 def measure(python: Path, path: Path, block: int, count: int, how: str) -> dict[str, float]:
     """Run the script and return what it measured: rows a second, and peak memory in MB."""
+    warm(path)
     command = [python, "-c", textwrap.dedent(SCRIPT), path, str(block), str(count), how]
     result: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return result
