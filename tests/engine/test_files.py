@@ -159,7 +159,7 @@ def test_a_matrix_is_not_read_on_from_a_file_that_has_changed(matrix_path, harm,
 
 def test_a_thousand_openings_leave_no_descriptor_and_no_thread_behind(matrix_path):
     slabs = SlabPool()
-    before = n_open(), threading.active_count()
+    descriptors, running = n_open(), threading.active_count()
     for number in range(1000):
         file = H5File(str(matrix_path))
         matrix = csr_matrix(file, "X", (100, 9))
@@ -169,7 +169,9 @@ def test_a_thousand_openings_leave_no_descriptor_and_no_thread_behind(matrix_pat
             threads.close()
         matrix.close()
         file.close()
-    assert (n_open(), threading.active_count()) == before
+    # Less than before is what earlier tests held and has ended meanwhile.
+    assert n_open() <= descriptors
+    assert threading.active_count() <= running
 
 
 def test_forgotten_files_are_closed(path):
