@@ -1,6 +1,7 @@
 """Open files: replaced, changed, cut short or gone; in other processes; and none left open."""
 
 import contextlib
+import gc
 import os
 import pickle
 import threading
@@ -19,6 +20,7 @@ from scdataset.errors import DamagedFileError
 
 def n_open():
     """Count open files of tests: what the test runner and torch hold comes and goes by itself."""
+    gc.collect()  # what earlier tests hold in cycles
     targets = []
     for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # closed since it was listed
@@ -175,7 +177,7 @@ def test_a_thousand_openings_leave_no_descriptor_and_no_thread_behind(matrix_pat
             threads.close()
         matrix.close()
         file.close()
-    assert n_open() == descriptors
+    assert n_open() <= descriptors
     assert threading.active_count() <= running  # less is what earlier tests held and has ended meanwhile
 
 
