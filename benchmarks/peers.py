@@ -73,7 +73,7 @@ def main() -> None:
             theirs = measure(peer, path, block, 2, "backed")
             line = f"block {block:4}: {theirs['rate']:9,.0f} ({theirs['memory']:,.0f})"
             for how in ("backed", "engine"):
-                ours = measure(own, path, block, 8, how)
+                ours = measure(own, path, block, 12, how)
                 line += f"   {how} {ours['rate']:9,.0f} ({ours['memory']:,.0f}) = {ours['rate'] / theirs['rate']:.1f}x"
             print(line, flush=True)  # noqa: T201
 
