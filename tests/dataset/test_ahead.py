@@ -1,0 +1,82 @@
+"""Windows read in the background: the same batches, a bounded number of windows, and an end to the thread."""
+
+import gc
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from scdataset import BlockShuffling, scDataset
+
+
+class Background:
+    """A collection that may be read in the background, and notes what was asked of it."""
+
+    reads_ahead = True
+
+    def __init__(self, fail_at=None):
+        self.announced, self.started, self.readers, self.fail_at = [], [], set(), fail_at
+
+    def __len__(self):
+        return 200
+
+    def announce(self, rows):
+        self.announced.append(rows)
+
+    def read(self, rows):
+        self.started.append(rows)
+        self.readers.add(threading.current_thread().name)
+        if len(self.started) == self.fail_at:
+            message = "the disk is gone"
+            raise OSError(message)
+        return rows
+
+    def fingerprint(self):
+        return "background"
+
+
+def make(collection, prefetch):
+    return scDataset(collection, BlockShuffling(4), batch_size=5, fetch_factor=4, seed=0, prefetch=prefetch)
+
+
+def of_ours():
+    gc.collect()
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("scdataset-ahead")]
+
+
+@pytest.mark.parametrize("prefetch", [1, 3, 50])
+def test_batches_are_those_of_reading_when_asked(prefetch):
+    ahead, asked = Background(), Background()
+    batches = [batch.tolist() for batch in make(ahead, prefetch)]
+    assert batches == [batch.tolist() for batch in make(asked, 0)]
+    assert all(np.array_equal(a, b) for a, b in zip(ahead.announced, ahead.started, strict=True))
+    assert all(name.startswith("scdataset-ahead") for name in ahead.readers)
+    assert asked.readers == {threading.current_thread().name}
+    assert asked.announced == []
+
+
+@pytest.mark.parametrize("prefetch", [1, 3])
+def test_no_more_windows_are_read_than_were_asked_for(prefetch):
+    collection = Background()
+    for number, _ in enumerate(make(collection, prefetch)):
+        time.sleep(0.005)  # in which the background reads whatever it means to
+        assert len(collection.started) <= number // 4 + 1 + prefetch
+    assert len(collection.started) == 10
+
+
+def test_breaking_out_ends_the_thread():
+    batches = iter(make(Background(), 2))
+    next(batches)
+    assert len(of_ours()) == 1
+    del batches
+    assert of_ours() == []
+
+
+def test_an_error_of_the_background_comes_where_its_window_would():
+    dataset = make(Background(fail_at=3), 2)
+    seen = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        seen.extend(dataset)
+    assert len(seen) == 8
+    assert of_ours() == []
