@@ -29,7 +29,8 @@ _BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns"
 class AnnDataRows(OwnedHandle):
     """AnnData: reading gives an AnnData in memory, with every category of obs, so that codes mean the same in each.
 
-    X of a file that is open for reading comes from the engine; see `BackedMatrix`.
+    X of a file that is open for reading comes from the engine; see `BackedMatrix`. All else is then as it was at the
+    first read.
     """
 
     def __init__(self, source: anndata.AnnData) -> None:

@@ -1,0 +1,46 @@
+"""When X of a backed AnnData is read by the engine, and that it is the same X."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+
+from scdataset import as_collection
+from scdataset.collections.cells.backed import BackedMatrix
+
+
+def cells(form="csr"):
+    X = scipy.sparse.random(50, 8, 0.4, format="csr", dtype=np.float32, random_state=0)  # noqa: N806
+    obs = pd.DataFrame({"kind": pd.Categorical(["a", "b"] * 25)}, index=[f"cell {i}" for i in range(50)])
+    return anndata.AnnData(X.toarray() if form == "dense" else X.asformat(form), obs=obs)
+
+
+@pytest.mark.parametrize("form", ["csr", "dense"])
+def test_the_engine_reads_what_anndata_reads(form, tmp_path):
+    cells(form).write_h5ad(tmp_path / "cells.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    rows = np.array([49, 3, 3, 0, 20])
+    assert BackedMatrix.of(backed) is not None
+    read = as_collection(backed).read(rows)
+    expected = cells(form)[rows]
+    assert type(read.X) is type(backed[:2].to_memory().X)
+    assert np.array_equal(*(x.toarray() if scipy.sparse.issparse(x) else x for x in (read.X, expected.X)))
+    assert read.obs["kind"].tolist() == expected.obs["kind"].tolist()
+
+
+def test_anndata_itself_reads_what_may_change_and_what_has_raw(tmp_path):
+    plain, with_raw = cells(), cells()
+    with_raw.raw = with_raw.copy()
+    plain.write_h5ad(tmp_path / "plain.h5ad")
+    with_raw.write_h5ad(tmp_path / "raw.h5ad")
+    cells("csc").write_h5ad(tmp_path / "csc.h5ad")
+    writable = anndata.read_h5ad(tmp_path / "plain.h5ad", backed="r+")
+    assert BackedMatrix.of(writable) is None
+    writable.file.close()
+    assert BackedMatrix.of(anndata.read_h5ad(tmp_path / "raw.h5ad", backed="r")) is None
+    assert BackedMatrix.of(anndata.read_h5ad(tmp_path / "csc.h5ad", backed="r")) is None
+
+
+def test_real_files_are_read_by_the_engine(real_data):
+    assert BackedMatrix.of(anndata.read_h5ad(real_data("cells/merfish_mouse.h5ad"), backed="r")) is not None
