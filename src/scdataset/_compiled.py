@@ -28,6 +28,6 @@ def _fingerprint() -> str:
     digest = hashlib.blake2b(digest_size=6)
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         source = path.read_bytes()
-        if b"_compiled" in source:
+        if b"_compiled" in source or b"numba" in source:
             digest.update(source)
     return digest.hexdigest()

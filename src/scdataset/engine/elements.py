@@ -5,6 +5,7 @@ anything encoded        ──► threads: read a chunk, decode it, scatter what
 anything else           ──► the same, with chunks from the library that knows the format
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,21 +15,40 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset.engine.codecs import decode
 from scdataset.engine.files import OpenFile
-from scdataset.engine.kernels import OUT_OF_RANGE, SHORT_READ, advise_spans, gather_spans, scatter_piece
+from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, SHORT_READ, advise_spans, gather_spans, scatter_piece
 from scdataset.engine.layout import NOT_STORED, ChunkTable
-from scdataset.engine.threads import Threads
 from scdataset.errors import DamagedFileError
 
-__all__ = ["ChunkElements", "Chunks", "Elements", "FileChunks", "PlainElements", "Spans"]
+__all__ = ["ANY", "ChunkElements", "Chunks", "Columns", "Elements", "FileChunks", "PlainElements", "Spans", "Task"]
 
 _GAP_BYTES = 4096
 """Bytes between two spans that are read along rather than skipped: a call costs about as much as copying them."""
 
 _BUFFER_BYTES = 1 << 18
-"""Memory of a thread for spans that are read together."""
+"""Memory of a thread for spans that are read together: as much as stays in a core's own cache."""
 
-_PARTS_PER_THREAD = 4
-"""Parts of a window for each thread, so that one that is slow keeps the others waiting for less."""
+Task = tuple[Callable[[int, int], None], int, int]
+"""Work, and the part of it to be done: ``task[0](task[1], task[2])``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What column numbers have to be, and what they become.
+
+    Attributes
+    ----------
+    limit
+        Every stored number is below it, unless it is ``NO_LIMIT``.
+    table
+        What is written for each stored number, shape ``(limit,)``, int32; empty for the number itself.
+    """
+
+    limit: int
+    table: NDArray[np.int32]
+
+
+ANY = Columns(NO_LIMIT, np.empty(0, np.int32))
+"""For elements that are no column numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +70,8 @@ class Elements(Protocol):
     dtype: np.dtype[Any]
     """Type of the elements, in the byte order of this machine."""
 
-    def gather(self, spans: Spans, out: NDArray[Any], limit: int, threads: Threads) -> None:
-        """Read spans to ``out``, and refuse elements that, as unsigned numbers, reach ``limit``, if there is one."""
+    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+        """Return what reads spans to ``out``, in about ``n_parts`` parts that may run at the same time."""
         ...
 
     def announce(self, spans: Spans) -> None:
@@ -85,24 +105,25 @@ class PlainElements:
         self._chunk = chunk
         self._offsets = offsets
 
-    def gather(self, spans: Spans, out: NDArray[Any], limit: int, threads: Threads) -> None:
-        """Read spans to ``out``."""
+    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+        """Return what reads spans to ``out``."""
         descriptor = self._file.descriptor
-        target = out.view(f"u{self.dtype.itemsize}")
+        unsigned = np.dtype(f"u{self.dtype.itemsize}")
+        target = out.view(f"u{out.itemsize}")
+        max_gap = _GAP_BYTES // unsigned.itemsize
 
         def work(first: int, last: int) -> None:
             part = spans.part(first, last)
-            buffer = np.empty(_BUFFER_BYTES // self.dtype.itemsize, target.dtype)
-            max_gap = _GAP_BYTES // self.dtype.itemsize
+            buffer = np.empty(_BUFFER_BYTES // unsigned.itemsize, unsigned)
             status, span = gather_spans(
-                descriptor, self._offsets, self._chunk, part.starts, part.lengths, part.places, target, limit, max_gap,
-                buffer,
+                descriptor, self._offsets, self._chunk, part.starts, part.lengths, part.places, target, columns.limit,
+                columns.table, max_gap, buffer,
             )  # fmt: skip
             if status:
-                self._refuse(status, int(part.starts[span]), limit)
+                self._refuse(status, int(part.starts[span]), columns.limit)
+            self._file.check()
 
-        threads.run(work, _equal_parts(spans.lengths, threads.count * _PARTS_PER_THREAD if threads.count > 1 else 1))
-        self._file.check()
+        return [(work, *bounds) for bounds in _equal_parts(spans.lengths, n_parts)]
 
     def announce(self, spans: Spans) -> None:
         """Tell the kernel which bytes will be read soon."""
@@ -157,22 +178,24 @@ class ChunkElements:
         self.dtype = chunks.dtype
         self._chunks = chunks
 
-    def gather(self, spans: Spans, out: NDArray[Any], limit: int, threads: Threads) -> None:
-        """Decode the chunks that hold spans, and copy those to ``out``."""
-        target = out.view(f"u{self.dtype.itemsize}")
+    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+        """Return what decodes the chunks that hold spans, and copies those to ``out``."""
+        unsigned = np.dtype(f"u{self.dtype.itemsize}")
+        target = out.view(f"u{out.itemsize}")
         length = self._chunks.length
         numbers, firsts, lasts = _touched(spans.starts, spans.lengths, length)
 
         def work(start: int, stop: int) -> None:
             for i in range(start, stop):
                 number = int(numbers[i])
-                piece = self._chunks.piece(number).view(target.dtype)
-                where = (spans.starts, spans.lengths, spans.places)
-                if scatter_piece(piece, number * length, firsts[i], lasts[i], *where, target, limit) == OUT_OF_RANGE:
-                    _refuse_out_of_range(self._chunks.path, self._chunks.name, number, limit)
+                status = scatter_piece(
+                    self._chunks.piece(number).view(unsigned), number * length, firsts[i], lasts[i], spans.starts,
+                    spans.lengths, spans.places, target, columns.limit, columns.table,
+                )  # fmt: skip
+                if status == OUT_OF_RANGE:
+                    _refuse_out_of_range(self._chunks.path, self._chunks.name, number, columns.limit)
 
-        n_parts = threads.count * _PARTS_PER_THREAD if threads.count > 1 else 1
-        threads.run(work, _equal_parts(np.ones(numbers.size, np.int64), n_parts))
+        return [(work, *bounds) for bounds in _equal_parts(np.ones(numbers.size, np.int64), n_parts)]
 
     def announce(self, spans: Spans) -> None:
         """Tell the system which chunks will be read soon."""

@@ -12,6 +12,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset.engine.stores import STEP, copy_past_cache
 
 __all__ = ["ADVISE_WILLNEED", "NO_LIMIT", "OUT_OF_RANGE", "SHORT_READ", "advise_spans", "gather_spans", "scatter_piece"]
 
@@ -25,6 +26,9 @@ NO_LIMIT = -1
 """Any element will do."""
 
 ADVISE_WILLNEED = 3
+
+_BEYOND_CACHE = 1 << 24
+"""Bytes of an output that is too large to be found in the cache when it is used."""
 
 _pread = types.ExternalFunction("pread", types.intp(types.int32, types.intp, types.uintp, types.int64))
 _memcpy = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, types.uintp))
@@ -77,6 +81,7 @@ def gather_spans(
     places: NDArray[np.int64],
     out: NDArray[Any],
     limit: int,
+    columns: NDArray[np.int32],
     max_gap: int,
     buffer: NDArray[Any],
 ) -> tuple[int, int]:
@@ -91,13 +96,13 @@ def gather_spans(
     starts, lengths, places
         The spans, ascending.
     out
-        Where they go; unsigned integers of the stored size.
-    limit
-        What every element must be below, or ``NO_LIMIT``.
+        Where they go; unsigned integers.
+    limit, columns
+        As for `scatter_piece`.
     max_gap
         Elements between two spans that are read along rather than skipped.
     buffer
-        Memory for spans that are read together, of the type of ``out``.
+        Memory for spans that are read together, unsigned integers of the stored size.
 
     Returns
     -------
@@ -114,40 +119,22 @@ def gather_spans(
         ):
             end = max(end, starts[last] + lengths[last])
             last += 1
-        if last == first + 1:
+        if last == first + 1 and columns.size == 0 and out.itemsize == buffer.itemsize:  # straight to its place
             if not _read_elements(descriptor, offsets, chunk, begin, end, out, places[first]):
                 return SHORT_READ, first
             if _reaches(out, places[first], lengths[first], limit):
                 return OUT_OF_RANGE, first
         else:
-            if not _read_elements(descriptor, offsets, chunk, begin, end, buffer, 0):
-                return SHORT_READ, first
-            for span in range(first, last):
-                source = starts[span] - begin
-                place = places[span]
-                _copy(out, place, buffer, source, lengths[span])
-                if _reaches(out, place, lengths[span], limit):
-                    return OUT_OF_RANGE, span
+            while begin < end:
+                stop = min(end, begin + buffer.size)
+                if not _read_elements(descriptor, offsets, chunk, begin, stop, buffer, 0):
+                    return SHORT_READ, first
+                piece = buffer[: stop - begin]
+                if scatter_piece(piece, begin, first, last, starts, lengths, places, out, limit, columns):
+                    return OUT_OF_RANGE, first
+                begin = stop
         first = last
     return 0, 0
-
-
-@compiled
-def _copy(out: NDArray[Any], place: int, source: NDArray[Any], start: int, length: int) -> None:
-    """Copy ``source[start : start + length]`` to ``out[place:]``, which are of one type and do not overlap."""
-    item = out.itemsize
-    _memcpy(out.ctypes.data + place * item, source.ctypes.data + start * item, length * item)
-
-
-@compiled
-def _reaches(values: NDArray[Any], start: int, length: int, limit: int) -> bool:
-    """Tell whether one of some unsigned values is at or above the limit."""
-    if limit == NO_LIMIT or length == 0:
-        return False
-    highest = values.dtype.type(0)
-    for value in values[start : start + length]:
-        highest = max(highest, value)
-    return bool(np.uint64(highest) >= np.uint64(limit))
 
 
 @compiled
@@ -161,10 +148,13 @@ def scatter_piece(
     places: NDArray[np.int64],
     out: NDArray[Any],
     limit: int,
+    columns: NDArray[np.int32],
 ) -> int:
-    """Copy from a decoded piece of a stored array what spans [first, last) want of it.
+    """Copy from a piece of a stored array what spans [first, last) want of it.
 
-    ``piece`` holds elements from ``piece_start`` on. Returns 0, or ``OUT_OF_RANGE``.
+    ``piece`` holds elements from ``piece_start`` on, as unsigned integers. Each has to be below ``limit``, unless
+    that is ``NO_LIMIT``; below a limit they may go to an ``out`` of another size. With ``columns``, shape ``(limit,)``,
+    what is written for element ``e`` is ``columns[e]``. Returns 0, or ``OUT_OF_RANGE``.
     """
     piece_stop = piece_start + piece.size
     for span in range(first, last):
@@ -173,10 +163,56 @@ def scatter_piece(
         if begin >= end:
             continue
         place = places[span] + begin - starts[span]
-        _copy(out, place, piece, begin - piece_start, end - begin)
-        if _reaches(out, place, end - begin, limit):
+        if _reaches(piece, begin - piece_start, end - begin, limit):
             return OUT_OF_RANGE
+        if columns.size == 0 and out.itemsize == piece.itemsize:
+            _copy(out, place, piece, begin - piece_start, end - begin)
+        else:
+            source = piece[begin - piece_start : end - piece_start]
+            _convert(out[place : place + end - begin], source, columns)
     return 0
+
+
+@compiled
+def _convert(target: NDArray[Any], source: NDArray[Any], columns: NDArray[np.int32]) -> None:
+    """Write numbers, or what ``columns`` has for them, in another size."""
+    if columns.size:
+        for i in range(target.size):
+            target[i] = columns[source[i]]
+    else:
+        for i in range(target.size):
+            target[i] = source[i]
+
+
+@compiled
+def _copy(out: NDArray[Any], place: int, source: NDArray[Any], start: int, length: int) -> None:
+    """Copy ``source[start : start + length]`` to ``out[place:]``, which are of one size and do not overlap."""
+    item = out.itemsize
+    target = out.ctypes.data + place * item
+    origin = source.ctypes.data + start * item
+    if out.size * item < _BEYOND_CACHE or length * item < 16 * STEP:
+        _memcpy(target, origin, length * item)
+        return
+    head = -target % STEP
+    steps = (length * item - head) // STEP
+    tail = head + steps * STEP
+    _memcpy(target, origin, head)
+    for i in range(steps):
+        copy_past_cache(target + head + i * STEP, origin + head + i * STEP)
+    _memcpy(target + tail, origin + tail, length * item - tail)
+
+
+@compiled
+def _reaches(values: NDArray[Any], start: int, length: int, limit: int) -> bool:
+    """Tell whether one of some unsigned values is at or above the limit."""
+    if limit == NO_LIMIT or length == 0:
+        return False
+    part = values[start : start + length]
+    highest = part[0]
+    for i in range(part.size):  # in the form that becomes vector instructions
+        value = part[i]
+        highest = value if value > highest else highest  # noqa: FURB136
+    return bool(np.uint64(highest) >= np.uint64(limit))
 
 
 @compiled

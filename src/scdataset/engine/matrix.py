@@ -1,23 +1,63 @@
-"""Rows of a stored matrix, row-sparse or dense, as arrays in their final order."""
+"""Rows of stored matrices, row-sparse or dense, as arrays in their final order.
 
+rows ──► parts: what each matrix has of them, and where that goes ──► tasks for all threads ──► one array
+"""
+
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset.engine.elements import Elements, Spans
-from scdataset.engine.kernels import NO_LIMIT
+from scdataset.engine.elements import ANY, Columns, Elements, Spans, Task
+from scdataset.engine.kernels import NO_LIMIT, scatter_piece
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 
-__all__ = ["CsrMatrix", "DenseMatrix", "Matrix"]
+__all__ = ["CsrMatrix", "DenseMatrix", "Matrix", "Part"]
+
+_TASKS_PER_THREAD = 8
+"""Tasks of a read for each thread, so that one that is slow keeps the others waiting for less."""
+
+_INT32_MAX = np.iinfo(np.int32).max
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[M]):
+    """What one matrix has of the rows that are read.
+
+    Attributes
+    ----------
+    matrix
+        The matrix.
+    rows
+        Its rows, ascending, perhaps repeated, shape ``(n,)``, int64.
+    places
+        Which rows of the result they are, shape ``(n,)``, int64.
+    """
+
+    matrix: M
+    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    @classmethod
+    def whole(cls, matrix: M, rows: NDArray[np.int64]) -> "list[Part[M]]":
+        """Return the one part of rows of a single matrix, in any order."""
+        order = np.argsort(rows, kind="stable")
+        return [cls(matrix, rows[order], order)]
 
 
 class Matrix(Protocol):
     """A stored matrix of shape ``(n_rows, n_columns)``."""
+
+    kind: str
+    """``"CSR"`` or ``"dense"``."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -33,8 +73,15 @@ class Matrix(Protocol):
         """Return rows, in any order and repeated or not."""
         ...
 
+    @classmethod
+    def read_parts(
+        cls, parts: Sequence[Part[Self]], n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
+    ) -> Any:
+        """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``."""
+        ...
+
     def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these rows will be read soon."""
+        """Tell the system that these rows, ascending, will be read soon."""
         ...
 
     def close(self) -> None:
@@ -42,13 +89,13 @@ class Matrix(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CsrMatrix:
     """A row-sparse matrix: three stored arrays, as AnnData and 10x write them.
 
     Attributes
     ----------
-    shape, dtype
+    shape
         Of the matrix.
     data, indices
         Values and their column numbers.
@@ -60,6 +107,7 @@ class CsrMatrix:
     data: Elements
     indices: Elements
     table: RowTable
+    kind = "CSR"
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -68,25 +116,33 @@ class CsrMatrix:
 
     def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> scipy.sparse.csr_matrix:
         """Return rows as CSR, shape ``(len(rows), n_columns)``, columns in the order in which they are stored."""
-        spans, indptr = self._spans(rows)
-        size = int(indptr[-1])
-        data = slabs.empty(size, self.data.dtype)
-        indices = slabs.empty(size, self.indices.dtype)
-        self.data.gather(spans, data, NO_LIMIT, threads)
-        # As unsigned numbers, negative ones begin at half their range: out of range, whatever the number of columns.
-        limit = min(self.shape[1], np.iinfo(self.indices.dtype).max + 1)
-        self.indices.gather(spans, indices, limit, threads)
-        index_type = np.int32 if max(size, self.shape[1]) <= np.iinfo(np.int32).max else np.int64
-        if indices.dtype != index_type:
-            stored, indices = indices, slabs.empty(size, index_type)
-            np.copyto(indices, stored, casting="unsafe")  # below n_columns, as gather made sure
+        return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, slabs, threads)
+
+    @classmethod
+    def read_parts(
+        cls, parts: "Sequence[Part[CsrMatrix]]", n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
+    ) -> scipy.sparse.csr_matrix:
+        """Return rows of several matrices as one CSR."""
+        where = [part.matrix.table.spans(part.rows) for part in parts]
+        indptr = np.zeros(sum(part.rows.size for part in parts) + 1, np.int64)
+        for part, (_, lengths) in zip(parts, where, strict=True):
+            indptr[1:][part.places] = lengths
+        np.cumsum(indptr, out=indptr)
+        spans = [Spans(*w, indptr[part.places]) for part, w in zip(parts, where, strict=True)]
+        index_type = np.int32 if max(indptr[-1], n_columns) <= _INT32_MAX else np.int64
+        data, indices = slabs.empty(int(indptr[-1]), dtype), slabs.empty(int(indptr[-1]), index_type)
+        reads = [_Read(part.matrix.data, s, data) for part, s in zip(parts, spans, strict=True)]
+        reads += [
+            _Read(part.matrix.indices, s, indices, part.matrix.columns) for part, s in zip(parts, spans, strict=True)
+        ]
+        _run(reads, slabs, threads)
         return scipy.sparse.csr_matrix(
-            (data, indices, indptr.astype(index_type, copy=False)), shape=(rows.size, self.shape[1])
+            (data, indices, indptr.astype(index_type, copy=False)), shape=(indptr.size - 1, n_columns)
         )
 
     def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these rows will be read soon."""
-        starts, lengths = self.table.spans(np.sort(rows))
+        """Tell the system that these rows, ascending, will be read soon."""
+        starts, lengths = self.table.spans(rows)
         spans = Spans(starts, lengths, starts)
         self.data.announce(spans)
         self.indices.announce(spans)
@@ -96,23 +152,22 @@ class CsrMatrix:
         self.data.close()
         self.indices.close()
 
-    def _spans(self, rows: NDArray[np.int64]) -> tuple[Spans, NDArray[np.int64]]:
-        """Return where rows are and go, in the order of the file, and the row pointer of the result."""
-        order = np.argsort(rows, kind="stable")
-        starts, lengths = self.table.spans(rows[order])
-        indptr = np.zeros(rows.size + 1, np.int64)
-        indptr[1:][order] = lengths
-        np.cumsum(indptr, out=indptr)
-        return Spans(starts, lengths, indptr[:-1][order]), indptr
+    @property
+    def columns(self) -> Columns:
+        """What column numbers have to be.
+
+        As unsigned numbers, negative ones begin at half their range: out of range, whatever the number of columns.
+        """
+        return Columns(min(self.shape[1], np.iinfo(self.indices.dtype).max + 1), ANY.table)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DenseMatrix:
     """A dense matrix, stored in rows or in tiles.
 
     Attributes
     ----------
-    shape, dtype
+    shape
         Of the matrix.
     strips
         The columns of tiles, each a 1-D array of rows that follow each other; one strip if rows are stored whole.
@@ -123,6 +178,7 @@ class DenseMatrix:
     shape: tuple[int, int]
     strips: tuple[Elements, ...]
     width: int
+    kind = "dense"
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -131,26 +187,85 @@ class DenseMatrix:
 
     def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> NDArray[Any]:
         """Return rows as an array, shape ``(len(rows), n_columns)``."""
-        n_columns = self.shape[1]
-        out = slabs.empty(rows.size * n_columns, self.dtype)
-        order = np.argsort(rows, kind="stable")
-        for number, strip in enumerate(self.strips):
-            strip.gather(self._spans(rows[order], order, number), out, NO_LIMIT, threads)
-        return out.reshape(rows.size, n_columns)
+        return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, slabs, threads)
+
+    @classmethod
+    def read_parts(
+        cls,
+        parts: "Sequence[Part[DenseMatrix]]",
+        n_columns: int,
+        dtype: np.dtype[Any],
+        slabs: SlabPool,
+        threads: Threads,
+    ) -> NDArray[Any]:
+        """Return rows of several matrices as one array."""
+        n_rows = sum(part.rows.size for part in parts)
+        out = slabs.empty(n_rows * n_columns, dtype)
+        reads = [
+            _Read(strip, part.matrix.spans(part.rows, part.places, number), out)
+            for part in parts
+            for number, strip in enumerate(part.matrix.strips)
+        ]
+        _run(reads, slabs, threads)
+        return out.reshape(n_rows, n_columns)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these rows will be read soon."""
-        ascending = np.sort(rows)
+        """Tell the system that these rows, ascending, will be read soon."""
         for number, strip in enumerate(self.strips):
-            strip.announce(self._spans(ascending, ascending, number))
+            strip.announce(self.spans(rows, rows, number))
 
     def close(self) -> None:
         """Close what is open."""
         for strip in self.strips:
             strip.close()
 
-    def _spans(self, rows: NDArray[np.int64], order: NDArray[np.int64], number: int) -> Spans:
+    def spans(self, rows: NDArray[np.int64], places: NDArray[np.int64], number: int) -> Spans:
+        """Return where a strip has rows, and where they go in an array of as many columns."""
         first_column = number * self.width
         length = min(self.width, self.shape[1] - first_column)
-        places = order * self.shape[1] + first_column
-        return Spans(rows * self.width, np.full(rows.size, length), places)
+        return Spans(rows * self.width, np.full(rows.size, length), places * self.shape[1] + first_column)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Spans of a stored array, and the array that they go to."""
+
+    elements: Elements
+    spans: Spans
+    out: NDArray[Any]
+    columns: Columns = ANY
+
+    @property
+    def direct(self) -> bool:
+        """Whether elements go to ``out`` at once: column numbers do, and values of its type."""
+        return self.columns is not ANY or self.elements.dtype == self.out.dtype
+
+    def packed(self, slabs: SlabPool) -> "_Read":
+        """Return the same spans side by side in memory of the stored type."""
+        ends = np.cumsum(self.spans.lengths)
+        spans = Spans(self.spans.starts, self.spans.lengths, ends - self.spans.lengths)
+        size = int(ends[-1]) if ends.size else 0
+        return _Read(self.elements, spans, slabs.empty(size, self.elements.dtype))
+
+    def unpack(self, packed: "_Read") -> None:
+        """Convert what was read side by side, and put it in its place."""
+        converted = packed.out.astype(self.out.dtype)
+        unsigned = np.dtype(f"u{converted.itemsize}")
+        where = packed.spans.places, self.spans.lengths, self.spans.places
+        scatter_piece(
+            converted.view(unsigned), 0, 0, where[0].size, *where, self.out.view(unsigned), NO_LIMIT, ANY.table
+        )
+
+
+def _run(reads: Sequence[_Read], slabs: SlabPool, threads: Threads) -> None:
+    """Read everything with all threads, and convert what is stored as another type."""
+    made = [read if read.direct else read.packed(slabs) for read in reads]
+    sizes = [int(read.spans.lengths.sum()) for read in reads]
+    share = threads.count * _TASKS_PER_THREAD / max(sum(sizes), 1) if threads.count > 1 else 0
+    tasks: list[Task] = []
+    for read, size in zip(made, sizes, strict=True):
+        tasks += read.elements.tasks(read.spans, read.out, read.columns, max(round(size * share), 1))
+    threads.run(operator.call, tasks)
+    for read, packed in zip(reads, made, strict=True):
+        if packed is not read:
+            read.unpack(packed)

@@ -7,13 +7,13 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column, joined
 from scdataset.collections.multiindexable import MultiIndexable, row_index
-from scdataset.engine.matrix import CsrMatrix, Matrix
+from scdataset.engine.matrix import Matrix
 from scdataset.engine.slabs import SlabPool
+from scdataset.engine.stack import Stack
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, CollectionError
 
@@ -64,15 +64,13 @@ class CellCollection:
     ) -> None:
         _check_names(obs, obsm)
         self._files = list(files)
-        self._firsts = np.cumsum([0, *(file.n_obs for file in files)])
         self._columns = {name: joined(name, [file.column(name) for file in files], self.files) for name in obs}
-        self._arrays = {name: [file.array(name) for file in files] for name in obsm}
-        for name, matrices in {"X": [file.matrix for file in files], **self._arrays}.items():
-            _check_alike(name, matrices, self.files)
+        self._matrices = {"X": _stack("X", [file.matrix for file in files], self.files)}
+        self._matrices |= {name: _stack(name, [file.array(name) for file in files], self.files) for name in obsm}
         self._dtype = None if dtype is None else np.dtype(dtype)
         self._threads = Threads(num_threads)
         self._slabs = SlabPool()
-        self.shape = (int(self._firsts[-1]), files[0].matrix.shape[1])
+        self.shape = self._matrices["X"].shape
 
     @property
     def n_obs(self) -> int:
@@ -114,11 +112,10 @@ class CellCollection:
         return self.n_obs
 
     def __repr__(self) -> str:
-        extra = "".join(
-            f", {kind}={list(names)}" for kind, names in (("obs", self._columns), ("obsm", self._arrays)) if names
-        )
+        obsm = [name for name in self._matrices if name != "X"]
+        extra = "".join(f", {kind}={list(names)}" for kind, names in (("obs", self._columns), ("obsm", obsm)) if names)
         n_files = f"{len(self._files)} file{'s' if len(self._files) > 1 else ''}"
-        kind = _kind(self._files[0].matrix)
+        kind = self._matrices["X"].kind
         return f"CellCollection({self.n_obs} cells x {self.n_vars} genes, {kind}, {n_files}{extra})"
 
     def __getitem__(self, rows: Any) -> MultiIndexable:
@@ -131,17 +128,16 @@ class CellCollection:
         if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
             message = f"Rows from {rows.min()} to {rows.max()} of a collection with {self.n_obs} cells."
             raise IndexError(message)
-        X = self._matrix_rows([file.matrix for file in self._files], rows)  # noqa: N806 the field's name
+        read = {name: matrix.read(rows, self._slabs, self._threads) for name, matrix in self._matrices.items()}
+        if self._dtype is not None:
+            read["X"] = read["X"].astype(self._dtype, copy=False)
         values = {name: column.codes[rows] for name, column in self._columns.items()}
-        arrays = {name: self._matrix_rows(matrices, rows) for name, matrices in self._arrays.items()}
-        return MultiIndexable(
-            {"X": X if self._dtype is None else X.astype(self._dtype, copy=False), **values, **arrays}
-        )
+        return MultiIndexable({"X": read.pop("X"), **values, **read})
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these cells will be read soon."""
-        for number, places in self._by_file(rows):
-            self._files[number].matrix.announce(rows[places] - self._firsts[number])
+        for matrix in self._matrices.values():
+            matrix.announce(rows)
 
     def share_threads(self, processes: int) -> None:
         """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
@@ -165,30 +161,6 @@ class CellCollection:
     ) -> None:
         self.close()
 
-    def _by_file(self, rows: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
-        """Return the number of each file that has rows, and the places of those among ``rows``."""
-        if len(self._files) == 1:
-            return [(0, np.arange(rows.size))]
-        owner = np.searchsorted(self._firsts, rows, side="right") - 1
-        return [(int(number), np.flatnonzero(owner == number)) for number in np.unique(owner)]
-
-    def _matrix_rows(self, matrices: Sequence[Matrix], rows: NDArray[np.int64]) -> Any:
-        if len(matrices) == 1:
-            return matrices[0].read(rows, self._slabs, self._threads)
-        parts = self._by_file(rows) or [(0, np.arange(0))]
-        read = [matrices[n].read(rows[places] - self._firsts[n], self._slabs, self._threads) for n, places in parts]
-        # The same type whichever files a fetch happens to touch.
-        dtype = np.result_type(*(matrix.dtype for matrix in matrices))
-        if len(read) == 1:
-            return read[0].astype(dtype, copy=False)
-        stack = scipy.sparse.vstack(read, format="csr") if scipy.sparse.issparse(read[0]) else np.concatenate(read)
-        order = np.argsort(np.concatenate([places for _, places in parts]), kind="stable")
-        return stack[order].astype(dtype, copy=False)
-
-
-def _kind(matrix: Matrix) -> str:
-    return "CSR" if isinstance(matrix, CsrMatrix) else "dense"
-
 
 def _check_names(obs: Sequence[str], obsm: Sequence[str]) -> None:
     """Raise unless every part of a batch has a name of its own."""
@@ -199,9 +171,9 @@ def _check_names(obs: Sequence[str], obsm: Sequence[str]) -> None:
         raise ArgumentValueError(message)
 
 
-def _check_alike(name: str, matrices: Sequence[Matrix], paths: Sequence[str]) -> None:
-    """Raise unless rows of all files can go into one matrix."""
-    kinds = [(_kind(matrix), matrix.shape[1]) for matrix in matrices]
+def _stack(name: str, matrices: Sequence[Matrix], paths: Sequence[str]) -> Stack:
+    """Return the matrices of all files as one; raise unless they are stored alike."""
+    kinds = [(matrix.kind, matrix.shape[1]) for matrix in matrices]
     for (kind, width), path in zip(kinds, paths, strict=True):
         if (kind, width) != kinds[0]:
             message = (
@@ -209,3 +181,4 @@ def _check_alike(name: str, matrices: Sequence[Matrix], paths: Sequence[str]) ->
                 "Give files that store it alike, or open them apart."
             )
             raise CollectionError(message)
+    return Stack(matrices)

@@ -23,15 +23,13 @@ from numpy.typing import NDArray
 from zarr.storage import LocalStore, ZipStore
 
 from scdataset.engine.codecs import decode
-from scdataset.engine.elements import ChunkElements, Elements, PlainElements, Spans
+from scdataset.engine.elements import ANY, ChunkElements, Elements, PlainElements, Spans
 from scdataset.engine.files import OpenFile
 from scdataset.engine.general import LibraryChunks
-from scdataset.engine.kernels import NO_LIMIT
 from scdataset.engine.layout import NOT_STORED
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.storage.zarr_metadata import ZarrArray, array_of
-from scdataset.engine.threads import Threads
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ZarrStore", "csr_matrix", "dense_matrix", "elements_of"]
@@ -393,7 +391,8 @@ def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
 def _all_of(elements: Elements, size: int) -> NDArray[Any]:
     out = np.empty(size, elements.dtype)
     spans = Spans(np.zeros(1, np.int64), np.array([size]), np.zeros(1, np.int64))
-    elements.gather(spans, out, NO_LIMIT, Threads(1))
+    for work, first, last in elements.tasks(spans, out, ANY, 1):
+        work(first, last)
     elements.close()
     return out
 

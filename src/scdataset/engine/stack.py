@@ -1,0 +1,54 @@
+"""Matrices one below the other, read as one."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.matrix import Matrix, Part
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.threads import Threads
+
+__all__ = ["Stack"]
+
+
+class Stack:
+    """Matrices of one kind and width, one below the other.
+
+    Parameters
+    ----------
+    matrices
+        At least one; all are CSR or all are dense, of as many columns.
+    """
+
+    def __init__(self, matrices: Sequence[Matrix]) -> None:
+        self._matrices = list(matrices)
+        self._firsts = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
+        self.kind = matrices[0].kind
+        self.shape = (int(self._firsts[-1]), matrices[0].shape[1])
+        # The same type whichever matrices a read happens to touch.
+        self.dtype: np.dtype[Any] = np.result_type(*(matrix.dtype for matrix in matrices))
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
+        """Return rows, in any order and repeated or not."""
+        parts = list(self._parts(rows))
+        return type(self._matrices[0]).read_parts(parts, self.shape[1], self.dtype, slabs, threads)
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these rows will be read soon."""
+        for part in self._parts(rows):
+            part.matrix.announce(part.rows)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for matrix in self._matrices:
+            matrix.close()
+
+    def _parts(self, rows: NDArray[np.int64]) -> Iterator[Part[Any]]:
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        bounds = np.searchsorted(ascending, self._firsts)
+        for number in np.flatnonzero(np.diff(bounds)).tolist():
+            own = slice(bounds[number], bounds[number + 1])
+            yield Part(self._matrices[number], ascending[own] - self._firsts[number], order[own])
