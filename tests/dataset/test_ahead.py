@@ -16,7 +16,7 @@ class Background:
     reads_ahead = True
 
     def __init__(self, fail_at=None):
-        self.announced, self.started, self.readers, self.fail_at = [], [], set(), fail_at
+        self.announced, self.started, self.readers, self.finishers, self.fail_at = [], [], set(), set(), fail_at
 
     def __len__(self):
         return 200
@@ -31,6 +31,13 @@ class Background:
             message = "the disk is gone"
             raise OSError(message)
         return rows
+
+    begin = read
+
+    def finish(self, rows, begun):
+        self.finishers.add(threading.current_thread().name)
+        assert np.array_equal(rows, begun)
+        return begun
 
     def fingerprint(self):
         return "background"
@@ -52,6 +59,7 @@ def test_batches_are_those_of_reading_when_asked(prefetch):
     assert batches == [batch.tolist() for batch in make(asked, 0)]
     assert all(np.array_equal(a, b) for a, b in zip(ahead.announced, ahead.started, strict=True))
     assert all(name.startswith("scdataset-ahead") for name in ahead.readers)
+    assert ahead.finishers == {threading.current_thread().name}
     assert asked.readers == {threading.current_thread().name}
     assert asked.announced == []
 

@@ -46,14 +46,36 @@ class AnnDataRows(OwnedHandle):
         if not source.isbacked:
             return take(source, rows)
         if self._on_disk is not None:
-            with _as_stored():
-                cells = self._without_matrix[rows].copy()
-            cells.X = self._on_disk.read(rows)
-            return cells
+            return self.finish(rows, self.begin(rows))
         wanted, places = ascending(rows)
         with _as_stored():
             cells = _in_memory(source[wanted])
         return cells if places is None else take(cells, places)
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether X may be read in a background thread."""
+        return self._on_disk is not None
+
+    @property
+    def _engine(self) -> BackedMatrix:
+        assert self._on_disk is not None  # noqa: S101 asked of those only that read ahead
+        return self._on_disk
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that X of these cells will be read soon."""
+        self._engine.announce(rows)
+
+    def begin(self, rows: NDArray[np.int64]) -> Any:
+        """Read X."""
+        return self._engine.read(rows)
+
+    def finish(self, rows: NDArray[np.int64], begun: Any) -> anndata.AnnData:
+        """Return the cells, given their X."""
+        with _as_stored():
+            cells = self._without_matrix[rows].copy()
+        cells.X = begun
+        return cells
 
     def share_threads(self, processes: int) -> None:
         """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""

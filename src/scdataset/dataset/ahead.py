@@ -1,23 +1,39 @@
 """Windows read in the background while the model works on the one before.
 
-    fetches ──► announce k + 2 ──► read k + 1 (one thread, which has the engine's threads) ──► window k: hooks, batches
+    fetches ──► announce k + 2 ──► begin k + 1 (one thread, which has the engine's threads) ──► finish k, hooks, batches
 
-Only collections whose ``reads_ahead`` is true are read this way: they touch nothing of the user's. Hooks always run in
-the consumer's thread.
+Only collections whose ``reads_ahead`` is true are read this way: announcing and beginning a read touch nothing of the
+user's. To finish it may, and hooks do, and both always run in the consumer's thread.
 """
 
 import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_ahead"]
+__all__ = ["ReadsAhead", "read_ahead"]
 
 Fetch = tuple[NDArray[np.int64], list[int]]
+
+
+class ReadsAhead(Protocol):
+    """A collection of which windows can be read in the background."""
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these rows will be read soon."""
+        ...
+
+    def begin(self, rows: NDArray[np.int64]) -> Any:
+        """Read what takes long; called in a background thread."""
+        ...
+
+    def finish(self, rows: NDArray[np.int64], begun: Any) -> Any:
+        """Return what ``read(rows)`` would, given what `begin` returned."""
+        ...
 
 
 def read_ahead(collection: Any, fetches: Iterator[Fetch], depth: int) -> Iterator[tuple[Any, list[int]]]:
@@ -26,7 +42,7 @@ def read_ahead(collection: Any, fetches: Iterator[Fetch], depth: int) -> Iterato
     Parameters
     ----------
     collection
-        Has ``read(rows)`` and ``announce(rows)``.
+        What is read, a `ReadsAhead`.
     fetches
         Rows and bounds of one fetch after the other.
     depth
@@ -34,7 +50,7 @@ def read_ahead(collection: Any, fetches: Iterator[Fetch], depth: int) -> Iterato
     """
     is_finalizing = sys.is_finalizing
     announced: deque[Fetch] = deque()
-    reading: deque[tuple[Future[Any], list[int]]] = deque()
+    reading: deque[tuple[Future[Any], NDArray[np.int64], list[int]]] = deque()
     executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-ahead")
 
     def top_up() -> None:
@@ -44,15 +60,17 @@ def read_ahead(collection: Any, fetches: Iterator[Fetch], depth: int) -> Iterato
             announced.append(fetch)
         while announced and len(reading) < depth:
             rows, bounds = announced.popleft()
-            reading.append((executor.submit(collection.read, rows), bounds))
+            reading.append((executor.submit(collection.begin, rows), rows, bounds))
 
     try:
         top_up()
         while reading:
-            future, bounds = reading.popleft()
-            fetched = future.result()
+            future, rows, bounds = reading.popleft()
+            begun = future.result()
             del future  # which would keep the window alive
             top_up()
+            fetched = collection.finish(rows, begun)
+            del begun
             yield fetched, bounds
             del fetched
     finally:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from scdataset import as_collection
+from scdataset import BlockShuffling, as_collection, scDataset
 from scdataset.collections.cells.backed import BackedMatrix
 
 
@@ -44,3 +44,16 @@ def test_anndata_itself_reads_what_may_change_and_what_has_raw(tmp_path):
 
 def test_real_files_are_read_by_the_engine(real_data):
     assert BackedMatrix.of(anndata.read_h5ad(real_data("cells/merfish_mouse.h5ad"), backed="r")) is not None
+
+
+def test_windows_read_in_the_background_are_those_read_when_asked(tmp_path):
+    cells().write_h5ad(tmp_path / "cells.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    ahead, asked = (
+        scDataset(backed, BlockShuffling(2), 3, 2, seed=0, prefetch=prefetch, batch_transform=lambda b: b)
+        for prefetch in (2, 0)
+    )
+    for early, late in zip(ahead, asked, strict=True):
+        assert early.obs_names.tolist() == late.obs_names.tolist()
+        np.testing.assert_array_equal(early.X.toarray(), cells()[early.obs_names].X.toarray())
+    assert as_collection(backed).reads_ahead

@@ -46,6 +46,10 @@ class BackedMatrix:
         """Return rows, in any order and repeated or not."""
         return self.matrix.read(rows, self._slabs, self._threads)
 
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these rows will be read soon."""
+        self.matrix.announce(np.sort(rows))
+
     def share_threads(self, processes: int) -> None:
         """Use one of so many shares of the cores."""
         self._threads.share_among(processes)

@@ -57,7 +57,7 @@ class CellCollection:
     """
 
     reads_ahead = True
-    """Reading touches no Python object of the user's, so that it may run in a background thread."""
+    """Reading touches nothing of the user's, so that it may run in a background thread."""
 
     def __init__(
         self, files: Sequence[CellFile], obs: Sequence[str], obsm: Sequence[str], dtype: Any, num_threads: int | None
@@ -133,6 +133,12 @@ class CellCollection:
             read["X"] = read["X"].astype(self._dtype, copy=False)
         values = {name: column.codes[rows] for name, column in self._columns.items()}
         return MultiIndexable({"X": read.pop("X"), **values, **read})
+
+    begin = read
+
+    def finish(self, rows: NDArray[np.int64], begun: MultiIndexable) -> MultiIndexable:  # noqa: ARG002 as for all
+        """Return what was read in the background, which lacks nothing."""
+        return begun
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these cells will be read soon."""
