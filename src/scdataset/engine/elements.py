@@ -162,6 +162,10 @@ class Chunks(Protocol):
         """Return the elements of a chunk, shape ``(length,)`` or less for the last, in native byte order."""
         ...
 
+    def check(self) -> None:
+        """Raise if what was read since the last check may be of another file than the one that was opened."""
+        ...
+
     def announce(self, numbers: NDArray[np.int64]) -> None:
         """Tell the system that these chunks will be read soon."""
         ...
@@ -193,7 +197,9 @@ class ChunkElements:
                     spans.lengths, spans.places, target, columns.limit, columns.table,
                 )  # fmt: skip
                 if status == OUT_OF_RANGE:
+                    self._chunks.check()
                     _refuse_out_of_range(self._chunks.path, self._chunks.name, number, columns.limit)
+            self._chunks.check()
 
         return [(work, *bounds) for bounds in _equal_parts(np.ones(numbers.size, np.int64), n_parts)]
 
@@ -258,6 +264,10 @@ class FileChunks:
             self._file.check()
             message = f"{self.path}: chunk {number} of {self.name} {error}."
             raise DamagedFileError(message) from error
+
+    def check(self) -> None:
+        """Raise if the file was replaced."""
+        self._file.check()
 
     def announce(self, numbers: NDArray[np.int64]) -> None:
         """Tell the kernel which bytes will be read soon."""

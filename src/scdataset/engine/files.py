@@ -1,6 +1,7 @@
 """Open files, each process its own, watched for being replaced."""
 
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,10 +69,11 @@ class OpenFile:
             raise DamagedFileError(message)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return ``size`` bytes at ``offset`` of the file that was opened, or fewer where it ends."""
-        stored = os.pread(self.descriptor, size, offset)
-        self.check()
-        return stored
+        """Return ``size`` bytes at ``offset`` of the file that was opened, or fewer where it ends.
+
+        Whoever reads calls `check` afterwards, once for many reads.
+        """
+        return os.pread(self.descriptor, size, offset)
 
     def in_page_cache(self, offsets: NDArray[np.int64]) -> bool:
         """Tell whether most of the bytes at these offsets can be read without waiting, where the system tells.
@@ -99,7 +101,7 @@ class OpenFile:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        if hasattr(self, "_descriptors"):
+        if hasattr(self, "_descriptors") and not sys.is_finalizing():  # when the system closes it, and modules are gone
             self.close()
 
     def __getstate__(self) -> dict[str, object]:

@@ -20,7 +20,7 @@ from scdataset.engine.threads import Threads
 
 __all__ = ["CsrMatrix", "DenseMatrix", "Matrix", "Part"]
 
-_TASKS_PER_THREAD = 8
+_TASKS_PER_THREAD = 16
 """Tasks of a read for each thread, so that one that is slow keeps the others waiting for less."""
 
 _INT32_MAX = np.iinfo(np.int32).max
@@ -49,7 +49,7 @@ class Part(Generic[M]):
     @classmethod
     def whole(cls, matrix: M, rows: NDArray[np.int64]) -> "list[Part[M]]":
         """Return the one part of rows of a single matrix, in any order."""
-        order = np.argsort(rows, kind="stable")
+        order = np.argsort(rows)
         return [cls(matrix, rows[order], order)]
 
 

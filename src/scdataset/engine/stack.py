@@ -46,7 +46,7 @@ class Stack:
             matrix.close()
 
     def _parts(self, rows: NDArray[np.int64]) -> Iterator[Part[Any]]:
-        order = np.argsort(rows, kind="stable")
+        order = np.argsort(rows)
         ascending = rows[order]
         bounds = np.searchsorted(ascending, self._firsts)
         for number in np.flatnonzero(np.diff(bounds)).tolist():
