@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scdataset.engine import elements, slabs
+from scdataset.engine import elements, select, slabs
 
 sys.path.insert(0, str(Path(__file__).parent))  # for stored.py
 
@@ -20,5 +20,6 @@ def recycled(monkeypatch):
 def buffers(request, monkeypatch):
     """Read with buffers and gaps as shipped, and with ones smaller than a row."""
     if request.param == "tiny":
-        monkeypatch.setattr(elements, "_BUFFER_BYTES", 64)
-        monkeypatch.setattr(elements, "_GAP_BYTES", 16)
+        for module in (elements, select):
+            monkeypatch.setattr(module, "BUFFER_BYTES", 64)
+            monkeypatch.setattr(module, "GAP_BYTES", 16)

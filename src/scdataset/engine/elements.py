@@ -19,12 +19,25 @@ from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, SHORT_READ, advise_
 from scdataset.engine.layout import NOT_STORED, ChunkTable
 from scdataset.errors import DamagedFileError
 
-__all__ = ["ANY", "ChunkElements", "Chunks", "Columns", "Elements", "FileChunks", "PlainElements", "Spans", "Task"]
+__all__ = [
+    "ANY",
+    "BUFFER_BYTES",
+    "GAP_BYTES",
+    "ChunkElements",
+    "Chunks",
+    "Columns",
+    "Elements",
+    "FileChunks",
+    "PlainElements",
+    "Spans",
+    "Task",
+    "equal_parts",
+]
 
-_GAP_BYTES = 4096
+GAP_BYTES = 4096
 """Bytes between two spans that are read along rather than skipped: a call costs about as much as copying them."""
 
-_BUFFER_BYTES = 1 << 18
+BUFFER_BYTES = 1 << 18
 """Memory of a thread for spans that are read together: as much as stays in a core's own cache."""
 
 Task = tuple[Callable[[int, int], None], int, int]
@@ -40,7 +53,7 @@ class Columns:
     limit
         Every stored number is below it, unless it is ``NO_LIMIT``.
     table
-        What is written for each stored number, shape ``(limit,)``, int32; empty for the number itself.
+        What is written for each stored number, shape ``(limit,)``, int32, -1 for nothing; empty for the number itself.
     """
 
     limit: int
@@ -110,20 +123,20 @@ class PlainElements:
         descriptor = self._file.descriptor
         unsigned = np.dtype(f"u{self.dtype.itemsize}")
         target = out.view(f"u{out.itemsize}")
-        max_gap = _GAP_BYTES // unsigned.itemsize
+        max_gap = GAP_BYTES // unsigned.itemsize
 
         def work(first: int, last: int) -> None:
             part = spans.part(first, last)
-            buffer = np.empty(_BUFFER_BYTES // unsigned.itemsize, unsigned)
+            buffer = np.empty(BUFFER_BYTES // unsigned.itemsize, unsigned)
             status, span = gather_spans(
                 descriptor, self._offsets, self._chunk, part.starts, part.lengths, part.places, target, columns.limit,
                 columns.table, max_gap, buffer,
             )  # fmt: skip
             if status:
-                self._refuse(status, int(part.starts[span]), columns.limit)
-            self._file.check()
+                self.refuse(status, int(part.starts[span]), columns.limit)
+            self.check()
 
-        return [(work, *bounds) for bounds in _equal_parts(spans.lengths, n_parts)]
+        return [(work, *bounds) for bounds in equal_parts(spans.lengths, n_parts)]
 
     def announce(self, spans: Spans) -> None:
         """Tell the kernel which bytes will be read soon."""
@@ -133,15 +146,25 @@ class PlainElements:
         if self._file.in_page_cache(firsts):
             return
         advise_spans(
-            self._file.descriptor, self._offsets, self._chunk, item, spans.starts, spans.lengths, _GAP_BYTES // item
+            self._file.descriptor, self._offsets, self._chunk, item, spans.starts, spans.lengths, GAP_BYTES // item
         )
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _refuse(self, status: int, element: int, limit: int) -> None:
+    @property
+    def place(self) -> tuple[int, NDArray[np.int64], int]:
+        """The file descriptor of this process, the first byte of each chunk, and elements in a chunk."""
+        return self._file.descriptor, self._offsets, self._chunk
+
+    def check(self) -> None:
+        """Raise if the file was replaced."""
         self._file.check()
+
+    def refuse(self, status: int, element: int, limit: int) -> None:
+        """Raise what a compiled loop found wrong at an element."""
+        self.check()
         chunk = element // self._chunk
         if status == SHORT_READ:
             message = f"{self._file.path}: {self._name} ends within or before chunk {chunk}; the file is truncated."
@@ -201,7 +224,7 @@ class ChunkElements:
                     _refuse_out_of_range(self._chunks.path, self._chunks.name, number, columns.limit)
             self._chunks.check()
 
-        return [(work, *bounds) for bounds in _equal_parts(np.ones(numbers.size, np.int64), n_parts)]
+        return [(work, *bounds) for bounds in equal_parts(np.ones(numbers.size, np.int64), n_parts)]
 
     def announce(self, spans: Spans) -> None:
         """Tell the system which chunks will be read soon."""
@@ -252,7 +275,7 @@ class FileChunks:
         offset, size = int(self._table.offsets[number]), int(self._table.sizes[number])
         if offset == NOT_STORED:
             return np.full(self.length, self._fill, self.dtype)
-        stored = self._file.read(offset, size)
+        stored = self._file.read_unchecked(offset, size)
         if len(stored) != size:
             self._file.check()
             message = f"{self.path}: {self.name} ends within or before chunk {number}; the file is truncated."
@@ -277,7 +300,7 @@ class FileChunks:
         if self._file.in_page_cache(starts):
             return
         order = np.argsort(starts)
-        advise_spans(self._file.descriptor, np.zeros(1, np.int64), 1 << 62, 1, starts[order], sizes[order], _GAP_BYTES)
+        advise_spans(self._file.descriptor, np.zeros(1, np.int64), 1 << 62, 1, starts[order], sizes[order], GAP_BYTES)
 
     def close(self) -> None:
         """Close the file."""
@@ -289,7 +312,7 @@ def _refuse_out_of_range(path: str, name: str, chunk: int, limit: int) -> None:
     raise DamagedFileError(message)
 
 
-def _equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]:
+def equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]:
     """Cut [0, len(sizes)) into parts of about the same total size."""
     if sizes.size == 0:
         return []

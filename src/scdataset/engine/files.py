@@ -69,10 +69,13 @@ class OpenFile:
             raise DamagedFileError(message)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return ``size`` bytes at ``offset`` of the file that was opened, or fewer where it ends.
+        """Return ``size`` bytes at ``offset`` of the file that was opened, or fewer where it ends."""
+        stored = self.read_unchecked(offset, size)
+        self.check()
+        return stored
 
-        Whoever reads calls `check` afterwards, once for many reads.
-        """
+    def read_unchecked(self, offset: int, size: int) -> bytes:
+        """As `read`, for whoever calls `check` once after many reads."""
         return os.pread(self.descriptor, size, offset)
 
     def in_page_cache(self, offsets: NDArray[np.int64]) -> bool:

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset.engine.stores import STEP, copy_past_cache
 
-__all__ = ["ADVISE_WILLNEED", "NO_LIMIT", "OUT_OF_RANGE", "SHORT_READ", "advise_spans", "gather_spans", "scatter_piece"]
+__all__ = [
+    "ADVISE_WILLNEED",
+    "NO_LIMIT",
+    "OUT_OF_RANGE",
+    "SHORT_READ",
+    "advise_spans",
+    "gather_spans",
+    "reaches",
+    "read_elements",
+    "scatter_piece",
+]
 
 SHORT_READ = -1
 """The file ended, or could not be read, before a span did."""
@@ -51,7 +61,7 @@ def _read_into(descriptor: int, address: int, size: int, offset: int) -> bool:
 
 
 @compiled
-def _read_elements(
+def read_elements(
     descriptor: int, offsets: NDArray[np.int64], chunk: int, start: int, stop: int, out: NDArray[Any], place: int
 ) -> bool:
     """Read elements [start, stop) to ``out[place:]``, chunk by chunk, joining chunks that lie side by side."""
@@ -120,14 +130,14 @@ def gather_spans(
             end = max(end, starts[last] + lengths[last])
             last += 1
         if last == first + 1 and columns.size == 0 and out.itemsize == buffer.itemsize:  # straight to its place
-            if not _read_elements(descriptor, offsets, chunk, begin, end, out, places[first]):
+            if not read_elements(descriptor, offsets, chunk, begin, end, out, places[first]):
                 return SHORT_READ, first
-            if _reaches(out, places[first], lengths[first], limit):
+            if reaches(out, places[first], lengths[first], limit):
                 return OUT_OF_RANGE, first
         else:
             while begin < end:
                 stop = min(end, begin + buffer.size)
-                if not _read_elements(descriptor, offsets, chunk, begin, stop, buffer, 0):
+                if not read_elements(descriptor, offsets, chunk, begin, stop, buffer, 0):
                     return SHORT_READ, first
                 piece = buffer[: stop - begin]
                 if scatter_piece(piece, begin, first, last, starts, lengths, places, out, limit, columns):
@@ -163,7 +173,7 @@ def scatter_piece(
         if begin >= end:
             continue
         place = places[span] + begin - starts[span]
-        if _reaches(piece, begin - piece_start, end - begin, limit):
+        if reaches(piece, begin - piece_start, end - begin, limit):
             return OUT_OF_RANGE
         if columns.size == 0 and out.itemsize == piece.itemsize:
             _copy(out, place, piece, begin - piece_start, end - begin)
@@ -203,7 +213,7 @@ def _copy(out: NDArray[Any], place: int, source: NDArray[Any], start: int, lengt
 
 
 @compiled
-def _reaches(values: NDArray[Any], start: int, length: int, limit: int) -> bool:
+def reaches(values: NDArray[Any], start: int, length: int, limit: int) -> bool:
     """Tell whether one of some unsigned values is at or above the limit."""
     if limit == NO_LIMIT or length == 0:
         return False

@@ -5,7 +5,8 @@ rows ──► parts: what each matrix has of them, and where that goes ──�
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 from scdataset.engine.elements import ANY, Columns, Elements, Spans, Task
 from scdataset.engine.kernels import NO_LIMIT, scatter_piece
 from scdataset.engine.rowtable import RowTable
+from scdataset.engine.select import Wanted, read_selected
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 
-__all__ = ["CsrMatrix", "DenseMatrix", "Matrix", "Part"]
+__all__ = ["ChosenDense", "CsrMatrix", "DenseMatrix", "Matrix", "Part"]
 
 _TASKS_PER_THREAD = 16
 """Tasks of a read for each thread, so that one that is slow keeps the others waiting for less."""
@@ -84,6 +86,10 @@ class Matrix(Protocol):
         """Tell the system that these rows, ascending, will be read soon."""
         ...
 
+    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "Matrix":
+        """Return the matrix with other columns: ``chosen[c]`` for the stored column ``c``, -1 to leave it out."""
+        ...
+
     def close(self) -> None:
         """Close what is open."""
         ...
@@ -101,12 +107,16 @@ class CsrMatrix:
         Values and their column numbers.
     table
         Where rows begin.
+    chosen
+        What stored columns become, if they are not the columns of the matrix: shape ``(n_stored,)``, int32, -1 for
+        those that are left out.
     """
 
     shape: tuple[int, int]
     data: Elements
     indices: Elements
     table: RowTable
+    chosen: NDArray[np.int32] | None = None
     kind = "CSR"
 
     @property
@@ -124,6 +134,9 @@ class CsrMatrix:
     ) -> scipy.sparse.csr_matrix:
         """Return rows of several matrices as one CSR."""
         where = [part.matrix.table.spans(part.rows) for part in parts]
+        if any(part.matrix.drops for part in parts):
+            wanted = [part.matrix.wanted(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
+            return _csr(*read_selected(wanted, dtype, slabs, threads, _n_tasks(threads)), n_columns)
         indptr = np.zeros(sum(part.rows.size for part in parts) + 1, np.int64)
         for part, (_, lengths) in zip(parts, where, strict=True):
             indptr[1:][part.places] = lengths
@@ -136,9 +149,7 @@ class CsrMatrix:
             _Read(part.matrix.indices, s, indices, part.matrix.columns) for part, s in zip(parts, spans, strict=True)
         ]
         _run(reads, slabs, threads)
-        return scipy.sparse.csr_matrix(
-            (data, indices, indptr.astype(index_type, copy=False)), shape=(indptr.size - 1, n_columns)
-        )
+        return _csr(data, indices, indptr, n_columns)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows, ascending, will be read soon."""
@@ -152,13 +163,31 @@ class CsrMatrix:
         self.data.close()
         self.indices.close()
 
+    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> Self:
+        """Return the matrix with ``n_columns`` other columns; see ``chosen``."""
+        return replace(self, shape=(self.shape[0], n_columns), chosen=_chosen_of(self.chosen, chosen))
+
+    @cached_property
+    def drops(self) -> bool:
+        """Whether columns are left out."""
+        return self.chosen is not None and bool(np.any(self.chosen < 0))
+
     @property
     def columns(self) -> Columns:
-        """What column numbers have to be.
+        """What column numbers have to be, and what they become.
 
         As unsigned numbers, negative ones begin at half their range: out of range, whatever the number of columns.
         """
-        return Columns(min(self.shape[1], np.iinfo(self.indices.dtype).max + 1), ANY.table)
+        n_stored = self.shape[1] if self.chosen is None else self.chosen.size
+        table = ANY.table if self.chosen is None else self.chosen
+        return Columns(min(n_stored, np.iinfo(self.indices.dtype).max + 1), table)
+
+    def wanted(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], places: NDArray[np.int64]) -> Wanted:
+        """Return rows of which columns are left out."""
+        columns = self.columns
+        if not columns.table.size:
+            columns = Columns(columns.limit, np.arange(self.shape[1], dtype=np.int32))
+        return Wanted(self.data, self.indices, columns, starts, lengths, places)
 
 
 @dataclass(frozen=True)
@@ -209,6 +238,10 @@ class DenseMatrix:
         _run(reads, slabs, threads)
         return out.reshape(n_rows, n_columns)
 
+    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenDense":
+        """Return the matrix with ``n_columns`` other columns; see `ChosenDense`."""
+        return ChosenDense(self, chosen, n_columns)
+
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows, ascending, will be read soon."""
         for number, strip in enumerate(self.strips):
@@ -224,6 +257,72 @@ class DenseMatrix:
         first_column = number * self.width
         length = min(self.width, self.shape[1] - first_column)
         return Spans(rows * self.width, np.full(rows.size, length), places * self.shape[1] + first_column)
+
+
+@dataclass(frozen=True)
+class ChosenDense:
+    """A dense matrix with other columns.
+
+    Attributes
+    ----------
+    matrix
+        What is stored.
+    chosen
+        What stored columns become, shape ``(n_stored,)``, int32, -1 for those that are left out. Columns that no stored
+        one becomes are zeros.
+    n_columns
+        Number of columns.
+    """
+
+    matrix: DenseMatrix
+    chosen: NDArray[np.int32]
+    n_columns: int
+    kind = "dense"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.matrix.shape[0], self.n_columns
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.matrix.dtype
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> NDArray[Any]:
+        """Return rows as an array, shape ``(len(rows), n_columns)``."""
+        return self.read_parts(Part.whole(self, rows), self.n_columns, self.dtype, slabs, threads)
+
+    @classmethod
+    def read_parts(
+        cls,
+        parts: "Sequence[Part[ChosenDense]]",
+        n_columns: int,
+        dtype: np.dtype[Any],
+        slabs: SlabPool,
+        threads: Threads,
+    ) -> NDArray[Any]:
+        """Return rows of several matrices as one array."""
+        n_rows = sum(part.rows.size for part in parts)
+        out = slabs.empty(n_rows * n_columns, dtype).reshape(n_rows, n_columns)
+        out[...] = 0
+        for part in parts:
+            stored = np.flatnonzero(part.matrix.chosen >= 0)
+            rows = part.matrix.matrix.read(part.rows, slabs, threads)
+            out[part.places[:, None], part.matrix.chosen[stored]] = rows[:, stored]
+        return out
+
+    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenDense":
+        """Return the matrix with yet other columns."""
+        return ChosenDense(self.matrix, _chosen_of(self.chosen, chosen), n_columns)
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these rows, ascending, will be read soon."""
+        self.matrix.announce(rows)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.matrix.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +356,27 @@ class _Read:
         )
 
 
+def _chosen_of(before: NDArray[np.int32] | None, chosen: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return what stored columns become, given that they have been chosen from ``before``."""
+    return chosen if before is None else np.where(before >= 0, chosen[before], np.int32(-1))
+
+
+def _csr(
+    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[np.int64], n_columns: int
+) -> scipy.sparse.csr_matrix:
+    shape = (indptr.size - 1, n_columns)
+    return scipy.sparse.csr_matrix((data, indices, indptr.astype(indices.dtype, copy=False)), shape=shape)
+
+
+def _n_tasks(threads: Threads) -> int:
+    return threads.count * _TASKS_PER_THREAD if threads.count > 1 else 1
+
+
 def _run(reads: Sequence[_Read], slabs: SlabPool, threads: Threads) -> None:
     """Read everything with all threads, and convert what is stored as another type."""
     made = [read if read.direct else read.packed(slabs) for read in reads]
     sizes = [int(read.spans.lengths.sum()) for read in reads]
-    share = threads.count * _TASKS_PER_THREAD / max(sum(sizes), 1) if threads.count > 1 else 0
+    share = _n_tasks(threads) / max(sum(sizes), 1)
     tasks: list[Task] = []
     for read, size in zip(made, sizes, strict=True):
         tasks += read.elements.tasks(read.spans, read.out, read.columns, max(round(size * share), 1))

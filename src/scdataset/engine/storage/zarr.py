@@ -58,9 +58,7 @@ class Stored:
 
     def read(self) -> bytes:
         """Return the bytes, or fewer where the file ends."""
-        content = self.file.read(self.offset, self.size)
-        self.file.check()
-        return content
+        return self.file.read(self.offset, self.size)
 
 
 class ZarrStore:
@@ -135,8 +133,7 @@ class ZarrStore:
         if key not in self._members:
             return None
         header, size, _ = self._members[key]
-        found = Stored(self._zip, header, _ZIP_HEADER.size).read()
-        signature, *lengths = _ZIP_HEADER.unpack(found.ljust(_ZIP_HEADER.size))
+        signature, *lengths = _ZIP_HEADER.unpack(self._zip.read(header, _ZIP_HEADER.size).ljust(_ZIP_HEADER.size))
         if signature != b"PK\x03\x04":
             message = f"{self.path}: the zip file has no member where its directory says that {key} is."
             raise DamagedFileError(message)
@@ -239,8 +236,7 @@ class ChunkFinder:
             raise DamagedFileError(message)
         offset = stored.offset + (stored.size - size if index.at_end else 0)
         checks = (("crc32c", None),) if index.checked else ()
-        content = Stored(stored.file, offset, size).read()
-        table = decode(content, checks, 0, index.dtype, n_bytes).astype(np.uint64).reshape(-1, 2)
+        table = decode(stored.file.read(offset, size), checks, 0, index.dtype, n_bytes).astype(np.uint64).reshape(-1, 2)
         offsets, sizes = table[:, 0], table[:, 1]
         missing = np.all(table == np.iinfo(np.uint64).max, axis=1)
         inside = (offsets <= stored.size) & (sizes <= stored.size) & (offsets + sizes <= stored.size)

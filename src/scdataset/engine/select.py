@@ -1,0 +1,300 @@
+"""Some columns of row-sparse matrices, chosen while rows are read.
+
+    plain bytes ──► read buffers ──┐
+                                   ├──► what is kept, row after row ──► final places
+    anything else ──► all of it ───┘
+
+How much of a row is kept is known when it has been read, so rows get their final places in a second step, which only
+touches what is kept.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset._compiled import compiled
+from scdataset.engine.elements import ANY, BUFFER_BYTES, GAP_BYTES, Columns, Elements, PlainElements, Spans, equal_parts
+from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, SHORT_READ, reaches, read_elements, scatter_piece
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.threads import Threads
+
+__all__ = ["Wanted", "read_selected"]
+
+Keep = Callable[[int, int, NDArray[Any], NDArray[Any], NDArray[np.int64]], None]
+"""Keeps something of rows [first, last): their column numbers, values and counts go to the three arrays."""
+
+
+_FEW = 1 / 8
+"""The part of all columns up to which it pays to ask first whether a column is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Rows of one matrix.
+
+    Attributes
+    ----------
+    data, indices
+        Values and column numbers of the matrix.
+    columns
+        What column numbers become; -1 for those that are dropped.
+    starts, lengths
+        Where the rows are, ascending, each shape ``(n,)``, int64.
+    places
+        Which rows of the result they are, shape ``(n,)``, int64.
+    """
+
+    data: Elements
+    indices: Elements
+    columns: Columns
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of some rows, side by side: ``counts`` elements of each."""
+
+    places: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    columns: NDArray[np.int32]
+    values: NDArray[Any]
+
+
+def read_selected(
+    parts: Sequence[Wanted], dtype: np.dtype[Any], slabs: SlabPool, threads: Threads, n_tasks: int
+) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
+    """Return values, column numbers and row pointer of what is kept of rows.
+
+    Parameters
+    ----------
+    parts
+        Rows of one matrix or several; all their places together are 0, 1, ...
+    dtype
+        Type of the values of the result.
+    slabs, threads
+        Memory and threads.
+    n_tasks
+        In about how many parts to do it at the same time.
+    """
+    total = max(sum(int(part.lengths.sum()) for part in parts), 1)
+    kept: list[_Kept] = []
+    tasks = []
+    for part in parts:
+        share = max(round(n_tasks * int(part.lengths.sum()) / total), 1)
+        tasks += [(work, *bounds) for work, *bounds in _tasks(part, dtype, kept, slabs, threads, share)]
+    threads.run(operator.call, tasks)
+    indptr = np.zeros(sum(part.places.size for part in parts) + 1, np.int64)
+    for rows in kept:
+        indptr[1:][rows.places] = rows.counts
+    np.cumsum(indptr, out=indptr)
+    data, indices = slabs.empty(int(indptr[-1]), dtype), slabs.empty(int(indptr[-1]), np.dtype(np.int32))
+    threads.run(_put_in_place, [(rows, indptr, data, indices) for rows in kept])
+    return data, indices, indptr
+
+
+def _tasks(
+    part: Wanted, dtype: np.dtype[Any], kept: list[_Kept], slabs: SlabPool, threads: Threads, n_tasks: int
+) -> list[tuple[Callable[[int, int], None], int, int]]:
+    """Return what keeps something of rows, and appends it to ``kept``."""
+    keep = _keep_of_file(part, dtype) or _keep_of_memory(part, dtype, slabs, threads, n_tasks)
+    ends = np.concatenate(([0], np.cumsum(part.lengths)))
+    columns, values = slabs.empty(int(ends[-1]), np.dtype(np.int32)), slabs.empty(int(ends[-1]), dtype)
+
+    def work(first: int, last: int) -> None:
+        room, counts = slice(ends[first], ends[last]), np.zeros(last - first, np.int64)
+        keep(first, last, columns[room], values[room], counts)
+        n_kept = int(counts.sum())
+        kept.append(_Kept(part.places[first:last], counts, columns[room][:n_kept], values[room][:n_kept]))
+
+    return [(work, *bounds) for bounds in equal_parts(part.lengths, n_tasks)]
+
+
+def _keep_of_file(part: Wanted, dtype: np.dtype[Any]) -> Keep | None:
+    """Return what keeps elements of plain bytes as they come into a buffer, or None for a matrix stored otherwise."""
+    data, indices = part.data, part.indices
+    if not isinstance(data, PlainElements) or not isinstance(indices, PlainElements):
+        return None
+    few = _few(part.columns.table)
+    room = max(BUFFER_BYTES // 8, int(part.lengths.max(initial=0)))
+    stored = data.dtype if data.dtype != dtype else np.dtype(f"u{dtype.itemsize}")
+    numbers = np.dtype(f"u{indices.dtype.itemsize}")
+
+    def keep(first: int, last: int, columns: NDArray[Any], values: NDArray[Any], counts: NDArray[np.int64]) -> None:
+        out = values.view(stored) if data.dtype == dtype else values
+        status, span, of_data = _keep_runs(
+            *data.place, *indices.place, part.starts[first:last], part.lengths[first:last], part.columns.limit,
+            part.columns.table, few, GAP_BYTES // max(stored.itemsize, numbers.itemsize), np.empty(room, stored),
+            np.empty(room, numbers), columns, out, counts,
+        )  # fmt: skip
+        if status:
+            (data if of_data else indices).refuse(status, int(part.starts[first + span]), part.columns.limit)
+        data.check()
+        indices.check()
+
+    return keep
+
+
+def _keep_of_memory(part: Wanted, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads, n_tasks: int) -> Keep:
+    """Read rows whole, and return what keeps elements of them."""
+    begins = np.cumsum(part.lengths) - part.lengths
+    spans = Spans(part.starts, part.lengths, begins)
+    size = int(part.lengths.sum())
+    stored = slabs.empty(size, part.data.dtype), slabs.empty(size, part.indices.dtype)
+    tasks = part.data.tasks(spans, stored[0], ANY, n_tasks)
+    tasks += part.indices.tasks(spans, stored[1], Columns(part.columns.limit, ANY.table), n_tasks)
+    threads.run(operator.call, tasks)
+    same = part.data.dtype == dtype
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    few = _few(part.columns.table)
+    data, indices = stored[0].view(unsigned) if same else stored[0], stored[1].view(f"u{stored[1].itemsize}")
+
+    def keep(first: int, last: int, columns: NDArray[Any], values: NDArray[Any], counts: NDArray[np.int64]) -> None:
+        out = values.view(unsigned) if same else values
+        rows = begins[first:last], part.lengths[first:last]
+        _keep_rows(data, indices, 0, *rows, part.columns.limit, part.columns.table, few, columns, out, 0, counts)
+
+    return keep
+
+
+def _put_in_place(rows: _Kept, indptr: NDArray[np.int64], data: NDArray[Any], indices: NDArray[np.int32]) -> None:
+    starts = np.cumsum(rows.counts) - rows.counts
+    where = starts, rows.counts, indptr[:-1][rows.places]
+    for source, out in ((rows.values, data), (rows.columns, indices)):
+        unsigned = np.dtype(f"u{out.itemsize}")
+        scatter_piece(source.view(unsigned), 0, 0, starts.size, *where, out.view(unsigned), NO_LIMIT, ANY.table)
+
+
+@compiled
+def _keep_runs(
+    data_descriptor: int,
+    data_offsets: NDArray[np.int64],
+    data_chunk: int,
+    indices_descriptor: int,
+    indices_offsets: NDArray[np.int64],
+    indices_chunk: int,
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    limit: int,
+    table: NDArray[np.int32],
+    few: NDArray[np.uint32],
+    max_gap: int,
+    data_buffer: NDArray[Any],
+    indices_buffer: NDArray[Any],
+    columns: NDArray[np.int32],
+    values: NDArray[Any],
+    counts: NDArray[np.int64],
+) -> tuple[int, int, bool]:
+    """Read runs of rows that lie close together, and keep what is wanted of each.
+
+    Returns ``(0, 0, False)``, or what went wrong, in which row, and whether in ``data``.
+    """
+    first = 0
+    position = 0
+    while first < starts.size:
+        begin = starts[first]
+        end = begin + lengths[first]
+        last = first + 1
+        while (
+            last < starts.size
+            and starts[last] <= end + max_gap
+            and max(end, starts[last] + lengths[last]) <= begin + indices_buffer.size
+        ):
+            end = max(end, starts[last] + lengths[last])
+            last += 1
+        if not read_elements(data_descriptor, data_offsets, data_chunk, begin, end, data_buffer, 0):
+            return SHORT_READ, first, True
+        if not read_elements(indices_descriptor, indices_offsets, indices_chunk, begin, end, indices_buffer, 0):
+            return SHORT_READ, first, False
+        position = _keep_rows(
+            data_buffer, indices_buffer, begin, starts[first:last], lengths[first:last], limit, table, few, columns,
+            values, position, counts[first:last],
+        )  # fmt: skip
+        if position == OUT_OF_RANGE:
+            return OUT_OF_RANGE, first, False
+        first = last
+    return 0, 0, False
+
+
+@compiled
+def _keep_rows(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    base: int,
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    limit: int,
+    table: NDArray[np.int32],
+    few: NDArray[np.uint32],
+    columns: NDArray[np.int32],
+    values: NDArray[Any],
+    position: int,
+    counts: NDArray[np.int64],
+) -> int:
+    """Keep what ``table`` has a column for; ``data`` and ``indices`` hold elements from ``base`` on.
+
+    Returns the place after the last element that was kept, or ``OUT_OF_RANGE``.
+    """
+    for row in range(starts.size):
+        begin = starts[row] - base
+        own = indices[begin : begin + lengths[row]]
+        if reaches(own, 0, own.size, limit):
+            return OUT_OF_RANGE
+        room = slice(position, position + own.size)
+        rest = data[begin : begin + own.size], columns[room], values[room]
+        kept = _keep_few(own, *rest, table, few) if few.size else _keep_many(own, *rest, table)
+        counts[row] = kept
+        position += kept
+    return position
+
+
+@compiled
+def _keep_few(
+    numbers: NDArray[Any],
+    data: NDArray[Any],
+    columns: NDArray[np.int32],
+    values: NDArray[Any],
+    table: NDArray[np.int32],
+    few: NDArray[np.uint32],
+) -> int:
+    """Keep one in many: a branch that nearly always goes the same way costs less than a look at the whole table."""
+    kept = 0
+    for i in range(numbers.size):
+        number = np.uint32(numbers[i])
+        if (few[number >> np.uint32(5)] >> (number & np.uint32(31))) & np.uint32(1):
+            columns[kept] = table[number]
+            values[kept] = data[i]
+            kept += 1
+    return kept
+
+
+@compiled
+def _keep_many(
+    numbers: NDArray[Any],
+    data: NDArray[Any],
+    columns: NDArray[np.int32],
+    values: NDArray[Any],
+    table: NDArray[np.int32],
+) -> int:
+    """Keep a good part, without a branch that would go either way: what is dropped is written over by the next."""
+    kept = 0
+    for i in range(numbers.size):
+        column = table[numbers[i]]
+        columns[kept] = column
+        values[kept] = data[i]
+        kept += column >= 0
+    return kept
+
+
+def _few(table: NDArray[np.int32]) -> NDArray[np.uint32]:
+    """Return a bit a stored column, whether it is kept, if that are few; else an empty array."""
+    kept = table >= 0
+    if np.count_nonzero(kept) > _FEW * table.size:
+        return np.empty(0, np.uint32)
+    packed = np.packbits(np.pad(kept, (0, -table.size % 32)), bitorder="little")
+    return packed.view("<u4").astype(np.uint32)
