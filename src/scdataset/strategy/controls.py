@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
-from scdataset.strategy.sets import Members, Sets, cells_of_set, drawn, members_by_code, split_key
+from scdataset.strategy.sets import Members, Sets, cells_of_set, count_codes, drawn, members_by_code, split_key
 
 __all__ = ["Controls", "sets_with_controls"]
 
@@ -49,7 +49,7 @@ class Controls(NamedTuple):
         cls,
         is_control: NDArray[np.bool_],
         is_cell: NDArray[np.bool_],
-        strata: NDArray[Any],
+        strata: NDArray[Any] | None,
         n_strata: int,
         n_controls: int,
         block_size: int,
@@ -61,13 +61,15 @@ class Controls(NamedTuple):
         is_control, is_cell
             Which positions are controls, and which are cells that need some; shape ``(n_selected,)``.
         strata
-            Stratum of each position, in [0, n_strata); shape ``(0,)`` for one stratum.
+            Stratum of each position, in [0, n_strata); None for one stratum.
         """
-        codes = strata if strata.size else np.zeros(is_control.size, np.uint8)
+        codes = np.zeros(is_control.size, np.uint8) if strata is None else strata
         members = members_by_code(codes, is_control, n_strata)
-        n_cells = np.bincount(codes[is_cell], minlength=n_strata)
+        n_cells = count_codes(codes, is_cell, n_strata)
         share = members.sizes * int(n_cells.sum()) // np.maximum(n_cells * max(n_controls, 1), 1)
-        return cls(members, strata, np.maximum(share, 1), n_controls, block_size)
+        return cls(
+            members, np.empty(0, np.uint8) if strata is None else strata, np.maximum(share, 1), n_controls, block_size
+        )
 
 
 @compiled
@@ -106,7 +108,7 @@ def _match(
     used: NDArray[np.int64],
     out: NDArray[np.int64],
 ) -> None:
-    """Fill ``out`` with controls: the t-th for cell ``t % set_size``. ``used`` counts by stratum, 0 before and after."""
+    """Fill ``out`` with controls, the t-th for cell ``t % set_size``; ``used`` is 0 for every stratum."""
     t = 0
     while t < out.size:
         stratum = _stratum(cells[t % cells.size], controls.strata)
@@ -127,4 +129,4 @@ def _match(
 
 @compiled
 def _stratum(position: int, strata: NDArray[Any]) -> int:
-    return np.int64(strata[position]) if strata.size else np.int64(0)
+    return int(strata[position]) if strata.size else 0

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,12 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset._arguments import one_of, optional_whole, whole
 from scdataset.errors import ArgumentValueError
 from scdataset.strategy.base import EpochOrder, SamplingStrategy
+from scdataset.strategy.cells import Cells, code_of
 from scdataset.strategy.controls import Controls, sets_with_controls
 from scdataset.strategy.keys import make_key
 from scdataset.strategy.labels import ClassCodes, encode_labels
 from scdataset.strategy.permutation import KeyedPermutation
 from scdataset.strategy.selection import AlignedTo, Rows
-from scdataset.strategy.sets import Members, Sets, members_by_code
+from scdataset.strategy.sets import Members, Sets, count_codes, members_by_code
 from scdataset.strategy.strata import Strata
 
 __all__ = ["GroupedSampling"]
@@ -24,9 +24,6 @@ __all__ = ["GroupedSampling"]
 Balance = Literal["proportional", "balanced"]
 Remainder = Literal["pad", "drop"]
 Unmatched = Literal["error", "drop"]
-
-_N_NAMED = 3
-"""Groups that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class GroupedOrder:
     shuffles: bool = False  # sets are in random order already, and their rows have to stay together
 
     def __len__(self) -> int:
-        return self.sets.count * self._unit
+        return self.sets.total * self._unit
 
     @property
     def _unit(self) -> int:
@@ -63,6 +60,7 @@ class Prepared:
     targets: tuple[str, ...]
     sets: Sets
     controls: Controls
+    left_out: NDArray[np.int64]
 
 
 class GroupedSampling(SamplingStrategy):
@@ -169,8 +167,8 @@ class GroupedSampling(SamplingStrategy):
         if self.n_controls is None:
             self.n_controls = 0 if control is None else self.set_size
         self._groups = encode_labels(groups, "groups")
-        self._control = -1 if control is None else _code_of(control, self._groups)
-        self._strata = None if match is None else Strata.of(match)
+        self._control = -1 if control is None else code_of(control, self._groups)
+        self._match = None if match is None else Strata.of(match)
         self._prepared = self._prepare(self._least_rows())
 
     def __repr__(self) -> str:
@@ -188,13 +186,13 @@ class GroupedSampling(SamplingStrategy):
     @property
     def n_sets(self) -> int:
         """Number of sets in an epoch."""
-        return self._prepared.sets.count
+        return self._prepared.sets.total
 
     @property
     def left_out(self) -> list[Any]:
-        """The groups that have cells and yield no set, since ``remainder="drop"`` and a set needs more cells."""
-        sets = self._prepared.sets
-        return self._names(np.flatnonzero((sets.members.sizes > 0) & (sets.in_round == 0)))
+        """The groups that have cells and yield no set, for what ``remainder`` and ``unmatched`` drop."""
+        names: list[Any] = self._groups.classes[self._prepared.left_out].tolist()
+        return names
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""
@@ -202,7 +200,7 @@ class GroupedSampling(SamplingStrategy):
         if self._targets(n_rows) != self._prepared.targets:
             self._prepared = self._prepare(n_rows)
         sets, controls = self._prepared.sets, self._prepared.controls
-        shuffled = KeyedPermutation(sets.count, make_key(seed, epoch, "sets"))
+        shuffled = KeyedPermutation(sets.total, make_key(seed, epoch, "sets"))
         return GroupedOrder(
             selected, sets, controls, shuffled, make_key(seed, epoch, "cells"), make_key(seed, epoch, "controls")
         )
@@ -220,7 +218,7 @@ class GroupedSampling(SamplingStrategy):
             raise ArgumentValueError(message)
 
     def _labels(self) -> dict[str, ClassCodes]:
-        return {"groups": self._groups} | ({"match": self._strata.encoded} if self._strata else {})
+        return {"groups": self._groups} | ({} if self._match is None else {"match": self._match.encoded})
 
     def _least_rows(self) -> int:
         """Return the least number of rows that the collection has for the arguments to fit."""
@@ -239,101 +237,30 @@ class GroupedSampling(SamplingStrategy):
         )
 
     def _prepare(self, n_rows: int) -> Prepared:
-        codes = self._of_selected("groups", self._groups, n_rows)
-        strata, n_strata = np.empty(0, np.uint8), 1
-        if self._strata is not None:
-            strata, n_strata = (
-                self._of_selected("match", self._strata.encoded, n_rows),
-                self._strata.encoded.classes.size,
-            )
-        is_control = codes == self._control
-        is_cell = ~is_control
-        if self.n_controls:
-            self._check_controls(is_control)
-            self._keep_matched(codes, strata, is_control, is_cell, n_strata)
-        controls = Controls.of(is_control, is_cell, strata, n_strata, self.batch_unit - self.set_size, self.block_size)
-        members = members_by_code(codes, is_cell, self._groups.classes.size)
-        return Prepared(self._targets(n_rows), self._sets(members), controls)
+        cells = Cells(
+            groups=self._of_selected("groups", self._groups, n_rows),
+            labels=self._groups.classes,
+            control=self._control,
+            strata=None if self._match is None else self._of_selected("match", self._match.encoded, n_rows),
+            match=self._match,
+        )
+        is_control, is_cell = cells.split(drop_unmatched=self.unmatched == "drop")
+        n_controls = self.batch_unit - self.set_size
+        members = members_by_code(cells.groups, is_cell, cells.labels.size)
+        in_round = cells.sets_in_round(members.sizes, self.set_size, drop=self.remainder == "drop")
+        sets = Sets(members, self._first_set(members, in_round), in_round, self.set_size, self.block_size)
+        controls = Controls.of(is_control, is_cell, cells.strata, cells.n_strata, n_controls, self.block_size)
+        present = count_codes(cells.groups, ~is_control, cells.labels.size) > 0
+        return Prepared(self._targets(n_rows), sets, controls, np.flatnonzero(present & (in_round == 0)))
 
     def _of_selected(self, name: str, codes: ClassCodes, n_rows: int) -> NDArray[Any]:
         values, lookup = self._selection.align(name, codes.from_zero(), n_rows, self.aligned_to)
         return np.ascontiguousarray(lookup.taken(values))
 
-    def _check_controls(self, is_control: NDArray[np.bool_]) -> None:
-        if not is_control.any() or is_control.all():
-            found = "all" if is_control.all() else "none"
-            message = (
-                f"control={self.control!r}: of the {is_control.size} selected rows {found} are controls; "
-                "select rows of both kinds."
-            )
-            raise ArgumentValueError(message)
-
-    def _keep_matched(
-        self,
-        codes: NDArray[Any],
-        strata: NDArray[Any],
-        is_control: NDArray[np.bool_],
-        is_cell: NDArray[np.bool_],
-        n_strata: int,
-    ) -> None:
-        """Refuse cells without a matching control, or take them out of ``is_cell``."""
-        if self._strata is None:
-            return
-        has_control = np.bincount(strata[is_control], minlength=n_strata) > 0
-        without = is_cell & ~has_control[strata]
-        if self.unmatched == "error" and without.any():
-            first = int(np.argmax(without))
-            groups, counts = np.unique(codes[without], return_counts=True)
-            message = (
-                f"{counts.sum()} of {np.count_nonzero(is_cell)} cells, in {groups.size} groups, have no control "
-                f"{self.control!r} that matches: {self._counted(groups, counts)}, for instance a cell of "
-                f"{self._names([codes[first]])[0]!r} with {self._strata.label(int(strata[first]))}. Give "
-                'unmatched="drop" to leave these cells out, or match by fewer columns.'
-            )
-            raise ArgumentValueError(message)
-        is_cell &= ~without
-
-    def _sets(self, members: Members) -> Sets:
-        sizes = members.sizes
-        in_round = sizes // self.set_size if self.remainder == "drop" else -(-sizes // self.set_size)
-        n_groups = np.count_nonzero(in_round)
-        if n_groups == 0:
-            raise ArgumentValueError(self._no_set(int(sizes.max())))
+    def _first_set(self, members: Members, in_round: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of the first set of each group, and of all sets."""
         n_sets = in_round
         if self.balance == "balanced":
-            of_each = self.sets_per_group or max(int(sizes.sum()) // (self.set_size * n_groups), 1)
-            n_sets = np.where(in_round > 0, of_each, 0)
-        first_set = np.concatenate([[0], np.cumsum(n_sets)])
-        return Sets(members, first_set, in_round, self.set_size, self.block_size)
-
-    def _no_set(self, largest: int) -> str:
-        if largest == 0:
-            return 'unmatched="drop" leaves no cell, since no control matches any; match by fewer columns.'
-        return (
-            f'set_size={self.set_size} with remainder="drop" leaves no set, since the largest group has {largest} '
-            f'cells; give set_size of at most {largest}, or remainder="pad".'
-        )
-
-    def _names(self, groups: Any) -> list[Any]:
-        names: list[Any] = self._groups.classes[np.asarray(groups, np.intp)].tolist()
-        return names
-
-    def _counted(self, groups: NDArray[Any], counts: NDArray[np.int64]) -> str:
-        """Return the groups with the largest counts, and the counts."""
-        most = np.argsort(-counts, kind="stable")[:_N_NAMED]
-        named = [f"{self._names([g])[0]!r} ({n})" for g, n in zip(groups[most], counts[most], strict=True)]
-        return ", ".join(named) + (", ..." if groups.size > _N_NAMED else "")
-
-
-def _code_of(control: Hashable, groups: ClassCodes) -> int:
-    """Return the code of the group of controls; an unknown one is answered with the names that come nearest."""
-    present = dict(zip(groups.classes.tolist(), groups.counts.tolist(), strict=True))
-    if present.get(control, 0):
-        return list(present).index(control)
-    names = [str(name) for name, count in present.items() if count]
-    near = get_close_matches(str(control), names, _N_NAMED, cutoff=0.4) or names[:_N_NAMED]
-    message = (
-        f"control={control!r} is not among the {len(names)} groups; give one of them, such as "
-        f"{', '.join(map(repr, near))}."
-    )
-    raise ArgumentValueError(message)
+            average = members.positions.size // (self.set_size * int(np.count_nonzero(in_round)))
+            n_sets = (in_round > 0) * (self.sets_per_group or max(average, 1))
+        return np.concatenate([[0], np.cumsum(n_sets)])

@@ -1,7 +1,7 @@
 """Sets of cells of one group: which cells are in set k of an epoch, without writing the epoch out.
 
-The cells of a group are permuted and cut into sets; that is a round. A group that yields more sets than a round has goes
-on with another round, in another order::
+The cells of a group are permuted and cut into sets; that is a round. A group that yields more sets than a round has
+goes on with another round, in another order::
 
     group of 10 cells, set_size=4            a round                    the next one
     remainder="drop"                |5 0 8 2|9 3 7 1| 6 4      |1 4 0 3|6 7 5 9| 8 2
@@ -18,7 +18,7 @@ from scdataset.strategy.blocks import block_positions
 from scdataset.strategy.keys import mix, unit_float
 from scdataset.strategy.permutation import shuffled
 
-__all__ = ["Members", "Sets", "cells_of_set", "drawn", "members_by_code", "split_key"]
+__all__ = ["Members", "Sets", "cells_of_set", "count_codes", "drawn", "members_by_code", "split_key"]
 
 _TABLE_BELOW = 256
 """Fewer blocks than this are shuffled outright: exact, and as fast as a Feistel network for a set or two."""
@@ -54,9 +54,7 @@ def members_by_code(codes: NDArray[Any], keep: NDArray[np.bool_], n_codes: int) 
     keep
         Which positions take part, shape ``(n,)``.
     """
-    first = np.zeros(n_codes + 1, np.int64)
-    _count(codes, keep, first)
-    np.cumsum(first, out=first)
+    first = np.concatenate([[0], np.cumsum(count_codes(codes, keep, n_codes))])
     dtype = np.int32 if codes.size <= np.iinfo(np.int32).max else np.int64
     positions = np.empty(int(first[-1]), dtype)
     _place(codes, keep, first[:-1].copy(), positions)
@@ -64,10 +62,13 @@ def members_by_code(codes: NDArray[Any], keep: NDArray[np.bool_], n_codes: int) 
 
 
 @compiled
-def _count(codes: NDArray[Any], keep: NDArray[np.bool_], first: NDArray[np.int64]) -> None:
+def count_codes(codes: NDArray[Any], keep: NDArray[np.bool_], n_codes: int) -> NDArray[np.int64]:
+    """Count the positions of each code that are kept, shape ``(n_codes,)``."""
+    counts = np.zeros(n_codes, np.int64)
     for i in range(codes.size):
         if keep[i]:
-            first[np.int64(codes[i]) + 1] += 1
+            counts[np.int64(codes[i])] += 1
+    return counts
 
 
 @compiled
@@ -103,7 +104,7 @@ class Sets(NamedTuple):
     block_size: int
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """Number of sets in an epoch."""
         return int(self.first_set[-1])
 
@@ -111,7 +112,7 @@ class Sets(NamedTuple):
 @compiled
 def cells_of_set(number: int, sets: Sets, key: np.uint64) -> NDArray[np.int64]:
     """Return the positions of the cells of one set, shape ``(set_size,)``, in the epoch of ``key``."""
-    group = np.searchsorted(sets.first_set, number, side="right") - 1
+    group = int(np.searchsorted(sets.first_set, number, side="right")) - 1
     turn, place = divmod(number - sets.first_set[group], sets.in_round[group])
     first, last = sets.members.first[group], sets.members.first[group + 1]
     cells = drawn(place * sets.set_size, sets.set_size, last - first, sets.block_size, split_key(key, group, turn))
