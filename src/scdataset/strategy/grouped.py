@@ -110,8 +110,8 @@ class GroupedSampling(SamplingStrategy):
         What to do if cells have no control that matches: ``"error"``, or ``"drop"`` to leave those cells out.
     block_size
         Cells of a group, neighbours in the file, that are put into sets together: 1 is random order, and
-        ``block_size=set_size`` reads fastest where cells of a group lie together. The bounds of blocks change each
-        epoch, and so do the sets.
+        ``block_size=set_size`` reads fastest where cells of a group lie together, and makes sets of neighbours. Blocks
+        begin at another cell each epoch, so that sets differ.
     indices
         The rows that take part: None for all, a ``range``, integers, or a boolean mask over the collection.
     aligned_to
