@@ -44,6 +44,8 @@ class ClassCodes:
         """Return codes that count from 0, as uint8, uint16 or int32: without a copy where they already are such."""
         n_classes = self.classes.size
         dtype = np.dtype(np.uint8 if n_classes <= 1 << 8 else np.uint16 if n_classes <= 1 << 16 else np.int32)
+        if self.offset == 0 and self.codes.dtype == dtype:
+            return self.codes
         if self.offset == 0 and self.codes.dtype.isnative and self.codes.dtype.itemsize == dtype.itemsize:
             return self.codes.view(dtype)
         return _shifted(self.codes, self.offset, dtype)

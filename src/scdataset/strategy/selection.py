@@ -52,6 +52,8 @@ class Rows:
         """Return the entries of ``values`` at these rows, shape ``(count,)``: a view of it where that is possible."""
         if self.listed.size:
             return values[self.listed]
+        if self.count == values.size:
+            return values
         return values[self.start : self.start + self.step * self.count : self.step]
 
 
