@@ -98,6 +98,14 @@ def close(batches: Iterator[Any]) -> None:
     batches.close()  # type: ignore[attr-defined]
 
 
+def runs(strategy: SamplingStrategy, n_cells: int) -> tuple[float, float]:
+    """Return distinct rows and runs of neighbours among them, each a row of the first windows."""
+    order = strategy.order(n_cells, 0, 0)
+    windows = [np.unique(order.rows(i * WINDOW, (i + 1) * WINDOW)) for i in range(4)]
+    n_runs = sum(1 + int(np.count_nonzero(np.diff(rows) > 1)) for rows in windows)
+    return sum(rows.size for rows in windows) / (4 * WINDOW), n_runs / (4 * WINDOW)
+
+
 def order_rate(strategy: SamplingStrategy, n_cells: int) -> float:
     """Return rows a second of working out which rows come, without reading any."""
     order = strategy.order(n_cells, 0, 0)
@@ -129,7 +137,11 @@ def report_rates(path: Path, obs: pd.DataFrame, column: str, set_size: int, n_ro
     middle = {name: statistics.median(values) for name, values in rates.items()}
     for name, value in middle.items():
         alone = order_rate(timed[name], len(obs))
-        print(f"    {name:22} {value:10,.0f} rows/s   order alone {alone:12,.0f} rows/s")  # noqa: T201
+        distinct, n_runs = runs(timed[name], len(obs))
+        print(  # noqa: T201
+            f"    {name:22} {value:10,.0f} rows/s   order alone {alone:12,.0f} rows/s   "
+            f"distinct rows {distinct:.2f}, runs of neighbours {n_runs:.3f} a row"
+        )
     rows, sets, blocks, set_blocks = middle.values()
     print(  # noqa: T201
         f"    random: sets / rows {sets / rows:.2f};  blocks: sets / blocks {set_blocks / blocks:.2f};  "
