@@ -19,6 +19,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/loop_overhead.py
 	$(BIN)/python benchmarks/billion_rows.py
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/grouped.py
 
 lint: $(READY)
 	$(BIN)/ruff check

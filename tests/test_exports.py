@@ -19,6 +19,7 @@ def test_public_names():
         "CollectionError",
         "DamagedFileError",
         "EpochOrder",
+        "GroupedSampling",
         "HookError",
         "LoaderError",
         "MissingDependencyError",

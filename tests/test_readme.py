@@ -15,7 +15,12 @@ README = Path(__file__).parents[1] / "README.md"
 def test_every_python_block_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     X = scipy.sparse.random(1000, 20, 0.2, format="csr", dtype=np.float32, random_state=0)  # noqa: N806
-    obs = pd.DataFrame({"cell_type": pd.Categorical(["T", "B"] * 500)}, index=[f"cell {i}" for i in range(1000)])
+    columns = {
+        "cell_type": ["T", "B"] * 500,
+        "gene": ["KLF1", "GATA1", "TP53", "non-targeting"] * 250,
+        "batch": np.repeat(["A", "B"], 500),
+    }
+    obs = pd.DataFrame(columns, index=[f"cell {i}" for i in range(1000)]).astype("category")
     anndata.AnnData(X, obs=obs).write_h5ad("atlas.h5ad")
     namespace = {"model": lambda batch: batch}
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

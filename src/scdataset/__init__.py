@@ -22,6 +22,7 @@ from scdataset.strategy import (
     BlockWeightedSampling,
     ClassBalancedSampling,
     EpochOrder,
+    GroupedSampling,
     SamplingStrategy,
     Streaming,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "CollectionError",
     "DamagedFileError",
     "EpochOrder",
+    "GroupedSampling",
     "HookError",
     "LoaderError",
     "MissingDependencyError",

@@ -3,11 +3,11 @@
 import operator
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["flag", "hook", "optional_whole", "warn", "whole"]
+__all__ = ["flag", "hook", "one_of", "optional_whole", "warn", "whole"]
 
 
 def whole(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
@@ -44,6 +44,15 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         message = f"{name}={value!r} is of type {type(value).__name__}; give True or False."
         raise ArgumentTypeError(message)
+    return value
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
+    """Return ``value`` if it is one of the ``allowed`` words."""
+    if value not in allowed:
+        words = [f'"{word}"' for word in allowed]
+        message = f"{name}={value!r} is not known; give {', '.join(words[:-1])} or {words[-1]}."
+        raise ArgumentValueError(message)
     return value
 
 

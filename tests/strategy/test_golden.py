@@ -13,7 +13,14 @@ import pytest
 
 from scdataset.schedule.partition import Partition
 from scdataset.schedule.windows import rows_of_batches
-from scdataset.strategy import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, SamplingStrategy, Streaming
+from scdataset.strategy import (
+    BlockShuffling,
+    BlockWeightedSampling,
+    ClassBalancedSampling,
+    GroupedSampling,
+    SamplingStrategy,
+    Streaming,
+)
 
 GOLDEN = Path(__file__).with_name("golden_orders.json")
 N_SHOWN = 16
@@ -35,6 +42,10 @@ def _weights(n):
 
 def _labels(n):
     return np.array(["T", "B", "NK"])[np.arange(n) ** 2 % 7 % 3]
+
+
+def _unequal(n):
+    return np.sqrt(np.arange(n) * 7919 % n).astype(int) // 5
 
 
 # name: (number of rows, strategy, seed, epoch)
@@ -79,6 +90,22 @@ CONFIGURATIONS = {
         lambda n: ClassBalancedSampling(_labels(2000), 4, range(0, n, 4), 6000),
         12,
         34,
+    ),
+    "sets of groups": (3000, lambda n: GroupedSampling(_labels(n), 32), 0, 0),
+    "sets of groups, next epoch": (3000, lambda n: GroupedSampling(_labels(n), 32), 0, 1),
+    "balanced sets of unequal groups": (
+        4000,
+        lambda n: GroupedSampling(_unequal(n), 16, balance="balanced", remainder="drop", sets_per_group=9),
+        3,
+        1,
+    ),
+    "sets in blocks with matched controls": (
+        9000,
+        lambda n: GroupedSampling(
+            _unequal(n), 8, control=5, match=np.arange(n) % 7, block_size=4, indices=range(0, n, 2)
+        ),
+        11,
+        2,
     ),
     "custom get_indices": (2000, lambda n: FromRng(), 6, 7),
 }

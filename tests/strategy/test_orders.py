@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scdataset.strategy import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, SamplingStrategy, Streaming
+from scdataset.strategy import (
+    BlockShuffling,
+    BlockWeightedSampling,
+    ClassBalancedSampling,
+    GroupedSampling,
+    SamplingStrategy,
+    Streaming,
+)
 
 
 class Reversed(SamplingStrategy):
@@ -36,6 +43,10 @@ STRATEGIES = {
         block, indices, _weights(n), 2 * n + 1, replace=False, sampling_size=max(1, _count(n, indices) // 3)
     ),
     "balanced": lambda n, indices, block: ClassBalancedSampling(np.arange(n) % 3, block, indices),
+    "grouped": lambda n, indices, block: GroupedSampling(np.arange(n) % 3, 4, block_size=block, indices=indices),
+    "grouped balanced": lambda n, indices, block: GroupedSampling(
+        np.arange(n) // 7, 3, balance="balanced", sets_per_group=5, block_size=block, indices=indices
+    ),
     "custom": lambda n, indices, block: Reversed(indices),
 }
 IN_ORDER = {"streaming", "streaming shuffled"}

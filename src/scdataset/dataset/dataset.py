@@ -112,7 +112,7 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         uneven_ranks: bool = False,
     ) -> None:
         self.strategy = _checked_strategy(strategy)
-        self.batch_size = whole("batch_size", batch_size, minimum=1)
+        self.batch_size = _checked_batch_size(batch_size, self.strategy)
         self.fetch_factor = whole("fetch_factor", fetch_factor, minimum=1)
         self.drop_last = flag("drop_last", drop_last)
         self.prefetch = whole("prefetch", prefetch, minimum=0)
@@ -246,6 +246,18 @@ def _checked_strategy(strategy: object) -> SamplingStrategy:
         "BlockShuffling(block_size=8) or Streaming()."
     )
     raise ArgumentTypeError(message)
+
+
+def _checked_batch_size(batch_size: object, strategy: SamplingStrategy) -> int:
+    size, unit = whole("batch_size", batch_size, minimum=1), strategy.batch_unit
+    if size % unit:
+        near = max(size // unit, 1) * unit
+        message = (
+            f"batch_size={size} would cut what {type(strategy).__name__} keeps together, {unit} rows each; "
+            f"give a multiple of {unit}, such as {near} or {near + unit}."
+        )
+        raise ArgumentValueError(message)
+    return size
 
 
 def _collection_for(source: Any, fetch_callback: Callable[..., Any] | None) -> Collection | None:

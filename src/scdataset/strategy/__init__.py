@@ -3,6 +3,7 @@
 from scdataset.strategy.balanced import ClassBalancedSampling
 from scdataset.strategy.base import EpochOrder, SamplingStrategy
 from scdataset.strategy.blocks import BlockShuffling
+from scdataset.strategy.grouped import GroupedSampling
 from scdataset.strategy.streaming import Streaming
 from scdataset.strategy.weighted import BlockWeightedSampling
 
@@ -11,6 +12,7 @@ __all__ = [
     "BlockWeightedSampling",
     "ClassBalancedSampling",
     "EpochOrder",
+    "GroupedSampling",
     "SamplingStrategy",
     "Streaming",
 ]

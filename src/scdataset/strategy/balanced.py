@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset.strategy.labels import encode_labels
-from scdataset.strategy.weighted import AlignedTo, BlockWeightedSampling
+from scdataset.strategy.selection import AlignedTo
+from scdataset.strategy.weighted import BlockWeightedSampling
 
 __all__ = ["ClassBalancedSampling"]
 

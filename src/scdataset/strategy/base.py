@@ -78,6 +78,11 @@ class SamplingStrategy:
         """The rows that take part, ascending, shape ``(n_selected,)``; None for all rows."""
         return self._selection.given
 
+    @property
+    def batch_unit(self) -> int:
+        """Neighbouring samples that have to be in one batch: `scDataset` takes multiples of it as ``batch_size``."""
+        return 1
+
     def get_len(self, data_collection: Any) -> int:
         """Return the number of samples in an epoch over ``data_collection``."""
         return len(self.epoch_order(data_collection, seed=0, epoch=0))

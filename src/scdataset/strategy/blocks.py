@@ -12,7 +12,7 @@ from scdataset.strategy.keys import make_key, unit_float
 from scdataset.strategy.permutation import KeyedPermutation, permute_one
 from scdataset.strategy.selection import Rows
 
-__all__ = ["BlockShuffling", "ShuffledBlocks"]
+__all__ = ["BlockShuffling", "ShuffledBlocks", "block_positions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class ShuffledBlocks:
 
     def positions(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return what stands at places [start, stop) of the shuffled sequence, shape ``(stop - start,)``."""
-        return _block_positions(
+        return block_positions(
             start,
             stop,
             self.n_full,
@@ -66,7 +66,7 @@ class ShuffledBlocks:
 
 
 @compiled
-def _block_positions(
+def block_positions(
     start: int,
     stop: int,
     n_full: int,
@@ -77,6 +77,7 @@ def _block_positions(
     key: np.uint64,
     table: NDArray[np.int64],
 ) -> NDArray[np.int64]:
+    """Return what stands at places [start, stop); the parameters are the fields of `ShuffledBlocks`."""
     out = np.empty(stop - start, np.int64)
     short_start = short_place * block_size
     place = start

@@ -40,9 +40,26 @@ class ClassCodes:
     classes: NDArray[Any]
     counts: NDArray[np.int64]
 
+    def from_zero(self) -> NDArray[Any]:
+        """Return codes that count from 0, as uint8, uint16 or int32: without a copy where they already are such."""
+        n_classes = self.classes.size
+        dtype = np.dtype(np.uint8 if n_classes <= 1 << 8 else np.uint16 if n_classes <= 1 << 16 else np.int32)
+        if self.offset == 0 and self.codes.dtype == dtype:
+            return self.codes
+        if self.offset == 0 and self.codes.dtype.isnative and self.codes.dtype.itemsize == dtype.itemsize:
+            return self.codes.view(dtype)
+        return _shifted(self.codes, self.offset, dtype)
 
-def encode_labels(labels: ArrayLike | Sequence[Hashable]) -> ClassCodes:
+
+def encode_labels(labels: ArrayLike | Sequence[Hashable], name: str = "labels") -> ClassCodes:
     """Encode labels: strings, integers, floats, booleans, categoricals (pandas), lists and arrays of them.
+
+    Parameters
+    ----------
+    labels
+        One label an entry.
+    name
+        What errors call them.
 
     Raises
     ------
@@ -53,23 +70,23 @@ def encode_labels(labels: ArrayLike | Sequence[Hashable]) -> ClassCodes:
     """
     categorical = getattr(labels, "cat", labels)  # a pandas Series of categories keeps its codes there
     if hasattr(categorical, "codes") and hasattr(categorical, "categories"):
-        return _counted(np.asarray(categorical.codes), 0, np.asarray(categorical.categories))
+        return _counted(np.asarray(categorical.codes), 0, np.asarray(categorical.categories), name)
     values: Any = labels
     if not isinstance(labels, (list, tuple)):
         values = np.asarray(labels)
         if values.ndim != 1:
-            message = f"labels has shape {values.shape}; give one label a row of the collection or one an index."
+            message = f"{name} has shape {values.shape}; give one label a row of the collection or one an index."
             raise ArgumentValueError(message)
         if values.dtype.kind in "iub":
-            return _of_integers(values)
+            return _of_integers(values, name)
         if values.dtype.kind == "f":
-            return _of_floats(values)
-    return _of_objects(values)
+            return _of_floats(values, name)
+    return _of_objects(values, name)
 
 
-def _of_integers(values: NDArray[Any]) -> ClassCodes:
+def _of_integers(values: NDArray[Any], name: str) -> ClassCodes:
     if values.size == 0:
-        return _counted(values, 0, values)
+        return _counted(values, 0, values, name)
     kind = values.dtype
     if kind.kind == "b":
         values = values.view(np.uint8)
@@ -78,20 +95,26 @@ def _of_integers(values: NDArray[Any]) -> ClassCodes:
     n_classes = last - first + 1
     if n_classes > _MAX_SMALL:
         classes, codes = np.unique(values, return_inverse=True)
-        return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes)
+        return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes, name)
     classes = np.arange(first, last + 1).astype(kind)
     if values.dtype.itemsize <= np.dtype(np.uint16).itemsize and values.dtype.isnative:
-        return _counted(values, first, classes)
-    codes = np.empty(values.size, np.uint8 if n_classes <= 1 << 8 else np.uint16)
+        return _counted(values, first, classes, name)
+    codes = _shifted(values, first, np.dtype(np.uint8 if n_classes <= 1 << 8 else np.uint16))
+    return _counted(codes, 0, classes, name)
+
+
+def _shifted(values: NDArray[Any], first: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return ``values - first`` as ``dtype``, in parts that need little memory."""
+    codes = np.empty(values.size, dtype)
     for start in range(0, values.size, _CHUNK):
         codes[start : start + _CHUNK] = values[start : start + _CHUNK] - first
-    return _counted(codes, 0, classes)
+    return codes
 
 
-def _of_floats(values: NDArray[Any]) -> ClassCodes:
-    _refuse_missing(int(np.count_nonzero(np.isnan(values))), values.size)
+def _of_floats(values: NDArray[Any], name: str) -> ClassCodes:
+    _refuse_missing(int(np.count_nonzero(np.isnan(values))), values.size, name)
     classes, codes = np.unique(values, return_inverse=True)
-    return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes)
+    return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes, name)
 
 
 class _CodeOf(dict[Hashable, int]):
@@ -104,7 +127,7 @@ class _CodeOf(dict[Hashable, int]):
         return code
 
 
-def _of_objects(values: Sequence[Hashable] | NDArray[Any]) -> ClassCodes:
+def _of_objects(values: Sequence[Hashable] | NDArray[Any], name: str) -> ClassCodes:
     code_of = _CodeOf()
     codes = np.empty(len(values), np.int16)
     iterator = _in_chunks(values) if isinstance(values, np.ndarray) else iter(values)
@@ -112,14 +135,14 @@ def _of_objects(values: Sequence[Hashable] | NDArray[Any]) -> ClassCodes:
         try:
             chunk = np.fromiter(map(code_of.__getitem__, islice(iterator, _CHUNK)), np.int32)
         except TypeError as error:
-            message = f"labels cannot be compared ({error}); give strings, integers or categories."
+            message = f"{name} cannot be compared ({error}); give strings, integers or categories."
             raise ArgumentTypeError(message) from error
         if len(code_of) > np.iinfo(codes.dtype).max:
             codes = codes.astype(np.int32)
         codes[start : start + chunk.size] = chunk
     classes = np.empty(len(code_of), object)
     classes[:] = list(code_of)
-    return _counted(codes, 0, classes)
+    return _counted(codes, 0, classes, name)
 
 
 def _in_chunks(values: NDArray[Any]) -> Iterator[Hashable]:
@@ -137,20 +160,20 @@ def _is_missing(label: Hashable) -> bool:
         return True
 
 
-def _counted(codes: NDArray[Any], offset: int, classes: NDArray[Any]) -> ClassCodes:
+def _counted(codes: NDArray[Any], offset: int, classes: NDArray[Any], name: str) -> ClassCodes:
     if codes.size == 0:
-        message = "labels is empty; give one label a row of the collection or one an index."
+        message = f"{name} is empty; give one label a row of the collection or one an index."
         raise ArgumentValueError(message)
     parts = in_parts(codes.size, lambda start, stop: _histogram(codes[start:stop], offset, classes.size))
     counts = np.sum(parts, axis=0)
-    _refuse_missing(int(counts[0]), codes.size)
+    _refuse_missing(int(counts[0]), codes.size, name)
     return ClassCodes(codes, offset, classes, counts[1:])
 
 
-def _refuse_missing(n_missing: int, n_labels: int) -> None:
+def _refuse_missing(n_missing: int, n_labels: int, name: str) -> None:
     if n_missing:
         message = (
-            f"labels has {n_missing} missing values among {n_labels}; give those rows a class of their own, or leave "
+            f"{name} has {n_missing} missing values among {n_labels}; give those rows a class of their own, or leave "
             "them out with indices."
         )
         raise ArgumentValueError(message)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset._arguments import warn
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["Rows", "Selection"]
+__all__ = ["AlignedTo", "Rows", "Selection"]
+
+AlignedTo = Literal["auto", "collection", "indices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,14 @@ class Rows:
         if self.listed.size:
             return self.listed[start:stop].copy()
         return np.arange(self.start + self.step * start, self.start + self.step * stop, self.step)
+
+    def taken(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the entries of ``values`` at these rows, shape ``(count,)``: a view of it where that is possible."""
+        if self.listed.size:
+            return values[self.listed]
+        if self.count == values.size:
+            return values
+        return values[self.start : self.start + self.step * self.count : self.step]
 
 
 class Selection:
@@ -101,6 +112,28 @@ class Selection:
             )
             raise ArgumentValueError(message)
         return self.rows
+
+    def target(self, name: str, n_values: int, n_rows: int, aligned_to: str) -> Literal["collection", "indices"]:
+        """Return what ``n_values`` values, given as the argument ``name``, belong to: rows or selected rows.
+
+        ``"auto"`` goes by the length, and where both fit takes ``"collection"``.
+        """
+        n_selected = n_rows if self.count is None else self.count
+        in_collection = n_values == n_rows if aligned_to == "auto" else aligned_to == "collection"
+        if n_values != (n_rows if in_collection else n_selected):
+            message = (
+                f"{name} has length {n_values}; give one a row of the collection ({n_rows}) or one an "
+                f"index ({n_selected}), as aligned_to={aligned_to!r} says."
+            )
+            raise ArgumentValueError(message)
+        return "collection" if in_collection else "indices"
+
+    def align(self, name: str, values: NDArray[Any], n_rows: int, aligned_to: str) -> tuple[NDArray[Any], Rows]:
+        """Return the values and where the selected rows stand in them."""
+        selected = self.of(n_rows)
+        if self.target(name, values.size, n_rows, aligned_to) == "collection":
+            return values, selected
+        return (values if self.sorting is None else values[self.sorting]), Rows(selected.count)
 
     def _rows_of_array(self, indices: ArrayLike) -> Rows:
         array = np.asarray(indices)

@@ -1,12 +1,12 @@
 """BlockWeightedSampling: rows drawn with given probabilities."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import flag, optional_whole, warn, whole
+from scdataset._arguments import flag, one_of, optional_whole, warn, whole
 from scdataset._compiled import compiled
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.base import EpochOrder, SamplingStrategy
@@ -14,12 +14,10 @@ from scdataset.strategy.blocks import ShuffledBlocks
 from scdataset.strategy.draws import SortedDraws
 from scdataset.strategy.keys import make_key
 from scdataset.strategy.rounds import RoundsOrder
-from scdataset.strategy.selection import Rows
+from scdataset.strategy.selection import AlignedTo, Rows
 from scdataset.strategy.weights import Weights, in_parts, stratum_prefix, weight_at
 
-__all__ = ["AlignedTo", "BlockWeightedSampling"]
-
-AlignedTo = Literal["auto", "collection", "indices"]
+__all__ = ["BlockWeightedSampling"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +98,7 @@ class BlockWeightedSampling(SamplingStrategy):
         self.total_size = optional_whole("total_size", total_size, minimum=1)
         self.replace = flag("replace", replace)
         self.sampling_size = optional_whole("sampling_size", sampling_size, minimum=1)
-        if aligned_to not in ("auto", "collection", "indices"):
-            message = f'aligned_to={aligned_to!r} is not known; give "auto", "collection" or "indices".'
-            raise ArgumentValueError(message)
-        self.aligned_to = aligned_to
+        self.aligned_to = one_of("aligned_to", aligned_to, get_args(AlignedTo))
         self._check_rounds()
         self._values = None if weights is None else _checked_weights(weights)
         self._table: NDArray[np.float64] | None = None
@@ -158,7 +153,7 @@ class BlockWeightedSampling(SamplingStrategy):
         selected = self._selection.of(n_rows)
         weights = Weights.of(None, selected)
         if self._values is not None:
-            values, lookup = self._aligned(self._values, selected, n_rows)
+            values, lookup = self._selection.align(self._values_name, self._values, n_rows, self.aligned_to)
             weights = Weights.of(values, lookup, self._table, self._offset)
         prefix = stratum_prefix(weights, selected.count)
         if prefix.size and not np.isfinite(prefix[-1]):
@@ -182,23 +177,6 @@ class BlockWeightedSampling(SamplingStrategy):
                 f"positive weight; give at most {n_positive}."
             )
             raise ArgumentValueError(message)
-
-    def _aligned(self, values: NDArray[Any], selected: Rows, n_rows: int) -> tuple[NDArray[Any], Rows]:
-        """Return the values and where the selected rows stand in them."""
-        target = self.aligned_to
-        if target == "auto":
-            target = "collection" if values.size == n_rows else "indices"
-        expected = n_rows if target == "collection" else selected.count
-        if values.size != expected:
-            message = (
-                f"{self._values_name} has length {values.size}; give one a row of the collection ({n_rows}) or one an "
-                f"index ({selected.count}), as aligned_to={self.aligned_to!r} says."
-            )
-            raise ArgumentValueError(message)
-        if target == "collection":
-            return values, selected
-        sorting = self._selection.sorting
-        return (values if sorting is None else values[sorting]), Rows(selected.count)
 
 
 def _checked_weights(weights: ArrayLike) -> NDArray[Any]:

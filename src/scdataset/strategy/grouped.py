@@ -1,0 +1,266 @@
+"""GroupedSampling: batches made of whole sets of cells, each of one group, with matched controls."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scdataset._arguments import one_of, optional_whole, whole
+from scdataset.errors import ArgumentValueError
+from scdataset.strategy.base import EpochOrder, SamplingStrategy
+from scdataset.strategy.cells import Cells, code_of
+from scdataset.strategy.controls import Controls, sets_with_controls
+from scdataset.strategy.keys import make_key
+from scdataset.strategy.labels import ClassCodes, encode_labels
+from scdataset.strategy.permutation import KeyedPermutation
+from scdataset.strategy.selection import AlignedTo, Rows
+from scdataset.strategy.sets import Members, Sets, count_codes, members_by_code
+from scdataset.strategy.strata import Strata
+
+__all__ = ["GroupedSampling"]
+
+Balance = Literal["proportional", "balanced"]
+Remainder = Literal["pad", "drop"]
+Unmatched = Literal["error", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedOrder:
+    """Sets in random order, each followed by its controls."""
+
+    selected: Rows
+    sets: Sets
+    controls: Controls
+    shuffled: KeyedPermutation
+    cells_key: np.uint64
+    controls_key: np.uint64
+    shuffles: bool = False  # sets are in random order already, and their rows have to stay together
+
+    def __len__(self) -> int:
+        return self.sets.total * self._unit
+
+    @property
+    def _unit(self) -> int:
+        return self.sets.set_size + self.controls.n_controls
+
+    def rows(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the rows at positions [start, stop)."""
+        first, last = start // self._unit, -(-stop // self._unit)
+        numbers = self.shuffled(np.arange(first, last))
+        rows = sets_with_controls(first, numbers, self.sets, self.controls, self.cells_key, self.controls_key)
+        return self.selected.at(rows.reshape(-1)[start - first * self._unit : stop - first * self._unit])
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The cells and controls, sorted; and whether groups and match belong to the collection or to the indices."""
+
+    targets: tuple[str, ...]
+    sets: Sets
+    controls: Controls
+    left_out: NDArray[np.int64]
+
+
+class GroupedSampling(SamplingStrategy):
+    """Batches made of whole sets: ``set_size`` cells of one group each, with controls if wanted.
+
+    For models of perturbations, donors or samples. A batch holds ``batch_size / (set_size + n_controls)`` sets, one
+    after the other, in the same places in every batch::
+
+        batch_size = 2 * (set_size + n_controls)
+        |-------- set of one group --------||------- set of another group ------|
+        | set_size cells | n_controls      || set_size cells | n_controls       |
+        | c0 c1 c2 c3    | k0 k1 k2 k3     || c0 c1 c2 c3    | k0 k1 k2 k3      |
+                           k0 matches c0, k1 matches c1, ...
+
+    so that ``X.reshape(-1, set_size + n_controls, n_genes)`` has a set in each entry, and ``[:, :set_size]`` are its
+    cells. Which group a set is of is in the batch's column of obs, at the first row of the set. Sets come in random
+    order. The last batch of an epoch may have fewer sets; none is ever cut. The same seed and epoch give the same
+    sets, whatever the number of workers and ranks.
+
+    Parameters
+    ----------
+    groups
+        Group of each row: strings, integers or categories; one a row of the collection or one an index.
+    set_size
+        Cells in a set.
+    balance
+        ``"proportional"``: every cell comes in one set an epoch, so that large groups yield more sets. ``"balanced"``:
+        every group yields ``sets_per_group`` sets an epoch, and cells of a group come again only when all of them have
+        come, in another order each time round (``remainder`` says what becomes of the last ones).
+    sets_per_group
+        Sets of each group in an epoch, for ``"balanced"`` only. None for as many as there are on average if every cell
+        comes once, at least 1.
+    remainder
+        What becomes of the cells of a group that are left when no whole set can be made of them. ``"pad"``: they are
+        filled up to a set with other cells of the group, less than ``set_size`` a group and round; a group of fewer
+        cells than a set holds them several times. ``"drop"``: they stay out, others each epoch, less than ``set_size``
+        a group; a group of fewer cells than a set stays out entirely (`left_out`).
+    control
+        The group of controls, which makes no sets of its own; None for sets without controls.
+    n_controls
+        Controls in a set, by default ``set_size``. The t-th is matched to cell ``t % set_size`` of the set.
+    match
+        What a control has to have in common with its cell: labels, or a frame or mapping of several columns of labels,
+        such as ``obs[["batch", "donor"]]``; None to match any control. Each control of a stratum is used about equally
+        often, and twice in a set only if the set needs more of them than there are.
+    unmatched
+        What to do if cells have no control that matches: ``"error"``, or ``"drop"`` to leave those cells out.
+    block_size
+        Cells of a group, neighbours in the file, that are put into sets together: 1 is random order, and
+        ``block_size=set_size`` reads fastest where cells of a group lie together, and makes sets of neighbours. Blocks
+        begin at another cell each epoch, so that sets differ.
+    indices
+        The rows that take part: None for all, a ``range``, integers, or a boolean mask over the collection.
+    aligned_to
+        As in `BlockWeightedSampling`, for ``groups`` and ``match``.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        For arguments of the wrong type or value, missing labels, an unknown control, cells without a matching control
+        (with names and counts), and sets larger than every group. `scDataset` refuses a ``batch_size`` that cuts sets.
+
+    Notes
+    -----
+    4 bytes a selected row are kept (8 from 2**31 rows on), and 1 or 2 for each of ``groups`` and ``match`` (4 from
+    65,536 labels on), nothing for those that already are codes of that size, as those of categories are.
+
+    Examples
+    --------
+    >>> gene = ["KLF1"] * 6 + ["non-targeting"] * 3 + ["GATA1"] * 4
+    >>> strategy = GroupedSampling(gene, set_size=2, control="non-targeting", n_controls=1)
+    >>> rows = strategy.get_indices(range(13), seed=0).reshape(-1, 3)
+    >>> sorted(gene[row] for row in rows[:, 0]), {gene[row] for row in rows[:, 2]}
+    (['GATA1', 'GATA1', 'KLF1', 'KLF1', 'KLF1'], {'non-targeting'})
+    """
+
+    def __init__(
+        self,
+        groups: ArrayLike | Sequence[Hashable],
+        set_size: int,
+        *,
+        balance: Balance = "proportional",
+        sets_per_group: int | None = None,
+        remainder: Remainder = "pad",
+        control: Hashable = None,
+        n_controls: int | None = None,
+        match: Any = None,
+        unmatched: Unmatched = "error",
+        block_size: int = 1,
+        indices: ArrayLike | range | None = None,
+        aligned_to: AlignedTo = "auto",
+    ) -> None:
+        super().__init__(indices)
+        self.set_size = whole("set_size", set_size, minimum=1)
+        self.balance = one_of("balance", balance, get_args(Balance))
+        self.sets_per_group = optional_whole("sets_per_group", sets_per_group, minimum=1)
+        self.remainder = one_of("remainder", remainder, get_args(Remainder))
+        self.control = control
+        self.n_controls = optional_whole("n_controls", n_controls, minimum=1)
+        self.unmatched = one_of("unmatched", unmatched, get_args(Unmatched))
+        self.block_size = whole("block_size", block_size, minimum=1)
+        self.aligned_to = one_of("aligned_to", aligned_to, get_args(AlignedTo))
+        self._check_together(matched=match is not None)
+        if self.n_controls is None:
+            self.n_controls = 0 if control is None else self.set_size
+        self._groups = encode_labels(groups, "groups")
+        self._control = -1 if control is None else code_of(control, self._groups)
+        self._match = None if match is None else Strata.of(match)
+        self._prepared = self._prepare(self._least_rows())
+
+    def __repr__(self) -> str:
+        return (
+            f"GroupedSampling(groups=<{self._groups.codes.size} values>, set_size={self.set_size}, "
+            f"balance={self.balance!r}, remainder={self.remainder!r}, control={self.control!r}, "
+            f"n_controls={self.n_controls}, block_size={self.block_size}, {self._selection!r})"
+        )
+
+    @property
+    def batch_unit(self) -> int:
+        """Rows of a set with its controls, which stay together in a batch."""
+        return self.set_size + (self.n_controls or 0)
+
+    @property
+    def n_sets(self) -> int:
+        """Number of sets in an epoch."""
+        return self._prepared.sets.total
+
+    @property
+    def left_out(self) -> list[Any]:
+        """The groups that have cells and yield no set, for what ``remainder`` and ``unmatched`` drop."""
+        names: list[Any] = self._groups.classes[self._prepared.left_out].tolist()
+        return names
+
+    def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
+        """Return the order of one epoch."""
+        selected = self._selection.of(n_rows)
+        if self._targets(n_rows) != self._prepared.targets:
+            self._prepared = self._prepare(n_rows)
+        sets, controls = self._prepared.sets, self._prepared.controls
+        shuffled = KeyedPermutation(sets.total, make_key(seed, epoch, "sets"))
+        return GroupedOrder(
+            selected, sets, controls, shuffled, make_key(seed, epoch, "cells"), make_key(seed, epoch, "controls")
+        )
+
+    def _check_together(self, *, matched: bool) -> None:
+        if self.sets_per_group is not None and self.balance != "balanced":
+            message = (
+                f"sets_per_group={self.sets_per_group} with balance={self.balance!r}, where the size of a group says "
+                'how many sets it yields; give balance="balanced", or leave sets_per_group out.'
+            )
+            raise ArgumentValueError(message)
+        if self.control is None and (matched or self.n_controls is not None):
+            given = "match" if matched else f"n_controls={self.n_controls}"
+            message = f"{given} without control; give control, the label that controls have in groups."
+            raise ArgumentValueError(message)
+
+    def _labels(self) -> dict[str, ClassCodes]:
+        return {"groups": self._groups} | ({} if self._match is None else {"match": self._match.encoded})
+
+    def _least_rows(self) -> int:
+        """Return the least number of rows that the collection has for the arguments to fit."""
+        if self._selection.mask_length is not None:
+            return self._selection.mask_length
+        lengths = [codes.codes.size for codes in self._labels().values()]
+        rows = self._selection.rows
+        if rows is None:
+            return lengths[0]
+        return max(*lengths, int(rows.between(rows.count - 1, rows.count)[0]) + 1)
+
+    def _targets(self, n_rows: int) -> tuple[str, ...]:
+        return tuple(
+            self._selection.target(name, codes.codes.size, n_rows, self.aligned_to)
+            for name, codes in self._labels().items()
+        )
+
+    def _prepare(self, n_rows: int) -> Prepared:
+        cells = Cells(
+            groups=self._of_selected("groups", self._groups, n_rows),
+            labels=self._groups.classes,
+            control=self._control,
+            strata=None if self._match is None else self._of_selected("match", self._match.encoded, n_rows),
+            match=self._match,
+        )
+        is_control, is_cell = cells.split(drop_unmatched=self.unmatched == "drop")
+        n_controls = self.batch_unit - self.set_size
+        members = members_by_code(cells.groups, is_cell, cells.labels.size)
+        in_round = cells.sets_in_round(members.sizes, self.set_size, drop=self.remainder == "drop")
+        sets = Sets(members, self._first_set(members, in_round), in_round, self.set_size, self.block_size)
+        controls = Controls.of(is_control, is_cell, cells.strata, cells.n_strata, n_controls, self.block_size)
+        present = count_codes(cells.groups, ~is_control, cells.labels.size) > 0
+        return Prepared(self._targets(n_rows), sets, controls, np.flatnonzero(present & (in_round == 0)))
+
+    def _of_selected(self, name: str, codes: ClassCodes, n_rows: int) -> NDArray[Any]:
+        values, lookup = self._selection.align(name, codes.from_zero(), n_rows, self.aligned_to)
+        return np.ascontiguousarray(lookup.taken(values))
+
+    def _first_set(self, members: Members, in_round: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of the first set of each group, and of all sets."""
+        n_sets = in_round
+        if self.balance == "balanced":
+            average = members.positions.size // (self.set_size * int(np.count_nonzero(in_round)))
+            n_sets = (in_round > 0) * (self.sets_per_group or max(average, 1))
+        return np.concatenate([[0], np.cumsum(n_sets)])

@@ -1,0 +1,80 @@
+"""Strata: rows that agree in one column of labels, or in several."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scdataset.errors import ArgumentValueError
+from scdataset.strategy.labels import ClassCodes, encode_labels
+
+__all__ = ["Strata"]
+
+_MAX_COMBINATIONS = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Strata:
+    """A stratum an entry, and what the strata are.
+
+    Attributes
+    ----------
+    encoded
+        The stratum of each entry; its classes are labels where there is one column, and otherwise numbers whose digits
+        are the codes in the columns.
+    columns
+        The columns by name, one without a name if a single column was given.
+    """
+
+    encoded: ClassCodes
+    columns: dict[str, ClassCodes]
+
+    @classmethod
+    def of(cls, match: Any) -> "Strata":
+        """Encode the ``match`` argument: labels, or a mapping or frame of several columns of labels."""
+        named = _columns(match)
+        columns = {name: encode_labels(labels, f"match[{name!r}]" if name else "match") for name, labels in named}
+        if not columns:
+            message = "match has no columns; give at least one, or None to match every cell with every control."
+            raise ArgumentValueError(message)
+        lengths = {name: column.codes.size for name, column in columns.items()}
+        if len(set(lengths.values())) > 1:
+            message = f"match has columns of different lengths ({lengths}); give one label a row in each."
+            raise ArgumentValueError(message)
+        return cls(_crossed(list(columns.values())), columns)
+
+    def label(self, stratum: int) -> str:
+        """Return what a stratum is, as errors show it."""
+        if len(self.columns) == 1:
+            return repr(self.encoded.classes.tolist()[stratum])
+        number = int(self.encoded.classes[stratum])
+        parts = []
+        for name, column in reversed(self.columns.items()):
+            number, code = divmod(number, column.classes.size)
+            parts.append(f"{name}={column.classes.tolist()[code]!r}")
+        return ", ".join(reversed(parts))
+
+
+def _columns(match: Any) -> list[tuple[str, ArrayLike | Sequence[Hashable]]]:
+    if isinstance(match, Mapping):
+        return [(str(name), labels) for name, labels in match.items()]
+    if hasattr(match, "columns"):  # a frame of pandas or polars
+        return [(str(name), match[name]) for name in match.columns]
+    return [("", match)]
+
+
+def _crossed(columns: list[ClassCodes]) -> ClassCodes:
+    if len(columns) == 1:
+        return columns[0]
+    sizes = [column.classes.size for column in columns]
+    if prod(sizes) > _MAX_COMBINATIONS:
+        message = f"match has columns of {sizes} labels, too many combinations to tell apart; leave a column out."
+        raise ArgumentValueError(message)
+    numbers: NDArray[np.int64] = np.zeros(columns[0].codes.size, np.int64)
+    for column, size in zip(columns, sizes, strict=True):
+        numbers *= size
+        numbers += column.from_zero()
+    return encode_labels(numbers)
