@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata
+import results
 import zarr
 from peer_environments import Environments, run_script
 
@@ -35,15 +36,9 @@ CONVERTED = {"annbatch": "zarr", "cellstream": "csad"}
 N_GENES, GENES_PER_CELL = 62_710, 1_650
 
 
-def default_folder() -> Path:
-    """Return where data are kept when nothing else is said."""
-    return Path.home() / ".cache" / "scdataset" / "benchmarks"
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose the data."""
+    """Add the option that says how large the data are."""
     parser.add_argument("--cells", type=int, default=300_000, help="rows of the atlas")
-    parser.add_argument("--data", type=Path, default=default_folder(), help="folder of the data; 12 GB for all stores")
 
 
 def make_store(kind: str, folder: Path, n_cells: int, environments: Environments) -> Path:
@@ -110,6 +105,7 @@ def main() -> None:
     """Make stores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
+    results.add_folder(parser)
     parser.add_argument("--stores", nargs="+", default=list(HERE), choices=[*HERE, *CONVERTED])
     parser.add_argument("--python312", help="Python 3.12 for annbatch; python3.12 on PATH if not given")
     options = parser.parse_args()

@@ -55,7 +55,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A table: the first contender is held against each of the others. Windows to skip and to count are the same."""
+    """A table: the first contender is held against each of the others, over the same windows to skip and to count."""
 
     title: str
     contenders: tuple[Contender, ...]
@@ -155,11 +155,14 @@ def _present(
 
 
 def _keep(part: Part, block_size: int, found: dict[str, list[dict[str, Any]]], kept: results.Results) -> None:
-    """Write down what a block size gave, with the ratio of the first contender to each of the others."""
+    """Write down what a block size gave: the first contender against the others, and one script there and here."""
     first = part.contenders[0].name
+    against = {name: (first, name) for name in found if name != first}
+    if SAME in found:
+        against[SAME] = (SAME, PEER)
     for name, runs in found.items():
         told = {key: [run[key] for run in runs] for key in ("rows", "seconds", "memory", "own_memory")}
-        ratio = {"ratio": (first, name)} if name != first else {}
+        ratio = {"ratio": against[name]} if name in against else {}
         ways = {"ways": [run["way"] for run in runs]} if "way" in runs[0] else {}
         rates = [run["rate"] for run in runs]
         kept.add(

@@ -16,8 +16,15 @@ from scdataset import __version__
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Add the option that says where results go."""
+    """Add the options that say where data are and where results go."""
+    add_folder(parser)
     parser.add_argument("--output", type=Path, help="the file of the results; results/NAME-DATE.json with the data")
+
+
+def add_folder(parser: ArgumentParser) -> None:
+    """Add the option that says where data are."""
+    folder = Path.home() / ".cache" / "scdataset" / "benchmarks"
+    parser.add_argument("--data", type=Path, default=folder, help="folder of the data; 12 GB for all stores")
 
 
 class Results:

@@ -1,4 +1,4 @@
-"""Where the chunks of X are in a store, found without the package that is measured: through h5py, or in zarr's files."""
+"""Where the chunks of X are in a store, found without the package that is measured: by h5py, or in zarr's files."""
 
 import json
 import os

@@ -3,8 +3,8 @@
     python benchmarks/table.py FILE... [--ratios]
 
 Several files of one benchmark, each a part of it, make one table. A cell is the median of the rounds in rows a second,
-and the median over rounds of the ratio to the column that the measurement names. ``--ratios`` leaves only ratios, with
-rows and columns exchanged, as the README quotes them.
+and in brackets the median over rounds of the ratio that its column's heading names. ``--ratios`` leaves only ratios,
+with rows and columns exchanged, as the README quotes them.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def tables(measurements: Sequence[Measurement], *, ratios: bool = False) -> Iter
 
 def _rate_lines(cells: dict[tuple[str, str], Measurement]) -> Iterator[str]:
     rows, columns = _names(cells)
-    yield _line(["", *columns])
+    yield _line(["", *(_heading(cells, column) for column in columns)])
     yield _line(["---"] * (len(columns) + 1))
     for row in rows:
         yield _line([row, *(_cell(cells, row, column) for column in columns)])
@@ -40,7 +40,9 @@ def _ratio_lines(cells: dict[tuple[str, str], Measurement]) -> Iterator[str]:
     for column in columns:
         found = [(row, _ratio(cells, row, column)) for row in rows]
         if any(ratio is not None for _, ratio in found):
-            yield _line([_of_what(cells, column), *("" if ratio is None else f"{ratio:.2f}" for _, ratio in found)])
+            yield _line(
+                [" / ".join(_compared(cells, column)), *("" if ratio is None else f"{ratio:.2f}" for _, ratio in found)]
+            )
 
 
 def _names(cells: dict[tuple[str, str], Measurement]) -> tuple[list[str], list[str]]:
@@ -51,27 +53,32 @@ def _cell(cells: dict[tuple[str, str], Measurement], row: str, column: str) -> s
     measured = cells.get((row, column))
     if measured is None:
         return ""
+    if "values" in measured:
+        return f"{statistics.median(measured['values']):,.4g}"
     ratio = _ratio(cells, row, column)
     text = f"{statistics.median(measured['rates']):,.0f}" + ("" if ratio is None else f" ({ratio:.2f})")
     return text + (f", {max(measured['memory']):,.0f} MB" if "memory" in measured else "")
 
 
-def _of_what(cells: dict[tuple[str, str], Measurement], column: str) -> str:
+def _heading(cells: dict[tuple[str, str], Measurement], column: str) -> str:
+    compared = " / ".join("it" if name == column else name for name in _compared(cells, column))
+    return f"{column} ({compared})" if compared else column
+
+
+def _compared(cells: dict[tuple[str, str], Measurement], column: str) -> Sequence[str]:
+    """Return the two columns whose ratio a column gives, or none."""
     measured = next(measured for (_, name), measured in cells.items() if name == column)
-    over, under = measured["ratio"]
-    return f"{over} / {under}"
+    names: Sequence[str] = measured.get("ratio", ())
+    return names
 
 
 def _ratio(cells: dict[tuple[str, str], Measurement], row: str, column: str) -> float | None:
     """Return the median over rounds of the ratio that a measurement names: of one column to another of its row."""
-    over, under = (
-        (cells.get((row, name)) for name in cells[row, column].get("ratio", ("", "")))
-        if ((row, column) in cells)
-        else (None, None)
-    )
-    if over is None or under is None:
+    names = cells.get((row, column), {}).get("ratio")
+    if names is None or any((row, name) not in cells for name in names):
         return None
-    rounds = zip(over["rates"], under["rates"], strict=False)
+    over, under = (cells[row, name]["rates"] for name in names)
+    rounds = zip(over, under, strict=False)
     return statistics.median(upper / lower for upper, lower in rounds)
 
 

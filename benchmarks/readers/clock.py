@@ -1,4 +1,4 @@
-"""Time and memory of a loop over batches. Runs in the environment of whatever is measured; only the standard library."""
+"""Time and memory of a loop over batches, in the environment of whatever is measured: only the standard library."""
 
 import argparse
 import json
@@ -33,8 +33,8 @@ def report(
     """Measure a loop over epochs and print a line of JSON.
 
     ``rate`` is rows a second over ``count`` windows, after ``skip`` windows that are not counted: until memory is used
-    again rather than asked of the system. ``memory`` is the peak of the whole process in MB, mapped pages of files
-    included; ``own_memory`` the peak without those, looked at once a window.
+    again rather than asked of the system. ``memory`` is the peak of the whole process in MB, mapped pages of files and
+    worker processes included; ``own_memory`` the peak without either, looked at once a window.
     """
     batches = _endless(epoch)
     _consume(batches, n_rows, skip * WINDOW)
@@ -43,7 +43,7 @@ def report(
         rows += _consume(batches, n_rows, WINDOW)
         own = max(own, _anonymous())
     seconds = time.perf_counter() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3 + _peak_of_workers()
     measured = {"rate": rows / seconds, "rows": rows, "seconds": seconds, "memory": memory, "own_memory": own}
     print(json.dumps({**measured, "versions": versions(), **more}))  # noqa: T201
 
@@ -69,6 +69,16 @@ def _consume(batches: Iterator[Any], n_rows: Callable[[Any], int], wanted: int) 
 
 def _anonymous() -> float:
     """Return the memory of this process that is not pages of files, in MB; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
+    return _status("self", "RssAnon")
+
+
+def _peak_of_workers() -> float:
+    """Return the sum of the peaks of processes that this one has running, in MB."""
+    listed = Path("/proc/self/task").glob("*/children")
+    return sum(_status(worker, "VmHWM") for file in listed for worker in file.read_text().split())
+
+
+def _status(process: str, name: str) -> float:
+    status = Path(f"/proc/{process}/status")
     lines = status.read_text().splitlines() if status.exists() else []
-    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1e3
+    return sum(int(line.split()[1]) for line in lines if line.startswith(name)) / 1e3

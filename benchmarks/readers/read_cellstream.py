@@ -1,8 +1,8 @@
 """Batches of cellstream's own store.
 
-It reads rows and has no loop, so the loop is here, written in the three ways that its reader allows: a window at once in
-as many threads as cores and batches cut from it, a batch at a time, or batches in a pool of threads. A window is read in
-each way first, and the fastest is measured.
+It reads rows and has no loop, so the loop is here, written in the three ways that its reader allows: a window at once
+in as many threads as cores and batches cut from it, a batch at a time, or batches in a pool of threads. A window is
+read in each way first, and the fastest is measured.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Batches of h5ad through scDataset: the package here, or the one on PyPI, whichever the environment has.
 
-``how`` is ``engine`` (open_collection), ``backed`` (a backed AnnData, CSR out), ``workers`` (the same through two worker
-processes of a DataLoader), or ``dense`` (a backed AnnData, window to memory, batch to a dense float32 tensor).
+``how`` is ``engine`` (open_collection), ``backed`` (a backed AnnData, CSR out), ``workers`` (the same through two
+worker processes of a DataLoader), or ``dense`` (a backed AnnData, window to memory, batch to a dense float32 tensor).
 """
 
 import warnings
