@@ -102,6 +102,7 @@ PARTS = {
             Contender("here", "plain", _READ, "dense"),
             Contender("scDataset 0.3.0", "plain", _READ, "dense", "scdataset"),
         ),
+        blocks=(16, 64),
         windows=(2, 4),
     ),
 }

@@ -60,9 +60,9 @@ def _say_nothing(_: Any) -> None:
     """Stand in for announcing."""
 
 
-def counts(n_cells: int, block_size: int, *, encoded: bool, cold: bool) -> tuple[int, int]:
+def counts(n_cells: int, block_size: int, *, slow: bool, cold: bool) -> tuple[int, int]:
     """Return the windows to skip and to measure: fewer where they take long, and cold none a second time."""
-    skip, count = (2, 3 if block_size == 1 else 5) if encoded else (4, 10)
+    skip, count = (2, 3 if block_size == 1 else 5) if slow else (4, 10)
     if not cold:
         return skip, count
     whole = max(n_cells // WINDOW, 2)
@@ -73,7 +73,8 @@ def counts(n_cells: int, block_size: int, *, encoded: bool, cold: bool) -> tuple
 def measure_block(path: Path, block_size: int, medium: str, options: Namespace) -> dict[str, list[float]]:
     """Measure the limit and ours in turns, and return the rates of all rounds, and what was left in the page cache."""
     cold = medium == "cold"
-    skip, count = counts(options.cells, block_size, encoded=is_encoded(path), cold=cold)
+    slow = path.is_dir() or is_encoded(path)
+    skip, count = counts(options.cells, block_size, slow=slow, cold=cold)
     limit = Limit(path, block_size, count)
     measured: dict[str, Callable[[], float]] = {"limit": partial(limit.rate, announced=cold)}
     for batch_size in options.batches:
@@ -81,7 +82,7 @@ def measure_block(path: Path, block_size: int, medium: str, options: Namespace) 
     if cold:
         measured[SILENT] = partial(ours, path, block_size, 64, skip, count, announced=False)
     rates: dict[str, list[float]] = {name: [] for name in (*measured, "cached")}
-    for _ in range(options.rounds):
+    for _ in range(options.cold_rounds if cold else options.rounds):
         for name, measure in measured.items():
             (page_cache.empty if cold else page_cache.warm)(path)
             rates["cached"].append(page_cache.share_cached(path))
@@ -117,6 +118,7 @@ def main() -> None:
     parser.add_argument("--blocks", nargs="+", type=int, default=[1, 16, 64, 256])
     parser.add_argument("--batches", nargs="+", type=int, default=[64, 1024])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cold-rounds", type=int, default=2)
     parser.add_argument("--python312", help="Python 3.12, to make the annbatch store")
     options = parser.parse_args()
     kept = results.Results("throughput", options)
