@@ -21,6 +21,8 @@ def tables(measurements: Sequence[Measurement], *, ratios: bool = False) -> Iter
     """Yield the lines of all tables."""
     for name in dict.fromkeys(measured["table"] for measured in measurements):
         cells = {(m["row"], m["column"]): m for m in measurements if m["table"] == name}
+        if ratios and not any("ratio" in measured for measured in cells.values()):
+            continue
         yield from ("", f"**{name}**", "")
         yield from _ratio_lines(cells) if ratios else _rate_lines(cells)
 

@@ -13,7 +13,22 @@ from typing import Any
 WINDOW = 16_384
 BATCH = 64
 
-_TOLD = ("anndata", "annbatch", "cellstream", "h5py", "numba", "numpy", "scdataset", "scipy", "torch", "zarr", "zarrs")
+_TOLD = (
+    *(
+        "anndata",
+        "annbatch",
+        "cellstream",
+        "h5py",
+        "isal",
+        "numba",
+        "numcodecs",
+        "numpy",
+        "scdataset",
+        "scipy",
+        "torch",
+    ),
+    *("zarr", "zarrs"),
+)
 
 
 def arguments() -> argparse.Namespace:
