@@ -57,8 +57,9 @@ class Environments:
         place = self._folder / f"peer-{peer}"
         python, ready = place / "bin" / "python", place / "ready"
         if not ready.exists():
+            base = self._base(peer)
             print(f"making {place}", flush=True)  # noqa: T201
-            subprocess.run([self._base(peer), "-m", "venv", "--clear", place], check=True)
+            subprocess.run([base, "-m", "venv", "--clear", place], check=True)
             for packages in PEERS[peer].packages:
                 subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
             ready.touch()
