@@ -13,7 +13,7 @@ test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
 bench-peers: $(READY)
-	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/peers.py $(if $(PYTHON312),--python312 $(PYTHON312))
 
 bench: $(READY)
 	$(BIN)/python benchmarks/loop_overhead.py

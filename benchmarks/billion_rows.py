@@ -5,14 +5,17 @@ that loading compiled code is not counted: it does not depend on the number of r
 (int16, 2 bytes a row) are made before measuring and are kept as they are.
 """
 
+import argparse
 import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import results
 
 from scdataset import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, Streaming, scDataset
 
@@ -48,21 +51,27 @@ def measure(name: str, n_rows: int) -> tuple[float, float, float]:
     return constructed - start, taken, resident() - before
 
 
-def report(name: str) -> None:
-    """Measure one strategy and print a line."""
+def measure_once_compiled(name: str) -> tuple[float, float, float]:
+    """Measure one strategy, after the same with fewer rows."""
     measure(name, 10_000_000)
-    constructed, taken, memory = measure(name, ROWS)
-    print(  # noqa: T201
-        f"{name:42} constructed in {constructed:.4f} s, first batch after {taken:.4f} s, {memory / 1e6:.1f} MB"
-    )
+    return measure(name, ROWS)
 
 
 def main() -> None:
     """Measure each strategy in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    results.add_options(parser)
+    kept = results.Results("billion-rows", parser.parse_args())
     for name in STRATEGIES:
-        process = multiprocessing.get_context("fork").Process(target=report, args=(name,))
-        process.start()
-        process.join()
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as process:
+            constructed, taken, memory = process.submit(measure_once_compiled, name).result()
+        measured = {"constructed, s": constructed, "first batch, s": taken, "memory, MB": memory / 1e6}
+        for column, value in measured.items():
+            kept.add("1,000,000,000 rows", name, column, values=[value])
+        print(  # noqa: T201
+            f"{name:42} constructed in {constructed:.4f} s, first batch after {taken:.4f} s, {memory / 1e6:.1f} MB",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
