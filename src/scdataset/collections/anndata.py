@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from multiprocessing import parent_process
 from typing import Any
 
 import anndata
@@ -197,11 +198,18 @@ def _warn_if_by_column(*adatas: anndata.AnnData) -> None:
 
 
 def take(value: Any, rows: RowIndex) -> Any:
-    """Take cells: a copy of AnnData, whose view takes all its cells to another process; else what indexing gives."""
+    """Take cells: of AnnData a view for a slice, and else a copy; of anything else what indexing gives.
+
+    A view would take all its cells along to another process, so in a worker it is a copy, which takes several times as
+    long.
+    """
     if not isinstance(value, anndata.AnnData):
         return value[rows]
     with _as_stored():
-        return _in_memory(value[rows]) if value.isbacked else value[rows].copy()
+        cells = value[rows]
+        if value.isbacked:
+            return _in_memory(cells)
+        return cells if isinstance(rows, slice) and parent_process() is None else cells.copy()
 
 
 @contextmanager

@@ -110,6 +110,25 @@ def test_numbers_are_joined_as_numpy_does():
 
 
 def test_numbers_and_labels_do_not_join():
-    columns = [Column.of(pd.Categorical(["a"])), Column(np.array([1])), Column(np.array([1]))]
-    with pytest.raises(CollectionError, match=r"obs\['type'\] is numbers in 2 of 3 files, first in two\.h5ad"):
+    columns = [Column.of(pd.Categorical(["a"])), Column(np.array([1])), None]
+    with pytest.raises(CollectionError) as caught:
         joined("type", columns, ["one.h5ad", "two.h5ad", "three.h5ad"])
+    assert "obs['type'] is not alike in 2 of 3 files: two.h5ad has numbers, and others have labels; three" in str(
+        caught.value
+    )
+    assert 'missing_obs="fill"' in str(caught.value)
+
+
+def test_what_a_file_lacks_is_missing_where_that_is_asked_for():
+    labels = [None, Column.of(pd.Categorical(["b", "a"])), Column(np.array([1]))]
+    column = joined("type", labels, ["1", "2", "3"], [2, 2, 1], fill=True)
+    assert labels_of(column) == [None, None, "b", "a", None]
+    numbers = [Column(np.array([1, 2], np.int8)), None]
+    np.testing.assert_array_equal(joined("n", numbers, ["1", "2"], [2, 1], fill=True).codes, [1, 2, np.nan])
+
+
+@given(st.permutations(range(4)))
+def test_categories_do_not_depend_on_the_order_of_files(order):
+    columns = [Column.of(pd.Categorical(labels)) for labels in (["d", "b"], ["c", "b"], ["a"], [None])]
+    column = joined("type", [columns[number] for number in order], list("0123"))
+    assert column.categories.tolist() == ["a", "b", "c", "d"]

@@ -12,6 +12,9 @@ from scdataset.errors import CollectionError
 
 __all__ = ["Column", "joined"]
 
+_LISTED = 5
+"""Files that a message names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -56,39 +59,79 @@ class Column:
             return self.codes
         return pd.Categorical.from_codes(self.codes, pd.Index(self.categories), ordered=self.ordered)
 
+    def missing(self, n_obs: int) -> "Column":
+        """Return a column of the same kind in which all is missing: -1 for labels, NaN for numbers."""
+        if self.categories is None:
+            return Column(np.full(n_obs, np.nan, np.result_type(self.codes.dtype, np.float32)))
+        return Column(np.full(n_obs, -1, self.codes.dtype), self.categories, self.ordered)
 
-def joined(name: str, columns: Sequence[Column], paths: Sequence[str]) -> Column:
+
+def joined(
+    name: str,
+    columns: Sequence[Column | None],
+    paths: Sequence[str],
+    sizes: Sequence[int] | None = None,
+    *,
+    fill: bool = False,
+) -> Column:
     """Join the columns of several files, with one list of categories.
 
-    Files that agree on the categories keep their order; otherwise all are listed in sorted order.
+    Files that agree on the categories keep their order; otherwise all are listed in sorted order, whatever the order of
+    the files.
+
+    Parameters
+    ----------
+    name
+        The column.
+    columns, paths
+        Of each file the column, None where it has none; and its path.
+    sizes
+        Number of rows of each file; may be left out where all have the column.
+    fill
+        Whether a file without the column, or with numbers where others have labels, has missing values there.
 
     Raises
     ------
     CollectionError
-        If the column is numbers in one file and categories in another.
+        If there is such a file, and that is not wanted.
     """
-    if len(columns) == 1:
-        return columns[0]
-    lists = [column.categories for column in columns if column.categories is not None]
-    codes = [column.codes for column in columns]
+    _check_alike(name, columns, paths, fill=fill)
+    there = [column for column in columns if column is not None]
+    kind = next((column for column in there if column.categories is not None), there[0])
+    lengths = sizes if sizes is not None else [column.codes.size for column in there]
+    alike = [
+        kind.missing(length) if column is None or (column.categories is None) != (kind.categories is None) else column
+        for column, length in zip(columns, lengths, strict=True)
+    ]
+    if len(alike) == 1:
+        return alike[0]
+    lists = [column.categories for column in alike if column.categories is not None]
     if not lists:
-        return Column(np.concatenate(codes))
-    if len(lists) < len(columns):
-        numbers = [path for path, column in zip(paths, columns, strict=True) if column.categories is None]
-        message = (
-            f"obs[{name!r}] is numbers in {len(numbers)} of {len(paths)} files, first in {numbers[0]}, and labels in "
-            "the others."
-        )
-        raise CollectionError(message)
-    agree = all(np.array_equal(labels, lists[0]) for labels in lists)
+        return Column(np.concatenate([column.codes for column in alike]))
+    agree = all(labels is lists[0] or np.array_equal(labels, lists[0]) for labels in lists)
     categories = lists[0] if agree else _united(lists)
     place = pd.Index(categories)
     code_type = np.min_scalar_type(-max(len(categories), 1))
     # -1 takes the last entry, which is -1.
     into = [np.append(place.get_indexer(pd.Index(labels)), -1).astype(code_type) for labels in lists]
-    ordered = agree and all(column.ordered for column in columns)
-    united = np.concatenate([new[old] for new, old in zip(into, codes, strict=True)])
-    return Column(united, categories, ordered)
+    united = np.concatenate([new[column.codes] for new, column in zip(into, alike, strict=True)])
+    return Column(united, categories, agree and all(column.ordered for column in alike))
+
+
+def _check_alike(name: str, columns: Sequence[Column | None], paths: Sequence[str], *, fill: bool) -> None:
+    """Raise if a file lacks a column, or has numbers where others have labels; which may be so if it is filled."""
+    labels = any(column is not None and column.categories is not None for column in columns)
+    unlike = [
+        f"{path} has {'no such column' if column is None else 'numbers, and others have labels'}"
+        for column, path in zip(columns, paths, strict=True)
+        if column is None or (labels and column.categories is None)
+    ]
+    if unlike and not fill:
+        message = (
+            f"obs[{name!r}] is not alike in {len(unlike)} of {len(paths)} files: {'; '.join(unlike[:_LISTED])}. Give "
+            'missing_obs="fill" to have missing values there.'
+        )
+        raise CollectionError(message)
 
 
 def _united(lists: Sequence[NDArray[Any]]) -> NDArray[Any]:
