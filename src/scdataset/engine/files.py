@@ -35,6 +35,16 @@ class OpenFile:
         return self._identity.size
 
     @property
+    def inode(self) -> int:
+        """What the file system numbers the file by."""
+        return self._identity.inode
+
+    @property
+    def changed(self) -> int:
+        """When the file was last changed, in nanoseconds."""
+        return self._identity.changed
+
+    @property
     def descriptor(self) -> int:
         """The file descriptor of this process."""
         pid = os.getpid()
@@ -99,7 +109,7 @@ class OpenFile:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        if hasattr(self, "_descriptors"):
+        if hasattr(self, "_descriptors") and os is not None:  # as the interpreter ends, modules go before objects
             self.close()
 
     def __getstate__(self) -> dict[str, object]:
