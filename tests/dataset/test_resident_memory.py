@@ -93,9 +93,12 @@ def held():
 
 def settles_at(expected):
     deadline = time.monotonic() + 20
-    while held() > expected and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        files, threads = held()
+        if files <= expected[0] and threads <= expected[1]:
+            return True
         time.sleep(0.05)
-    return held() <= expected
+    return False
 
 
 def fail_on(call):

@@ -51,22 +51,15 @@ class RowTable:
         lengths: NDArray[Any] = np.zeros(max(n_rows, 0), np.uint8)
         firsts = np.zeros(-(-lengths.size // _GROUP), np.int64)
         start, end, row, fall = None, 0, 0, None
-        for piece in pieces:
-            if piece.dtype.kind not in "iu":
-                message = f"is of type {piece.dtype}; it has to be integers"
-                raise ValueError(message)
-            pointers = piece.astype(np.int64, copy=False)
-            if start is None and pointers.size:
-                start = end = int(pointers[0])
-                pointers = pointers[1:]
-            pointers = np.concatenate(([end], pointers))
+        for pointers in _overlapping(pieces):
+            start, end = int(pointers[0]) if start is None else start, int(pointers[-1])
             falls = pointers[1:] < pointers[:-1]  # not by the differences, which can overflow
             if fall is None and falls.any():
                 fall = row + int(np.argmax(falls))
             if start == 0 and fall is None:
                 lengths = _wide_enough(lengths, np.diff(pointers), row)
                 firsts[-(-row // _GROUP) : -(-(row + falls.size) // _GROUP)] = pointers[:-1][-row % _GROUP :: _GROUP]
-            end, row = int(pointers[-1]), row + falls.size
+            row += falls.size
         if start != 0 or end != n_elements:
             ends = "no entries" if start is None else f"{start} at its start and {end} at its end"
             message = f"has {ends}; it has to go from 0 to {n_elements}, the number of stored elements"
@@ -102,6 +95,19 @@ def pieces_of(size: int, chunk: int) -> Iterator[slice]:
     """Cut a stored row pointer of ``size`` entries into pieces of a few MB, made of whole chunks."""
     step = max(_PIECE // max(chunk, 1), 1) * max(chunk, 1)
     return (slice(start, min(start + step, size)) for start in range(0, size, step))
+
+
+def _overlapping(pieces: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.int64]]:
+    """Return pieces that begin with the last entry of the one before, as int64."""
+    last = np.empty(0, np.int64)
+    for piece in pieces:
+        if piece.dtype.kind not in "iu":
+            message = f"is of type {piece.dtype}; it has to be integers"
+            raise ValueError(message)
+        pointers = np.concatenate((last, piece.astype(np.int64, copy=False)))
+        last = pointers[-1:]
+        if pointers.size:
+            yield pointers
 
 
 def _wide_enough(lengths: NDArray[Any], some: NDArray[np.int64], row: int) -> NDArray[Any]:

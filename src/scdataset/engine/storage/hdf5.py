@@ -208,24 +208,29 @@ def layout_of(file: H5File, name: str) -> Layout:
     dataset = file.dataset(name)
     try:
         layout, chunked = _layout(dataset, in_file=dataset.file.filename == file.h5.filename)
-        n_chunks = math.prod(_grid(dataset)) if chunked else 0
-        kept = n_chunks >= _MANY_CHUNKS
-        table = _cached_table(file, layout, name, n_chunks) if kept else None
-        if chunked and table is None:
-            table = _chunk_table(dataset)
-            _check_table(layout, table, file, name)
-            if kept:
-                cache.store(file.bytes, f"chunks of {name}", table.arrays)
+        if chunked:
+            return replace(layout, table=_table(file, layout, name, dataset))
     except DamagedFileError:
         raise
     except (ValueError, OSError, RuntimeError, OverflowError) as error:
         message = f"{file.path}: where {name} is stored cannot be read: {error}"
         raise DamagedFileError(message) from error
-    if table is not None:
-        return replace(layout, table=table)
     if layout.table is not None:
         _check_table(layout, layout.table, file, name)
     return layout
+
+
+def _table(file: H5File, layout: Layout, name: str, dataset: h5py.Dataset) -> ChunkTable:
+    """Return the table of the chunks of a dataset, from the cache if it is a large one."""
+    n_chunks = math.prod(_grid(dataset))
+    kept = n_chunks >= _MANY_CHUNKS
+    table = _cached_table(file, layout, name, n_chunks) if kept else None
+    if table is None:
+        table = _chunk_table(dataset)
+        _check_table(layout, table, file, name)
+        if kept:
+            cache.store(file.bytes, f"chunks of {name}", table.arrays)
+    return table
 
 
 def _layout(dataset: h5py.Dataset, *, in_file: bool) -> tuple[Layout, bool]:
