@@ -205,6 +205,7 @@ def test_a_forged_table_of_chunks_is_not_used(folder, path, name, change):
         lambda lengths, firsts: [lengths, firsts[:-1]],
         lambda lengths, firsts: [lengths.astype("u8") + np.uint64(2**63), firsts],
         lambda lengths, firsts: [np.roll(np.r_[lengths[:-2], np.uint8(0), np.uint8(12)], -35), firsts],
+        lambda lengths, firsts: [np.r_[np.uint8(0), lengths[1:]], np.r_[6, firsts[1:]]],
         lambda lengths, firsts: [lengths],
         lambda lengths, firsts: [],
     ],

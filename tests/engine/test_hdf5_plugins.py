@@ -173,7 +173,7 @@ def test_a_chunk_that_claims_too_much_is_refused_before_memory_is_taken():
     for name, stored in claims.items():
         _, chain, values = chunk_of(name)
         chain = [link for link in chain if link[0] != "fletcher32"]
-        with pytest.raises(DamagedFileError, match="cannot be decoded"):
+        with pytest.raises(DamagedFileError, match="claims"):
             decode(stored, tuple(chain), 0, values.dtype, values.nbytes)
 
 
