@@ -18,6 +18,7 @@ bench-peers: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/loop_overhead.py
 	$(BIN)/python benchmarks/billion_rows.py
+	$(BIN)/python benchmarks/opening.py
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/grouped.py
 

@@ -1,5 +1,7 @@
 """Fixtures that all tests share."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,15 @@ settings.register_profile("no deadlines", deadline=None)  # no test asserts a ti
 settings.load_profile("no deadlines")
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder():
+    """Keep the tables of files that tests open, here and in the processes they start, out of the user's cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SCDATASET_CACHE_DIR"] = folder
+        yield Path(folder)
+        del os.environ["SCDATASET_CACHE_DIR"]
 
 
 @pytest.fixture

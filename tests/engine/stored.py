@@ -1,5 +1,6 @@
 """HDF5 arrays in every layout, and what rows of them have to be."""
 
+import contextlib
 import zlib
 from dataclasses import dataclass
 
@@ -18,6 +19,28 @@ FILTERS = {
     "lzf shuffle fletcher32": {"compression": "lzf", "shuffle": True, "fletcher32": True},
     "scaleoffset": {"scaleoffset": 0},  # for integers, through the general path
 }
+PLUGINS = {}
+"""Filters that writers have from the package hdf5plugin, and that are read here without it."""
+with contextlib.suppress(ImportError):
+    import hdf5plugin
+
+    PLUGINS = {
+        "blosc": hdf5plugin.Blosc(),
+        "blosc zstd bits": hdf5plugin.Blosc(cname="zstd", shuffle=hdf5plugin.Blosc.BITSHUFFLE),
+        "blosc lz4hc": hdf5plugin.Blosc(cname="lz4hc", clevel=9, shuffle=hdf5plugin.Blosc.NOSHUFFLE),
+        "blosc stored": hdf5plugin.Blosc(clevel=0),
+        "zstd": hdf5plugin.Zstd(),
+        "zstd shuffle fletcher32": {**hdf5plugin.Zstd(clevel=19), "shuffle": True, "fletcher32": True},
+        "lz4": hdf5plugin.LZ4(),
+        "lz4 small blocks": hdf5plugin.LZ4(nbytes=40),
+        "lz4 shuffle": {**hdf5plugin.LZ4(), "shuffle": True},
+        "bits": hdf5plugin.Bitshuffle(cname="none"),
+        "bits, small blocks": hdf5plugin.Bitshuffle(cname="none", nelems=16),
+        "bits lz4": hdf5plugin.Bitshuffle(),
+        "bits lz4, small blocks": hdf5plugin.Bitshuffle(nelems=8),
+        "bits lz4, words": hdf5plugin.Bitshuffle(nelems=128),
+        "bits zstd": {**hdf5plugin.Bitshuffle(cname="zstd"), "fletcher32": True},
+    }
 LAYOUTS = ("contiguous", "chunked", "compact", "partly written", "external", "skipped filters")
 DTYPES = [*"bBhHiIlLefd?", ">i2", ">i4", ">u8", ">f4", ">f8"]
 

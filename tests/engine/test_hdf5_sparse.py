@@ -130,20 +130,6 @@ def test_common_layouts_are_read_by_the_engine_itself(tmp_path, layout, filters,
     assert not isinstance(getattr(elements, "_chunks", None), LibraryChunks)
 
 
-def test_filters_of_plugins_go_through_h5py(tmp_path):
-    plugin = pytest.importorskip("hdf5plugin")
-    for number, options in enumerate((plugin.Zstd(), plugin.Blosc(), plugin.LZ4())):
-        path = tmp_path / f"{number}.h5"
-        how = How("chunked", "none", (13,))
-        arrays = write(path, [3, 0, 50, 7], 300, "f4", "i4", how, how)
-        with h5py.File(path, "a") as h5:
-            for name, values in zip(("data", "indices"), arrays, strict=False):
-                del h5["X"][name]
-                h5["X"].create_dataset(name, data=values, chunks=(13,), **options)
-        matrix = check(path, arrays, 300)
-        assert isinstance(matrix.data._chunks, LibraryChunks)
-
-
 def test_fletcher32_of_sums_that_are_multiples_of_65535(tmp_path):
     values = np.zeros(3000, ">u2")
     values[0::3], values[1::3], values[2::3] = 65535, 65534, 1

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scdataset.engine import rowtable
 from scdataset.engine.rowtable import RowTable
 
 
@@ -54,6 +55,62 @@ def test_pointers_that_do_not_rise_from_zero_to_the_end(indptr, said):
 def test_pointers_that_are_no_integers():
     with pytest.raises(ValueError, match="float64"):
         RowTable.of_pointers(np.array([0.0, 4.5, 9.0]), 9)
+
+
+@given(
+    lengths=st.lists(st.one_of(st.integers(0, 3), st.integers(0, 70_000)), max_size=300),
+    cuts=st.lists(st.integers(0, 300), max_size=9),
+)
+def test_pieces_give_what_the_whole_gives(lengths, cuts):
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    whole = RowTable.of_pointers(indptr, int(indptr[-1]))
+    table = RowTable.of_pieces(
+        np.split(indptr, sorted(min(cut, indptr.size) for cut in cuts)), len(lengths), indptr[-1]
+    )
+    for one, other in zip(table.arrays, whole.arrays, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+@given(
+    pointers=st.lists(st.integers(-2, 9), min_size=1, max_size=12),
+    cuts=st.lists(st.integers(0, 12), max_size=4),
+)
+def test_pieces_are_refused_with_the_words_of_the_whole(pointers, cuts):
+    indptr = np.array(pointers, np.int64)
+    pieces = np.split(indptr, sorted(min(cut, indptr.size) for cut in cuts))
+    said = []
+    for make in (lambda: RowTable.of_pointers(indptr, 7), lambda: RowTable.of_pieces(pieces, indptr.size - 1, 7)):
+        try:
+            said.append(make().lengths.tolist())
+        except ValueError as error:
+            said.append(str(error))
+    assert said[0] == said[1]
+    assert isinstance(said[0], list) == (pointers[0] == 0 and pointers[-1] == 7 and pointers == sorted(pointers))
+
+
+@given(size=st.integers(0, 5000), chunk=st.integers(0, 3000))
+def test_pieces_are_whole_chunks_of_a_few_megabytes(size, chunk):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rowtable, "_PIECE", 1000)
+        places = list(rowtable.pieces_of(size, chunk))
+    assert [place for piece in places for place in range(piece.start, piece.stop)] == list(range(size))
+    assert all(piece.start % max(chunk, 1) == 0 for piece in places)
+    assert all(piece.stop - piece.start <= max(1000, chunk) for piece in places)
+
+
+@given(st.lists(st.one_of(st.integers(0, 3), st.integers(0, 70_000), st.integers(0, 2**33)), max_size=300))
+def test_arrays_of_a_table_make_it_again_and_no_other(lengths):
+    n, total = len(lengths), sum(lengths)
+    table = RowTable.of_pointers(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), total)
+    assert RowTable.of_arrays(table.arrays, n, total).arrays == table.arrays
+    for rows, elements in ((n + 1, total), (n, total + 1), (n, total - 1), (n + 64, total)):
+        assert RowTable.of_arrays(table.arrays, rows, elements) is None
+    for place in range(0, n, 7):
+        for array in (0, 1) if place < table.firsts.size else (0,):
+            changed = [part.copy() for part in table.arrays]
+            changed[array][place] ^= 1
+            assert RowTable.of_arrays(changed, n, total) is None
 
 
 def test_it_pickles():

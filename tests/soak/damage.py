@@ -1,26 +1,29 @@
-"""Damage small h5ad files in many ways and read them: an error of ours, or what can be read, and nothing else.
+"""Damage small files of cells in many ways and read them: an error of ours, or what can be read, and nothing else.
 
 Usage: python tests/soak/damage.py [count] [seed]
 
-Every case is one file with some bytes flipped, overwritten or cut off, opened and read whole in a forked child. A child
-may end with
+Every case is one file with some bytes flipped, overwritten or cut off, opened and read whole in a forked child: an h5ad
+file, one of the files of a zarr store, a zarr store in a zip file, or a table that the cache keeps of a whole h5ad
+file, of which nothing may come but the right values. A child may end with
 
 - the right values;
 - values that are wrong only where no checksum protects them, of the right shape, with column numbers inside the matrix;
 - an error of this package.
 
-A child that dies, hangs or raises anything else is a failure, printed with what brings it back; unless h5py alone,
-asked for all that is in the file, dies or hangs as well, which is HDF5's and is counted apart.
+A child that dies, hangs or raises anything else is a failure, printed with what brings it back; unless h5py or zarr
+alone, asked for all that is in the file, dies or hangs as well, which is theirs and is counted apart.
 """
 
 import contextlib
 import os
 import select
+import shutil
 import signal
 import sys
 import tempfile
 import time
 import warnings
+import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +33,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse
+import zarr
+from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from scdataset import open_collection
+from scdataset.engine.storage import hdf5
 from scdataset.errors import ScDatasetError
 
-SECONDS = 4
+SECONDS = 10
 N_OBS, N_VARS = 60, 40
 OBS = ("type", "depth")
 FILES = {
@@ -46,6 +52,17 @@ FILES = {
     "dense": {"dense": True},
     "dense gzip": {"dense": True, "compression": "gzip"},
 }
+STORES = {
+    "zarr v2": {"zarr_format": 2},
+    "zarr v2 dense": {"zarr_format": 2, "dense": True},
+    "zarr v3": {"compressors": [ZstdCodec()]},
+    "zarr v3 gzip": {"compressors": [GzipCodec()]},
+    "zarr v3 plain": {"compressors": None},
+    "zarr v3 sharded": {"shards": 300, "compressors": [BloscCodec()]},
+    "zarr v3 sharded plain": {"shards": 300, "compressors": None},
+}
+ZIPPED = ("zarr v2", "zarr v3", "zarr v3 sharded plain")
+CACHED = "table of gzip"
 HARMS = ("cut", "bit", "bits", "bytes", "zeros", "ones", "copied", "appended")
 
 
@@ -95,9 +112,46 @@ def _store_again(path, options):
             h5.create_dataset(name, data=values, chunks=chunks, **options).attrs.update(attributes)
 
 
+def write_stores(folder):
+    """Write all zarr stores, some also as zip files; return their paths by name."""
+    paths = {}
+    for name, options in STORES.items():
+        kwargs = dict(options)
+        adata = small_cells(dense=kwargs.pop("dense", False))
+        paths[name] = folder / f"{name}.zarr"
+        with warnings.catch_warnings(), anndata.settings.override(zarr_write_format=kwargs.pop("zarr_format", 3)):
+            warnings.simplefilter("ignore")
+            adata.write_zarr(paths[name], chunks=None if scipy.sparse.issparse(adata.X) else (7, 11))
+        if scipy.sparse.issparse(adata.X):
+            _store_in_chunks(paths[name], kwargs)
+        if name in ZIPPED:
+            paths[f"{name} zip"] = folder / f"{name}.zarr.zip"
+            _zip(paths[name], paths[f"{name} zip"])
+    return paths
+
+
+def _store_in_chunks(path, options):
+    """Store the values and columns of a sparse matrix in several chunks, or in shards of several chunks."""
+    group = zarr.open_group(str(path), mode="a", use_consolidated=False)["X"]
+    for name in ("data", "indices"):
+        values = group[name][:]
+        shards = (options["shards"],) if "shards" in options else None
+        more = {"compressors": options["compressors"]} if "compressors" in options else {}
+        group.create_array(name, data=values, chunks=(100,), shards=shards, overwrite=True, **more)
+
+
+def _zip(store, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(store.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(store))
+
+
 def harmed(good, case):
     """Return the bytes of a file with harm done to them."""
     rng = np.random.default_rng(case.seed)
+    if not good:
+        return rng.bytes(9)
     data = bytearray(good)
     place = int(rng.integers(len(data)))
     length = int(rng.integers(1, 64))
@@ -142,7 +196,7 @@ def outcome(path, right):
 
 
 def everything(path):
-    """Read all that h5py finds in a file, whatever it raises."""
+    """Read all that h5py or zarr finds in a file, whatever it raises."""
 
     def read(_, item):
         with contextlib.suppress(Exception):
@@ -150,9 +204,15 @@ def everything(path):
         with contextlib.suppress(Exception):
             _ = item[()]
 
-    with contextlib.suppress(Exception), h5py.File(path) as file:
-        read("", file)
-        file.visititems(read)
+    if ".zarr" in path:
+        with contextlib.suppress(Exception):
+            store = zarr.storage.ZipStore(path, mode="r") if path.endswith(".zip") else path
+            for name, item in zarr.open_group(store, mode="r", use_consolidated=False).members(max_depth=None):
+                read(name, item)
+    else:
+        with contextlib.suppress(Exception), h5py.File(path) as file:
+            read("", file)
+            file.visititems(read)
     return "read"
 
 
@@ -180,33 +240,76 @@ def in_child(work, *arguments):
     return word or f"died with status {status}"
 
 
-def run(case, good, right, folder):
-    """Try one case; return what came of it."""
-    path = folder / f"case{os.getpid()}.h5ad"
-    path.write_bytes(harmed(good[case.file], case))
-    word = in_child(outcome, str(path), right[case.file])
-    if word.startswith(("hung", "died")) and in_child(everything, str(path)) != "read":
-        return f"HDF5 itself {word}"
-    return word
+class Sources:
+    """Files and stores as they should be, and a copy of one of them with harm done to it."""
+
+    def __init__(self, folder):
+        self.paths = {**write_files(folder), **write_stores(folder)}
+        self.folder = folder
+        self.right = {}
+        for name, path in self.paths.items():
+            X = open_collection(path, num_threads=2).read(np.arange(N_OBS))["X"]  # noqa: N806 the field's name
+            self.right[name] = X.toarray() if scipy.sparse.issparse(X) else X.copy()
+            word = outcome(str(path), self.right[name])  # and all is compiled before the forks
+            assert word == "right values", (name, word)
+        self.names = [*self.paths, CACHED]
+        self.cache = folder / "cache"
+        self.tables = self._keep_tables()
+
+    def _keep_tables(self):
+        """Open a file, in a child, so that the cache keeps its tables; return them."""
+        os.utime(self.paths["gzip"], (1, 1))  # what changed just now is not kept
+        assert in_child(_with_tables, str(self.paths["gzip"]), self.right["gzip"], self.cache) == "right values"
+        tables = sorted((self.cache / "tables").iterdir())
+        assert len(tables) == 3
+        return {table: table.read_bytes() for table in tables}
+
+    def run(self, case):
+        """Try one case; return what came of it."""
+        if case.file == CACHED:
+            table = sorted(self.tables)[case.seed % 3]
+            table.write_bytes(harmed(self.tables[table], case))
+            return in_child(_with_tables, str(self.paths["gzip"]), self.right["gzip"], self.cache)
+        path = self._harmed_copy(case)
+        word = in_child(outcome, str(path), self.right[case.file])
+        if word.startswith(("hung", "died")) and in_child(everything, str(path)) != "read":
+            return f"the library itself {word}"
+        return word
+
+    def _harmed_copy(self, case):
+        source = self.paths[case.file]
+        copy = self.folder / f"case{os.getpid()}{''.join(source.suffixes)}"
+        if source.is_file():
+            copy.write_bytes(harmed(source.read_bytes(), case))
+            return copy
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(source, copy)
+        files = sorted(file for file in copy.rglob("*") if file.is_file())
+        victim = files[case.seed % len(files)]
+        victim.write_bytes(harmed(victim.read_bytes(), case))
+        return copy
+
+
+def _with_tables(path, right, cache):
+    """Read a whole file, in a child, of which the cache has harmed tables: only the right values may come of it."""
+    os.environ["SCDATASET_CACHE_DIR"] = str(cache)
+    hdf5._MANY_CHUNKS = hdf5._MANY_ROWS = 1
+    word = outcome(path, right)
+    return word if word == "right values" else f"raised by a table of the cache: {word}"
 
 
 def run_all(count, seed, folder):
-    """Try so many cases; return outcomes by count, and pairs of a case and its outcome that must not be."""
-    paths = write_files(folder)
-    good = {name: path.read_bytes() for name, path in paths.items()}
-    right = {}
-    for name, path in paths.items():
-        X = open_collection(path, num_threads=2).read(np.arange(N_OBS))["X"]  # noqa: N806 the field's name
-        right[name] = X.toarray() if scipy.sparse.issparse(X) else X.copy()
-        assert outcome(str(path), right[name]) == "right values"  # and all is compiled before the forks
+    """Try so many cases, or fewer if interrupted; return outcomes by count, and cases that failed and how."""
+    sources = Sources(folder)
     rng = np.random.default_rng(seed)
     outcomes, failures = Counter(), []
-    for _ in range(count):
-        case = Case(str(rng.choice(list(FILES))), str(rng.choice(HARMS)), int(rng.integers(2**40)))
-        word = run(case, good, right, folder)
-        outcomes[word.split(":")[0]] += 1
-        if word.startswith(("raised", "hung", "died")):
-            failures.append((case, word))
+    with contextlib.suppress(KeyboardInterrupt):
+        for _ in range(count):
+            case = Case(str(rng.choice(sources.names)), str(rng.choice(HARMS)), int(rng.integers(2**40)))
+            word = sources.run(case)
+            outcomes[word.split(":")[0]] += 1
+            if word.startswith(("raised", "hung", "died")):
+                failures.append((case, word))
     return outcomes, failures
 
 
@@ -221,7 +324,7 @@ def main():
         sys.stdout.write(f"{n:6} {word}\n")
     for case, word in failures:
         sys.stdout.write(f"FAILED {case}: {word}\n")
-    sys.stdout.write(f"{count} cases in {time.monotonic() - begin:.0f} s, {len(failures)} failures\n")
+    sys.stdout.write(f"{outcomes.total()} cases in {time.monotonic() - begin:.0f} s, {len(failures)} failures\n")
     return 1 if failures else 0
 
 

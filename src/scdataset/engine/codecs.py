@@ -1,15 +1,15 @@
 """Filters and codecs: stored bytes of a chunk to its elements."""
 
-import importlib
 import zlib
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset.engine import compressors
+from scdataset.engine.bitshuffle import bitshuffle
 from scdataset.errors import DamagedFileError, MissingDependencyError
 
 __all__ = ["decode"]
@@ -50,7 +50,8 @@ def decode(
         for number in reversed(range(len(filters))):
             if not skipped >> number & 1:
                 name, option = filters[number]
-                data = _DECODERS[name](data, option, n_bytes + _CHECKSUM_BYTES * number)
+                checksums = [i for i in range(number) if filters[i][0] in _CHECKSUMS and not skipped >> i & 1]
+                data = _DECODERS[name](data, option, n_bytes + _CHECKSUM_BYTES * len(checksums))
     except MissingDependencyError:
         raise
     except Exception as error:
@@ -80,39 +81,8 @@ def _inflated(data: Any, window_bits: int, room: int) -> bytes:
     return inflated
 
 
-def _blosc(data: Any, _: Any, __: int) -> Any:
-    view = memoryview(data)
-    # Blosc trusts its header: of a chunk that was cut short it decodes whatever lies behind it in memory.
-    if len(view) < 16 or int.from_bytes(view[12:16], "little") != len(view):
-        message = f"its {len(view)} bytes are not as many as its blosc header says"
-        raise ValueError(message)
-    return _numcodecs("Blosc").decode(data)
-
-
-def _zstd(data: Any, _: Any, __: int) -> Any:
-    return _numcodecs("Zstd").decode(data)
-
-
-def _lz4(data: Any, _: Any, __: int) -> Any:
-    return _numcodecs("LZ4").decode(data)
-
-
-def _crc32c(data: Any, _: Any, __: int) -> memoryview:
-    return memoryview(_numcodecs("CRC32C").decode(data))
-
-
-@cache
-def _numcodecs(name: str) -> Any:
-    """Return a codec of numcodecs, which is imported when a file first needs it."""
-    try:
-        return getattr(importlib.import_module("numcodecs"), name)()
-    except (ImportError, AttributeError) as error:
-        message = f"{name} chunks need the package numcodecs with its crc32c: pip install 'numcodecs[crc32c]'"
-        raise MissingDependencyError(message) from error
-
-
-def _shuffle(data: Any, item: int, _: int) -> NDArray[np.uint8]:
-    return _unshuffle(np.frombuffer(data, np.uint8), item)
+def _shuffle(data: Any, options: tuple[int, ...], _: int) -> NDArray[np.uint8]:
+    return _unshuffle(np.frombuffer(data, np.uint8), options[0])
 
 
 def _fletcher32(data: Any, _: Any, __: int) -> memoryview:
@@ -135,8 +105,10 @@ def _lzf(data: Any, _: Any, room: int) -> NDArray[np.uint8]:
     return out[:written]
 
 
+_CHECKSUMS = {"fletcher32", "crc32c"}
+
 _CHECKSUM_BYTES = 4
-"""What each earlier filter may have added to a chunk before a later one encoded it."""
+"""What each of them adds to a chunk before a later filter encodes it."""
 
 _DECODERS: dict[str, Callable[[Any, Any, int], Any]] = {
     "gzip": _gzip,
@@ -144,12 +116,15 @@ _DECODERS: dict[str, Callable[[Any, Any, int], Any]] = {
     "shuffle": _shuffle,
     "fletcher32": _fletcher32,
     "lzf": _lzf,
-    "blosc": _blosc,
-    "zstd": _zstd,
-    "lz4": _lz4,
-    "crc32c": _crc32c,
+    "bitshuffle": bitshuffle,
+    "blosc": lambda data, _, room: compressors.blosc(data, room),
+    "zstd": lambda data, _, room: compressors.zstd(data, room),
+    "lz4": lambda data, _, room: compressors.lz4(data, room),
+    "lz4_frames": lambda data, _, room: compressors.lz4_frames(data, room),
+    "crc32c": lambda data, _, __: compressors.crc32c(data),
 }
-"""``gzip`` is what HDF5 calls so and zarr calls zlib; ``gzip_file`` has the header of a .gz file."""
+"""By name: ``gzip`` is what HDF5 calls so and zarr calls zlib, ``gzip_file`` has the header of a .gz file; ``lz4`` is
+framed as numcodecs does, ``lz4_frames`` as HDF5's filter does."""
 
 
 @compiled

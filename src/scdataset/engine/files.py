@@ -1,7 +1,6 @@
 """Open files, each process its own, watched for being replaced."""
 
 import os
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +33,16 @@ class OpenFile:
     def size(self) -> int:
         """Bytes in the file."""
         return self._identity.size
+
+    @property
+    def inode(self) -> int:
+        """What the file system numbers the file by."""
+        return self._identity.inode
+
+    @property
+    def changed(self) -> int:
+        """When the file was last changed, in nanoseconds."""
+        return self._identity.changed
 
     @property
     def descriptor(self) -> int:
@@ -104,7 +113,7 @@ class OpenFile:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        if hasattr(self, "_descriptors") and not sys.is_finalizing():  # when the system closes it, and modules are gone
+        if hasattr(self, "_descriptors") and os is not None:  # as the interpreter ends, modules go before objects
             self.close()
 
     def __getstate__(self) -> dict[str, object]:

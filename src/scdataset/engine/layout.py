@@ -1,5 +1,6 @@
 """Where the elements of an array lie in a file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,30 @@ class ChunkTable:
     sizes: NDArray[np.int64]
     skipped: NDArray[np.uint32]
 
+    @classmethod
+    def of_arrays(cls, arrays: Sequence[NDArray[Any]], n_chunks: int) -> "ChunkTable | None":
+        """Return the table of three arrays, or None if they are not of the types and shapes of one."""
+        wanted = [np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.uint32)]
+        if [array.dtype for array in arrays] != wanted or any(array.shape != (n_chunks,) for array in arrays):
+            return None
+        return cls(*arrays)
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """What `of_arrays` makes the table of."""
+        return self.offsets, self.sizes, self.skipped
+
+    def misplaced(self, file_bytes: int, plain_bytes: int | None) -> int | None:
+        """Return the first chunk that does not lie within so many bytes, or None.
+
+        A chunk of plain bytes has to have ``plain_bytes``.
+        """
+        wrong = (self.offsets < 0) | (self.sizes < 0) | (self.sizes > file_bytes - self.offsets)
+        if plain_bytes is not None:
+            wrong |= self.sizes != plain_bytes
+        wrong &= self.offsets != NOT_STORED
+        return int(np.argmax(wrong)) if wrong.any() else None
+
     def strip(self, number: int, n_strips: int) -> "ChunkTable":
         """Return one column of a grid of ``n_strips`` columns."""
         every = slice(number, None, n_strips)
@@ -50,7 +75,8 @@ class Layout:
     table
         Where the chunks are, or None where only the library that wrote it can tell.
     filters
-        Names and options of the filters that encode a chunk, first applied first; empty for plain bytes.
+        Names and options of the filters that encode a chunk, first applied first; empty for plain bytes. In HDF5, the
+        options are the numbers that the file keeps of a filter.
     fill
         Value of elements that were never written.
     """

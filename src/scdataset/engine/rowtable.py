@@ -1,5 +1,6 @@
 """Where rows begin: about two bytes a row."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +9,14 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 
-__all__ = ["RowTable"]
+__all__ = ["RowTable", "pieces_of"]
 
 _GROUP = 64
 """Rows that share a first element: as many lengths are added up at most to find a row."""
+
+
+_PIECE = 1 << 19
+"""Entries of a row pointer that are read at a time, about: 4 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +36,52 @@ class RowTable:
 
     @classmethod
     def of_pointers(cls, indptr: NDArray[Any], n_elements: int) -> "RowTable":
-        """Make the table from a row pointer, shape ``(n_rows + 1,)``.
+        """Make the table from a row pointer in memory, shape ``(n_rows + 1,)``; see `of_pieces`."""
+        return cls.of_pieces([indptr], indptr.size - 1, n_elements)
+
+    @classmethod
+    def of_pieces(cls, pieces: Iterable[NDArray[Any]], n_rows: int, n_elements: int) -> "RowTable":
+        """Make the table from a row pointer, given in pieces that follow each other, ``n_rows + 1`` entries in all.
 
         Raises
         ------
         ValueError
             If it does not rise from 0 to ``n_elements``, saying where.
         """
-        if indptr.dtype.kind not in "iu":
-            message = f"is of type {indptr.dtype}; it has to be integers"
-            raise ValueError(message)
-        pointers = indptr.astype(np.int64, copy=False)
-        if pointers.size == 0 or pointers[0] != 0 or pointers[-1] != n_elements:
-            ends = "no entries" if pointers.size == 0 else f"{pointers[0]} at its start and {pointers[-1]} at its end"
+        lengths: NDArray[Any] = np.zeros(max(n_rows, 0), np.uint8)
+        firsts = np.zeros(-(-lengths.size // _GROUP), np.int64)
+        start, end, row, fall = None, 0, 0, None
+        for pointers in _overlapping(pieces):
+            start, end = int(pointers[0]) if start is None else start, int(pointers[-1])
+            falls = pointers[1:] < pointers[:-1]  # not by the differences, which can overflow
+            if fall is None and falls.any():
+                fall = row + int(np.argmax(falls))
+            if start == 0 and fall is None:
+                lengths = _wide_enough(lengths, np.diff(pointers), row)
+                firsts[-(-row // _GROUP) : -(-(row + falls.size) // _GROUP)] = pointers[:-1][-row % _GROUP :: _GROUP]
+            row += falls.size
+        if start != 0 or end != n_elements:
+            ends = "no entries" if start is None else f"{start} at its start and {end} at its end"
             message = f"has {ends}; it has to go from 0 to {n_elements}, the number of stored elements"
             raise ValueError(message)
-        falls = pointers[1:] < pointers[:-1]  # not by the differences, which can overflow
-        if falls.any():
-            message = f"falls after row {int(np.argmax(falls))}; it must never fall"
+        if fall is not None:
+            message = f"falls after row {fall}; it must never fall"
             raise ValueError(message)
-        lengths = np.diff(pointers)
-        smallest = np.min_scalar_type(int(lengths.max(initial=0)))
-        return cls(lengths.astype(smallest), pointers[:-1:_GROUP].copy())
+        return cls(lengths, firsts)
+
+    @classmethod
+    def of_arrays(cls, arrays: Sequence[NDArray[Any]], n_rows: int, n_elements: int) -> "RowTable | None":
+        """Return the table of two arrays, or None if they are not one of so many rows and elements."""
+        if len(arrays) != 2 or [array.size for array in arrays] != [n_rows, -(-n_rows // _GROUP)]:
+            return None
+        lengths, firsts = arrays
+        unsigned = lengths.dtype.kind == "u" and lengths.dtype.isnative and firsts.dtype == np.int64
+        return cls(lengths, firsts) if unsigned and _agree(lengths, firsts, n_elements) else None
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """What `of_arrays` makes the table of."""
+        return self.lengths, self.firsts
 
     def __len__(self) -> int:
         return self.lengths.size
@@ -60,6 +89,52 @@ class RowTable:
     def spans(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the first element and the number of elements of each row, both int64 of the shape of ``rows``."""
         return _spans(rows, self.lengths, self.firsts)
+
+
+def pieces_of(size: int, chunk: int) -> Iterator[slice]:
+    """Cut a stored row pointer of ``size`` entries into pieces of a few MB, made of whole chunks."""
+    step = max(_PIECE // max(chunk, 1), 1) * max(chunk, 1)
+    return (slice(start, min(start + step, size)) for start in range(0, size, step))
+
+
+def _overlapping(pieces: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.int64]]:
+    """Return pieces that begin with the last entry of the one before, as int64."""
+    last = np.empty(0, np.int64)
+    for piece in pieces:
+        if piece.dtype.kind not in "iu":
+            message = f"is of type {piece.dtype}; it has to be integers"
+            raise ValueError(message)
+        pointers = np.concatenate((last, piece.astype(np.int64, copy=False)))
+        last = pointers[-1:]
+        if pointers.size:
+            yield pointers
+
+
+def _wide_enough(lengths: NDArray[Any], some: NDArray[np.int64], row: int) -> NDArray[Any]:
+    """Note some lengths, from ``row`` on, in an array that is replaced by one of a wider type if it takes that."""
+    longest = int(some.max(initial=0))
+    if longest > np.iinfo(lengths.dtype).max:
+        lengths = lengths.astype(np.min_scalar_type(longest))
+    lengths[row : row + some.size] = some
+    return lengths
+
+
+def _agree(lengths: NDArray[Any], firsts: NDArray[np.int64], n_elements: int) -> bool:
+    """Tell whether ``firsts`` are what the lengths add up to, and all of them ``n_elements``.
+
+    Not compiled: opening a file has not to wait for numba to start.
+    """
+    if int(lengths.max(initial=0)) > min(n_elements, np.iinfo(np.int64).max // _GROUP):
+        return False
+    if firsts.size == 0:
+        return n_elements == 0
+    steps = np.diff(firsts, append=n_elements)
+    if firsts[0] != 0 or firsts.min() < 0 or firsts.max() > n_elements:
+        return False
+    whole = lengths.size // _GROUP * _GROUP
+    sums = lengths[:whole].reshape(-1, _GROUP).sum(axis=1, dtype=np.int64)
+    rest = lengths[whole:].sum(dtype=np.int64)
+    return bool(np.array_equal(steps[: sums.size], sums) and steps[sums.size :].sum() == rest)
 
 
 @compiled

@@ -2,18 +2,22 @@
 
 import math
 import os
+from array import array
+from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import h5py
 import numpy as np
 
+from scdataset.engine import cache
 from scdataset.engine.elements import ChunkElements, Elements, FileChunks, PlainElements
 from scdataset.engine.files import OpenFile
 from scdataset.engine.general import LibraryChunks
 from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
-from scdataset.engine.rowtable import RowTable
+from scdataset.engine.rowtable import RowTable, pieces_of
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "layout_of"]
@@ -23,8 +27,22 @@ _FILTER_NAMES = {
     h5py.h5z.FILTER_SHUFFLE: "shuffle",
     h5py.h5z.FILTER_FLETCHER32: "fletcher32",
     h5py.h5z.FILTER_LZF: "lzf",
+    32001: "blosc",
+    32004: "lz4_frames",
+    32008: "bitshuffle",
+    32015: "zstd",
 }
-"""Filters that are decoded here; any other sends the dataset through h5py."""
+"""Filters that are decoded here, by the numbers that are registered for them; any other sends the dataset through h5py:
+https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md"""
+
+_FIRST_PLUGIN = 32000
+"""Filters from this number on take numcodecs, or a plugin of HDF5 where there is one."""
+
+_MANY_CHUNKS = 10_000
+_MANY_ROWS = 1_000_000
+"""From so many on, a table is looked for in the cache: to make it anew takes 20 ms or more."""
+
+_NO_NUMCODECS = find_spec("numcodecs") is None
 
 _GENERAL_ELEMENTS = 1 << 16
 """Elements that are read at a time through h5py where the dataset has no chunks of its own."""
@@ -110,13 +128,28 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
     if data.dtype == np.float16:
         message = f"{file.path}: {names[0]} is of type float16, of which scipy has no sparse matrices; store float32."
         raise CollectionError(message)
-    try:
-        table = RowTable.of_pointers(indptr[:], data.shape[0])
-    except (ValueError, OSError, RuntimeError) as error:
-        message = f"{file.path}: {names[2]} {error}."
-        raise DamagedFileError(message) from error
+    table = _row_table(file, names[2], shape[0], data.shape[0], general=general)
     values, columns = (elements_of(file, name, general=general)[0] for name in names[:2])
     return CsrMatrix(shape, values, columns, table)
+
+
+def _row_table(file: H5File, name: str, n_rows: int, n_elements: int, *, general: bool) -> RowTable:
+    """Return the table of a row pointer, from the cache if it is a large one."""
+    kept = n_rows >= _MANY_ROWS and not general
+    arrays = cache.load(file.bytes, f"rows of {name}") if kept else None
+    table = None if arrays is None else RowTable.of_arrays(arrays, n_rows, n_elements)
+    if table is not None:
+        return table
+    indptr = file.dataset(name)
+    pieces = (indptr[place] for place in pieces_of(n_rows + 1, (indptr.chunks or (1,))[0]))
+    try:
+        table = RowTable.of_pieces(pieces, n_rows, n_elements)
+    except (ValueError, OSError, RuntimeError) as error:
+        message = f"{file.path}: {name} {error}."
+        raise DamagedFileError(message) from error
+    if kept:
+        cache.store(file.bytes, f"rows of {name}", table.arrays)
+    return table
 
 
 def dense_matrix(file: H5File, name: str, *, general: bool = False) -> DenseMatrix:
@@ -174,7 +207,11 @@ def layout_of(file: H5File, name: str) -> Layout:
     """
     dataset = file.dataset(name)
     try:
-        layout = _layout(dataset, in_file=dataset.file.filename == file.h5.filename)
+        layout, chunked = _layout(dataset, in_file=dataset.file.filename == file.h5.filename)
+        if chunked:
+            return replace(layout, table=_table(file, layout, name, dataset))
+    except DamagedFileError:
+        raise
     except (ValueError, OSError, RuntimeError, OverflowError) as error:
         message = f"{file.path}: where {name} is stored cannot be read: {error}"
         raise DamagedFileError(message) from error
@@ -183,9 +220,24 @@ def layout_of(file: H5File, name: str) -> Layout:
     return layout
 
 
-def _layout(dataset: h5py.Dataset, *, in_file: bool) -> Layout:
+def _table(file: H5File, layout: Layout, name: str, dataset: h5py.Dataset) -> ChunkTable:
+    """Return the table of the chunks of a dataset, from the cache if it is a large one."""
+    n_chunks = math.prod(_grid(dataset))
+    kept = n_chunks >= _MANY_CHUNKS
+    table = _cached_table(file, layout, name, n_chunks) if kept else None
+    if table is None:
+        table = _chunk_table(dataset)
+        _check_table(layout, table, file, name)
+        if kept:
+            cache.store(file.bytes, f"chunks of {name}", table.arrays)
+    return table
+
+
+def _layout(dataset: h5py.Dataset, *, in_file: bool) -> tuple[Layout, bool]:
+    """Return the layout, and whether a table of its chunks is still to come."""
     table: ChunkTable | None = None
-    filters: tuple[tuple[str, Any], ...] = ()
+    filters: tuple[tuple[str, Any], ...] | None = ()
+    chunked = False
     properties = dataset.id.get_create_plist()
     # Not all versions of HDF5 count the user block in where chunks lie.
     bytes_here = in_file and dataset.external is None and dataset.file.userblock_size == 0
@@ -195,10 +247,12 @@ def _layout(dataset: h5py.Dataset, *, in_file: bool) -> Layout:
             if offset is not None:
                 table = ChunkTable(np.array([offset], np.int64), np.array([dataset.nbytes]), np.zeros(1, np.uint32))
         elif properties.get_layout() == h5py.h5d.CHUNKED:
-            found = _filters(properties)
-            if found is not None:
-                table, filters = _chunk_table(dataset), found
-    return Layout(dataset.shape, dataset.dtype, dataset.chunks or dataset.shape, table, filters, dataset.fillvalue)
+            filters = _filters(properties)
+            chunked = filters is not None
+    layout = Layout(
+        dataset.shape, dataset.dtype, dataset.chunks or dataset.shape, table, filters or (), dataset.fillvalue
+    )
+    return layout, chunked
 
 
 def _is_plain_type(dataset: h5py.Dataset) -> bool:
@@ -212,46 +266,62 @@ def _filters(properties: Any) -> tuple[tuple[str, Any], ...] | None:
     filters = []
     for number in range(properties.get_nfilters()):
         code, _, values, _ = properties.get_filter(number)
-        if code not in _FILTER_NAMES:
+        if code not in _FILTER_NAMES or (code >= _FIRST_PLUGIN and _NO_NUMCODECS and h5py.h5z.filter_avail(code)):
             return None
-        filters.append((_FILTER_NAMES[code], values[0] if values else None))
+        filters.append((_FILTER_NAMES[code], values))
     return tuple(filters)
+
+
+def _grid(dataset: h5py.Dataset) -> list[int]:
+    """Return the number of chunks along each axis."""
+    return [-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
 
 
 def _chunk_table(dataset: h5py.Dataset) -> ChunkTable:
     """Ask for all chunks in one walk: asking for one walks the index from its start."""
-    shape, chunks = dataset.shape, dataset.chunks
-    grid = [-(-size // chunk) for size, chunk in zip(shape, chunks, strict=True)]
+    noted = array("Q")  # of each chunk: its first element along each axis, and where it is stored
+
+    def note(stored: Any) -> None:
+        noted.extend((*stored.chunk_offset, stored.byte_offset, stored.size, stored.filter_mask))
+
+    dataset.id.chunk_iter(note)
+    *starts, offsets, sizes, skipped = np.frombuffer(noted, np.uint64).reshape(-1, len(dataset.shape) + 3).T
+    grid, places = _grid(dataset), np.zeros(offsets.size, np.int64)
+    for start, chunk, length in zip(starts, dataset.chunks, grid, strict=True):
+        wrong = (start % chunk != 0) | (start // chunk >= length)
+        if wrong.any():
+            place = [int(axis[np.argmax(wrong)]) for axis in starts]
+            message = f"there is a chunk at {place}, in chunks of {dataset.chunks} of {dataset.shape}"
+            raise ValueError(message)
+        places = places * length + (start // chunk).astype(np.int64)
     n_chunks = math.prod(grid)
     table = ChunkTable(
         np.full(n_chunks, NOT_STORED, np.int64), np.zeros(n_chunks, np.int64), np.zeros(n_chunks, np.uint32)
     )
-
-    def note(stored: Any) -> None:
-        place = 0
-        for offset, chunk, length in zip(stored.chunk_offset, chunks, grid, strict=True):
-            number, inside = divmod(offset, chunk)
-            if inside or number >= length:
-                message = f"there is a chunk at {stored.chunk_offset}, in chunks of {chunks} of {shape}"
-                raise ValueError(message)
-            place = place * length + number
-        table.offsets[place] = stored.byte_offset
-        table.sizes[place] = stored.size
-        table.skipped[place] = stored.filter_mask
-
-    dataset.id.chunk_iter(note)
+    # What lies beyond 2**63 becomes negative, and is refused with all that lies outside the file.
+    table.offsets[places] = offsets.astype(np.int64)
+    table.sizes[places] = sizes.astype(np.int64)
+    table.skipped[places] = skipped
     return table
+
+
+def _cached_table(file: H5File, layout: Layout, name: str, n_chunks: int) -> ChunkTable | None:
+    """Return the table that was kept, if it could be that of the dataset."""
+    arrays = cache.load(file.bytes, f"chunks of {name}")
+    table = None if arrays is None else ChunkTable.of_arrays(arrays, n_chunks)
+    return None if table is None or _misplaced(layout, table, file) is not None else table
+
+
+def _misplaced(layout: Layout, table: ChunkTable, file: H5File) -> int | None:
+    n_bytes = math.prod(layout.chunk) * layout.dtype.itemsize
+    return table.misplaced(file.bytes.size, None if layout.filters else n_bytes)
 
 
 def _check_table(layout: Layout, table: ChunkTable, file: H5File, name: str) -> None:
     """Raise if a chunk does not lie within the file, or is plain bytes and not as many as it has to be."""
-    n_bytes = math.prod(layout.chunk) * layout.dtype.itemsize
-    wrong = (table.offsets < 0) | (table.sizes > file.bytes.size - table.offsets)
-    if not layout.filters:
-        wrong |= table.sizes != n_bytes
-    wrong &= table.offsets != NOT_STORED
-    if wrong.any():
-        number = int(np.argmax(wrong))
+    number = _misplaced(layout, table, file)
+    if number is not None:
+        n_bytes = math.prod(layout.chunk) * layout.dtype.itemsize
         message = (
             f"{file.path}: chunk {number} of {name} has {table.sizes[number]} bytes from {table.offsets[number]} on, "
             f"in a file of {file.bytes.size} bytes, and {n_bytes} when decoded; the file is damaged."

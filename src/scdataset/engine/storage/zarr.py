@@ -13,6 +13,7 @@ import struct
 import weakref
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,7 +29,7 @@ from scdataset.engine.files import OpenFile
 from scdataset.engine.general import LibraryChunks
 from scdataset.engine.layout import NOT_STORED
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
-from scdataset.engine.rowtable import RowTable
+from scdataset.engine.rowtable import RowTable, pieces_of
 from scdataset.engine.storage.zarr_metadata import ZarrArray, array_of
 from scdataset.errors import CollectionError, DamagedFileError
 
@@ -327,10 +328,12 @@ def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, general:
         raise CollectionError(message)
     [pointers] = elements_of(store, f"{group}/indptr", general=general)
     try:
-        table = RowTable.of_pointers(_all_of(pointers, shape[0] + 1), data.shape[0])
+        table = RowTable.of_pieces(_pieces(pointers, indptr, shape[0] + 1), shape[0], data.shape[0])
     except ValueError as error:
         message = f"{store.path}: {group}/indptr {error}."
         raise DamagedFileError(message) from error
+    finally:
+        pointers.close()
     [values] = elements_of(store, f"{group}/data", general=general)
     [columns] = elements_of(store, f"{group}/indices", general=general)
     return CsrMatrix(shape, values, columns, table)
@@ -391,13 +394,17 @@ def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
     return node, key
 
 
-def _all_of(elements: Elements, size: int) -> NDArray[Any]:
-    out = np.empty(size, elements.dtype)
-    spans = Spans(np.zeros(1, np.int64), np.array([size]), np.zeros(1, np.int64))
-    for work, first, last in elements.tasks(spans, out, ANY, 1):
-        work(first, last)
-    elements.close()
-    return out
+def _pieces(elements: Elements, array: Any, size: int) -> Iterator[NDArray[Any]]:
+    """Read an array of one axis piece by piece; each is valid until the next is asked for."""
+    chunk = array.length if isinstance(array, ZarrArray) else int((array.shards or array.chunks)[0])
+    out = np.empty(0, elements.dtype)
+    for place in pieces_of(size, chunk):
+        n = place.stop - place.start
+        out = out if out.size >= n else np.empty(n, elements.dtype)
+        spans = Spans(np.array([place.start]), np.array([n]), np.zeros(1, np.int64))
+        for work, first, last in elements.tasks(spans, out[:n], ANY, 1):
+            work(first, last)
+        yield out[:n]
 
 
 def _is_chunk(key: str) -> bool:

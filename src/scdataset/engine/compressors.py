@@ -1,0 +1,108 @@
+"""Compressors of numcodecs, held to the size of what was compressed.
+
+What a chunk says of its own size is not trusted: a damaged or crafted one would otherwise take any amount of memory.
+"""
+
+import importlib
+import struct
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.errors import MissingDependencyError
+
+__all__ = ["blosc", "check_size", "crc32c", "lz4", "lz4_block", "lz4_frames", "zstd"]
+
+_LZ4_FRAMES = struct.Struct(">QI")
+"""What HDF5's lz4 filter begins a chunk with: bytes when decoded, and bytes of a block when decoded."""
+
+_LZ4_BLOCK = struct.Struct(">I")
+"""What it begins a block with: its stored bytes."""
+
+
+def check_size(size: int, room: int) -> None:
+    """Raise if a chunk claims more bytes than ``room``, which encoding twice may have made a little larger."""
+    if size > room + room // 8 + 1024:
+        message = f"it claims {size} bytes when decoded, where {room} were written"
+        raise ValueError(message)
+
+
+def blosc(data: Any, room: int) -> Any:
+    """Decode what blosc, version 1, made."""
+    view = memoryview(data)
+    # Blosc trusts its header: of a chunk that was cut short it decodes whatever lies behind it in memory.
+    if len(view) < 16 or int.from_bytes(view[12:16], "little") != len(view):
+        message = f"its {len(view)} bytes are not as many as its blosc header says"
+        raise ValueError(message)
+    check_size(int.from_bytes(view[4:8], "little"), room)
+    return _numcodecs("Blosc").decode(view)
+
+
+def zstd(data: Any, room: int) -> NDArray[np.uint8]:
+    """Decode a frame of zstd; one that does not say its size has to have ``room`` bytes."""
+    said = _zstd_size(memoryview(data))
+    size = room if said is None else said
+    check_size(size, room)
+    out = np.empty(size, np.uint8)
+    _numcodecs("Zstd").decode(data, out)
+    return out
+
+
+def lz4(data: Any, room: int) -> Any:
+    """Decode LZ4 as numcodecs frames it: the size, then one block."""
+    view = memoryview(data)
+    check_size(int.from_bytes(view[:4], "little"), room)
+    return _numcodecs("LZ4").decode(view)
+
+
+def lz4_block(data: memoryview, size: int) -> Any:
+    """Decode a block of LZ4 without a frame, which has to give ``size`` bytes."""
+    return _numcodecs("LZ4").decode(size.to_bytes(4, "little") + bytes(data))
+
+
+def lz4_frames(data: Any, room: int) -> NDArray[np.uint8]:
+    """Decode LZ4 as HDF5's filter 32004 frames it: blocks, of which those that do not shrink are stored as they are."""
+    view = memoryview(data)
+    size, block = _LZ4_FRAMES.unpack_from(view)
+    check_size(size, room)
+    out = np.empty(size, np.uint8)
+    at = _LZ4_FRAMES.size
+    for start in range(0, size, max(block, 1)):
+        length = min(block, size - start)
+        (stored,) = _LZ4_BLOCK.unpack_from(view, at)
+        at += _LZ4_BLOCK.size
+        part = view[at : at + stored]
+        at += stored
+        out[start : start + length] = np.frombuffer(part if stored == length else lz4_block(part, length), np.uint8)
+    return out
+
+
+def crc32c(data: Any) -> memoryview:
+    """Check and take off a checksum of four bytes at the end."""
+    return memoryview(_numcodecs("CRC32C").decode(data))
+
+
+def _zstd_size(view: memoryview) -> int | None:
+    """Return how many bytes a frame says it holds, or None where it does not say: RFC 8878, 3.1.1.1."""
+    if len(view) < 6 or bytes(view[:4]) != b"\x28\xb5\x2f\xfd":
+        message = "its bytes are no zstd frame"
+        raise ValueError(message)
+    descriptor = view[4]
+    single = descriptor >> 5 & 1
+    n_bytes = (single, 2, 4, 8)[descriptor >> 6]
+    if n_bytes == 0:
+        return None
+    at = 5 + (not single) + (0, 1, 2, 4)[descriptor & 3]
+    return int.from_bytes(view[at : at + n_bytes], "little") + (256 if n_bytes == 2 else 0)
+
+
+@cache
+def _numcodecs(name: str) -> Any:
+    """Return a codec of numcodecs, which is imported when a file first needs it."""
+    try:
+        return getattr(importlib.import_module("numcodecs"), name)()
+    except (ImportError, AttributeError) as error:
+        message = f"{name} chunks need the package numcodecs with its crc32c: pip install 'numcodecs[crc32c]'"
+        raise MissingDependencyError(message) from error
