@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from scdataset.engine import files
 from scdataset.engine.files import OpenFile
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage.hdf5 import H5File, csr_matrix
@@ -33,6 +34,11 @@ def path(tmp_path):
     path = tmp_path / "some.bin"
     path.write_bytes(bytes(range(100)))
     return path
+
+
+def descriptor_of(file):
+    with file.opened() as descriptor:
+        return descriptor
 
 
 def replace(path):
@@ -82,7 +88,7 @@ def test_a_file_that_was_copied_back_after_a_close_is_refused(path):
     file.close()
     replace(path)
     with pytest.raises(DamagedFileError, match="was replaced or changed since"):
-        _ = file.descriptor
+        file.read_unchecked(0, 1)
 
 
 def test_a_read_over_the_end_gives_what_there_is(path):
@@ -103,15 +109,15 @@ def test_close_closes_and_a_read_opens_again(path):
 
 def test_a_fork_opens_its_own_and_leaves_its_parents_alone(path):
     file = OpenFile(str(path))
-    mine = file.descriptor
+    mine = descriptor_of(file)
     child = os.fork()
     if child == 0:
-        own = file.descriptor
+        own = descriptor_of(file)
         file.close()
         still_open = os.pread(mine, 1, 7) == b"\7"
         os._exit(0 if own != mine and still_open else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert file.descriptor == mine
+    assert descriptor_of(file) == mine
     assert file.read(7, 1) == b"\7"
 
 
@@ -122,7 +128,7 @@ def test_a_pickled_one_opens_again_and_knows_what_it_was(path):
     assert other.read(0, 2) == b"\0\1"
     change(path)
     with pytest.raises(DamagedFileError):
-        _ = pickle.loads(pickle.dumps(file)).descriptor
+        pickle.loads(pickle.dumps(file)).read_unchecked(0, 1)
 
 
 def test_threads_that_open_at_once_open_once(path):
@@ -134,7 +140,7 @@ def test_threads_that_open_at_once_open_once(path):
 
         def opener(file=file, barrier=barrier, seen=seen):
             barrier.wait()
-            seen.add(file.descriptor)
+            seen.add(descriptor_of(file))
 
         openers = [threading.Thread(target=opener) for _ in range(4)]
         for each in openers:
@@ -179,6 +185,42 @@ def test_a_thousand_openings_leave_no_descriptor_and_no_thread_behind(matrix_pat
         file.close()
     assert n_open() <= descriptors
     assert threading.active_count() <= running  # less is what earlier tests held and has ended meanwhile
+
+
+def many(tmp_path, n):
+    for number in range(n):
+        (tmp_path / f"{number}.bin").write_bytes(bytes([number]) * 100)
+    return [OpenFile(str(tmp_path / f"{number}.bin")) for number in range(n)]
+
+
+def test_no_more_files_are_open_than_a_system_allows(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_MAX_OPEN", n_open() + 5)
+    opened, before = many(tmp_path, 40), n_open()
+    wrong = []
+
+    def reader(seed):
+        numbers = np.random.default_rng(seed).integers(0, 40, 500).tolist()
+        wrong.extend(number for number in numbers if opened[number].read_unchecked(3, 2) != bytes([number] * 2))
+
+    readers = [threading.Thread(target=reader, args=(seed,)) for seed in range(4)]
+    for each in readers:
+        each.start()
+    for each in readers:
+        each.join()
+    assert not wrong
+    assert n_open() <= before + files._MAX_OPEN
+
+
+def test_a_file_that_is_being_read_stays_open_until_it_has_been(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_MAX_OPEN", 1)
+    first, *others = many(tmp_path, 10)
+    with first.opened() as descriptor:
+        for other in others:
+            other.read(0, 1)
+        first.close()
+        assert os.pread(descriptor, 1, 0) == b"\0"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.pread(descriptor, 1, 0)
 
 
 def test_forgotten_files_are_closed(path):

@@ -5,7 +5,8 @@ anything encoded        ──► threads: read a chunk, decode it, scatter what
 anything else           ──► the same, with chunks from the library that knows the format
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -120,7 +121,6 @@ class PlainElements:
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
         """Return what reads spans to ``out``."""
-        descriptor = self._file.descriptor
         unsigned = np.dtype(f"u{self.dtype.itemsize}")
         target = out.view(f"u{out.itemsize}")
         max_gap = GAP_BYTES // unsigned.itemsize
@@ -128,10 +128,18 @@ class PlainElements:
         def work(first: int, last: int) -> None:
             part = spans.part(first, last)
             buffer = np.empty(BUFFER_BYTES // unsigned.itemsize, unsigned)
-            status, span = gather_spans(
-                descriptor, self._offsets, self._chunk, part.starts, part.lengths, part.places, target, columns.limit,
-                columns.table, max_gap, buffer,
-            )  # fmt: skip
+            with self.opened() as place:
+                status, span = gather_spans(
+                    *place,
+                    part.starts,
+                    part.lengths,
+                    part.places,
+                    target,
+                    columns.limit,
+                    columns.table,
+                    max_gap,
+                    buffer,
+                )
             if status:
                 self.refuse(status, int(part.starts[span]), columns.limit)
             self.check()
@@ -145,18 +153,18 @@ class PlainElements:
         firsts = self._offsets[starts // self._chunk] + starts % self._chunk * item
         if self._file.in_page_cache(firsts):
             return
-        advise_spans(
-            self._file.descriptor, self._offsets, self._chunk, item, spans.starts, spans.lengths, GAP_BYTES // item
-        )
+        with self.opened() as place:
+            advise_spans(*place, item, spans.starts, spans.lengths, GAP_BYTES // item)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    @property
-    def place(self) -> tuple[int, NDArray[np.int64], int]:
-        """The file descriptor of this process, the first byte of each chunk, and elements in a chunk."""
-        return self._file.descriptor, self._offsets, self._chunk
+    @contextmanager
+    def opened(self) -> Iterator[tuple[int, NDArray[np.int64], int]]:
+        """Give the file descriptor of this process, the first byte of each chunk, and elements in a chunk."""
+        with self._file.opened() as descriptor:
+            yield descriptor, self._offsets, self._chunk
 
     def check(self) -> None:
         """Raise if the file was replaced."""
@@ -300,7 +308,8 @@ class FileChunks:
         if self._file.in_page_cache(starts):
             return
         order = np.argsort(starts)
-        advise_spans(self._file.descriptor, np.zeros(1, np.int64), 1 << 62, 1, starts[order], sizes[order], GAP_BYTES)
+        with self._file.opened() as descriptor:
+            advise_spans(descriptor, np.zeros(1, np.int64), 1 << 62, 1, starts[order], sizes[order], GAP_BYTES)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,6 +1,11 @@
-"""Open files, each process its own, watched for being replaced."""
+"""Open files, each process its own, watched for being replaced, and no more of them than a system allows."""
 
 import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +15,9 @@ from numpy.typing import NDArray
 from scdataset.errors import DamagedFileError
 
 __all__ = ["OpenFile"]
+
+_MAX_OPEN = 128
+"""Descriptors that a process keeps; the one used longest ago is closed for another. Systems allow 256 files or more."""
 
 _PROBES = 32
 """Bytes that are tried to tell whether a window is in the page cache: a microsecond each."""
@@ -27,7 +35,6 @@ class OpenFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._identity = _identity(Path(path).stat())
-        self._descriptors: dict[int, int] = {}  # by process: a forked one has its parent's entry, and leaves it alone
 
     @property
     def size(self) -> int:
@@ -44,17 +51,17 @@ class OpenFile:
         """When the file was last changed, in nanoseconds."""
         return self._identity.changed
 
-    @property
-    def descriptor(self) -> int:
-        """The file descriptor of this process."""
-        pid = os.getpid()
-        if pid not in self._descriptors:
-            opened = self._opened()
-            if self._descriptors.setdefault(pid, opened) != opened:  # another thread was faster
-                os.close(opened)
-        return self._descriptors[pid]
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """Give the descriptor of this process, which is not closed meanwhile for the sake of other files."""
+        descriptor = _OPEN.take(self)
+        try:
+            yield descriptor
+        finally:
+            _OPEN.give_back(self)
 
-    def _opened(self) -> int:
+    def open_now(self) -> int:
+        """Open the file and return the descriptor, or raise if it is not the one that was opened."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
@@ -64,6 +71,8 @@ class OpenFile:
             os.close(descriptor)
             message = f"{self.path} was replaced or changed since it was opened; open it again."
             raise DamagedFileError(message)
+        if hasattr(os, "posix_fadvise"):  # rows lie anywhere: what is read along with them is not read
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         return descriptor
 
     def check(self) -> None:
@@ -85,7 +94,8 @@ class OpenFile:
 
     def read_unchecked(self, offset: int, size: int) -> bytes:
         """As `read`, for whoever calls `check` once after many reads."""
-        return os.pread(self.descriptor, size, offset)
+        with self.opened() as descriptor:
+            return os.pread(descriptor, size, offset)
 
     def in_page_cache(self, offsets: NDArray[np.int64]) -> bool:
         """Tell whether most of the bytes at these offsets can be read without waiting, where the system tells.
@@ -97,27 +107,86 @@ class OpenFile:
             return False
         tried = offsets[:: max(offsets.size // _PROBES, 1)]
         missing = 0
-        for offset in tried.tolist():
-            try:
-                os.preadv(self.descriptor, [bytearray(1)], offset, flag)
-            except BlockingIOError:
-                missing += 1
-            except OSError:  # the file system cannot tell
-                return False
+        with self.opened() as descriptor:
+            for offset in tried.tolist():
+                try:
+                    os.preadv(descriptor, [bytearray(1)], offset, flag)
+                except BlockingIOError:
+                    missing += 1
+                except OSError:  # the file system cannot tell
+                    return False
         return missing <= tried.size // 8
 
     def close(self) -> None:
         """Close the descriptor of this process; the next read opens it again."""
-        descriptor = self._descriptors.pop(os.getpid(), None)
-        if descriptor is not None:
-            os.close(descriptor)
+        _OPEN.close(self)
 
     def __del__(self) -> None:
-        if hasattr(self, "_descriptors") and os is not None:  # as the interpreter ends, modules go before objects
-            self.close()
+        if _OPEN is not None:  # as the interpreter ends, modules go before objects
+            _OPEN.close(self)
 
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_descriptors": {}}
+
+@dataclass(slots=True)
+class _Entry:
+    """A descriptor, how many readers it has now, and whether it is to be closed when they have ended."""
+
+    descriptor: int
+    readers: int = 0
+    closing: bool = False
+
+
+class _Open:
+    """The descriptors of this process, one a file, the one used longest ago first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a file may be collected, and closed, in the midst of this
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()  # by id of the file
+
+    def take(self, file: OpenFile) -> int:
+        with self._lock:
+            entry = self._entries.get(id(file))
+            if entry is None:
+                self._make_room()
+                entry = self._entries[id(file)] = _Entry(file.open_now())
+            self._entries.move_to_end(id(file))
+            entry.readers += 1
+            entry.closing = False
+            return entry.descriptor
+
+    def give_back(self, file: OpenFile) -> None:
+        with self._lock:
+            entry = self._entries.get(id(file))
+            if entry is not None:
+                entry.readers -= 1
+                if entry.closing:
+                    self.close(file)
+
+    def close(self, file: OpenFile) -> None:
+        with self._lock:
+            entry = self._entries.get(id(file))
+            if entry is None:
+                return
+            entry.closing = entry.readers > 0
+            if not entry.closing:
+                os.close(self._entries.pop(id(file)).descriptor)
+
+    def _make_room(self) -> None:
+        idle = [key for key, entry in self._entries.items() if not entry.readers]
+        for key in idle[: max(len(self._entries) + 1 - _MAX_OPEN, 0)]:
+            os.close(self._entries.pop(key).descriptor)
+
+
+_OPEN = _Open()
+
+
+def _begin_anew() -> None:
+    """Leave the parent's descriptors alone, and its lock, which another of its threads may have held."""
+    global _OPEN  # noqa: PLW0603 each process has its own
+    _OPEN = _Open()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class _Identity(NamedTuple):

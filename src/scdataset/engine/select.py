@@ -127,11 +127,12 @@ def _keep_of_file(part: Wanted, dtype: np.dtype[Any]) -> Keep | None:
 
     def keep(first: int, last: int, columns: NDArray[Any], values: NDArray[Any], counts: NDArray[np.int64]) -> None:
         out = values.view(stored) if data.dtype == dtype else values
-        status, span, of_data = _keep_runs(
-            *data.place, *indices.place, part.starts[first:last], part.lengths[first:last], part.columns.limit,
-            part.columns.table, few, GAP_BYTES // max(stored.itemsize, numbers.itemsize), np.empty(room, stored),
-            np.empty(room, numbers), columns, out, counts,
-        )  # fmt: skip
+        with data.opened() as data_place, indices.opened() as indices_place:
+            status, span, of_data = _keep_runs(
+                *data_place, *indices_place, part.starts[first:last], part.lengths[first:last], part.columns.limit,
+                part.columns.table, few, GAP_BYTES // max(stored.itemsize, numbers.itemsize), np.empty(room, stored),
+                np.empty(room, numbers), columns, out, counts,
+            )  # fmt: skip
         if status:
             (data if of_data else indices).refuse(status, int(part.starts[first + span]), part.columns.limit)
         data.check()

@@ -65,7 +65,7 @@ class H5File:
     def h5(self) -> h5py.File:
         """The file as h5py sees it, opened where it is needed."""
         if self._h5 is None or self._pid != os.getpid():
-            _ = self.bytes.descriptor  # refuses a file that was replaced
+            self.bytes.check()
             try:
                 self._h5, self._pid = h5py.File(self.path, "r"), os.getpid()
             except Exception as error:

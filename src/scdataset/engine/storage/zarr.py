@@ -6,11 +6,9 @@
 Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. What is not read here is left to zarr itself.
 """
 
-import copy
 import json
 import os
 import struct
-import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -39,11 +37,6 @@ _METADATA = ("zarr.json", ".zarray", ".zgroup")
 
 _GENERAL_ELEMENTS = 1 << 16
 """Elements that are read at a time through zarr where a chunk does not hold whole rows."""
-
-_MAX_KEPT = 128
-"""Shards that a process keeps open; further ones are opened for each read. Systems allow 256 files or more."""
-
-_KEPT: weakref.WeakSet[OpenFile] = weakref.WeakSet()
 
 _ZIP_HEADER = struct.Struct("<4s22xHH")
 """Local header of a zip member: signature, ..., length of the name and of the extra field that follow it."""
@@ -128,7 +121,7 @@ class ZarrStore:
         if self._zip is None:
             try:
                 file = OpenFile(os.path.join(self.path, key))  # noqa: PTH118 once a chunk, and Path is slow
-                return Stored(file, 0, os.fstat(file.descriptor).st_size)
+                return Stored(file, 0, file.size)
             except (FileNotFoundError, NotADirectoryError):
                 return None
         if key not in self._members:
@@ -169,14 +162,13 @@ class _Shard:
     file: OpenFile
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    kept: bool
 
     def chunk(self, number: int) -> Stored | None:
         """Return where a chunk is."""
         offset = int(self.offsets[number])
         if offset == NOT_STORED:
             return None
-        return Stored(self.file if self.kept else copy.copy(self.file), offset, int(self.sizes[number]))
+        return Stored(self.file, offset, int(self.sizes[number]))
 
 
 class ChunkFinder:
@@ -246,12 +238,7 @@ class ChunkFinder:
             message = f"has its chunk {chunk} outside the {stored.size} bytes of the shard; it is truncated or damaged"
             raise DamagedFileError(message)
         places = np.where(missing, NOT_STORED, offsets.astype(np.int64) + stored.offset)
-        kept = stored.file in _KEPT or len(_KEPT) < _MAX_KEPT
-        if kept:
-            _KEPT.add(stored.file)
-        else:
-            stored.file.close()
-        return _Shard(stored.file, places, sizes.astype(np.int64), kept)
+        return _Shard(stored.file, places, sizes.astype(np.int64))
 
 
 class StoreChunks:
@@ -297,8 +284,9 @@ class StoreChunks:
         for chunks in by_file.values():
             file = chunks[0].file
             if not file.in_page_cache(np.array([stored.offset for stored in chunks])):
-                for stored in chunks:
-                    os.posix_fadvise(file.descriptor, stored.offset, stored.size, os.POSIX_FADV_WILLNEED)
+                with file.opened() as descriptor:
+                    for stored in chunks:
+                        os.posix_fadvise(descriptor, stored.offset, stored.size, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
         """Close what is open."""
