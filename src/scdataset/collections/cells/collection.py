@@ -1,6 +1,6 @@
 """CellCollection: cells of one file or many, read by the engine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column, joined
+from scdataset.collections.cells.genes import Genes, joined_var
 from scdataset.collections.multiindexable import MultiIndexable, row_index
 from scdataset.engine.matrix import Matrix
 from scdataset.engine.slabs import SlabPool
@@ -60,12 +61,21 @@ class CellCollection:
     """Reading touches nothing of the user's, so that it may run in a background thread."""
 
     def __init__(
-        self, files: Sequence[CellFile], obs: Sequence[str], obsm: Sequence[str], dtype: Any, num_threads: int | None
+        self,
+        files: Sequence[CellFile],
+        obs: Sequence[str],
+        obsm: Sequence[str],
+        dtype: Any,
+        num_threads: int | None,
+        *,
+        genes: Genes | None = None,
+        missing_obs: str | None = None,
     ) -> None:
         _check_names(obs, obsm)
         self._files = list(files)
-        self._columns = {name: joined(name, [file.column(name) for file in files], self.files) for name in obs}
-        self._matrices = {"X": _stack("X", [file.matrix for file in files], self.files)}
+        self._genes = genes
+        self._columns = {name: _column(name, files, fill=missing_obs == "fill") for name in obs}
+        self._matrices = {"X": _stack("X", _with_genes(files, genes), self.files)}
         self._matrices |= {name: _stack(name, [file.array(name) for file in files], self.files) for name in obsm}
         self._dtype = None if dtype is None else np.dtype(dtype)
         self._threads = Threads(num_threads)
@@ -89,13 +99,25 @@ class CellCollection:
 
     @cached_property
     def var(self) -> pd.DataFrame:
-        """The genes, as the first file has them."""
-        return self._files[0].var
+        """The genes, each as the first file that has it has it.
+
+        Where files were joined, ``n_files`` is how many of them have the gene. Where genes were matched by a key, that is
+        their index, and their names are ``var_names``.
+        """
+        if self._genes is None:
+            return self._files[0].var
+        return joined_var(self._genes, (file.var for file in self._files))
 
     @property
     def var_names(self) -> pd.Index:
         """Names of the genes."""
-        return self.var.index
+        return self.var.index if self._genes is None else self._genes.names
+
+    @property
+    def gene_presence(self) -> pd.DataFrame:
+        """Which gene is in which file, shape ``(n_vars, n_files)``, bool."""
+        there = np.ones((self.n_vars, len(self._files)), bool) if self._genes is None else self._genes.presence()
+        return pd.DataFrame(there, index=self.var_names, columns=self.files)
 
     @property
     def obs(self) -> pd.DataFrame:
@@ -107,6 +129,31 @@ class CellCollection:
     def categories(self) -> dict[str, NDArray[Any]]:
         """What the codes of each column of labels stand for."""
         return {name: c.categories for name, c in self._columns.items() if c.categories is not None}
+
+    def where(self, condition: Callable[[pd.DataFrame], Any] | Any) -> NDArray[np.int64]:
+        """Return the rows that fulfil a condition, ascending, for the ``indices`` of a strategy.
+
+        Parameters
+        ----------
+        condition
+            A boolean array of shape ``(n_obs,)``, or a function that makes one of `obs`.
+
+        Raises
+        ------
+        ArgumentValueError
+            If that is of another type or shape.
+
+        Examples
+        --------
+        ``BlockShuffling(block_size=16, indices=cells.where(lambda obs: obs["tissue"] == "heart"))``
+        """
+        mask = np.asarray(condition(self.obs) if callable(condition) else condition)
+        if mask.dtype != np.bool_ or mask.shape != (self.n_obs,):
+            message = (
+                f"where got {mask.dtype} of shape {mask.shape}; give booleans of shape ({self.n_obs},), one a cell."
+            )
+            raise ArgumentValueError(message)
+        return np.flatnonzero(mask)
 
     def __len__(self) -> int:
         return self.n_obs
@@ -175,6 +222,34 @@ def _check_names(obs: Sequence[str], obsm: Sequence[str]) -> None:
     if repeated:
         message = f"obs={list(obs)} and obsm={list(obsm)} have {repeated} more than once; X is the name of the matrix."
         raise ArgumentValueError(message)
+
+
+def _column(name: str, files: Sequence[CellFile], *, fill: bool) -> Column:
+    """Return a column of all files, of which some may lack it."""
+    columns: list[Column | None] = []
+    refused: list[ArgumentValueError] = []
+    for file in files:
+        try:
+            columns.append(file.column(name))
+        except ArgumentValueError as error:  # it names those there are
+            columns.append(None)
+            refused.append(error)
+    if len(refused) == len(files):
+        raise refused[0]
+    return joined(name, columns, [file.path for file in files], [file.n_obs for file in files], fill=fill)
+
+
+def _with_genes(files: Sequence[CellFile], genes: Genes | None) -> list[Matrix]:
+    """Return the matrices with the genes of the collection as their columns."""
+    if genes is None or genes.alike:
+        return [file.matrix for file in files]
+    same = np.arange(len(genes.names), dtype=np.int32)
+    return [
+        file.matrix
+        if table is None and file.matrix.kind == "CSR"
+        else file.matrix.choose(same if table is None else table, same.size)
+        for file, table in zip(files, genes.tables, strict=True)
+    ]
 
 
 def _stack(name: str, matrices: Sequence[Matrix], paths: Sequence[str]) -> Stack:

@@ -1,7 +1,7 @@
 """Genes of several files: which genes a collection has, and which of them each stored column is."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal, get_args
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import warn
 from scdataset.errors import ArgumentValueError, CollectionError
 
-__all__ = ["GeneKey", "Genes", "Join", "gene_names", "join_genes"]
+__all__ = ["GeneKey", "Genes", "Join", "gene_names", "join_genes", "joined_var"]
 
 Join = Literal["exact", "inner", "outer"]
 GeneKey = str | Callable[[pd.DataFrame], Any]
@@ -118,6 +118,30 @@ def join_genes(
             raise CollectionError(_nothing_in_common(names, paths))
     tables = {id(index): _table(wanted, index) for index in distinct}
     return Genes(wanted, [tables[id(_same(index, distinct))] for index in names])
+
+
+def joined_var(genes: Genes, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return the genes of a collection as a frame: what the first file that has a gene says of it.
+
+    ``n_files`` is how many files have a gene, if they differ; ``var_names`` are the names of genes that were matched by
+    something else.
+    """
+    if genes.alike:
+        return _named(next(iter(frames)), genes.names)
+    n_files = np.zeros(len(genes.names), np.int64)
+    parts = []
+    for table, frame in zip(genes.tables, frames, strict=True):
+        become = np.arange(len(frame)) if table is None else table
+        new = np.flatnonzero((become >= 0) & (n_files[become] == 0))
+        n_files[become[become >= 0]] += 1
+        if new.size:
+            parts.append(_named(frame.iloc[new], genes.names[become[new]]).set_axis(become[new], axis=0))
+    whole = pd.concat(parts).sort_index().set_axis(genes.names, axis=0)
+    return whole.assign(n_files=n_files) if len(genes.tables) > 1 else whole
+
+
+def _named(var: pd.DataFrame, names: pd.Index) -> pd.DataFrame:
+    return var if var.index.equals(names) else var.assign(var_names=var.index).set_axis(names, axis=0)
 
 
 def _table(wanted: pd.Index, stored: pd.Index) -> NDArray[np.int32] | None:
