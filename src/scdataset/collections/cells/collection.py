@@ -101,8 +101,8 @@ class CellCollection:
     def var(self) -> pd.DataFrame:
         """The genes, each as the first file that has it has it.
 
-        Where files were joined, ``n_files`` is how many of them have the gene. Where genes were matched by a key, that is
-        their index, and their names are ``var_names``.
+        Where files were joined, ``n_files`` is how many of them have the gene. Where genes were matched by a key, that
+        is their index, and their names are ``var_names``.
         """
         if self._genes is None:
             return self._files[0].var
