@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column, joined
 from scdataset.collections.multiindexable import MultiIndexable, row_index
+from scdataset.engine.columns import ChosenColumns
 from scdataset.engine.matrix import CsrMatrix, Matrix
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
@@ -187,7 +188,8 @@ class CellCollection:
 
 
 def _kind(matrix: Matrix) -> str:
-    return "CSR" if isinstance(matrix, CsrMatrix) else "dense"
+    stored = matrix.matrix if isinstance(matrix, ChosenColumns) else matrix
+    return "CSR" if isinstance(stored, CsrMatrix) else "dense"
 
 
 def _check_names(obs: Sequence[str], obsm: Sequence[str]) -> None:

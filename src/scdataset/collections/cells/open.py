@@ -2,18 +2,14 @@
 
 import glob
 import os
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from scdataset._arguments import optional_whole
 from scdataset.collections.cells.collection import CellCollection, CellFile
-from scdataset.collections.cells.h5ad import H5adFile
-from scdataset.collections.cells.tenx import TenxFile, is_tenx
-from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, MissingDependencyError
+from scdataset.collections.cells.kinds import Options, open_file, sources_in
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
 __all__ = ["open_collection"]
 
@@ -28,6 +24,8 @@ def open_collection(
     obsm: Sequence[str] = (),
     dtype: Any = None,
     num_threads: int | None = None,
+    genome: str | None = None,
+    feature_types: Sequence[str] | None = None,
 ) -> CellCollection:
     """Open files of cells as one collection, without reading them.
 
@@ -48,6 +46,12 @@ def open_collection(
         Type that values are converted to; None for the stored one.
     num_threads
         Threads that read and decode; None for one a core that this process may use.
+    genome
+        Of 10x files: the genome whose genes to take. It may be left out where there is one; None takes the genes of all
+        in files of Cell Ranger 3 and later.
+    feature_types
+        Of 10x files: the types of features to take, such as ``["Gene Expression"]`` or ``["Antibody Capture"]``; None
+        for all.
 
     Raises
     ------
@@ -58,13 +62,14 @@ def open_collection(
     DamagedFileError
         If a file contradicts itself.
     """
-    names = {"obs": obs, "obsm": obsm}
+    names = {"obs": obs, "obsm": obsm, "feature_types": feature_types}
     for name, value in names.items():
         if isinstance(value, str):
             message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
             raise ArgumentTypeError(message)
     threads = optional_whole("num_threads", num_threads, minimum=1)
-    files = [_open(path, layer) for path in _paths(source)]
+    options = Options(layer, genome, feature_types)
+    files = [open_file(path, options) for path in _paths(source)]
     _check_same_genes(files)
     return CellCollection(files, obs, obsm, dtype, threads)
 
@@ -87,57 +92,7 @@ def _files_of(path: str) -> list[str]:
         return found
     if not Path(path).is_dir():
         return [path]
-    datasets = _numbered(path)
-    if datasets or _is_zarr(path):
-        return datasets or [path]
-    inside = {ending: sorted(str(file) for file in Path(path).glob(f"*{ending}")) for ending in _ENDINGS}
-    kinds = {ending: files for ending, files in inside.items() if files}
-    if len(kinds) != 1:
-        message = (
-            f"source={path!r} is a folder with {list(kinds) or 'none'} of {list(_ENDINGS)}; give one with files of one "
-            "of these kinds, or a pattern or list of the files."
-        )
-        raise ArgumentValueError(message)
-    return [file for files in kinds.values() for one in files for file in _files_of(one)]
-
-
-def _numbered(folder: str) -> list[str]:
-    """Return the stores in a folder that names them dataset_0, dataset_1, ..., in the order of their numbers."""
-    matches = [(re.fullmatch(r"dataset_(\d+)", entry.name), str(entry)) for entry in Path(folder).iterdir()]
-    return [path for _, path in sorted((int(match[1]), path) for match, path in matches if match) if _is_zarr(path)]
-
-
-def _open(path: str, layer: str | None) -> CellFile:
-    for is_kind, opened in _KINDS:
-        if is_kind(path):
-            return opened(path, layer)
-    message = f"{path} is neither an HDF5 file nor a zarr store; give h5ad files, 10x .h5 files, or AnnData in zarr."
-    raise CollectionError(message)
-
-
-def _is_zarr(path: str) -> bool:
-    if Path(path).is_dir():
-        return any((Path(path) / mark).is_file() for mark in ("zarr.json", ".zgroup"))
-    return path.endswith(".zip")
-
-
-def _zarr_file(path: str, layer: str | None) -> CellFile:
-    try:
-        from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
-    except ImportError as error:
-        message = f"{path} is a zarr store, which takes the package zarr: pip install 'scdataset[zarr]'"
-        raise MissingDependencyError(message) from error
-    return ZarrFile(path, layer)
-
-
-_ENDINGS = (".h5ad", ".zarr", ".zarr.zip", ".h5")
-
-_KINDS: tuple[tuple[Callable[[str], bool], Callable[[str, str | None], CellFile]], ...] = (
-    (_is_zarr, _zarr_file),
-    (is_tenx, TenxFile),
-    (h5py.is_hdf5, H5adFile),
-)
-"""How to tell the kinds of sources apart, and what opens each; the first that fits."""
+    return sources_in(path)
 
 
 def _check_same_genes(files: Sequence[CellFile]) -> None:

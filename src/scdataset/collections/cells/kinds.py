@@ -1,0 +1,164 @@
+"""The kinds of files and folders that hold cells: how to tell them apart, and what opens each."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from scdataset.collections.cells.collection import CellFile
+from scdataset.collections.cells.h5ad import H5adFile
+from scdataset.collections.cells.tenx import TenxFile, is_tenx
+from scdataset.errors import ArgumentValueError, CollectionError, MissingDependencyError
+
+__all__ = ["Kind", "Options", "kind_of", "open_file", "sources_in"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a file may be asked for; see `open_collection`."""
+
+    layer: str | None = None
+    genome: str | None = None
+    feature_types: Sequence[str] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return those that are not left out."""
+        return {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of files or folders.
+
+    Attributes
+    ----------
+    name
+        What messages call it.
+    fits
+        Whether a path is of this kind, by what is in it; asked in the order of the kinds.
+    opened
+        What opens one.
+    options
+        Names of the options it knows.
+    """
+
+    name: str
+    fits: Callable[[str], bool]
+    opened: Callable[[str, Options], CellFile]
+    options: tuple[str, ...]
+
+
+def kind_of(path: str) -> Kind:
+    """Return the kind of a file, or of a folder that is one.
+
+    Raises
+    ------
+    CollectionError
+        If it is of none.
+    """
+    for kind in _KINDS:
+        if kind.fits(path):
+            return kind
+    message = f"{path} is of no known kind; give one of {[kind.name for kind in _KINDS]}."
+    raise CollectionError(message)
+
+
+def open_file(path: str, options: Options) -> CellFile:
+    """Open one file of any kind.
+
+    Raises
+    ------
+    ArgumentValueError
+        If an option is given that does not go with its kind.
+    """
+    kind = kind_of(path)
+    for name, value in options.given().items():
+        if name not in kind.options:
+            those = [other.name for other in _KINDS if name in other.options]
+            message = f"{path} is {kind.name}, for which {name}={value!r} has to be left out; it is for {those}."
+            raise ArgumentValueError(message)
+    return kind.opened(path, options)
+
+
+def sources_in(folder: str) -> list[str]:
+    """Return the files and stores that a folder stands for: itself, or those in it, in the order of their names.
+
+    Raises
+    ------
+    ArgumentValueError
+        If there are none, or some of several kinds, which are counted.
+    """
+    datasets = _numbered(folder)
+    if datasets or _is_store(folder):
+        return datasets or [folder]
+    inside = {kind: found for kind, fits in _NAMES.items() if (found := _entries(folder, fits))}
+    if len(inside) != 1:
+        counts = {kind: len(found) for kind, found in inside.items()}
+        message = (
+            f"source={folder!r} is a folder with {counts or 'none'} of {list(_NAMES)}; give one with files of one of "
+            "these kinds, or a pattern or list of the files."
+        )
+        raise ArgumentValueError(message)
+    [found] = inside.values()
+    return [path for one in found for path in (sources_in(one) if Path(one).is_dir() else [one])]
+
+
+def _entries(folder: str, fits: Callable[[Path], bool]) -> list[str]:
+    return sorted(str(entry) for entry in Path(folder).iterdir() if fits(entry))
+
+
+def _numbered(folder: str) -> list[str]:
+    """Return the stores in a folder that names them dataset_0, dataset_1, ..., in the order of their numbers."""
+    matches = [(re.fullmatch(r"dataset_(\d+)", entry.name), str(entry)) for entry in Path(folder).iterdir()]
+    return [path for _, path in sorted((int(match[1]), path) for match, path in matches if match) if _is_zarr(path)]
+
+
+def _ends(*endings: str) -> Callable[[Path], bool]:
+    return lambda entry: entry.name.endswith(endings)
+
+
+def _is_zarr(path: str) -> bool:
+    if Path(path).is_dir():
+        return any((Path(path) / mark).is_file() for mark in ("zarr.json", ".zgroup"))
+    return path.endswith(".zip")
+
+
+def _is_store(folder: str) -> bool:
+    """Return whether a folder is one source, and not one of several."""
+    return _is_zarr(folder)
+
+
+def _is_hdf5(path: str) -> bool:
+    return Path(path).is_file() and bool(h5py.is_hdf5(path))
+
+
+def _zarr_file(path: str, options: Options) -> CellFile:
+    try:
+        from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
+    except ImportError as error:
+        message = f"{path} is a zarr store, which takes the package zarr: pip install 'scdataset[zarr]'"
+        raise MissingDependencyError(message) from error
+    return ZarrFile(path, options.layer)
+
+
+def _tenx_file(path: str, options: Options) -> CellFile:
+    return TenxFile(path, options.layer, genome=options.genome, feature_types=options.feature_types)
+
+
+_NAMES: dict[str, Callable[[Path], bool]] = {
+    ".h5ad": _ends(".h5ad"),
+    ".zarr": _ends(".zarr"),
+    ".zarr.zip": _ends(".zarr.zip"),
+    ".h5": _ends(".h5"),
+}
+"""What entries of a folder are called that are files or stores, by the name of their kind."""
+
+_KINDS = (
+    Kind("AnnData in zarr", _is_zarr, _zarr_file, ("layer",)),
+    Kind("10x .h5", is_tenx, _tenx_file, ("layer", "genome", "feature_types")),
+    Kind("h5ad", _is_hdf5, lambda path, options: H5adFile(path, options.layer), ("layer",)),
+)
+"""How to tell the kinds of sources apart, and what opens each; the first that fits."""
