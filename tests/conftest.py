@@ -11,6 +11,14 @@ settings.load_profile("no deadlines")
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_tests(tmp_path_factory):
+    """Keep what tests put into the cache apart from the user's; processes that tests start inherit it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCDATASET_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def real_data():
     """Return a function from a relative path to a real file, which skips the test where there is none."""

@@ -10,7 +10,9 @@ import h5py
 
 from scdataset.collections.cells.collection import CellFile
 from scdataset.collections.cells.h5ad import H5adFile
+from scdataset.collections.cells.mtx import MtxFile
 from scdataset.collections.cells.tenx import TenxFile, is_tenx
+from scdataset.engine.storage.matrix_market import is_matrix_market
 from scdataset.errors import ArgumentValueError, CollectionError, MissingDependencyError
 
 __all__ = ["Kind", "Options", "kind_of", "open_file", "sources_in"]
@@ -103,6 +105,10 @@ def sources_in(folder: str) -> list[str]:
         )
         raise ArgumentValueError(message)
     [found] = inside.values()
+    twice = [path for path in found if f"{path}.gz" in found]
+    if twice:
+        message = f"source={folder!r} has {twice[0]!r} both gzipped and not; give the files as a list."
+        raise ArgumentValueError(message)
     return [path for one in found for path in (sources_in(one) if Path(one).is_dir() else [one])]
 
 
@@ -135,6 +141,14 @@ def _is_hdf5(path: str) -> bool:
     return Path(path).is_file() and bool(h5py.is_hdf5(path))
 
 
+def _is_text(path: str) -> bool:
+    return Path(path).is_file() and is_matrix_market(path)
+
+
+def _mtx_file(path: str, options: Options) -> CellFile:
+    return MtxFile(path, feature_types=options.feature_types)
+
+
 def _zarr_file(path: str, options: Options) -> CellFile:
     try:
         from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
@@ -153,6 +167,8 @@ _NAMES: dict[str, Callable[[Path], bool]] = {
     ".zarr": _ends(".zarr"),
     ".zarr.zip": _ends(".zarr.zip"),
     ".h5": _ends(".h5"),
+    "matrix.mtx": _ends("matrix.mtx", "matrix.mtx.gz"),
+    "folders of matrix.mtx": lambda entry: entry.is_dir() and bool(_entries(str(entry), _NAMES["matrix.mtx"])),
 }
 """What entries of a folder are called that are files or stores, by the name of their kind."""
 
@@ -160,5 +176,6 @@ _KINDS = (
     Kind("AnnData in zarr", _is_zarr, _zarr_file, ("layer",)),
     Kind("10x .h5", is_tenx, _tenx_file, ("layer", "genome", "feature_types")),
     Kind("h5ad", _is_hdf5, lambda path, options: H5adFile(path, options.layer), ("layer",)),
+    Kind("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
 )
 """How to tell the kinds of sources apart, and what opens each; the first that fits."""
