@@ -22,7 +22,7 @@ except ImportError:  # a platform it is not built for: slower, and equal
 
 __all__ = ["Entries", "MatrixMarket", "is_matrix_market"]
 
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20
 """Bytes of text that are parsed at a time."""
 
 _FIELDS = {"integer": "i8", "unsigned-integer": "i8", "real": "f8", "double": "f8", "pattern": "i8"}
@@ -127,9 +127,9 @@ class MatrixMarket:
 
     def _parsed(self, lines: bytes, n_before: int) -> Entries:
         text = np.frombuffer(lines, np.uint8)
-        rows, columns = np.empty((2, text.size // 3 + 1), np.int64)  # the shortest line is "1 1" and its end
-        values = np.ones(rows.size, self.dtype)
-        tokens = np.empty((rows.size, 2), np.int64)
+        n_lines = lines.count(b"\n")
+        rows, columns, values = np.empty(n_lines, np.int64), np.empty(n_lines, np.int64), np.ones(n_lines, self.dtype)
+        tokens = np.empty((n_lines, 2), np.int64)
         kind = "p" if self.field == "pattern" else self.dtype.kind
         n, n_tokens, bad = parse_lines(text, ord(kind), rows, columns, values, tokens)
         if bad < 0:
