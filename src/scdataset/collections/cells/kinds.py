@@ -11,6 +11,7 @@ import h5py
 from scdataset.collections.cells.collection import CellFile
 from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.cells.mtx import MtxFile
+from scdataset.collections.cells.mudata import is_mudata, modalities_of
 from scdataset.collections.cells.tenx import TenxFile, is_tenx
 from scdataset.engine.storage.matrix_market import is_matrix_market
 from scdataset.errors import ArgumentValueError, CollectionError, MissingDependencyError
@@ -22,9 +23,10 @@ __all__ = ["Kind", "Options", "kind_of", "open_file", "sources_in"]
 class Options:
     """What a file may be asked for; see `open_collection`."""
 
-    layer: str | None = None
+    layer: Any = None
     genome: str | None = None
     feature_types: Sequence[str] | None = None
+    modality: str | Sequence[str] | None = None
 
     def given(self) -> dict[str, Any]:
         """Return those that are not left out."""
@@ -68,15 +70,14 @@ def kind_of(path: str) -> Kind:
     raise CollectionError(message)
 
 
-def open_file(path: str, options: Options) -> CellFile:
-    """Open one file of any kind.
+def open_file(path: str, kind: Kind, options: Options) -> CellFile:
+    """Open one file of some kind.
 
     Raises
     ------
     ArgumentValueError
         If an option is given that does not go with its kind.
     """
-    kind = kind_of(path)
     for name, value in options.given().items():
         if name not in kind.options:
             those = [other.name for other in _KINDS if name in other.options]
@@ -149,13 +150,22 @@ def _mtx_file(path: str, options: Options) -> CellFile:
     return MtxFile(path, feature_types=options.feature_types)
 
 
-def _zarr_file(path: str, options: Options) -> CellFile:
+def _mudata_file(path: str, options: Options) -> CellFile:
+    there = modalities_of(path)
+    if options.modality not in there:
+        message = f"{path} has no modality {options.modality!r}; it has {there}."
+        raise ArgumentValueError(message)
+    group = f"mod/{options.modality}/"
+    return _zarr_file(path, options, group) if _is_zarr(path) else H5adFile(path, options.layer, group=group)
+
+
+def _zarr_file(path: str, options: Options, group: str = "") -> CellFile:
     try:
         from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
     except ImportError as error:
         message = f"{path} is a zarr store, which takes the package zarr: pip install 'scdataset[zarr]'"
         raise MissingDependencyError(message) from error
-    return ZarrFile(path, options.layer)
+    return ZarrFile(path, options.layer, group=group)
 
 
 def _tenx_file(path: str, options: Options) -> CellFile:
@@ -167,12 +177,14 @@ _NAMES: dict[str, Callable[[Path], bool]] = {
     ".zarr": _ends(".zarr"),
     ".zarr.zip": _ends(".zarr.zip"),
     ".h5": _ends(".h5"),
+    ".h5mu": _ends(".h5mu"),
     "matrix.mtx": _ends("matrix.mtx", "matrix.mtx.gz"),
     "folders of matrix.mtx": lambda entry: entry.is_dir() and bool(_entries(str(entry), _NAMES["matrix.mtx"])),
 }
 """What entries of a folder are called that are files or stores, by the name of their kind."""
 
 _KINDS = (
+    Kind("MuData", is_mudata, _mudata_file, ("layer", "modality")),
     Kind("AnnData in zarr", _is_zarr, _zarr_file, ("layer",)),
     Kind("10x .h5", is_tenx, _tenx_file, ("layer", "genome", "feature_types")),
     Kind("h5ad", _is_hdf5, lambda path, options: H5adFile(path, options.layer), ("layer",)),

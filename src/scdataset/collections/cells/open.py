@@ -2,13 +2,16 @@
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scdataset._arguments import optional_whole
 from scdataset.collections.cells.collection import CellCollection, CellFile
-from scdataset.collections.cells.kinds import Options, open_file, sources_in
+from scdataset.collections.cells.kinds import Kind, Options, kind_of, open_file, sources_in
+from scdataset.collections.cells.modalities import ModalityCollection, joined_modalities
+from scdataset.collections.cells.mudata import MuDataFile, modalities_of
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
 __all__ = ["open_collection"]
@@ -19,14 +22,16 @@ Source = str | os.PathLike[str]
 def open_collection(
     source: Source | Iterable[Source],
     *,
-    layer: str | None = None,
+    layer: str | Mapping[str, str] | None = None,
     obs: Sequence[str] = (),
     obsm: Sequence[str] = (),
     dtype: Any = None,
     num_threads: int | None = None,
     genome: str | None = None,
     feature_types: Sequence[str] | None = None,
-) -> CellCollection:
+    modality: str | Sequence[str] | None = None,
+    missing_modality: str | None = None,
+) -> CellCollection | ModalityCollection:
     """Open files of cells as one collection, without reading them.
 
     Parameters
@@ -37,7 +42,8 @@ def open_collection(
         is many. Files with the same genes in the same order act as one, in the order given; a folder's and a pattern's
         in the order of their names.
     layer
-        None for X, ``"raw"`` for raw/X with its own genes, or the name of a layer.
+        None for X, ``"raw"`` for raw/X with its own genes, or the name of a layer; of several modalities also a dict
+        of the layer of each, X where it has none.
     obs
         Columns of obs to have in every batch, labels as integer codes (-1 for missing).
     obsm
@@ -52,6 +58,11 @@ def open_collection(
     feature_types
         Of 10x files: the types of features to take, such as ``["Gene Expression"]`` or ``["Antibody Capture"]``; None
         for all.
+    modality
+        Of MuData: the name of one, for a collection of its cells; or a list of names, for a `ModalityCollection` of
+        them; None for one of all. Its columns of obs and arrays of obsm are called ``"modality:name"``.
+    missing_modality
+        Of several modalities: None to refuse cells that lack one, ``"mask"`` for zeros and a mask in their place.
 
     Raises
     ------
@@ -68,10 +79,23 @@ def open_collection(
             message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
             raise ArgumentTypeError(message)
     threads = optional_whole("num_threads", num_threads, minimum=1)
-    options = Options(layer, genome, feature_types)
-    files = [open_file(path, options) for path in _paths(source)]
-    _check_same_genes(files)
-    return CellCollection(files, obs, obsm, dtype, threads)
+    kinds = [(path, kind_of(path)) for path in _paths(source)]
+    mudata = all(kind.name == "MuData" for _, kind in kinds)
+    several = mudata and not isinstance(modality, str)
+    if missing_modality not in ((None, "mask") if several else (None,)):
+        message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
+        raise ArgumentValueError(message)
+    options = Options(layer, genome, feature_types, modality)
+    if isinstance(layer, Mapping) and not several:
+        message = f"layer={layer!r} is a dict, which is for several modalities of MuData; give the name of a layer."
+        raise ArgumentTypeError(message)
+    if several:
+        opened = _open_modalities(kinds, options)
+        files = [MuDataFile.of(path) for path, _ in kinds]
+        return joined_modalities(files, opened, obs, obsm, dtype, threads, masked=missing_modality == "mask")
+    cells = [open_file(path, kind, options) for path, kind in kinds]
+    _check_same_genes(cells)
+    return CellCollection(cells, obs, obsm, dtype, threads)
 
 
 def _paths(source: Source | Iterable[Source]) -> list[str]:
@@ -93,6 +117,23 @@ def _files_of(path: str) -> list[str]:
     if not Path(path).is_dir():
         return [path]
     return sources_in(path)
+
+
+def _open_modalities(kinds: Sequence[tuple[str, Kind]], options: Options) -> dict[str, list[CellFile]]:
+    """Open every file once a modality: those asked for, or those of the first file."""
+    there = {path: modalities_of(path) for path, _ in kinds}
+    names = next(iter(there.values())) if options.modality is None else list(options.modality)
+    lacking = {path: found for path, found in there.items() if not set(names) <= set(found)}
+    if lacking or not names:
+        message = f"The modalities {names} are not all in {len(lacking)} of {len(kinds)} files: {lacking}."
+        raise ArgumentValueError(message)
+    opened = {}
+    for name in names:
+        layer = options.layer.get(name) if isinstance(options.layer, Mapping) else options.layer
+        one = replace(options, modality=name, layer=layer)
+        opened[name] = [open_file(path, kind, one) for path, kind in kinds]
+        _check_same_genes(opened[name])
+    return opened
 
 
 def _check_same_genes(files: Sequence[CellFile]) -> None:
