@@ -97,11 +97,11 @@ def test_a_real_zarr_store_is_read_as_the_h5mu_file(real_data, tmp_path):
             np.testing.assert_array_equal(dense(batch[name]), dense(values))
 
 
-def test_real_cells_that_lack_a_modality(real_data):
-    path = real_data("h5mu/scirpy_wu2020_200.h5mu")
-    with pytest.raises(
-        ArgumentValueError, match=r"Of 200 cells some lack a modality: {'gex': 50, 'airr': 50}; 100 lack"
-    ):
+def test_real_cells_that_lack_a_modality(real_data, tmp_path):
+    path = shutil.copy(real_data("h5mu/scirpy_wu2020_200.h5mu"), tmp_path / "wu.h5mu")
+    with h5py.File(path, "a") as file:
+        del file["mod/airr/obsm/airr"]  # which mudata reads with another package
+    with pytest.raises(ArgumentValueError, match=r"Of 200 cells some lack .*: {'gex': 50, 'airr': 50}; 100 lack none"):
         open_collection(path)
     data = read(path)
     collection = open_collection(path, missing_modality="mask", obs=["gex:cluster"])
@@ -138,9 +138,8 @@ def test_rows_are_aligned_by_cell_and_masked(path):
     place = expected_of(data, rows, "rna")[1]
     depth = np.where(place >= 0, data["rna"].obs["depth"].to_numpy()[place], np.nan)
     np.testing.assert_array_equal(batch["rna:depth"], depth)
-    assert np.array_equal(
-        batch["rna:type"], np.where(place >= 0, data["rna"].obs["type"].cat.codes.to_numpy()[place], -1)
-    )
+    codes = data["rna"].obs["type"].cat.codes.to_numpy()
+    assert np.array_equal(batch["rna:type"], np.where(place >= 0, codes[place], -1))
     assert collection.obs.columns.tolist() == ["donor", "rna:type", "rna:depth"]
     assert repr(collection).startswith(f"ModalityCollection({len(data)} cells x {{rna: 30, protein: 7}}, 1 file, obs=")
 

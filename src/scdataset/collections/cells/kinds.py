@@ -135,7 +135,7 @@ def _is_zarr(path: str) -> bool:
 
 def _is_store(folder: str) -> bool:
     """Return whether a folder is one source, and not one of several."""
-    return _is_zarr(folder)
+    return _is_zarr(folder) or _is_scdl(folder)
 
 
 def _is_hdf5(path: str) -> bool:
@@ -159,6 +159,10 @@ def _mudata_file(path: str, options: Options) -> CellFile:
     return _zarr_file(path, options, group) if _is_zarr(path) else H5adFile(path, options.layer, group=group)
 
 
+def _holds_modalities(path: str) -> bool:
+    return (_is_hdf5(path) or _is_zarr(path)) and is_mudata(path)
+
+
 def _zarr_file(path: str, options: Options, group: str = "") -> CellFile:
     try:
         from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
@@ -168,9 +172,24 @@ def _zarr_file(path: str, options: Options, group: str = "") -> CellFile:
     return ZarrFile(path, options.layer, group=group)
 
 
+def _is_scdl(path: str) -> bool:
+    return all((Path(path) / name).is_file() for name in _SCDL)
+
+
+def _scdl_file(path: str, options: Options) -> CellFile:  # noqa: ARG001 it has none
+    try:
+        from scdataset.collections.cells.scdl import ScdlFile  # noqa: PLC0415 an optional package
+    except ImportError as error:
+        message = f"{path} is an SCDL folder, which takes the package pyarrow: pip install 'scdataset[tables]'"
+        raise MissingDependencyError(message) from error
+    return ScdlFile(path)
+
+
 def _tenx_file(path: str, options: Options) -> CellFile:
     return TenxFile(path, options.layer, genome=options.genome, feature_types=options.feature_types)
 
+
+_SCDL = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
 
 _NAMES: dict[str, Callable[[Path], bool]] = {
     ".h5ad": _ends(".h5ad"),
@@ -179,15 +198,22 @@ _NAMES: dict[str, Callable[[Path], bool]] = {
     ".h5": _ends(".h5"),
     ".h5mu": _ends(".h5mu"),
     "matrix.mtx": _ends("matrix.mtx", "matrix.mtx.gz"),
+    "SCDL": lambda entry: _is_scdl(str(entry)),
     "folders of matrix.mtx": lambda entry: entry.is_dir() and bool(_entries(str(entry), _NAMES["matrix.mtx"])),
 }
 """What entries of a folder are called that are files or stores, by the name of their kind."""
 
 _KINDS = (
-    Kind("MuData", is_mudata, _mudata_file, ("layer", "modality")),
+    Kind(
+        "MuData",
+        lambda path: (_is_hdf5(path) or _is_zarr(path)) and is_mudata(path),
+        _mudata_file,
+        ("layer", "modality"),
+    ),
     Kind("AnnData in zarr", _is_zarr, _zarr_file, ("layer",)),
     Kind("10x .h5", is_tenx, _tenx_file, ("layer", "genome", "feature_types")),
     Kind("h5ad", _is_hdf5, lambda path, options: H5adFile(path, options.layer), ("layer",)),
+    Kind("SCDL", _is_scdl, _scdl_file, ()),
     Kind("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
 )
 """How to tell the kinds of sources apart, and what opens each; the first that fits."""

@@ -5,7 +5,7 @@ cells that it lacks: https://mudata.readthedocs.io/stable/io/spec.html
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,10 @@ __all__ = ["MuDataFile", "is_mudata", "modalities_of"]
 
 
 def is_mudata(path: str) -> bool:
-    """Return whether a path is an HDF5 file or a zarr store that holds modalities."""
-    if Path(path).is_file() and not (h5py.is_hdf5(path) or path.endswith(".zip")):
-        return False
-    with reading(path, "its structure"), _opened(path) as root:
+    """Return whether an HDF5 file or a zarr store holds modalities; False if it cannot be read."""
+    with suppress(Exception), _opened(path) as root:
         return "mod" in root and hasattr(root["mod"], "keys")
+    return False
 
 
 @dataclass(frozen=True, slots=True)
