@@ -104,7 +104,7 @@ def test_real_cells_that_lack_a_modality(real_data, tmp_path):
     with pytest.raises(ArgumentValueError, match=r"Of 200 cells some lack .*: {'gex': 50, 'airr': 50}; 100 lack none"):
         open_collection(path)
     data = read(path)
-    collection = open_collection(path, missing_modality="mask", obs=["gex:cluster"])
+    collection = open_collection(path, missing_modality="mask", obs=["gex:cluster_orig"])
     rows = np.random.default_rng(0).permutation(200)
     batch = collection.read(rows)
     expected, place = expected_of(data, rows, "gex")
@@ -112,11 +112,11 @@ def test_real_cells_that_lack_a_modality(real_data, tmp_path):
     assert np.array_equal(batch["gex:mask"], place >= 0)
     assert batch["airr"].shape == (200, 0)
     assert collection.present.sum().tolist() == [150, 150]
-    labels = data["gex"].obs["cluster"].astype(object).to_numpy()
-    codes = batch["gex:cluster"]
+    labels = data["gex"].obs["cluster_orig"].astype(object).to_numpy()
+    codes = batch["gex:cluster_orig"]
     assert (codes >= 0).sum() == 150
-    assert np.array_equal(collection.categories["gex:cluster"][codes[place >= 0]], labels[place[place >= 0]])
-    alone = open_collection(path, modality="gex", obs=["cluster"])
+    assert np.array_equal(collection.categories["gex:cluster_orig"][codes[place >= 0]], labels[place[place >= 0]])
+    alone = open_collection(path, modality="gex", obs=["cluster_orig"])
     assert np.array_equal(alone.read(np.arange(150))["X"].toarray(), dense(data["gex"].X))
 
 

@@ -154,7 +154,7 @@ def test_a_real_folder_with_records_for_obs_is_read(real_data):
     assert list(collection.var.columns) == ["gene_ids"]
 
 
-@pytest.mark.parametrize("name", ["anndata_archive_v0.11.4", "mudata_v0.2.4_mdata_axis0"])
+@pytest.mark.parametrize("name", ["anndata_archive_v0.11.4"])
 def test_real_stores_without_a_matrix_are_refused(real_data, name):
     with pytest.raises(ArgumentValueError, match="has no X"):
         open_collection(real_data(f"zarr/{name}.zarr.zip"))

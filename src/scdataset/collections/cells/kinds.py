@@ -10,6 +10,7 @@ import h5py
 
 from scdataset.collections.cells.collection import CellFile
 from scdataset.collections.cells.h5ad import H5adFile
+from scdataset.collections.cells.loom import LoomFile, is_loom
 from scdataset.collections.cells.mtx import MtxFile
 from scdataset.collections.cells.mudata import is_mudata, modalities_of
 from scdataset.collections.cells.tenx import TenxFile, is_tenx
@@ -163,6 +164,10 @@ def _holds_modalities(path: str) -> bool:
     return (_is_hdf5(path) or _is_zarr(path)) and is_mudata(path)
 
 
+def _is_loom(path: str) -> bool:
+    return _is_hdf5(path) and is_loom(path)
+
+
 def _zarr_file(path: str, options: Options, group: str = "") -> CellFile:
     try:
         from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
@@ -197,6 +202,7 @@ _NAMES: dict[str, Callable[[Path], bool]] = {
     ".zarr.zip": _ends(".zarr.zip"),
     ".h5": _ends(".h5"),
     ".h5mu": _ends(".h5mu"),
+    ".loom": _ends(".loom"),
     "matrix.mtx": _ends("matrix.mtx", "matrix.mtx.gz"),
     "SCDL": lambda entry: _is_scdl(str(entry)),
     "folders of matrix.mtx": lambda entry: entry.is_dir() and bool(_entries(str(entry), _NAMES["matrix.mtx"])),
@@ -212,6 +218,7 @@ _KINDS = (
     ),
     Kind("AnnData in zarr", _is_zarr, _zarr_file, ("layer",)),
     Kind("10x .h5", is_tenx, _tenx_file, ("layer", "genome", "feature_types")),
+    Kind("loom", _is_loom, lambda path, options: LoomFile(path, options.layer), ("layer",)),
     Kind("h5ad", _is_hdf5, lambda path, options: H5adFile(path, options.layer), ("layer",)),
     Kind("SCDL", _is_scdl, _scdl_file, ()),
     Kind("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
