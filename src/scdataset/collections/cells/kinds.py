@@ -1,5 +1,6 @@
 """The kinds of files and folders that hold cells: how to tell them apart, and what opens each."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.cells.loom import LoomFile, is_loom
 from scdataset.collections.cells.mtx import MtxFile
 from scdataset.collections.cells.mudata import is_mudata, modalities_of
+from scdataset.collections.cells.reading import reading
 from scdataset.collections.cells.tenx import TenxFile, is_tenx
 from scdataset.engine.storage.matrix_market import is_matrix_market
 from scdataset.errors import ArgumentValueError, CollectionError, MissingDependencyError
@@ -28,6 +30,9 @@ class Options:
     genome: str | None = None
     feature_types: Sequence[str] | None = None
     modality: str | Sequence[str] | None = None
+    gene_table: Any = None
+    gene_lists: Sequence[str] | None = None
+    unknown_genes: str | None = None
 
     def given(self) -> dict[str, Any]:
         """Return those that are not left out."""
@@ -95,7 +100,7 @@ def sources_in(folder: str) -> list[str]:
     ArgumentValueError
         If there are none, or some of several kinds, which are counted.
     """
-    datasets = _numbered(folder)
+    datasets = _numbered(folder) or _hugging_face_files(folder)
     if datasets or _is_store(folder):
         return datasets or [folder]
     inside = {kind: found for kind, fits in _NAMES.items() if (found := _entries(folder, fits))}
@@ -190,9 +195,54 @@ def _scdl_file(path: str, options: Options) -> CellFile:  # noqa: ARG001 it has 
     return ScdlFile(path)
 
 
+def _is_arrow(path: str) -> bool:
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(8).startswith(_ARROW)
+
+
+def _gene_list_file(path: str, options: Options) -> CellFile:
+    try:
+        from scdataset.collections.cells.gene_lists import GeneListFile, GeneTable  # noqa: PLC0415 an optional package
+    except ImportError as error:
+        message = f"{path} is Arrow or Parquet, which takes the package pyarrow: pip install 'scdataset[tables]'"
+        raise MissingDependencyError(message) from error
+    if options.gene_table is None:
+        message = f"{path} has genes by number: give gene_table, a dict of names, the path of a table, or their number."
+        raise ArgumentValueError(message)
+    if options.unknown_genes not in (None, "drop"):
+        message = f'unknown_genes={options.unknown_genes!r}; give None to refuse them, or "drop" to leave them out.'
+        raise ArgumentValueError(message)
+    lists = options.gene_lists or ("genes", "expressions")
+    return GeneListFile(path, GeneTable.of(options.gene_table), lists, drop=options.unknown_genes == "drop")
+
+
+def _hugging_face_files(folder: str) -> list[str]:
+    """Return the files of a data set that `datasets` saved, in their order; none if the folder is not one."""
+    if (Path(folder) / "dataset_dict.json").is_file():
+        splits = sorted(entry.name for entry in Path(folder).iterdir() if entry.is_dir())
+        message = f"source={folder!r} holds the splits {splits}; give the folder of one, or a list of several."
+        raise ArgumentValueError(message)
+    state = Path(folder) / "state.json"
+    if not state.is_file():
+        return []
+    with reading(str(state), "the list of files"):
+        saved = json.loads(state.read_text(encoding="utf-8"))
+        if saved.get("_indices_data_files"):
+            message = (
+                f"{folder} holds a selection of rows; save it as rows: dataset.flatten_indices().save_to_disk(...)."
+            )
+            raise CollectionError(message)
+        return [str(Path(folder) / one["filename"]) for one in saved["_data_files"]]
+
+
 def _tenx_file(path: str, options: Options) -> CellFile:
     return TenxFile(path, options.layer, genome=options.genome, feature_types=options.feature_types)
 
+
+_ARROW = (b"ARROW1", b"PAR1", b"\xff\xff\xff\xff")
+"""How files of Arrow, of Parquet, and streams of Arrow begin."""
 
 _SCDL = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
 
@@ -204,6 +254,8 @@ _NAMES: dict[str, Callable[[Path], bool]] = {
     ".h5mu": _ends(".h5mu"),
     ".loom": _ends(".loom"),
     "matrix.mtx": _ends("matrix.mtx", "matrix.mtx.gz"),
+    ".arrow": lambda entry: entry.name.endswith(".arrow") and not entry.name.startswith("cache-"),
+    ".parquet": _ends(".parquet"),
     "SCDL": lambda entry: _is_scdl(str(entry)),
     "folders of matrix.mtx": lambda entry: entry.is_dir() and bool(_entries(str(entry), _NAMES["matrix.mtx"])),
 }
@@ -220,6 +272,7 @@ _KINDS = (
     Kind("10x .h5", is_tenx, _tenx_file, ("layer", "genome", "feature_types")),
     Kind("loom", _is_loom, lambda path, options: LoomFile(path, options.layer), ("layer",)),
     Kind("h5ad", _is_hdf5, lambda path, options: H5adFile(path, options.layer), ("layer",)),
+    Kind("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes")),
     Kind("SCDL", _is_scdl, _scdl_file, ()),
     Kind("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
 )

@@ -31,6 +31,9 @@ def open_collection(
     feature_types: Sequence[str] | None = None,
     modality: str | Sequence[str] | None = None,
     missing_modality: str | None = None,
+    gene_table: Any = None,
+    gene_lists: Sequence[str] | None = None,
+    unknown_genes: str | None = None,
 ) -> CellCollection | ModalityCollection:
     """Open files of cells as one collection, without reading them.
 
@@ -63,6 +66,14 @@ def open_collection(
         them; None for one of all. Its columns of obs and arrays of obsm are called ``"modality:name"``.
     missing_modality
         Of several modalities: None to refuse cells that lack one, ``"mask"`` for zeros and a mask in their place.
+    gene_table
+        Of Arrow and Parquet, where genes are ids: a dict, a Series or a frame from ids to genes, in the order of the
+        columns; the path of a Parquet or csv file with one column of integers, the ids; or the number of genes, if ids
+        are column numbers.
+    gene_lists
+        Of Arrow and Parquet: the columns of ids and of values; None for ``("genes", "expressions")``.
+    unknown_genes
+        Of Arrow and Parquet: None to refuse ids that the table lacks when they are read, ``"drop"`` to leave them out.
 
     Raises
     ------
@@ -73,7 +84,7 @@ def open_collection(
     DamagedFileError
         If a file contradicts itself.
     """
-    names = {"obs": obs, "obsm": obsm, "feature_types": feature_types}
+    names = {"obs": obs, "obsm": obsm, "feature_types": feature_types, "gene_lists": gene_lists}
     for name, value in names.items():
         if isinstance(value, str):
             message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
@@ -85,7 +96,7 @@ def open_collection(
     if missing_modality not in ((None, "mask") if several else (None,)):
         message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
         raise ArgumentValueError(message)
-    options = Options(layer, genome, feature_types, modality)
+    options = Options(layer, genome, feature_types, modality, gene_table, gene_lists, unknown_genes)
     if isinstance(layer, Mapping) and not several:
         message = f"layer={layer!r} is a dict, which is for several modalities of MuData; give the name of a layer."
         raise ArgumentTypeError(message)
