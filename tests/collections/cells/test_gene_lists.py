@@ -18,7 +18,7 @@ IDS = np.random.default_rng(9).permutation(np.arange(3, 60))  # as in a vocabula
 NAMES = {int(number): f"gene{number}" for number in IDS}
 
 
-def table(n_rows=70, seed=0, *, kind=pa.int64(), values=pa.float32(), special=False, large=False):
+def table(n_rows=70, seed=0, *, kind="int64", values="float32", special=False, large=False):
     """Make rows as Tahoe-100M has them; ``special`` puts a token that is no gene at the start of each."""
     rng = np.random.default_rng(seed)
     genes = [rng.choice(IDS, rng.integers(0, 20), replace=False) for _ in range(n_rows)]
@@ -28,9 +28,9 @@ def table(n_rows=70, seed=0, *, kind=pa.int64(), values=pa.float32(), special=Fa
     listed = pa.large_list if large else pa.list_
     return pa.table(
         {
-            "genes": pa.array([row.tolist() for row in genes], listed(kind)),
+            "genes": pa.array([row.tolist() for row in genes], listed(getattr(pa, kind)())),
             "drug": rng.choice(["DMSO", "A", "B"], n_rows),
-            "expressions": pa.array([row.tolist() for row in counts], listed(values)),
+            "expressions": pa.array([row.tolist() for row in counts], listed(getattr(pa, values)())),
             "plate": rng.integers(0, 14, n_rows),
         }
     )
@@ -87,7 +87,7 @@ def test_rows_of_every_kind_of_file(tmp_path, how):
 @pytest.mark.parametrize("values", ["int32", "float64", "uint8"])
 @pytest.mark.parametrize("large", [False, True])
 def test_rows_of_every_type(tmp_path, kind, values, large):
-    rows = table(kind=getattr(pa, kind)(), values=getattr(pa, values)(), large=large)
+    rows = table(kind=kind, values=values, large=large)
     collection = open_collection(write(tmp_path / "a.arrow", rows), gene_table=NAMES, num_threads=2)
     _, batch = assert_rows(collection, rows)
     assert batch["X"].dtype == values
@@ -95,9 +95,7 @@ def test_rows_of_every_type(tmp_path, kind, values, large):
 
 def test_slices_and_batches_without_values(tmp_path):
     parts = [table(9).slice(3, 4), table(5).slice(0, 0), table(30, seed=2).slice(11)]
-    rows = pa.concat_tables(
-        [*parts, pa.table({name: [[]] if "s" in name else [1] for name in ()} or parts[0].slice(0, 0))]
-    )
+    rows = pa.concat_tables(parts)
     collection = open_collection(write(tmp_path / "a.arrow", rows), gene_table=NAMES)
     assert_rows(collection, rows)
     empty = pa.table(
@@ -205,9 +203,9 @@ def test_columns_that_are_no_lists_of_numbers(tmp_path):
     uneven = pa.table({"genes": [[3], [3, 4]], "expressions": [[1.0], [2.0]]})
     with pytest.raises(DamagedFileError, match="row 1 has 2 genes and 1 expressions"):
         open_collection(write(tmp_path / "d.arrow", uneven), gene_table=NAMES)
-    with pytest.raises(DamagedFileError, match="expressions|genes"):
-        negative = pa.table({"genes": [[-3]], "expressions": [[1.0]]})
-        open_collection(write(tmp_path / "e.arrow", negative), gene_table=NAMES)[:]
+    negative = write(tmp_path / "e.arrow", pa.table({"genes": [[-3]], "expressions": [[1.0]]}))
+    with pytest.raises(DamagedFileError, match=r"e\.arrow: .* of genes has column numbers outside"):
+        open_collection(negative, gene_table=NAMES).read(np.array([0]))
 
 
 @pytest.mark.parametrize("how", ["stream", "file", "stream zstd", "parquet"])

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scdataset.collections.cells.columns import Column, joined
 from scdataset.collections.multiindexable import MultiIndexable, row_index
 from scdataset.engine.columns import ChosenColumns
-from scdataset.engine.matrix import CsrMatrix, Matrix
+from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
+from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import ArgumentValueError, CollectionError
 
 __all__ = ["CellCollection", "CellFile"]
@@ -38,7 +39,7 @@ class CellFile(Protocol):
         ...
 
     def array(self, name: str) -> Matrix:
-        """Return an array of obsm."""
+        """Return a dense array of obsm."""
         ...
 
     def close(self) -> None:
@@ -189,7 +190,7 @@ class CellCollection:
 
 def _kind(matrix: Matrix) -> str:
     stored = matrix.matrix if isinstance(matrix, ChosenColumns) else matrix
-    return "CSR" if isinstance(stored, CsrMatrix) else "dense"
+    return "dense" if isinstance(stored, DenseMatrix | TransposedMatrix) else "CSR"
 
 
 def _check_names(obs: Sequence[str], obsm: Sequence[str]) -> None:

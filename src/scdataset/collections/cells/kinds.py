@@ -186,6 +186,22 @@ def _is_scdl(path: str) -> bool:
     return all((Path(path) / name).is_file() for name in _SCDL)
 
 
+def _is_cellstream(path: str) -> bool:
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(4) == b"SHPK"
+
+
+def _cellstream_file(path: str, options: Options) -> CellFile:  # noqa: ARG001 it has none
+    try:
+        from scdataset.collections.cells.cellstream import CellstreamFile  # noqa: PLC0415 an optional package
+    except ImportError as error:
+        message = f"{path} is an archive of cellstream, which takes that package: pip install cellstream"
+        raise MissingDependencyError(message) from error
+    return CellstreamFile(path)
+
+
 def _scdl_file(path: str, options: Options) -> CellFile:  # noqa: ARG001 it has none
     try:
         from scdataset.collections.cells.scdl import ScdlFile  # noqa: PLC0415 an optional package
@@ -254,6 +270,7 @@ _NAMES: dict[str, Callable[[Path], bool]] = {
     ".h5mu": _ends(".h5mu"),
     ".loom": _ends(".loom"),
     "matrix.mtx": _ends("matrix.mtx", "matrix.mtx.gz"),
+    ".shad": _ends(".shad", ".csad"),
     ".arrow": lambda entry: entry.name.endswith(".arrow") and not entry.name.startswith("cache-"),
     ".parquet": _ends(".parquet"),
     "SCDL": lambda entry: _is_scdl(str(entry)),
@@ -262,6 +279,7 @@ _NAMES: dict[str, Callable[[Path], bool]] = {
 """What entries of a folder are called that are files or stores, by the name of their kind."""
 
 _KINDS = (
+    Kind("cellstream", _is_cellstream, _cellstream_file, ()),  # before HDF5, which it holds a file of, without values
     Kind(
         "MuData",
         lambda path: (_is_hdf5(path) or _is_zarr(path)) and is_mudata(path),
