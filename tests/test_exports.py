@@ -23,6 +23,7 @@ def test_public_names():
         "HookError",
         "LoaderError",
         "MissingDependencyError",
+        "ModalityCollection",
         "MultiIndexable",
         "RemovedApiError",
         "SamplingStrategy",

@@ -45,6 +45,7 @@ __all__ = [
     "HookError",
     "LoaderError",
     "MissingDependencyError",
+    "ModalityCollection",
     "MultiIndexable",
     "RemovedApiError",
     "SamplingStrategy",
@@ -59,12 +60,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from scdataset.collections.cells import CellCollection, open_collection
+    from scdataset.collections.cells import CellCollection, ModalityCollection, open_collection
 
 
 def __getattr__(name: str) -> Any:
     """Import what reads files of cells when it is first asked for: it needs anndata and h5py."""
-    if name not in ("CellCollection", "open_collection"):
+    if name not in ("CellCollection", "ModalityCollection", "open_collection"):
         message = f"module 'scdataset' has no attribute {name!r}"
         raise AttributeError(message)
     try:

@@ -49,7 +49,7 @@ def bionemo(monkeypatch):
 
 
 def test_without_bionemo_the_answer_is_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "bionemo", None)
+    monkeypatch.setitem(sys.modules, "bionemo.scdl.util.torch_dataloader_utils", None)
     with pytest.raises(MissingDependencyError, match="pip install bionemo-scdl") as caught:
         bionemo_to_tensor(Cells(), [0])
     assert isinstance(caught.value, ImportError)

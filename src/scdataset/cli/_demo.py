@@ -11,9 +11,9 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, Streaming, scDataset
+from scdataset._progress import progress_bar
 from scdataset.cli._demo_cells import LabelledCells, Split, cached_atlas, open_cells, split
 from scdataset.cli._demo_training import Batch, Window, score, to_tensors, train
-from scdataset.simulation.progress import progress_bar
 from scdataset.strategy import SamplingStrategy
 
 ATLAS_LABEL = "cell_type"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scdataset.errors import DamagedFileError
 
-__all__ = ["LibraryChunks"]
+__all__ = ["LibraryChunks", "Tiles"]
 
 _LOCKS: dict[int, threading.Lock] = {}
 """By process: HDF5 serves one thread at a time, whatever the number of files; a fork may leave a lock taken."""
@@ -61,3 +61,28 @@ class LibraryChunks:
 
     def close(self) -> None:
         """Do nothing: whoever gave the array closes it."""
+
+
+class Tiles:
+    """The tiles of an array of two axes as the rows of one, in rows of tiles, filled up with zeros at its ends.
+
+    Parameters
+    ----------
+    open_array
+        Returns the array.
+    tile
+        Rows and columns in a tile.
+    """
+
+    def __init__(self, open_array: Callable[[], Any], tile: tuple[int, ...]) -> None:
+        self._array = open_array()
+        self._tile = tile
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Return one tile, shape ``(1, tile[0] * tile[1])``; ``rows`` starts at its number."""
+        height, width = self._tile
+        row, column = divmod(rows.start, -(-self._array.shape[1] // width))
+        part = self._array[row * height : (row + 1) * height, column * width : (column + 1) * width]
+        whole = np.zeros(self._tile, part.dtype)
+        whole[: part.shape[0], : part.shape[1]] = part
+        return whole.reshape(1, -1)

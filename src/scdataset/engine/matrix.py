@@ -3,96 +3,27 @@
 rows ──► parts: what each matrix has of them, and where that goes ──► tasks for all threads ──► one array
 """
 
-import operator
-from collections.abc import Sequence
+from collections.abc import Sequence  # noqa: TC003 as in the other modules
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset.engine.elements import ANY, Columns, Elements, Spans, Task
-from scdataset.engine.kernels import NO_LIMIT, scatter_piece
+from scdataset.engine.columns import ChosenColumns, chosen_of
+from scdataset.engine.elements import ANY, Columns, Elements, Spans
+from scdataset.engine.parts import Matrix, Part
+from scdataset.engine.reads import Read, n_tasks, run_reads
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.select import Wanted, read_selected
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 
-__all__ = ["ChosenDense", "CsrMatrix", "DenseMatrix", "Matrix", "Part"]
-
-_TASKS_PER_THREAD = 16
-"""Tasks of a read for each thread, so that one that is slow keeps the others waiting for less."""
+__all__ = ["CsrMatrix", "DenseMatrix", "Matrix", "Part"]
 
 _INT32_MAX = np.iinfo(np.int32).max
-
-M = TypeVar("M")
-
-
-@dataclass(frozen=True, slots=True)
-class Part(Generic[M]):
-    """What one matrix has of the rows that are read.
-
-    Attributes
-    ----------
-    matrix
-        The matrix.
-    rows
-        Its rows, ascending, perhaps repeated, shape ``(n,)``, int64.
-    places
-        Which rows of the result they are, shape ``(n,)``, int64.
-    """
-
-    matrix: M
-    rows: NDArray[np.int64]
-    places: NDArray[np.int64]
-
-    @classmethod
-    def whole(cls, matrix: M, rows: NDArray[np.int64]) -> "list[Part[M]]":
-        """Return the one part of rows of a single matrix, in any order."""
-        order = np.argsort(rows)
-        return [cls(matrix, rows[order], order)]
-
-
-class Matrix(Protocol):
-    """A stored matrix of shape ``(n_rows, n_columns)``."""
-
-    kind: str
-    """``"CSR"`` or ``"dense"``."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        ...
-
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
-        """Return rows, in any order and repeated or not."""
-        ...
-
-    @classmethod
-    def read_parts(
-        cls, parts: Sequence[Part[Self]], n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
-    ) -> Any:
-        """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``."""
-        ...
-
-    def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these rows, ascending, will be read soon."""
-        ...
-
-    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "Matrix":
-        """Return the matrix with other columns: ``chosen[c]`` for the stored column ``c``, -1 to leave it out."""
-        ...
-
-    def close(self) -> None:
-        """Close what is open."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -136,7 +67,7 @@ class CsrMatrix:
         where = [part.matrix.table.spans(part.rows) for part in parts]
         if any(part.matrix.drops for part in parts):
             wanted = [part.matrix.wanted(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
-            return _csr(*read_selected(wanted, dtype, slabs, threads, _n_tasks(threads)), n_columns)
+            return _csr(*read_selected(wanted, dtype, slabs, threads, n_tasks(threads)), n_columns)
         indptr = np.zeros(sum(part.rows.size for part in parts) + 1, np.int64)
         for part, (_, lengths) in zip(parts, where, strict=True):
             indptr[1:][part.places] = lengths
@@ -144,11 +75,11 @@ class CsrMatrix:
         spans = [Spans(*w, indptr[part.places]) for part, w in zip(parts, where, strict=True)]
         index_type = np.int32 if max(indptr[-1], n_columns) <= _INT32_MAX else np.int64
         data, indices = slabs.empty(int(indptr[-1]), dtype), slabs.empty(int(indptr[-1]), index_type)
-        reads = [_Read(part.matrix.data, s, data) for part, s in zip(parts, spans, strict=True)]
+        reads = [Read(part.matrix.data, s, data) for part, s in zip(parts, spans, strict=True)]
         reads += [
-            _Read(part.matrix.indices, s, indices, part.matrix.columns) for part, s in zip(parts, spans, strict=True)
+            Read(part.matrix.indices, s, indices, part.matrix.columns) for part, s in zip(parts, spans, strict=True)
         ]
-        _run(reads, slabs, threads)
+        run_reads(reads, slabs, threads)
         return _csr(data, indices, indptr, n_columns)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
@@ -165,7 +96,7 @@ class CsrMatrix:
 
     def choose(self, chosen: NDArray[np.int32], n_columns: int) -> Self:
         """Return the matrix with ``n_columns`` other columns; see ``chosen``."""
-        return replace(self, shape=(self.shape[0], n_columns), chosen=_chosen_of(self.chosen, chosen))
+        return replace(self, shape=(self.shape[0], n_columns), chosen=chosen_of(self.chosen, chosen))
 
     @cached_property
     def drops(self) -> bool:
@@ -231,16 +162,16 @@ class DenseMatrix:
         n_rows = sum(part.rows.size for part in parts)
         out = slabs.empty(n_rows * n_columns, dtype)
         reads = [
-            _Read(strip, part.matrix.spans(part.rows, part.places, number), out)
+            Read(strip, part.matrix.spans(part.rows, part.places, number), out)
             for part in parts
             for number, strip in enumerate(part.matrix.strips)
         ]
-        _run(reads, slabs, threads)
+        run_reads(reads, slabs, threads)
         return out.reshape(n_rows, n_columns)
 
-    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenDense":
-        """Return the matrix with ``n_columns`` other columns; see `ChosenDense`."""
-        return ChosenDense(self, chosen, n_columns)
+    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> ChosenColumns:
+        """Return the matrix with ``n_columns`` other columns; see `ChosenColumns`."""
+        return ChosenColumns(self, chosen, n_columns)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows, ascending, will be read soon."""
@@ -259,128 +190,8 @@ class DenseMatrix:
         return Spans(rows * self.width, np.full(rows.size, length), places * self.shape[1] + first_column)
 
 
-@dataclass(frozen=True)
-class ChosenDense:
-    """A dense matrix with other columns.
-
-    Attributes
-    ----------
-    matrix
-        What is stored.
-    chosen
-        What stored columns become, shape ``(n_stored,)``, int32, -1 for those that are left out. Columns that no stored
-        one becomes are zeros.
-    n_columns
-        Number of columns.
-    """
-
-    matrix: DenseMatrix
-    chosen: NDArray[np.int32]
-    n_columns: int
-    kind = "dense"
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.matrix.shape[0], self.n_columns
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return self.matrix.dtype
-
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> NDArray[Any]:
-        """Return rows as an array, shape ``(len(rows), n_columns)``."""
-        return self.read_parts(Part.whole(self, rows), self.n_columns, self.dtype, slabs, threads)
-
-    @classmethod
-    def read_parts(
-        cls,
-        parts: "Sequence[Part[ChosenDense]]",
-        n_columns: int,
-        dtype: np.dtype[Any],
-        slabs: SlabPool,
-        threads: Threads,
-    ) -> NDArray[Any]:
-        """Return rows of several matrices as one array."""
-        n_rows = sum(part.rows.size for part in parts)
-        out = slabs.empty(n_rows * n_columns, dtype).reshape(n_rows, n_columns)
-        out[...] = 0
-        for part in parts:
-            stored = np.flatnonzero(part.matrix.chosen >= 0)
-            rows = part.matrix.matrix.read(part.rows, slabs, threads)
-            out[part.places[:, None], part.matrix.chosen[stored]] = rows[:, stored]
-        return out
-
-    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenDense":
-        """Return the matrix with yet other columns."""
-        return ChosenDense(self.matrix, _chosen_of(self.chosen, chosen), n_columns)
-
-    def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these rows, ascending, will be read soon."""
-        self.matrix.announce(rows)
-
-    def close(self) -> None:
-        """Close what is open."""
-        self.matrix.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """Spans of a stored array, and the array that they go to."""
-
-    elements: Elements
-    spans: Spans
-    out: NDArray[Any]
-    columns: Columns = ANY
-
-    @property
-    def direct(self) -> bool:
-        """Whether elements go to ``out`` at once: column numbers do, and values of its type."""
-        return self.columns is not ANY or self.elements.dtype == self.out.dtype
-
-    def packed(self, slabs: SlabPool) -> "_Read":
-        """Return the same spans side by side in memory of the stored type."""
-        ends = np.cumsum(self.spans.lengths)
-        spans = Spans(self.spans.starts, self.spans.lengths, ends - self.spans.lengths)
-        size = int(ends[-1]) if ends.size else 0
-        return _Read(self.elements, spans, slabs.empty(size, self.elements.dtype))
-
-    def unpack(self, packed: "_Read") -> None:
-        """Convert what was read side by side, and put it in its place."""
-        converted = packed.out.astype(self.out.dtype)
-        unsigned = np.dtype(f"u{converted.itemsize}")
-        where = packed.spans.places, self.spans.lengths, self.spans.places
-        scatter_piece(
-            converted.view(unsigned), 0, 0, where[0].size, *where, self.out.view(unsigned), NO_LIMIT, ANY.table
-        )
-
-
-def _chosen_of(before: NDArray[np.int32] | None, chosen: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return what stored columns become, given that they have been chosen from ``before``."""
-    return chosen if before is None else np.where(before >= 0, chosen[before], np.int32(-1))
-
-
 def _csr(
     data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[np.int64], n_columns: int
 ) -> scipy.sparse.csr_matrix:
     shape = (indptr.size - 1, n_columns)
     return scipy.sparse.csr_matrix((data, indices, indptr.astype(indices.dtype, copy=False)), shape=shape)
-
-
-def _n_tasks(threads: Threads) -> int:
-    return threads.count * _TASKS_PER_THREAD if threads.count > 1 else 1
-
-
-def _run(reads: Sequence[_Read], slabs: SlabPool, threads: Threads) -> None:
-    """Read everything with all threads, and convert what is stored as another type."""
-    made = [read if read.direct else read.packed(slabs) for read in reads]
-    sizes = [int(read.spans.lengths.sum()) for read in reads]
-    share = _n_tasks(threads) / max(sum(sizes), 1)
-    tasks: list[Task] = []
-    for read, size in zip(made, sizes, strict=True):
-        tasks += read.elements.tasks(read.spans, read.out, read.columns, max(round(size * share), 1))
-    threads.run(operator.call, tasks)
-    for read, packed in zip(reads, made, strict=True):
-        if packed is not read:
-            read.unpack(packed)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.matrix import Matrix, Part
+from scdataset.engine.columns import read_apart
+from scdataset.engine.parts import Matrix, Part
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 
@@ -32,8 +33,9 @@ class Stack:
 
     def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
         """Return rows, in any order and repeated or not."""
-        parts = list(self._parts(rows))
-        return type(self._matrices[0]).read_parts(parts, self.shape[1], self.dtype, slabs, threads)
+        kinds = {type(matrix) for matrix in self._matrices}
+        read: Any = kinds.pop().read_parts if len(kinds) == 1 else read_apart
+        return read(list(self._parts(rows)), self.shape[1], self.dtype, slabs, threads)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon."""

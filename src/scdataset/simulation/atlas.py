@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._progress import progress_bar
 from scdataset.errors import ArgumentValueError
 from scdataset.simulation.design import BURST_PARAMETER, AtlasDesign, AtlasShape, Run, design_atlas
 from scdataset.simulation.kernels import CellCounts, sample_cells
-from scdataset.simulation.progress import progress_bar
 from scdataset.simulation.writer import CsrWriter, Storage, replacing, write_annotations
 
 _N_THREADS = 2

@@ -8,7 +8,7 @@ from scdataset.collections.cells import open_collection
 from scdataset.collections.cells.tenx import TenxFile
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
-from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, DamagedFileError
 
 REAL = {
     "scanpy_v2_hg19chr21.h5": (12, 343),
@@ -117,9 +117,69 @@ def test_every_type_of_counts_and_indices_is_read(tmp_path, dtype, index_dtype):
     assert np.array_equal(found.toarray(), COUNTS)
 
 
-def test_several_genomes_are_refused_by_name(real_data):
-    with pytest.raises(CollectionError, match=r"2 genomes, \['another_genome', 'hg19_chr21'\]"):
-        open_collection(real_data("tenx/scanpy_v2_multiple_genomes.h5"))
+def test_one_of_several_genomes_is_chosen_by_name(real_data):
+    path = real_data("tenx/scanpy_v2_multiple_genomes.h5")
+    with pytest.raises(ArgumentValueError, match=r"\['another_genome', 'hg19_chr21'\]; genome=None has"):
+        open_collection(path)
+    with pytest.raises(ArgumentValueError, match="genome='mm10' has to be one of them"):
+        open_collection(path, genome="mm10")
+    for genome in ("another_genome", "hg19_chr21"):
+        collection = open_collection(path, genome=genome)
+        with h5py.File(path) as file:
+            parts = [file[genome][part][:] for part in ("data", "indices", "indptr")]
+            assert collection.var["gene_ids"].tolist() == [text.decode() for text in file[genome]["genes"]]
+        assert_same(collection.read(np.arange(12))["X"], *parts)
+
+
+def test_the_genome_of_a_file_with_one_may_be_named(real_data):
+    for name, genome in (("scanpy_v2_hg19chr21", "hg19_chr21"), ("scanpy_v3_GRCh38chr21", "GRCh38_chr21")):
+        path = real_data(f"tenx/{name}.h5")
+        assert open_collection(path, genome=genome).shape == open_collection(path).shape
+        with pytest.raises(ArgumentValueError, match=genome):
+            open_collection(path, genome="mm10")
+    with pytest.raises(ArgumentValueError, match="no features of feature_types"):
+        open_collection(real_data("tenx/scanpy_v2_hg19chr21.h5"), feature_types=["Gene Expression"])
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Return a file of two genomes, with antibodies between the genes, and its features."""
+    kinds = np.array([b"Gene Expression", b"Antibody Capture", b"Gene Expression"] * 4)
+    genomes = np.array([b"GRCh38", b"", b"mm10"] * 4)
+    path = write_v3(tmp_path / "a.h5", COUNTS, **{"features/feature_type": kinds, "features/genome": genomes})
+    return path, kinds.astype(str), genomes.astype(str)
+
+
+@pytest.mark.parametrize("wanted", [["Antibody Capture"], ["Antibody Capture", "Gene Expression"], ["Gene Expression"]])
+@pytest.mark.parametrize("genome", [None, "", "GRCh38"])
+def test_features_are_chosen_by_type_and_genome(mixed, wanted, genome):
+    path, kinds, genomes = mixed
+    kept = np.isin(kinds, wanted) & ((genomes == genome) | (genome is None))
+    if not kept.any():
+        with pytest.raises(ArgumentValueError, match="none of both"):
+            open_collection(path, feature_types=wanted, genome=genome)
+        return
+    collection = open_collection(path, feature_types=wanted, genome=genome)
+    rows = np.array([7, 3, 39, 7, 0])
+    found = collection.read(rows)["X"]
+    assert np.array_equal(found.toarray(), COUNTS[rows][:, kept])
+    assert found.nnz == np.count_nonzero(COUNTS[rows][:, kept])
+    assert collection.var["gene_ids"].tolist() == [f"id{i}" for i in np.flatnonzero(kept)]
+    assert "CSR" in repr(collection)
+    assert f"{kept.sum()} genes" in repr(collection)
+
+
+@pytest.mark.parametrize("options", [{"feature_types": ["CRISPR"]}, {"genome": "hg19"}])
+def test_features_that_are_not_there_are_refused_with_those_there_are(mixed, options):
+    with pytest.raises(ArgumentValueError, match=r"there are, with their numbers, {'(GRCh38|Gene Expression)': "):
+        open_collection(mixed[0], **options)
+    with pytest.raises(ArgumentTypeError, match=r"a string; give a list of names, \['Gene Expression'\]"):
+        open_collection(mixed[0], feature_types="Gene Expression")
+
+
+def test_choices_of_features_are_refused_for_other_files(real_data):
+    with pytest.raises(ArgumentValueError, match=r"is h5ad, for which genome='mm10' has to be left out"):
+        open_collection(real_data("cells/merfish_mouse.h5ad"), genome="mm10")
 
 
 def test_layers_and_obsm_are_refused(tmp_path):

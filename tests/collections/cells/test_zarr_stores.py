@@ -154,7 +154,7 @@ def test_a_real_folder_with_records_for_obs_is_read(real_data):
     assert list(collection.var.columns) == ["gene_ids"]
 
 
-@pytest.mark.parametrize("name", ["anndata_archive_v0.11.4", "mudata_v0.2.4_mdata_axis0"])
+@pytest.mark.parametrize("name", ["anndata_archive_v0.11.4"])
 def test_real_stores_without_a_matrix_are_refused(real_data, name):
     with pytest.raises(ArgumentValueError, match="has no X"):
         open_collection(real_data(f"zarr/{name}.zarr.zip"))
@@ -198,7 +198,7 @@ def test_sources_of_several_kinds_are_one_collection_if_their_genes_agree(tmp_pa
 def test_a_folder_of_several_kinds_is_refused(tmp_path):
     write(cells(), tmp_path / "a.zarr")
     cells().write_h5ad(tmp_path / "a.h5ad")
-    with pytest.raises(ArgumentValueError, match=r"\['.h5ad', '.zarr'\]"):
+    with pytest.raises(ArgumentValueError, match=r"{'.h5ad': 1, '.zarr': 1}"):
         open_collection(tmp_path)
 
 

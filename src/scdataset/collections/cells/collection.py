@@ -38,7 +38,7 @@ class CellFile(Protocol):
         ...
 
     def array(self, name: str) -> Matrix:
-        """Return an array of obsm."""
+        """Return a dense array of obsm."""
         ...
 
     def close(self) -> None:

@@ -25,18 +25,21 @@ class H5adFile:
         The file.
     layer
         None for X, ``"raw"`` for raw/X, or the name of a layer.
+    group
+        The group of the file that is an AnnData, with a slash at its end; that of the whole file by default.
     general
         Read through h5py, whatever the layout: slower, and the measure of the fast path.
     """
 
-    def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
+    def __init__(self, path: str, layer: str | None, *, group: str = "", general: bool = False) -> None:
         self._file = hdf5.H5File(path)
         self.path = path
+        self._group = group
         with reading(path, "its structure"):
             name = self._matrix_name(layer)
             # Before anndata 0.7, raw/X was raw.X.
-            self._var_name = name.removesuffix("X") + "var" if layer == "raw" else "var"
-            self.n_obs = _n_rows(self._file.h5["obs"])
+            self._var_name = name.removesuffix("X") + "var" if layer == "raw" else f"{group}var"
+            self.n_obs = _n_rows(self._file.h5[f"{group}obs"])
             shape = (self.n_obs, _n_rows(self._file.h5[self._var_name]))
             self.matrix = self._matrix(name, shape, general=general)
 
@@ -49,7 +52,7 @@ class H5adFile:
     def column(self, name: str) -> Column:
         """Read a column of obs."""
         with reading(self.path, f"obs[{name!r}]"):
-            obs = self._file.h5["obs"]
+            obs = self._file.h5[f"{self._group}obs"]
             names = _column_names(obs)
             if name not in names:
                 message = f"{self.path}: obs has no column {name!r}; it has {names}."
@@ -63,12 +66,12 @@ class H5adFile:
     def array(self, name: str) -> DenseMatrix:
         """Return an array of obsm."""
         with reading(self.path, f"obsm[{name!r}]"):
-            obsm = self._file.h5.get("obsm")
+            obsm = self._file.h5.get(f"{self._group}obsm")
             dense = [key for key in obsm if isinstance(obsm[key], h5py.Dataset)] if isinstance(obsm, h5py.Group) else []
             if name not in dense:
                 message = f"{self.path}: obsm has no dense array {name!r}; it has {dense}."
                 raise ArgumentValueError(message)
-            matrix = hdf5.dense_matrix(self._file, f"obsm/{name}")
+            matrix = hdf5.dense_matrix(self._file, f"{self._group}obsm/{name}")
         if matrix.shape[0] != self.n_obs:
             message = f"{self.path}: obsm[{name!r}] has {matrix.shape[0]} rows and obs has {self.n_obs}."
             raise DamagedFileError(message)
@@ -80,15 +83,15 @@ class H5adFile:
         self._file.close()
 
     def _matrix_name(self, layer: str | None) -> str:
-        h5 = self._file.h5
-        if "obs" not in h5:
-            message = f"{self.path} has no obs, but {list(h5)}; it is not an h5ad file."
+        h5, group = self._file.h5, self._group
+        if f"{group}obs" not in h5:
+            message = f"{self.path} has no {group}obs, but {list(h5)}; it is not an h5ad file."
             raise CollectionError(message)
-        names = {None: "X", "raw": "raw/X" if "raw/X" in h5 else "raw.X"}
-        names.update({key: f"layers/{key}" for key in h5.get("layers", ())})
+        names = {None: f"{group}X", "raw": f"{group}raw/X" if f"{group}raw/X" in h5 else f"{group}raw.X"}
+        names.update({key: f"{group}layers/{key}" for key in h5.get(f"{group}layers", ())})
         there = [key for key, name in names.items() if name in h5 and getattr(h5[name], "shape", ()) is not None]
         if layer not in there:
-            wanted = names.get(layer, f"layers/{layer}")
+            wanted = names.get(layer, f"{group}layers/{layer}")
             message = f"{self.path} has no {wanted}; layer={layer!r} has to be one of {there}."
             raise ArgumentValueError(message)
         return names[layer]
@@ -119,8 +122,8 @@ class H5adFile:
             values = _frame(obs)[name].array
         else:
             values = anndata.io.read_elem(obs[name])
-        if f"uns/{name}_categories" in h5 and values.dtype.kind in "iu":  # before anndata 0.7
-            labels = np.atleast_1d(anndata.io.read_elem(h5[f"uns/{name}_categories"]))
+        if f"{self._group}uns/{name}_categories" in h5 and values.dtype.kind in "iu":  # before anndata 0.7
+            labels = np.atleast_1d(anndata.io.read_elem(h5[f"{self._group}uns/{name}_categories"]))
             return pd.Categorical.from_codes(np.asarray(values), pd.Index(labels))
         return values
 

@@ -2,18 +2,17 @@
 
 import glob
 import os
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from scdataset._arguments import optional_whole
 from scdataset.collections.cells.collection import CellCollection, CellFile
-from scdataset.collections.cells.h5ad import H5adFile
-from scdataset.collections.cells.tenx import TenxFile, is_tenx
-from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, MissingDependencyError
+from scdataset.collections.cells.kinds import Kind, Options, kind_of, open_file, sources_in
+from scdataset.collections.cells.modalities import ModalityCollection, joined_modalities
+from scdataset.collections.cells.mudata import MuDataFile, modalities_of
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
 __all__ = ["open_collection"]
 
@@ -23,23 +22,32 @@ Source = str | os.PathLike[str]
 def open_collection(
     source: Source | Iterable[Source],
     *,
-    layer: str | None = None,
+    layer: str | Mapping[str, str] | None = None,
     obs: Sequence[str] = (),
     obsm: Sequence[str] = (),
     dtype: Any = None,
     num_threads: int | None = None,
-) -> CellCollection:
+    genome: str | None = None,
+    feature_types: Sequence[str] | None = None,
+    modality: str | Sequence[str] | None = None,
+    missing_modality: str | None = None,
+    gene_table: Any = None,
+    gene_lists: Sequence[str] | None = None,
+    unknown_genes: str | None = None,
+) -> CellCollection | ModalityCollection:
     """Open files of cells as one collection, without reading them.
 
     Parameters
     ----------
     source
-        A path, a list of paths, a glob pattern, or a folder of files of one kind. A file is h5ad, AnnData in a zarr
-        store (a folder or a .zarr.zip), or 10x .h5; a folder of ``dataset_0``, ``dataset_1``, ... as annbatch writes it
-        is many. Files with the same genes in the same order act as one, in the order given; a folder's and a pattern's
-        in the order of their names.
+        A path, a list of paths, a glob pattern, or a folder of files or folders of one kind, which is told by what is
+        in it: h5ad, AnnData or MuData in a zarr store (a folder or a .zarr.zip), h5mu, 10x .h5, a folder of Cell
+        Ranger's text, Arrow or Parquet of lists of genes, an SCDL folder, loom, or an archive of cellstream. A folder
+        of ``dataset_0``, ``dataset_1``, ... as annbatch writes it is many. Files with the same genes in the same order
+        act as one, in the order given; a folder's and a pattern's in the order of their names.
     layer
-        None for X, ``"raw"`` for raw/X with its own genes, or the name of a layer.
+        None for X, ``"raw"`` for raw/X with its own genes, or the name of a layer; of several modalities also a dict
+        of the layer of each, X where it has none.
     obs
         Columns of obs to have in every batch, labels as integer codes (-1 for missing).
     obsm
@@ -48,6 +56,25 @@ def open_collection(
         Type that values are converted to; None for the stored one.
     num_threads
         Threads that read and decode; None for one a core that this process may use.
+    genome
+        Of 10x files: the genome whose genes to take. It may be left out where there is one; None takes the genes of all
+        in files of Cell Ranger 3 and later.
+    feature_types
+        Of 10x files: the types of features to take, such as ``["Gene Expression"]`` or ``["Antibody Capture"]``; None
+        for all.
+    modality
+        Of MuData: the name of one, for a collection of its cells; or a list of names, for a `ModalityCollection` of
+        them; None for one of all. Its columns of obs and arrays of obsm are called ``"modality:name"``.
+    missing_modality
+        Of several modalities: None to refuse cells that lack one, ``"mask"`` for zeros and a mask in their place.
+    gene_table
+        Of Arrow and Parquet, where genes are ids: a dict, a Series or a frame from ids to genes, in the order of the
+        columns; the path of a Parquet or csv file with one column of integers, the ids; or the number of genes, if ids
+        are column numbers.
+    gene_lists
+        Of Arrow and Parquet: the columns of ids and of values; None for ``("genes", "expressions")``.
+    unknown_genes
+        Of Arrow and Parquet: None to refuse ids that the table lacks when they are read, ``"drop"`` to leave them out.
 
     Raises
     ------
@@ -58,15 +85,29 @@ def open_collection(
     DamagedFileError
         If a file contradicts itself.
     """
-    names = {"obs": obs, "obsm": obsm}
+    names = {"obs": obs, "obsm": obsm, "feature_types": feature_types, "gene_lists": gene_lists}
     for name, value in names.items():
         if isinstance(value, str):
             message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
             raise ArgumentTypeError(message)
     threads = optional_whole("num_threads", num_threads, minimum=1)
-    files = [_open(path, layer) for path in _paths(source)]
-    _check_same_genes(files)
-    return CellCollection(files, obs, obsm, dtype, threads)
+    kinds = [(path, kind_of(path)) for path in _paths(source)]
+    mudata = all(kind.name == "MuData" for _, kind in kinds)
+    several = mudata and not isinstance(modality, str)
+    if missing_modality not in ((None, "mask") if several else (None,)):
+        message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
+        raise ArgumentValueError(message)
+    options = Options(layer, genome, feature_types, modality, gene_table, gene_lists, unknown_genes)
+    if isinstance(layer, Mapping) and not several:
+        message = f"layer={layer!r} is a dict, which is for several modalities of MuData; give the name of a layer."
+        raise ArgumentTypeError(message)
+    if several:
+        opened = _open_modalities(kinds, options)
+        files = [MuDataFile.of(path) for path, _ in kinds]
+        return joined_modalities(files, opened, obs, obsm, dtype, threads, masked=missing_modality == "mask")
+    cells = [open_file(path, kind, options) for path, kind in kinds]
+    _check_same_genes(cells)
+    return CellCollection(cells, obs, obsm, dtype, threads)
 
 
 def _paths(source: Source | Iterable[Source]) -> list[str]:
@@ -87,57 +128,24 @@ def _files_of(path: str) -> list[str]:
         return found
     if not Path(path).is_dir():
         return [path]
-    datasets = _numbered(path)
-    if datasets or _is_zarr(path):
-        return datasets or [path]
-    inside = {ending: sorted(str(file) for file in Path(path).glob(f"*{ending}")) for ending in _ENDINGS}
-    kinds = {ending: files for ending, files in inside.items() if files}
-    if len(kinds) != 1:
-        message = (
-            f"source={path!r} is a folder with {list(kinds) or 'none'} of {list(_ENDINGS)}; give one with files of one "
-            "of these kinds, or a pattern or list of the files."
-        )
+    return sources_in(path)
+
+
+def _open_modalities(kinds: Sequence[tuple[str, Kind]], options: Options) -> dict[str, list[CellFile]]:
+    """Open every file once a modality: those asked for, or those of the first file."""
+    there = {path: modalities_of(path) for path, _ in kinds}
+    names = next(iter(there.values())) if options.modality is None else list(options.modality)
+    lacking = {path: found for path, found in there.items() if not set(names) <= set(found)}
+    if lacking or not names:
+        message = f"The modalities {names} are not all in {len(lacking)} of {len(kinds)} files: {lacking}."
         raise ArgumentValueError(message)
-    return [file for files in kinds.values() for one in files for file in _files_of(one)]
-
-
-def _numbered(folder: str) -> list[str]:
-    """Return the stores in a folder that names them dataset_0, dataset_1, ..., in the order of their numbers."""
-    matches = [(re.fullmatch(r"dataset_(\d+)", entry.name), str(entry)) for entry in Path(folder).iterdir()]
-    return [path for _, path in sorted((int(match[1]), path) for match, path in matches if match) if _is_zarr(path)]
-
-
-def _open(path: str, layer: str | None) -> CellFile:
-    for is_kind, opened in _KINDS:
-        if is_kind(path):
-            return opened(path, layer)
-    message = f"{path} is neither an HDF5 file nor a zarr store; give h5ad files, 10x .h5 files, or AnnData in zarr."
-    raise CollectionError(message)
-
-
-def _is_zarr(path: str) -> bool:
-    if Path(path).is_dir():
-        return any((Path(path) / mark).is_file() for mark in ("zarr.json", ".zgroup"))
-    return path.endswith(".zip")
-
-
-def _zarr_file(path: str, layer: str | None) -> CellFile:
-    try:
-        from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
-    except ImportError as error:
-        message = f"{path} is a zarr store, which takes the package zarr: pip install 'scdataset[zarr]'"
-        raise MissingDependencyError(message) from error
-    return ZarrFile(path, layer)
-
-
-_ENDINGS = (".h5ad", ".zarr", ".zarr.zip", ".h5")
-
-_KINDS: tuple[tuple[Callable[[str], bool], Callable[[str, str | None], CellFile]], ...] = (
-    (_is_zarr, _zarr_file),
-    (is_tenx, TenxFile),
-    (h5py.is_hdf5, H5adFile),
-)
-"""How to tell the kinds of sources apart, and what opens each; the first that fits."""
+    opened = {}
+    for name in names:
+        layer = options.layer.get(name) if isinstance(options.layer, Mapping) else options.layer
+        one = replace(options, modality=name, layer=layer)
+        opened[name] = [open_file(path, kind, one) for path, kind in kinds]
+        _check_same_genes(opened[name])
+    return opened
 
 
 def _check_same_genes(files: Sequence[CellFile]) -> None:

@@ -5,6 +5,7 @@ version 2 one group a genome with ``genes`` and ``gene_names``:
 https://www.10xgenomics.com/support/software/cell-ranger/latest/analysis/outputs/cr-outputs-h5-matrices
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import h5py
@@ -13,10 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.features import as_table, chosen_features
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
-from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+from scdataset.errors import ArgumentValueError, DamagedFileError
 
 __all__ = ["TenxFile", "is_tenx"]
 
@@ -43,43 +45,50 @@ class TenxFile:
         The file.
     layer
         None: there is only X.
+    genome
+        Which genome, if the file has several: a group of version 2, features of version 3. None for all of version 3.
+    feature_types
+        Types of features to keep, such as ``["Gene Expression"]``; None for all.
     general
         Read through h5py, whatever the layout: slower, and the measure of the fast path.
+
+    Attributes
+    ----------
+    chosen
+        Stored columns that are columns of the matrix, shape ``(n_vars,)``, or None for all.
     """
 
-    def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        layer: str | None,
+        *,
+        genome: str | None = None,
+        feature_types: Sequence[str] | None = None,
+        general: bool = False,
+    ) -> None:
         if layer is not None:
             message = f"{path} is a 10x file, which has no layers; layer={layer!r} has to be None."
             raise ArgumentValueError(message)
         self._file = hdf5.H5File(path)
         self.path = path
-        groups = _groups(self._file.h5)
-        if len(groups) != 1:
-            message = f"{path} holds {len(groups)} genomes, {groups}; give a file with one, of which the genes are."
-            raise CollectionError(message)
-        self._group = groups[0]
+        self._group = self._chosen_group(genome)
         shape = np.asarray(self._dataset("shape"))
         if shape.shape != (2,):
             message = f"{path}: {self._group}/shape is {shape}; it has to be the number of genes and of cells."
             raise DamagedFileError(message)
-        self.n_obs = int(shape[1])
-        self.matrix: Matrix = hdf5.csr_matrix(self._file, self._group, (int(shape[1]), int(shape[0])), general=general)
+        self._n_stored, self.n_obs = int(shape[0]), int(shape[1])
+        stored = hdf5.csr_matrix(self._file, self._group, (self.n_obs, self._n_stored), general=general)
+        of_features = genome if self._has_features else None
+        unfiltered = of_features is feature_types is None
+        self.chosen = None if unfiltered else chosen_features(path, self._features(), of_features, feature_types)
+        self.matrix: Matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
 
     @property
     def var(self) -> pd.DataFrame:
         """The genes by name, which may repeat; ``gene_ids``, ``feature_types`` and ``genome`` where they are known."""
-        group = self._file.h5[self._group]
-        if "features" in group:
-            features = group["features"]
-            columns = {name: _strings(features[key]) for name, key in _FEATURES.items() if key in features}
-            names = features["name"]
-        else:
-            columns, names = {"gene_ids": _strings(group["genes"])}, group["gene_names"]
-        wrong = {name: len(column) for name, column in columns.items() if len(column) != self.matrix.shape[1]}
-        if wrong or len(names) != self.matrix.shape[1]:
-            message = f"{self.path}: {len(names)} names and {wrong} for {self.matrix.shape[1]} genes."
-            raise DamagedFileError(message)
-        return pd.DataFrame(columns, index=pd.Index(_strings(names), dtype=object))
+        features = self._features()
+        return features if self.chosen is None else features.iloc[self.chosen]
 
     def column(self, name: str) -> Column:
         """Read a column of obs; there is ``barcode`` at most."""
@@ -102,6 +111,39 @@ class TenxFile:
         """Close what is open; the next read opens it again."""
         self.matrix.close()
         self._file.close()
+
+    @property
+    def _has_features(self) -> bool:
+        """Whether the file is of version 3, which has genomes as a column."""
+        return "features" in self._file.h5[self._group]
+
+    def _chosen_group(self, genome: str | None) -> str:
+        groups = _groups(self._file.h5)
+        if genome in groups:
+            return str(genome)
+        if len(groups) != 1:
+            message = f"{self.path} holds {len(groups)} genomes, {groups}; genome={genome!r} has to be one of them."
+            raise ArgumentValueError(message)
+        if genome is not None and "features" not in self._file.h5[groups[0]]:
+            message = f"{self.path} holds the genome {groups[0]!r} alone; genome={genome!r} has to be that or None."
+            raise ArgumentValueError(message)
+        return groups[0]
+
+    def _features(self) -> pd.DataFrame:
+        """Return all that are stored."""
+        with reading(self.path, f"the features of {self._group}"):
+            group = self._file.h5[self._group]
+            if self._has_features:
+                features = group["features"]
+                columns = {name: _strings(features[key]) for name, key in _FEATURES.items() if key in features}
+                names = _strings(features["name"])
+            else:
+                columns, names = {"gene_ids": _strings(group["genes"])}, _strings(group["gene_names"])
+        wrong = {name: len(column) for name, column in columns.items() if len(column) != self._n_stored}
+        if wrong or len(names) != self._n_stored:
+            message = f"{self.path}: {len(names)} names and {wrong} for {self._n_stored} genes."
+            raise DamagedFileError(message)
+        return pd.DataFrame(columns, index=pd.Index(names, dtype=object))
 
     def _dataset(self, name: str) -> h5py.Dataset:
         return self._file.dataset(f"{self._group}/{name}")

@@ -25,24 +25,27 @@ class ZarrFile:
         The folder or zip file.
     layer
         None for X, ``"raw"`` for raw/X, or the name of a layer.
+    group
+        The group of the store that is an AnnData, with a slash at its end; that of the whole store by default.
     general
         Read through zarr, whatever the layout: slower, and the measure of the fast path.
     """
 
-    def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
+    def __init__(self, path: str, layer: str | None, *, group: str = "", general: bool = False) -> None:
         self.path = path
+        self._group = group
         try:
             self._store = zarr.ZarrStore(path)
-            obs = self._store.node("obs")
+            obs = self._store.node(f"{group}obs")
         except Exception as error:
             message = f"{path} cannot be opened as a zarr store: {type(error).__name__}: {error}"
             raise CollectionError(message) from error
         if obs is None:
-            message = f"{path} is a zarr store without obs, so it holds no AnnData; it has {self._names('')}."
+            message = f"{path} is a zarr store without {group}obs, so it holds no AnnData; it has {self._names('')}."
             raise CollectionError(message)
         with reading(path, "its structure"):
             name = self._matrix_name(layer)
-            self._var_name = "raw/var" if layer == "raw" else "var"
+            self._var_name = f"{group}raw/var" if layer == "raw" else f"{group}var"
             self.n_obs = _n_rows(obs)
             shape = (self.n_obs, _n_rows(self._store.node(self._var_name)))
             self.matrix = self._matrix(name, shape, general=general)
@@ -56,7 +59,7 @@ class ZarrFile:
     def column(self, name: str) -> Column:
         """Read a column of obs."""
         with reading(self.path, f"obs[{name!r}]"):
-            obs = self._store.node("obs")
+            obs = self._store.node(f"{self._group}obs")
             names = _column_names(obs)
             if name not in names:
                 message = f"{self.path}: obs has no column {name!r}; it has {names}."
@@ -71,12 +74,12 @@ class ZarrFile:
     def array(self, name: str) -> DenseMatrix:
         """Return an array of obsm."""
         with reading(self.path, f"obsm[{name!r}]"):
-            names = self._names("obsm")
-            node = self._store.node(f"obsm/{name}") if name in names else None
+            names = self._names(f"{self._group}obsm")
+            node = self._store.node(f"{self._group}obsm/{name}") if name in names else None
             if getattr(node, "ndim", 0) != 2:
                 message = f"{self.path}: obsm has no dense array {name!r}; it has {names}."
                 raise ArgumentValueError(message)
-            matrix = zarr.dense_matrix(self._store, f"obsm/{name}")
+            matrix = zarr.dense_matrix(self._store, f"{self._group}obsm/{name}")
         if matrix.shape[0] != self.n_obs:
             message = f"{self.path}: obsm[{name!r}] has {matrix.shape[0]} rows and obs has {self.n_obs}."
             raise DamagedFileError(message)
@@ -92,12 +95,13 @@ class ZarrFile:
         return sorted(node) if hasattr(node, "keys") else []
 
     def _matrix_name(self, layer: str | None) -> str:
-        names: dict[str | None, str] = {None: "X", "raw": "raw/X"}
-        names.update({key: f"layers/{key}" for key in self._names("layers")})
+        group = self._group
+        names: dict[str | None, str] = {None: f"{group}X", "raw": f"{group}raw/X"}
+        names.update({key: f"{group}layers/{key}" for key in self._names(f"{group}layers")})
         nodes = {key: self._store.node(name) for key, name in names.items()}
         there = [key for key, node in nodes.items() if node is not None and node.attrs.get("encoding-type") != "null"]
         if layer not in there:
-            wanted = names.get(layer, f"layers/{layer}")
+            wanted = names.get(layer, f"{group}layers/{layer}")
             message = f"{self.path} has no {wanted}; layer={layer!r} has to be one of {there}."
             raise ArgumentValueError(message)
         return names[layer]

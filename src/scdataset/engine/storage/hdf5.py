@@ -12,15 +12,16 @@ import h5py
 import numpy as np
 
 from scdataset.engine import cache
-from scdataset.engine.elements import ChunkElements, Elements, FileChunks, PlainElements
+from scdataset.engine.elements import ChunkElements, Chunks, Elements, FileChunks, PlainElements
 from scdataset.engine.files import OpenFile
-from scdataset.engine.general import LibraryChunks
+from scdataset.engine.general import LibraryChunks, Tiles
 from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
+from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "layout_of"]
+__all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "layout_of", "transposed_matrix"]
 
 _FILTER_NAMES = {
     h5py.h5z.FILTER_DEFLATE: "gzip",
@@ -46,6 +47,10 @@ _NO_NUMCODECS = find_spec("numcodecs") is None
 
 _GENERAL_ELEMENTS = 1 << 16
 """Elements that are read at a time through h5py where the dataset has no chunks of its own."""
+
+
+_GENERAL_COLUMNS = 64
+"""Columns that are read at a time of a dataset that has no chunks of its own."""
 
 
 class H5File:
@@ -160,6 +165,28 @@ def dense_matrix(file: H5File, name: str, *, general: bool = False) -> DenseMatr
         raise CollectionError(message)
     width = layout.shape[1] if general or layout.table is None else layout.chunk[1]
     return DenseMatrix(layout.shape, tuple(elements_of(file, name, general=general)), max(width, 1))
+
+
+def transposed_matrix(file: H5File, name: str, *, general: bool = False) -> TransposedMatrix:
+    """Return the transpose of the dense matrix in the dataset ``name``, of two axes.
+
+    Raises
+    ------
+    CollectionError
+        If the elements are not numbers of at most eight bytes.
+    """
+    layout = layout_of(file, name)
+    if layout.dtype.kind not in "iufb" or layout.dtype.itemsize > 8 or len(layout.shape) != 2:
+        message = f"{file.path}: {name} is {layout.dtype} of shape {layout.shape}; it has to be a matrix of numbers."
+        raise CollectionError(message)
+    tile = layout.chunk if layout.chunk != layout.shape else (layout.shape[0], _GENERAL_COLUMNS)
+    if general or layout.table is None or tile != layout.chunk:
+        open_tiles = partial(Tiles, partial(file.dataset, name), tile)
+        chunks: Chunks = LibraryChunks(open_tiles, file.path, name, 1, math.prod(tile), layout.dtype)
+    else:
+        length = math.prod(tile)
+        chunks = FileChunks(file.bytes, name, layout.dtype, length, layout.table, layout.filters, layout.fill)
+    return TransposedMatrix((layout.shape[1], layout.shape[0]), chunks, (max(tile[0], 1), max(tile[1], 1)))
 
 
 def elements_of(file: H5File, name: str, *, general: bool = False) -> list[Elements]:

@@ -1,5 +1,7 @@
-"""A progress bar where rich is installed, and none where it is not."""
+"""A progress bar on a terminal, a line of the log elsewhere."""
 
+import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,10 +13,14 @@ except ModuleNotFoundError:
 else:
     _HAS_RICH = True
 
+__all__ = ["log_or_bar", "progress_bar"]
+
+_LOG = logging.getLogger("scdataset")
+
 
 @contextmanager
 def progress_bar(description: str, total: int, *, visible: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on stderr while the context lasts; what it yields moves the bar on.
+    """Show a bar on stderr while the context lasts, where rich is installed; what it yields moves the bar on.
 
     Where stderr is not a terminal, rich prints the finished bar once.
     """
@@ -25,3 +31,13 @@ def progress_bar(description: str, total: int, *, visible: bool) -> Iterator[Cal
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(description, total=total)
         yield lambda steps: progress.advance(task, steps)
+
+
+@contextmanager
+def log_or_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar where stderr is a terminal, and else write one line to the log ``scdataset``, of level info."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    if not (terminal and _HAS_RICH):
+        _LOG.info("%s", description)
+    with progress_bar(description, total, visible=terminal) as advance:
+        yield advance

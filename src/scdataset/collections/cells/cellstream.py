@@ -1,0 +1,141 @@
+"""cellstream's archives of cells, read by cellstream itself: a format of its own, of compressed rows."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cellstream
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdataset.collections.cells.columns import Column
+from scdataset.engine.columns import ReadApart
+from scdataset.engine.matrix import Matrix
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.threads import Threads
+from scdataset.errors import ArgumentValueError, DamagedFileError, ScDatasetError
+
+__all__ = ["CellstreamFile"]
+
+
+class CellstreamFile:
+    """One archive, with a layout of cells.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.matrix: Matrix = _Rows(path)
+        self.n_obs = self.matrix.shape[0]
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """The genes."""
+        with _store(self.path) as store:
+            var: pd.DataFrame = store.var
+            return var
+
+    def column(self, name: str) -> Column:
+        """Read a column of obs."""
+        with _store(self.path) as store:
+            if name not in store.obs:
+                message = f"{self.path}: obs has no column {name!r}; it has {list(store.obs.columns)}."
+                raise ArgumentValueError(message)
+            return Column.of(store.obs[name].array)
+
+    def array(self, name: str) -> Matrix:
+        """Return an array of obsm, which is in memory as a whole."""
+        with _store(self.path) as store:
+            if getattr(store.obsm.get(name), "ndim", 0) != 2:
+                message = f"{self.path}: obsm has no dense array {name!r}; it has {list(store.obsm)}."
+                raise ArgumentValueError(message)
+            return _Held(np.asarray(store.obsm[name]))
+
+    def close(self) -> None:
+        """Close what is open; the next read opens it again."""
+        self.matrix.close()
+
+
+class _Rows(ReadApart):
+    """The values, in the type in which they are stored: cellstream by itself returns counts as float32."""
+
+    kind = "CSR"
+    _open: Any = None
+    _pid = -1
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with _store(path) as store:
+            self.shape = (int(store.n_obs), int(store.n_vars))
+            self.dtype: np.dtype[Any] = np.dtype(store.manifest["value_dtype_on_disk"])
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:  # noqa: ARG002 it has its own
+        """Return rows, in any order and repeated or not."""
+        with _reading(self._path):
+            if self._open is None or self._pid != os.getpid():
+                self._open, self._pid = cellstream.open(self._path), os.getpid()
+            return self._open.gather_rows(rows, n_threads=threads.count, out_dtype=self.dtype)
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Do nothing: where the bytes are is cellstream's to know."""
+
+    def close(self) -> None:
+        """Close the archive in this process."""
+        if self._open is not None and self._pid == os.getpid():
+            self._open.close()
+        self._open = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None}
+
+
+class _Held(ReadApart):
+    """A dense matrix in memory."""
+
+    kind = "dense"
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self._values = values
+        self.shape: tuple[int, int] = values.shape
+        self.dtype = values.dtype
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:  # noqa: ARG002 as in files
+        """Return rows."""
+        return self._values[rows]
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def _store(path: str) -> Iterator[Any]:
+    with _reading(path):
+        store = cellstream.open(path)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Name the file, whatever cellstream raises over its bytes."""
+    try:
+        yield
+    except (ScDatasetError, MemoryError):
+        raise
+    except Exception as error:
+        message = f"{path} cannot be read by cellstream: {type(error).__name__}: {error}"
+        raise DamagedFileError(message) from error

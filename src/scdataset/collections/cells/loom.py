@@ -1,0 +1,105 @@
+"""loom files: HDF5 of genes x cells, dense, in tiles; attributes of genes and cells beside.
+
+https://linnarssonlab.org/loompy/format
+"""
+
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+
+from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.reading import reading
+from scdataset.engine.matrix import DenseMatrix, Matrix
+from scdataset.engine.storage import hdf5
+from scdataset.errors import ArgumentValueError, DamagedFileError
+
+__all__ = ["LoomFile", "is_loom"]
+
+_NAMES = ("Gene", "Accession")
+"""Attributes that name genes; the first that a file has."""
+
+
+def is_loom(path: str) -> bool:
+    """Return whether an HDF5 file has what a loom file has."""
+    with reading(path, "its structure"), h5py.File(path, "r") as file:
+        groups = (file.get("row_attrs"), file.get("col_attrs"))
+        return isinstance(file.get("matrix"), h5py.Dataset) and all(isinstance(group, h5py.Group) for group in groups)
+
+
+class LoomFile:
+    """One loom file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layer
+        None for the main matrix, or the name of a layer.
+    general
+        Read through h5py, whatever the layout: slower, and the measure of the fast path.
+    """
+
+    def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
+        self._file = hdf5.H5File(path)
+        self.path = path
+        with reading(path, "its structure"):
+            names = {None: "matrix", **{name: f"layers/{name}" for name in self._file.h5.get("layers", ())}}
+            if layer not in names:
+                message = f"{path} has no layer {layer!r}; it has to be one of {list(names)}."
+                raise ArgumentValueError(message)
+            shape = self._file.dataset("matrix").shape
+            if len(shape) != 2 or self._file.dataset(names[layer]).shape != shape:
+                message = f"{path}: {names[layer]} and matrix have other shapes than genes x cells, {shape}."
+                raise DamagedFileError(message)
+            self.n_obs = int(shape[1])
+            self.matrix: Matrix = hdf5.transposed_matrix(self._file, names[layer], general=general)
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """The genes, by the first of ``Gene`` and ``Accession`` that the file has, else by number."""
+        with reading(self.path, "row_attrs"):
+            columns = {name: self._values("row_attrs", name) for name in self._attributes("row_attrs", 1)}
+            named = next((columns.pop(name) for name in _NAMES if name in columns), None)
+            n_genes = self.matrix.shape[1]
+            index = pd.Index(np.arange(n_genes).astype(str) if named is None else named, dtype=object)
+            return pd.DataFrame(columns, index=index)
+
+    def column(self, name: str) -> Column:
+        """Read an attribute of cells that has one value each."""
+        names = self._attributes("col_attrs", 1)
+        if name not in names:
+            message = f"{self.path}: obs has no column {name!r}; it has {names}."
+            raise ArgumentValueError(message)
+        with reading(self.path, f"col_attrs/{name}"):
+            return Column.of(self._values("col_attrs", name))
+
+    def array(self, name: str) -> DenseMatrix:
+        """Return an attribute of cells that has several values each."""
+        names = self._attributes("col_attrs", 2)
+        if name not in names:
+            message = f"{self.path}: obsm has no array {name!r}; it has {names}."
+            raise ArgumentValueError(message)
+        matrix = hdf5.dense_matrix(self._file, f"col_attrs/{name}")
+        if matrix.shape[0] != self.n_obs:
+            message = f"{self.path}: col_attrs/{name} has {matrix.shape[0]} rows for {self.n_obs} cells."
+            raise DamagedFileError(message)
+        return matrix
+
+    def close(self) -> None:
+        """Close what is open; the next read opens it again."""
+        self.matrix.close()
+        self._file.close()
+
+    def _attributes(self, group: str, n_axes: int) -> list[str]:
+        return [name for name, item in self._file.h5[group].items() if len(getattr(item, "shape", ())) == n_axes]
+
+    def _values(self, group: str, name: str) -> Any:
+        values = anndata.io.read_elem(self._file.h5[f"{group}/{name}"])
+        wanted = self.n_obs if group == "col_attrs" else self.matrix.shape[1]
+        if len(values) != wanted:
+            message = f"{self.path}: {group}/{name} has {len(values)} values; it has to have {wanted}."
+            raise DamagedFileError(message)
+        return values

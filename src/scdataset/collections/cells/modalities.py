@@ -1,0 +1,215 @@
+"""ModalityCollection: several modalities of the same cells, read together."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from numpy.typing import NDArray
+
+from scdataset.collections.cells.collection import CellCollection, CellFile
+from scdataset.collections.cells.columns import Column, joined
+from scdataset.collections.cells.mudata import MuDataFile
+from scdataset.collections.multiindexable import MultiIndexable, row_index
+from scdataset.errors import ArgumentValueError
+
+__all__ = ["ModalityCollection", "joined_modalities"]
+
+
+class ModalityCollection:
+    """Modalities of the same cells, read by row in any order; made by `open_collection` of MuData.
+
+    Parameters
+    ----------
+    files
+        How the cells of each file are aligned.
+    modalities
+        The cells of each modality, those of all files.
+    columns
+        Columns of obs, by name, shape ``(n_obs,)`` each.
+    masked
+        Whether cells that lack a modality are read as zeros, with a mask; else they are refused.
+
+    Attributes
+    ----------
+    modalities
+        The cells of each modality as a collection of its own, with ``var`` and ``shape``.
+    present
+        Which modalities each cell has, shape ``(n_obs, n_modalities)``, bool.
+    """
+
+    reads_ahead = True
+    """Reading touches no Python object of the user's, so that it may run in a background thread."""
+
+    def __init__(
+        self,
+        files: Sequence[MuDataFile],
+        modalities: dict[str, CellCollection],
+        columns: dict[str, Column],
+        *,
+        masked: bool,
+    ) -> None:
+        self.files = [file.path for file in files]
+        self.modalities = modalities
+        self.n_obs = sum(file.n_obs for file in files)
+        self._columns = columns
+        self._masked = masked
+        self._rows = {name: _joined_rows(files, name) for name in modalities}
+        if not masked:
+            self._check_complete()
+
+    @property
+    def present(self) -> pd.DataFrame:
+        """Which modalities each cell has."""
+        return pd.DataFrame({name: rows >= 0 for name, rows in self._rows.items()})
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """The columns of obs that were asked for, labels as categories, shape ``(n_obs, n_columns)``."""
+        columns = {name: column.to_pandas() for name, column in self._columns.items()}
+        return pd.DataFrame(columns, index=pd.RangeIndex(self.n_obs))
+
+    @property
+    def categories(self) -> dict[str, NDArray[Any]]:
+        """What the codes of each column of labels stand for."""
+        return {name: c.categories for name, c in self._columns.items() if c.categories is not None}
+
+    def __len__(self) -> int:
+        return self.n_obs
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{name}: {cells.n_vars}" for name, cells in self.modalities.items())
+        extra = f", obs={list(self._columns)}" if self._columns else ""
+        n_files = f"{len(self.files)} file{'s' if len(self.files) > 1 else ''}"
+        return f"ModalityCollection({self.n_obs} cells x {{{widths}}}, {n_files}{extra})"
+
+    def __getitem__(self, rows: Any) -> MultiIndexable:
+        """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""
+        wanted = row_index(rows, self.n_obs)
+        return self.read(np.arange(wanted.start, wanted.stop) if isinstance(wanted, slice) else wanted)
+
+    def read(self, rows: NDArray[np.int64]) -> MultiIndexable:
+        """Return cells in the order asked for: a matrix a modality, and one array a column of obs.
+
+        Where cells may lack a modality, its rows are zeros there, and ``"name:mask"`` tells which are not.
+        """
+        if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
+            message = f"Rows from {rows.min()} to {rows.max()} of a collection with {self.n_obs} cells."
+            raise IndexError(message)
+        read: dict[str, Any] = {}
+        for name, cells in self.modalities.items():
+            local = self._rows[name][rows].astype(np.int64)
+            for part, values in cells.read(local[local >= 0]).items():
+                read[name if part == "X" else f"{name}:{part}"] = _spread(values, local >= 0)
+            if self._masked:
+                read[f"{name}:mask"] = local >= 0
+        return MultiIndexable({**read, **{name: column.codes[rows] for name, column in self._columns.items()}})
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these cells will be read soon."""
+        for name, cells in self.modalities.items():
+            local = self._rows[name][rows].astype(np.int64)
+            cells.announce(local[local >= 0])
+
+    def share_threads(self, processes: int) -> None:
+        """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
+        for cells in self.modalities.values():
+            cells.share_threads(processes)
+
+    def fingerprint(self) -> str:
+        """Return shapes and files."""
+        return f"modalities:{self.n_obs}:{[cells.fingerprint() for cells in self.modalities.values()]}"
+
+    def close(self) -> None:
+        """Close all files and threads; the next read opens them again."""
+        for cells in self.modalities.values():
+            cells.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_complete(self) -> None:
+        lacking = {name: int((rows < 0).sum()) for name, rows in self._rows.items() if (rows < 0).any()}
+        if lacking:
+            complete = int(self.present.all(axis=1).sum())
+            message = (
+                f"Of {self.n_obs} cells some lack a modality: {lacking}; {complete} lack none. Open one, modality=..., "
+                'or give missing_modality="mask" for zeros and a mask, and choose cells by the attribute present.'
+            )
+            raise ArgumentValueError(message)
+
+
+def joined_modalities(
+    files: Sequence[MuDataFile],
+    opened: dict[str, list[CellFile]],
+    obs: Sequence[str],
+    obsm: Sequence[str],
+    dtype: Any,
+    num_threads: int | None,
+    *,
+    masked: bool,
+) -> ModalityCollection:
+    """Make a collection of the modalities in ``opened``, each of which is open in every file.
+
+    Raises
+    ------
+    ArgumentValueError
+        If a file lacks a column or an array, or cells lack a modality and are not to be masked.
+    """
+    paths = [file.path for file in files]
+    by_file = [{name: those[number] for name, those in opened.items()} for number in range(len(files))]
+    columns = {
+        name: joined(name, [file.column(name, those) for file, those in zip(files, by_file, strict=True)], paths)
+        for name in obs
+    }
+    arrays: dict[str, list[str]] = {name: [] for name in opened}
+    for name in obsm:
+        modality, _, inside = name.partition(":")
+        if modality not in arrays or not inside:
+            message = f"obsm={list(obsm)} has {name!r}; give arrays of modalities, {[f'{one}:...' for one in opened]}."
+            raise ArgumentValueError(message)
+        arrays[modality].append(inside)
+    cells = {name: CellCollection(those, (), arrays[name], dtype, num_threads) for name, those in opened.items()}
+    _check_names([*columns, *cells])
+    return ModalityCollection(files, cells, columns, masked=masked)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raise unless modalities and columns of obs have names of their own."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        message = f"obs has {repeated}, which are names of modalities; each part of a batch has a name of its own."
+        raise ArgumentValueError(message)
+
+
+def _spread(values: Any, present: NDArray[np.bool_]) -> Any:
+    """Return rows among rows of zeros where they are not present."""
+    if present.all():
+        return values
+    if isinstance(values, np.ndarray):
+        spread = np.zeros((present.size, *values.shape[1:]), values.dtype)
+        spread[present] = values
+        return spread
+    lengths = np.zeros(present.size + 1, values.indptr.dtype)
+    lengths[1:][present] = np.diff(values.indptr)
+    return scipy.sparse.csr_matrix(
+        (values.data, values.indices, np.cumsum(lengths, dtype=lengths.dtype)), shape=(present.size, values.shape[1])
+    )
+
+
+def _joined_rows(files: Sequence[MuDataFile], name: str) -> NDArray[Any]:
+    """Return the rows of all files, counted on from file to file."""
+    first, parts = 0, []
+    for file in files:
+        rows = file.rows[name].astype(np.int64)
+        parts.append(np.where(rows < 0, rows, rows + first))
+        first += int((rows >= 0).sum())
+    joined_rows = np.concatenate(parts)
+    return joined_rows.astype(np.min_scalar_type(-max(first, 1)))

@@ -1,0 +1,111 @@
+"""Folders of Cell Ranger's text: matrix.mtx, features.tsv or genes.tsv, and barcodes.tsv, gzipped or not.
+
+Text has no rows that could be found: it is read once, and kept as rows in the cache directory.
+https://www.10xgenomics.com/support/software/cell-ranger/latest/analysis/outputs/cr-outputs-mex-matrices
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.features import as_table, chosen_features
+from scdataset.collections.cells.reading import reading
+from scdataset.engine.cache_folder import kept
+from scdataset.engine.matrix import DenseMatrix, Matrix
+from scdataset.engine.storage import by_cell
+from scdataset.engine.storage.matrix_market import MatrixMarket
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+
+__all__ = ["MtxFile"]
+
+_COLUMNS = ("gene_ids", "gene_symbols", "feature_types")
+"""The first columns of features.tsv; Cell Ranger 2 and its genes.tsv have two, other software may have one."""
+
+_KIND = "cells-of-mtx-1"
+"""Changed whenever what is written to the cache changes."""
+
+
+class MtxFile:
+    """One matrix of text with its features and barcodes, of one prefix: ``GSM1_matrix.mtx.gz``, ``GSM1_barcodes.tsv``.
+
+    Parameters
+    ----------
+    path
+        The matrix.
+    genome, feature_types
+        As in `TenxFile`; there is no genome in these files.
+
+    Attributes
+    ----------
+    chosen
+        Stored columns that are columns of the matrix, shape ``(n_vars,)``, or None for all.
+    """
+
+    def __init__(self, path: str, *, feature_types: Sequence[str] | None = None) -> None:
+        self.path = path
+        text = MatrixMarket.of(path)
+        self._features, self._barcodes = _beside(path, "features", "genes"), _beside(path, "barcodes")
+        features = self._all_features()
+        self.n_obs = len(self._names_of_cells())
+        if text.shape != (len(features), self.n_obs):
+            message = (
+                f"{path} is a matrix of {text.shape}, beside {len(features)} features in {self._features} and "
+                f"{self.n_obs} barcodes in {self._barcodes}; rows have to be features and columns cells."
+            )
+            raise DamagedFileError(message)
+        self.chosen = chosen_features(path, features, None, feature_types)
+        stored = by_cell.csr_matrix(kept(path, _KIND, lambda folder: by_cell.write_rows(path, folder)), len(features))
+        self.matrix: Matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """The genes by name, which may repeat; ``gene_ids`` and ``feature_types`` where they are known."""
+        features = self._all_features()
+        return features if self.chosen is None else features.iloc[self.chosen]
+
+    def column(self, name: str) -> Column:
+        """Read a column of obs; there is ``barcode`` alone."""
+        if name != "barcode":
+            message = f"{self.path}: obs has no column {name!r}; it has ['barcode']."
+            raise ArgumentValueError(message)
+        return Column.of(self._names_of_cells().to_numpy())
+
+    def array(self, name: str) -> DenseMatrix:
+        """Refuse: there is no obsm."""
+        message = f"{self.path} is a matrix of text, which has no obsm[{name!r}] or other arrays."
+        raise ArgumentValueError(message)
+
+    def close(self) -> None:
+        """Close what is open; the next read opens it again."""
+        self.matrix.close()
+
+    def _all_features(self) -> pd.DataFrame:
+        table = _table(self._features)
+        frame = table.iloc[:, : len(_COLUMNS)].set_axis(_COLUMNS[: table.shape[1]], axis=1)
+        names = frame.pop("gene_symbols") if "gene_symbols" in frame else frame["gene_ids"]
+        return frame.set_axis(pd.Index(names.to_numpy(), dtype=object), axis=0)
+
+    def _names_of_cells(self) -> pd.Series:
+        return _table(self._barcodes).iloc[:, 0]
+
+
+def _beside(path: str, *names: str) -> str:
+    """Return the file of one of some names, gzipped or not, with the prefix that the matrix has."""
+    matrix = Path(path)
+    prefix = re.sub(r"matrix\.mtx(\.gz)?$", "", matrix.name)
+    tried = [matrix.with_name(f"{prefix}{name}.tsv{ending}") for name in names for ending in (".gz", "")]
+    for file in tried:
+        if file.is_file():
+            return str(file)
+    message = f"{path} lies beside none of {[file.name for file in tried]}, which name what it counts."
+    raise CollectionError(message)
+
+
+def _table(path: str) -> pd.DataFrame:
+    with reading(path, "its table"):
+        return pd.read_csv(
+            path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3, compression="infer"
+        )

@@ -1,0 +1,142 @@
+"""MuData, in h5mu files and in zarr: which modalities there are, and which of their rows is which cell.
+
+A group ``mod`` holds an AnnData for each modality; ``obsmap`` has for each the row of every cell, from 1 on, and 0 for
+cells that it lacks: https://mudata.readthedocs.io/stable/io/spec.html
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdataset.collections.cells.collection import CellFile
+from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.reading import reading
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+
+__all__ = ["MuDataFile", "is_mudata", "modalities_of"]
+
+
+def is_mudata(path: str) -> bool:
+    """Return whether an HDF5 file or a zarr store holds modalities; False if it cannot be read."""
+    with suppress(Exception), _opened(path) as root:
+        return "mod" in root and hasattr(root["mod"], "keys")
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class MuDataFile:
+    """One file of modalities.
+
+    Attributes
+    ----------
+    path
+        The file, or the zarr store.
+    n_obs
+        Number of cells that are in one modality or more.
+    rows
+        For each modality, in their order, the row of every cell, -1 where it has none; shape ``(n_obs,)``.
+    obs
+        What the file knows of all cells, shape ``(n_obs, n_columns)``.
+    """
+
+    path: str
+    n_obs: int
+    rows: dict[str, NDArray[Any]]
+    obs: pd.DataFrame
+
+    @classmethod
+    def of(cls, path: str) -> "MuDataFile":
+        """Read how cells are aligned; no values.
+
+        Raises
+        ------
+        CollectionError
+            If the modalities share genes and not cells.
+        DamagedFileError
+            If rows contradict each other.
+        """
+        with reading(path, "how its modalities are aligned"), _opened(path) as root:
+            if int(root.attrs.get("axis", 0)) == 1:
+                message = f"{path} has modalities of the same genes and other cells (axis=1); open one, modality=..."
+                raise CollectionError(message)
+            obs = anndata.io.read_elem(root["obs"])
+            names = _modalities(root)
+            rows = {name: _rows(path, root, name, obs.index) for name in names}
+        return cls(path, len(obs), rows, obs)
+
+    def column(self, name: str, modalities: Mapping[str, CellFile]) -> Column:
+        """Return a column that the file has for all cells, or one of a modality, called ``"modality:column"``.
+
+        Cells that lack the modality have the code -1, or NaN in a column of numbers, which becomes float64 then.
+
+        Raises
+        ------
+        ArgumentValueError
+            If there is neither.
+        """
+        if name in self.obs:
+            return Column.of(self.obs[name].array)
+        modality, _, inside = name.partition(":")
+        if modality not in modalities or not inside:
+            message = (
+                f"{self.path}: obs has no column {name!r}; it has {list(self.obs.columns)}, and columns of modalities "
+                f"are called {[f'{one}:...' for one in modalities]}."
+            )
+            raise ArgumentValueError(message)
+        return _spread(modalities[modality].column(inside), self.rows[modality])
+
+
+def _spread(column: Column, rows: NDArray[Any]) -> Column:
+    """Return a column of a modality as one of all cells."""
+    lacking = rows < 0
+    codes = column.codes[rows] if column.codes.size else np.zeros(rows.size, column.codes.dtype)
+    if column.categories is not None:
+        return replace(column, codes=np.where(lacking, -1, codes).astype(codes.dtype))
+    return replace(column, codes=np.where(lacking, np.nan, codes) if lacking.any() else codes)
+
+
+def modalities_of(path: str) -> list[str]:
+    """Return the names of the modalities, in their order."""
+    with reading(path, "its modalities"), _opened(path) as root:
+        return _modalities(root)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    if Path(path).is_file() and h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            yield file
+        return
+    from scdataset.engine.storage.zarr import ZarrStore  # noqa: PLC0415 an optional package
+
+    store = ZarrStore(path)
+    yield store.node("")
+    store.close()
+
+
+def _modalities(root: Any) -> list[str]:
+    group = root["mod"]
+    ordered = [str(name) for name in group.attrs.get("mod-order", ())]
+    return ordered if sorted(ordered) == sorted(group) else sorted(group)
+
+
+def _rows(path: str, root: Any, name: str, cells: "pd.Index[Any]") -> NDArray[Any]:
+    """Return the row of each cell in a modality."""
+    n_rows = len(anndata.io.read_elem(root["mod"][name]["obs"]))
+    mapped = np.asarray(root["obsmap"][name]).reshape(-1).astype(np.int64) - 1
+    present = mapped[mapped >= 0]
+    if mapped.size != len(cells) or not np.array_equal(np.sort(present), np.arange(n_rows)):
+        message = (
+            f"{path}: obsmap/{name} has {mapped.size} entries, {present.size} of them rows up to "
+            f"{present.max(initial=-1) + 1}, for {len(cells)} cells and {n_rows} rows of {name}; each has to be a cell."
+        )
+        raise DamagedFileError(message)
+    return mapped.astype(np.min_scalar_type(-max(n_rows, 1)))

@@ -1,0 +1,219 @@
+"""Columns of a stored matrix in an order of one's own, and matrices that are read one by one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from scdataset._compiled import compiled
+from scdataset.engine.parts import Matrix, Part
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.threads import Threads
+from scdataset.errors import CollectionError
+
+__all__ = ["ChosenColumns", "NumberedColumns", "ReadApart", "chosen_of", "read_apart"]
+
+
+def read_apart(
+    parts: Sequence[Part[Any]], n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
+) -> Any:
+    """Return rows of several matrices, all CSR or all dense, each read by itself and then put in order."""
+    places = np.concatenate([np.arange(0), *(part.places for part in parts)])
+    read = [part.matrix.read(part.rows, slabs, threads) for part in parts]
+    if read and not scipy.sparse.issparse(read[0]):
+        out = slabs.empty(places.size * n_columns, dtype).reshape(places.size, n_columns)
+        for part, rows in zip(parts, read, strict=True):
+            out[part.places] = rows
+        return out
+    if not read:
+        return scipy.sparse.csr_matrix((0, n_columns), dtype=dtype)
+    return scipy.sparse.vstack(read, format="csr")[np.argsort(places)].astype(dtype, copy=False)
+
+
+class ReadApart:
+    """What a matrix does that is not read together with others."""
+
+    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenColumns":
+        """Return the matrix with ``n_columns`` other columns; see `ChosenColumns`."""
+        matrix: Any = self
+        return ChosenColumns(matrix, chosen, n_columns)
+
+    @classmethod
+    def read_parts(
+        cls, parts: Sequence[Part[Any]], n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
+    ) -> Any:
+        """Return rows of several matrices, one matrix after the other."""
+        return read_apart(parts, n_columns, dtype, slabs, threads)
+
+
+@dataclass(frozen=True)
+class ChosenColumns(ReadApart):
+    """A matrix with other columns than those that are stored, of which it is read whole.
+
+    Attributes
+    ----------
+    matrix
+        What is stored.
+    chosen
+        What stored columns become, shape ``(n_stored,)``, int32, -1 for those that are left out. Columns that no stored
+        one becomes are zeros.
+    n_columns
+        Number of columns.
+    """
+
+    matrix: Matrix
+    chosen: NDArray[np.int32]
+    n_columns: int
+
+    @property
+    def kind(self) -> str:
+        """As of what is stored."""
+        return self.matrix.kind
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.matrix.shape[0], self.n_columns
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.matrix.dtype
+
+    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenColumns":
+        """Return the matrix with yet other columns."""
+        return ChosenColumns(self.matrix, chosen_of(self.chosen, chosen), n_columns)
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
+        """Return rows, in any order and repeated or not."""
+        stored: Any = self.matrix.read(rows, slabs, threads)
+        if not isinstance(stored, np.ndarray):
+            return _taken(stored, self.chosen[stored.indices], self.n_columns, slabs)
+        out = slabs.empty(rows.size * self.n_columns, self.dtype).reshape(rows.size, self.n_columns)
+        out[...] = 0
+        kept = np.flatnonzero(self.chosen >= 0)
+        out[:, self.chosen[kept]] = stored[:, kept]
+        return out
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these rows will be read soon."""
+        self.matrix.announce(rows)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.matrix.close()
+
+
+@dataclass(frozen=True)
+class NumberedColumns(ReadApart):
+    """A row-sparse matrix whose columns go by numbers of their own, such as the ids of genes in a vocabulary.
+
+    Attributes
+    ----------
+    path
+        The file, for messages.
+    matrix
+        The stored matrix, wide enough for every number.
+    numbers
+        The number of each column, each once, shape ``(n_columns,)``, int64.
+    drop
+        Whether values under other numbers are left out; else they are refused.
+    """
+
+    path: str
+    matrix: Matrix
+    numbers: NDArray[np.int64]
+    drop: bool
+    kind = "CSR"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.matrix.shape[0], self.numbers.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.matrix.dtype
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> scipy.sparse.csr_matrix:
+        """Return rows, in any order and repeated or not."""
+        stored: Any = self.matrix.read(rows, slabs, threads)
+        order = np.argsort(self.numbers)
+        columns = np.empty(stored.indices.size, np.int32)
+        n_unknown = _numbered(stored.indices, self.numbers[order], order, columns)
+        if n_unknown and not self.drop:
+            self._refuse(np.unique(stored.indices[columns < 0]), n_unknown, rows.size)
+        return _taken(stored, columns, self.numbers.size, slabs)
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these rows will be read soon."""
+        self.matrix.announce(rows)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.matrix.close()
+
+    def _refuse(self, unknown: NDArray[np.int64], n_values: int, n_rows: int) -> None:
+        message = (
+            f"{self.path}: {n_values} values of {n_rows} cells are of {unknown.size} genes that gene_table lacks, such "
+            f'as {unknown[:5].tolist()}. Give a table that has them, or unknown_genes="drop" to leave them out.'
+        )
+        raise CollectionError(message)
+
+
+def chosen_of(before: NDArray[np.int32] | None, chosen: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return what stored columns become, given that they have been chosen from ``before``."""
+    return chosen if before is None else np.where(before >= 0, chosen[before], np.int32(-1))
+
+
+def _taken(
+    stored: scipy.sparse.csr_matrix, columns: NDArray[Any], n_columns: int, slabs: SlabPool
+) -> scipy.sparse.csr_matrix:
+    """Return ``stored`` with other columns for its values, less those for which they are -1."""
+    indptr = np.zeros(stored.indptr.size, stored.indptr.dtype)
+    _count(stored.indptr, columns, indptr)
+    data = slabs.empty(int(indptr[-1]), stored.data.dtype)
+    indices = slabs.empty(int(indptr[-1]), np.int32)
+    _take(columns, stored.data, indices, data)
+    return scipy.sparse.csr_matrix((data, indices, indptr), shape=(stored.shape[0], n_columns))
+
+
+@compiled
+def _count(stored: NDArray[Any], columns: NDArray[Any], indptr: NDArray[Any]) -> None:
+    kept = 0
+    for row in range(stored.size - 1):
+        for i in range(stored[row], stored[row + 1]):
+            kept += columns[i] >= 0
+        indptr[row + 1] = kept
+
+
+@compiled
+def _take(columns: NDArray[Any], values: NDArray[Any], indices: NDArray[Any], data: NDArray[Any]) -> None:
+    kept = 0
+    for i in range(columns.size):
+        if columns[i] >= 0:
+            indices[kept] = columns[i]
+            data[kept] = values[i]
+            kept += 1
+
+
+@compiled
+def _numbered(
+    numbers: NDArray[Any], ascending: NDArray[np.int64], order: NDArray[np.int64], columns: NDArray[np.int32]
+) -> int:
+    """Find the column of each number, -1 for none; return how many have none."""
+    n_unknown = 0
+    close = ascending.size > 0 and ascending[-1] - ascending[0] == ascending.size - 1
+    for i in range(numbers.size):
+        if close:
+            place = min(max(numbers[i] - ascending[0], 0), ascending.size - 1)
+        else:
+            place = np.searchsorted(ascending, numbers[i])
+        known = place < ascending.size and ascending[place] == numbers[i]
+        columns[i] = order[place] if known else -1
+        n_unknown += not known
+    return n_unknown

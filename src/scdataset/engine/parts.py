@@ -1,0 +1,82 @@
+"""What a stored matrix is, and what of it is read along with rows of others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.threads import Threads
+
+__all__ = ["Matrix", "Part"]
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[M]):
+    """What one matrix has of the rows that are read.
+
+    Attributes
+    ----------
+    matrix
+        The matrix.
+    rows
+        Its rows, ascending, perhaps repeated, shape ``(n,)``, int64.
+    places
+        Which rows of the result they are, shape ``(n,)``, int64.
+    """
+
+    matrix: M
+    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    @classmethod
+    def whole(cls, matrix: M, rows: NDArray[np.int64]) -> "list[Part[M]]":
+        """Return the one part of rows of a single matrix, in any order."""
+        order = np.argsort(rows)
+        return [cls(matrix, rows[order], order)]
+
+
+class Matrix(Protocol):
+    """A stored matrix of shape ``(n_rows, n_columns)``."""
+
+    @property
+    def kind(self) -> str:
+        """``"CSR"`` or ``"dense"``."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        ...
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
+        """Return rows, in any order and repeated or not."""
+        ...
+
+    @classmethod
+    def read_parts(
+        cls, parts: Sequence[Part[Self]], n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
+    ) -> Any:
+        """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``."""
+        ...
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these rows, ascending, will be read soon."""
+        ...
+
+    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "Matrix":
+        """Return the matrix with other columns: ``chosen[c]`` for the stored column ``c``, -1 to leave it out."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...

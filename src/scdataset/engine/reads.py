@@ -1,0 +1,69 @@
+"""Spans of stored arrays, read to where they go with all threads."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.elements import ANY, Columns, Elements, Spans, Task
+from scdataset.engine.kernels import NO_LIMIT, scatter_piece
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.threads import Threads
+
+__all__ = ["Read", "n_tasks", "run_reads"]
+
+_TASKS_PER_THREAD = 16
+"""Tasks of a read for each thread, so that one that is slow keeps the others waiting for less."""
+
+
+def n_tasks(threads: Threads) -> int:
+    """Return in about how many parts to read something."""
+    return threads.count * _TASKS_PER_THREAD if threads.count > 1 else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Spans of a stored array, and the array that they go to."""
+
+    elements: Elements
+    spans: Spans
+    out: NDArray[Any]
+    columns: Columns = ANY
+
+    @property
+    def direct(self) -> bool:
+        """Whether elements go to ``out`` at once: column numbers do, and values of its type."""
+        return self.columns is not ANY or self.elements.dtype == self.out.dtype
+
+    def packed(self, slabs: SlabPool) -> "Read":
+        """Return the same spans side by side in memory of the stored type."""
+        ends = np.cumsum(self.spans.lengths)
+        spans = Spans(self.spans.starts, self.spans.lengths, ends - self.spans.lengths)
+        size = int(ends[-1]) if ends.size else 0
+        return Read(self.elements, spans, slabs.empty(size, self.elements.dtype))
+
+    def unpack(self, packed: "Read") -> None:
+        """Convert what was read side by side, and put it in its place."""
+        converted = packed.out.astype(self.out.dtype)
+        unsigned = np.dtype(f"u{converted.itemsize}")
+        where = packed.spans.places, self.spans.lengths, self.spans.places
+        scatter_piece(
+            converted.view(unsigned), 0, 0, where[0].size, *where, self.out.view(unsigned), NO_LIMIT, ANY.table
+        )
+
+
+def run_reads(reads: Sequence[Read], slabs: SlabPool, threads: Threads) -> None:
+    """Read everything with all threads, and convert what is stored as another type."""
+    made = [read if read.direct else read.packed(slabs) for read in reads]
+    sizes = [int(read.spans.lengths.sum()) for read in reads]
+    share = n_tasks(threads) / max(sum(sizes), 1)
+    tasks: list[Task] = []
+    for read, size in zip(made, sizes, strict=True):
+        tasks += read.elements.tasks(read.spans, read.out, read.columns, max(round(size * share), 1))
+    threads.run(operator.call, tasks)
+    for read, packed in zip(reads, made, strict=True):
+        if packed is not read:
+            read.unpack(packed)
