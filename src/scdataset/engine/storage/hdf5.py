@@ -18,6 +18,7 @@ from scdataset.engine.general import LibraryChunks, Tiles
 from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
+from scdataset.engine.storage.user_block import counts_user_block
 from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import CollectionError, DamagedFileError
 
@@ -266,8 +267,8 @@ def _layout(dataset: h5py.Dataset, *, in_file: bool) -> tuple[Layout, bool]:
     filters: tuple[tuple[str, Any], ...] | None = ()
     chunked = False
     properties = dataset.id.get_create_plist()
-    # Not all versions of HDF5 count the user block in where chunks lie.
-    bytes_here = in_file and dataset.external is None and dataset.file.userblock_size == 0
+    known = dataset.file.userblock_size == 0 or counts_user_block()
+    bytes_here = in_file and dataset.external is None and known
     if bytes_here and _is_plain_type(dataset) and dataset.size > 0:
         if properties.get_layout() == h5py.h5d.CONTIGUOUS:
             offset = dataset.id.get_offset()
