@@ -5,14 +5,15 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scdataset._arguments import optional_whole
 from scdataset.collections.cells.collection import CellCollection, CellFile
+from scdataset.collections.cells.genes import GeneKey, Genes, Join, gene_names, join_genes
 from scdataset.collections.cells.kinds import Kind, Options, kind_of, open_file, sources_in
 from scdataset.collections.cells.modalities import ModalityCollection, joined_modalities
 from scdataset.collections.cells.mudata import MuDataFile, modalities_of
-from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["open_collection"]
 
@@ -34,6 +35,10 @@ def open_collection(
     gene_table: Any = None,
     gene_lists: Sequence[str] | None = None,
     unknown_genes: str | None = None,
+    join: Join = "exact",
+    gene_key: GeneKey | None = None,
+    genes: Sequence[str] | None = None,
+    missing_obs: Literal["fill"] | None = None,
 ) -> CellCollection | ModalityCollection:
     """Open files of cells as one collection, without reading them.
 
@@ -75,6 +80,17 @@ def open_collection(
         Of Arrow and Parquet: the columns of ids and of values; None for ``("genes", "expressions")``.
     unknown_genes
         Of Arrow and Parquet: None to refuse ids that the table lacks when they are read, ``"drop"`` to leave them out.
+    join
+        Of files with different genes: ``"exact"`` refuses them, ``"inner"`` takes the genes that all have, ``"outer"``
+        those that any has, with zeros where a file lacks one; in the order of `anndata.concat`.
+    gene_key
+        The column of var by which genes are matched and chosen, such as Ensembl ids, or a function of var that returns
+        a name a gene; None for the index of var.
+    genes
+        Take these genes, in this order. Every file has to have them, unless ``join="outer"``.
+    missing_obs
+        What becomes of a column of obs that some files lack, or have as numbers where others have labels: None refuses
+        it, ``"fill"`` has missing values there.
 
     Raises
     ------
@@ -85,7 +101,7 @@ def open_collection(
     DamagedFileError
         If a file contradicts itself.
     """
-    names = {"obs": obs, "obsm": obsm, "feature_types": feature_types, "gene_lists": gene_lists}
+    names = {"obs": obs, "obsm": obsm, "feature_types": feature_types, "gene_lists": gene_lists, "genes": genes}
     for name, value in names.items():
         if isinstance(value, str):
             message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
@@ -101,13 +117,17 @@ def open_collection(
     if isinstance(layer, Mapping) and not several:
         message = f"layer={layer!r} is a dict, which is for several modalities of MuData; give the name of a layer."
         raise ArgumentTypeError(message)
+    if missing_obs not in {None, "fill"}:
+        message = f'missing_obs={missing_obs!r}; give None, or "fill" for missing values where files lack a column.'
+        raise ArgumentValueError(message)
     if several:
+        _refuse_joins(join, gene_key, genes)
         opened = _open_modalities(kinds, options)
         files = [MuDataFile.of(path) for path, _ in kinds]
         return joined_modalities(files, opened, obs, obsm, dtype, threads, masked=missing_modality == "mask")
     cells = [open_file(path, kind, options) for path, kind in kinds]
-    _check_same_genes(cells)
-    return CellCollection(cells, obs, obsm, dtype, threads)
+    joined = _joined(cells, join, gene_key, genes)
+    return CellCollection(cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs)
 
 
 def _paths(source: Source | Iterable[Source]) -> list[str]:
@@ -144,21 +164,24 @@ def _open_modalities(kinds: Sequence[tuple[str, Kind]], options: Options) -> dic
         layer = options.layer.get(name) if isinstance(options.layer, Mapping) else options.layer
         one = replace(options, modality=name, layer=layer)
         opened[name] = [open_file(path, kind, one) for path, kind in kinds]
-        _check_same_genes(opened[name])
+        _joined(opened[name], "exact", None, None)
     return opened
 
 
-def _check_same_genes(files: Sequence[CellFile]) -> None:
-    """Raise if files differ in their genes: what differs, and the first that does."""
-    if len(files) == 1:
-        return
-    names = files[0].var.index
-    different = [file for file in files[1:] if not file.var.index.equals(names)]
-    if different:
-        other = different[0].var.index
-        message = (
-            f"{len(different)} of {len(files)} files have other genes than {files[0].path}: the first is "
-            f"{different[0].path}, with {len(other)} genes against {len(names)}, {len(names.intersection(other))} in "
-            "both. Give files with the same genes in the same order."
-        )
-        raise CollectionError(message)
+def _joined(
+    files: Sequence[CellFile], join: Join, gene_key: GeneKey | None, genes: Sequence[str] | None
+) -> Genes | None:
+    """Return the genes of all files; None where there is one file, and nothing to match or choose."""
+    if len(files) == 1 and join == "exact" and gene_key is None and genes is None:
+        return None
+    names = [gene_names(file.path, file.var, gene_key) for file in files]
+    return join_genes(names, [file.path for file in files], join, genes)
+
+
+def _refuse_joins(join: Join, gene_key: GeneKey | None, genes: Sequence[str] | None) -> None:
+    """Raise if genes are to be joined or chosen of several modalities, of which each has its own."""
+    given = {"join": join if join != "exact" else None, "gene_key": gene_key, "genes": genes}
+    wrong = {name: value for name, value in given.items() if value is not None}
+    if wrong:
+        message = f"{wrong} with several modalities, of which each has genes of its own; open one with modality=...."
+        raise ArgumentValueError(message)
