@@ -84,7 +84,7 @@ class Partition:
 
     def dealing(self, n_workers: int, *, in_order: bool) -> Dealing:
         """Return how the steps of this rank are dealt to workers: by fetches, or singly so that they come in order."""
-        return self._dealing_of(self.rank, n_workers, in_order=in_order)
+        return Dealing(len(self), self._dealt_at_once(in_order), n_workers)
 
     def fetches(self, worker: int = 0, n_workers: int = 1, *, in_order: bool = False) -> Iterator[list[range]]:
         """Yield what one worker of this rank fetches together: runs of neighbouring batches, numbered in the epoch.
@@ -110,13 +110,13 @@ class Partition:
 
     def after(self, batches: int, n_workers: int, *, in_order: bool) -> Ranges:
         """Return the batches of the epoch that are left when every rank has yielded ``batches`` of this partition."""
-        taken = []
+        lengths = {self._length(rank) for rank in (0, self.world_size - 1)}
+        by_length = {n: Dealing(n, self._dealt_at_once(in_order), n_workers).taken(batches) for n in lengths}
+        rounds = min(min(done for done, _ in by_length.values()) // self.fetch_factor, self.n_rounds)
+        common = rounds * self.fetch_factor  # what all ranks have taken needs no look at each of them
+        taken = [self._batches_of_window(run) for run in self._windows.at(0, rounds * self.world_size)]
         for rank in range(self.world_size):
-            done, runs = self._dealing_of(rank, n_workers, in_order=in_order).taken(batches)
-            rounds = min(done // self.fetch_factor, self.n_rounds)
-            if rank == 0:  # what all ranks have taken needs no look at each of them
-                common = rounds * self.fetch_factor
-                taken += [self._batches_of_window(w) for w in self._windows.at(0, rounds * self.world_size)]
+            done, runs = by_length[self._length(rank)]
             for run in (range(common, done), *runs):
                 taken += self._batches_of(rank, max(run.start, common), run.stop)
         return self._left.without(Ranges.of(taken))
@@ -142,8 +142,8 @@ class Partition:
     def _length(self, rank: int) -> int:
         return self.n_rounds * self.fetch_factor + len(self._share(rank))
 
-    def _dealing_of(self, rank: int, n_workers: int, *, in_order: bool) -> Dealing:
-        return Dealing(self._length(rank), 1 if in_order else self.fetch_factor, n_workers)
+    def _dealt_at_once(self, in_order: bool) -> int:  # noqa: FBT001 private
+        return 1 if in_order else self.fetch_factor
 
     def _batches_of(self, rank: int, start: int, stop: int) -> list[range]:
         whole = self.n_rounds * self.fetch_factor

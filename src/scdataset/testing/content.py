@@ -25,8 +25,9 @@ def content(batch: Any) -> str:
 def _parts(value: Any) -> Iterable[bytes]:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
+    given: Any = value
     if scipy.sparse.issparse(value):
-        csr: Any = scipy.sparse.csr_matrix(value)
+        csr = given.tocsr()
         value = [np.array(csr.shape), csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data]
     if isinstance(value, MultiIndexable):
         value = {name: value[name] for name in value.names or ()}
