@@ -113,6 +113,20 @@ def test_the_length_counts_what_was_consumed_before():
     assert (len(same), len(other)) == (58, 29)
 
 
+def test_the_length_is_that_of_the_next_epoch_when_the_last_batch_was_given():
+    """Hosts that know the length do not ask for one batch more."""
+    dataset, again = make(), make(world_size=2, rank=0)
+    taken(dataset, 20)
+    again.load_state_dict(dataset.state_dict())
+    batches = iter(again)
+    for _ in range(19):
+        assert len(again) == 39
+        next(batches)
+    assert len(again) == 29
+    again.load_state_dict(dataset.state_dict())
+    assert len(again) == 39
+
+
 def test_set_epoch_of_the_epoch_of_the_state_changes_nothing_and_of_another_begins_that():
     dataset = make()
     taken(dataset, 20)

@@ -9,7 +9,15 @@ def launch(script, folder, processes, *arguments, check=True, timeout=240):
     """Run ``script`` under torchrun; it gets a folder and the arguments, and rank r writes JSON to ``r.json`` there."""
     folder.mkdir()
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0"]
-    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", str(script), str(folder), *map(str, arguments)]
+    command += [
+        "--rdzv-backend",
+        "c10d",
+        "--rdzv-endpoint",
+        "127.0.0.1:0",
+        str(script),
+        str(folder),
+        *map(str, arguments),
+    ]
     run = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     if check and run.returncode:
         raise AssertionError(run.stderr[-4000:])

@@ -1,7 +1,6 @@
 """Lightning: fit, validate, a checkpoint in mid-epoch, and going on from it; on one process or two."""
 
 import json
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -23,7 +22,11 @@ class Model(pl.LightningModule):
     def __init__(self):
         super().__init__()
         self.layer = torch.nn.Linear(1, 1)
-        self.rows, self.validated, self.lengths = [], [], []
+        self.rows, self.validated = [], []
+        train, test = (np.arange(n, dtype=np.float32).reshape(-1, 1) for n in (400, 60))
+        # Made before the process group is there, and once: a dataset counts its epochs.
+        self.train_dataset = scDataset(train, BlockShuffling(4), batch_size=8, fetch_factor=4, seed=5)
+        self.val_dataset = scDataset(test, Streaming(), batch_size=8, fetch_factor=4, seed=5)
 
     def training_step(self, batch, batch_idx):
         batch = torch.as_tensor(batch)
@@ -36,18 +39,13 @@ class Model(pl.LightningModule):
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
-    def _loader(self, dataset):
-        if num_workers == 0:
-            return dataset
-        return StatefulDataLoader(dataset, batch_size=None, num_workers=num_workers)
-
     def train_dataloader(self):
-        data = np.arange(400, dtype=np.float32).reshape(-1, 1)
-        return self._loader(scDataset(data, BlockShuffling(4), batch_size=8, fetch_factor=4, seed=5))
+        if num_workers == 0:
+            return self.train_dataset
+        return StatefulDataLoader(self.train_dataset, batch_size=None, num_workers=num_workers)
 
     def val_dataloader(self):
-        data = np.arange(60, dtype=np.float32).reshape(-1, 1)
-        return scDataset(data, Streaming(), batch_size=8, fetch_factor=4, uneven_ranks=False)
+        return self.val_dataset
 
 
 model = Model()

@@ -254,7 +254,7 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
 
     def __iter__(self) -> Iterator[Any]:
         """Return an iterator over the next epoch's batches of this rank, or of this worker's part of them."""
-        refuse_hosts_that_share_out_again()
+        refuse_hosts_that_share_out_again(self.world_size)
         n_rows = count_rows(self.collection)
         if n_rows != self._n_rows:
             message = (

@@ -47,9 +47,14 @@ class Pass:
         return self.course.partition.fetches_of_part(self.dealing, self.part, self.before)
 
     @property
+    def gave_all(self) -> bool:
+        """Whether the last batch of this rank was given; not all hosts ask for one more to see the end."""
+        return self.given == len(self.course)
+
+    @property
     def is_over(self) -> bool:
-        """Whether all was given, and the end was seen."""
-        return not self.is_running and self.given == len(self.course)
+        """Whether all was given and the end was seen, by which a rank that has one batch less knows it."""
+        return self.gave_all and not self.is_running
 
     def progress(self) -> Progress:
         """Return what was consumed of the epoch, where this pass is all of it."""

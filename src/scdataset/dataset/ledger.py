@@ -50,8 +50,8 @@ class Ledger:
         upcoming, latest = self.clock.peek()
         if latest is None:
             return course_of(upcoming, 0).total
-        is_over = latest.n_workers == 0 and self._pass is not None and self._pass.is_over
-        return None if is_over else course_of(latest.progress, latest.n_workers).total
+        gave_all = latest.n_workers == 0 and self._pass is not None and self._pass.gave_all
+        return None if gave_all else course_of(latest.progress, latest.n_workers).total
 
     def progress(
         self, course_of: CourseOf, batches: int | None, epoch: int | None, num_workers: int | None
@@ -116,7 +116,7 @@ class Ledger:
             While an iteration runs; for the state of a DataLoader worker elsewhere than in its like, and the other way
             round; if more was consumed than there is.
         """
-        if self._pass is not None and self._pass.is_running:
+        if self._pass is not None and self._pass.is_running and not self._pass.gave_all:
             message = (
                 f"Epoch {self._pass.begun.epoch} is being iterated over, {self._pass.given} batches in, and would go "
                 "on as it is. Load the state before the loop, or end that iteration: finish it, or drop its iterator."

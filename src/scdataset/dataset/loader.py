@@ -11,7 +11,7 @@ _SHARERS = ("IterableDatasetShard", "DataLoaderDispatcher")
 """Classes of Accelerate and transformers that deal out, or cut up, the batches that each rank yields."""
 
 
-def refuse_hosts_that_share_out_again() -> None:
+def refuse_hosts_that_share_out_again(world_size: int) -> None:
     """Raise if the iterator is being made for a loader that makes or shares out batches of its own out of ours.
 
     A DataLoader asks for the iterator in the constructor of a fetcher, whose ``auto_collation`` says so; nothing public
@@ -24,7 +24,7 @@ def refuse_hosts_that_share_out_again() -> None:
             "write DataLoader(dataset, batch_size=None, ...), since scDataset makes the batches itself."
         )
         raise LoaderError(message)
-    if any(name in _SHARERS for name in _callers()):
+    if world_size > 1 and any(name in _SHARERS for name in _callers()):
         message = (
             "Accelerate would share out again what each rank has for itself already, so that most batches would be "
             "lost. Prepare model and optimizer, and use DataLoader(dataset, batch_size=None, ...) as it is; with the "
