@@ -222,10 +222,11 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         >>> bool(all((a == b).all() for a, b in zip(again, batches, strict=True)))
         True
         """
+        world_size = self.world_size
         if get_worker_info() is None:
             progress, worker = self._ledger.progress(self._course, batches, epoch, num_workers), None
         else:
-            progress, worker = self._ledger.worker_part(self.world_size)
+            progress, worker = self._ledger.worker_part(world_size)
         return SavedState(progress, self._seed, self._identity, worker).to_dict()
 
     def load_state_dict(self, state: dict[str, Any], *, ignore: Sequence[str] = ()) -> None:
