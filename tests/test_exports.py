@@ -28,6 +28,7 @@ def test_public_names():
         "RemovedApiError",
         "SamplingStrategy",
         "ScDatasetError",
+        "StateError",
         "Streaming",
         "adata_to_mindex",
         "as_collection",

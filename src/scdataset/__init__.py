@@ -16,6 +16,7 @@ from scdataset.errors import (
     MissingDependencyError,
     RemovedApiError,
     ScDatasetError,
+    StateError,
 )
 from scdataset.strategy import (
     BlockShuffling,
@@ -50,6 +51,7 @@ __all__ = [
     "RemovedApiError",
     "SamplingStrategy",
     "ScDatasetError",
+    "StateError",
     "Streaming",
     "adata_to_mindex",
     "as_collection",

@@ -11,7 +11,8 @@ Each type also inherits the builtin that callers already catch::
     ├── DamagedFileError          (OSError)         a file does not hold what it says it holds
     ├── HookError                 (ValueError)      a hook returned something that cannot be cut into batches
     ├── LoaderError               (RuntimeError)    the DataLoader around the dataset is set up wrongly
-    └── MissingDependencyError    (ImportError)     an optional package is needed and absent
+    ├── MissingDependencyError    (ImportError)     an optional package is needed and absent
+    └── StateError                (ValueError)      a saved state cannot be read, or belongs to something else
 
 Every message is one string, so that an error raised in a DataLoader worker arrives whole.
 """
@@ -27,6 +28,7 @@ __all__ = [
     "MissingDependencyError",
     "RemovedApiError",
     "ScDatasetError",
+    "StateError",
 ]
 
 
@@ -68,3 +70,7 @@ class LoaderError(ScDatasetError, RuntimeError):
 
 class MissingDependencyError(ScDatasetError, ImportError):
     """An optional package is needed and not installed."""
+
+
+class StateError(ScDatasetError, ValueError):
+    """A saved state is damaged, of another version, or of another dataset; the message has both values."""

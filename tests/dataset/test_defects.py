@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
 from scdataset import (
     BlockShuffling,
@@ -123,3 +125,62 @@ def test_a_modality_called_names_survives():
     batches = list(scDataset(cells, BlockShuffling(2), 4, seed=0))
     assert sorted(np.concatenate([batch["names"] for batch in batches])) == list("abcdef")
     assert batches[0][np.int64(0)].shape == (4, 6)
+
+
+@pytest.mark.parametrize("strategy", [BlockShuffling(4), BlockWeightedSampling(4), Streaming(shuffle=True)])
+def test_windows_of_workers_and_ranks_are_permuted_differently(strategy):
+    """Defect: the k-th window of every worker and rank is permuted alike, for each starts the same random stream."""
+    windows = []
+    for rank in range(3):
+        dataset = scDataset(np.arange(768), strategy, 16, 4, rank=rank, world_size=3, seed=0)
+        rows = np.concatenate(list(dataset)).reshape(-1, 64)
+        windows += [tuple(np.argsort(window, kind="stable")) for window in rows]
+    assert len(windows) == 12
+    assert len(set(windows)) == 12
+
+
+def test_a_rank_sees_other_rows_each_epoch_and_every_class():
+    """Defect: a fixed contiguous shard a rank: it never sees most of the data, and of a sorted file one class."""
+    classes = np.repeat(np.arange(4), 1000)
+    ranks = [scDataset(classes, BlockShuffling(4), 10, 4, rank=rank, world_size=4, seed=0) for rank in range(4)]
+    for rank in ranks:
+        assert np.unique(np.concatenate(list(rank))).tolist() == [0, 1, 2, 3]
+    seen = set()
+    dataset = scDataset(np.arange(4000), BlockShuffling(4), 10, 4, rank=1, world_size=4, seed=0)
+    for _ in range(12):
+        seen.update(np.concatenate(list(dataset)).tolist())
+    assert len(seen) > 3500  # 3873 expected of independent epochs
+
+
+def test_640_rows_on_4_ranks_are_10_batches_each():
+    """Defect: ranks differ in length by up to fetch_factor batches (16, 16, 8, 0), and DDP hangs."""
+    ranks = [scDataset(np.arange(640), BlockShuffling(), 16, 16, rank=rank, world_size=4, seed=0) for rank in range(4)]
+    assert [len(rank) for rank in ranks] == [len(list(rank)) for rank in ranks] == [10, 10, 10, 10]
+
+
+def test_a_manual_rank_needs_no_process_group_and_one_beyond_the_world_is_refused():
+    """Defect: a manual rank without a seed fails without a group, and a rank beyond world_size is accepted."""
+    with pytest.warns(UserWarning, match="Give the same seed on every rank"):
+        assert len(scDataset(np.arange(100), Streaming(), 10, rank=1, world_size=2)) == 5
+    with pytest.raises(ValueError, match="rank=2 is out of bounds"):
+        scDataset(np.arange(100), Streaming(), 10, rank=2, world_size=2, seed=0)
+
+
+def test_weighted_draws_are_one_global_sample_shared_by_ranks():
+    strategy = BlockWeightedSampling(4, weights=np.arange(100.0), total_size=700)
+    alone = sorted(tuple(batch) for batch in scDataset(np.arange(100), strategy, 10, 4, seed=0))
+    ranks = [scDataset(np.arange(100), strategy, 10, 4, rank=rank, world_size=7, seed=0) for rank in range(7)]
+    assert sorted(tuple(batch) for rank in ranks for batch in rank) == alone
+
+
+def test_predictions_with_four_workers_are_written_in_order():
+    """Streaming predictions equal those of one process, row for row and bit for bit."""
+    data = np.random.default_rng(0).normal(size=(1003, 8)).astype(np.float32)
+    model = torch.nn.Linear(8, 3)
+    with torch.no_grad():
+        alone, shared = (
+            torch.cat([model(torch.as_tensor(batch)) for batch in DataLoader(dataset, None, num_workers=workers)])
+            for dataset, workers in [(scDataset(data, Streaming(), 32, 4, seed=0), n) for n in (0, 4)]
+        )
+    assert torch.equal(alone, shared)
+    assert alone.shape == (1003, 3)

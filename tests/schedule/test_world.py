@@ -1,5 +1,6 @@
 """World: what arguments or the process group say about this process."""
 
+import math
 import sys
 from types import SimpleNamespace
 
@@ -8,6 +9,13 @@ import pytest
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.schedule.world import World
+
+
+@pytest.fixture(autouse=True)
+def no_launcher(monkeypatch):
+    """Unset what a launcher sets."""
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -56,7 +64,7 @@ def test_a_real_process_group_is_found():
 @pytest.mark.parametrize(("rank", "size"), [(0, 1), (2, 3), (np.int64(1), np.uint8(4))])
 def test_arguments_decide_also_where_there_is_a_process_group(process_group, rank, size):
     process_group(3, 5)
-    assert World.of(rank, size) == World(int(rank), int(size), has_group=False)
+    assert World.of(rank, size) == World(int(rank), int(size), is_given=True)
 
 
 @pytest.mark.parametrize(("rank", "size"), [(0, None), (None, 2)])
@@ -81,3 +89,50 @@ def test_one_without_the_other_is_refused_with_both_shown(rank, size):
 def test_a_rank_outside_the_world_is_refused(rank, size, error, message):
     with pytest.raises(error, match=message):
         World.of(rank, size)
+
+
+def test_a_launcher_is_asked_where_there_is_no_process_group(monkeypatch, process_group):
+    monkeypatch.setenv("RANK", "2")
+    process_group(0, 1, initialized=False)
+    assert World.of(None, None) == World(0, 1)  # one of the two names says nothing
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert World.of(None, None) == World(2, 4)
+    process_group(3, 5)
+    assert World.of(None, None) == World(3, 5, has_group=True)
+
+
+@pytest.mark.parametrize(("rank", "size"), [("4", "4"), ("-1", "2"), ("one", "2"), ("0", "")])
+def test_an_environment_that_is_no_world_is_refused(monkeypatch, rank, size):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", size)
+    with pytest.raises(ArgumentValueError, match=f"RANK='{rank}' and WORLD_SIZE='{size}'"):
+        World.of(None, None)
+
+
+def test_a_process_group_that_comes_later_is_found_unless_arguments_decided(process_group):
+    alone, given = World.of(None, None), World.of(0, 2)
+    process_group(3, 5)
+    assert alone.now() == World(3, 5, has_group=True)
+    assert given.now() == given
+
+
+def mesh(*sizes):
+    return SimpleNamespace(
+        ndim=len(sizes),
+        mesh_dim_names=("dp", "tp")[: len(sizes)],
+        size=lambda: math.prod(sizes),
+        get_local_rank=lambda: 1,
+    )
+
+
+def test_a_mesh_of_one_dimension_says_who_shares_the_data():
+    assert World.of(None, None, mesh(3)) == World(1, 3, has_group=True, is_given=True)
+
+
+def test_other_meshes_are_refused():
+    with pytest.raises(ArgumentValueError, match=r"2 dimensions, \('dp', 'tp'\); .* mesh\[\"dp\"\]"):
+        World.of(None, None, mesh(2, 2))
+    with pytest.raises(ArgumentValueError, match=r"rank=0, world_size=2 and a mesh"):
+        World.of(0, 2, mesh(2))
+    with pytest.raises(ArgumentTypeError, match=r"mesh='dp' is of type str"):
+        World.of(None, None, "dp")

@@ -1,6 +1,7 @@
 """scDataset: the loop from a collection and a strategy to batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Never
 
 import numpy as np
@@ -11,13 +12,22 @@ from scdataset._arguments import flag, optional_whole, whole
 from scdataset.collections import Collection, as_collection
 from scdataset.collections.handles import dumps, loads
 from scdataset.dataset.ahead import read_ahead
-from scdataset.dataset.epochs import EpochClock
 from scdataset.dataset.hooks import Hooks
-from scdataset.dataset.loader import refuse_batching_again
+from scdataset.dataset.iteration import Iteration, Pass
+from scdataset.dataset.ledger import Ledger
+from scdataset.dataset.loader import refuse_hosts_that_share_out_again
 from scdataset.dataset.seeds import drawn_seed
+from scdataset.dataset.state import Identity, SavedState, shortened
 from scdataset.dataset.v01 import answers_old_calls, refuse_set_mode, refuse_subset
-from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionChangedError, CollectionError
+from scdataset.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    CollectionChangedError,
+    CollectionError,
+    LoaderError,
+)
 from scdataset.schedule.partition import Partition
+from scdataset.schedule.progress import Course, Progress
 from scdataset.schedule.windows import rows_of_batches
 from scdataset.schedule.world import World
 from scdataset.strategy.base import EpochOrder, SamplingStrategy, count_rows
@@ -56,7 +66,8 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
     batch_transform
         ``batch_transform(batch)`` changes each batch.
     rank, world_size
-        This process among those that train together; both, or neither to ask torch.distributed.
+        This process among those that train together; both, or neither to ask torch.distributed, or else the
+        environment (``RANK`` and ``WORLD_SIZE``, as torchrun sets them).
     seed
         Seed of all that is random, in [0, 2**64). None draws one, the same on all ranks of a process group.
     prefetch
@@ -66,6 +77,9 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
     uneven_ranks
         Keyword only. Let the first ranks yield one batch more where batches do not divide among ranks, so that nothing
         is repeated or dropped: for exact evaluation.
+    mesh
+        Keyword only. A torch ``DeviceMesh`` of one dimension in place of rank and world_size: the one along which data
+        is shared out, such as ``mesh["dp"]``. Ranks that differ in other dimensions get the same batches.
 
     Attributes
     ----------
@@ -73,8 +87,6 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         As given.
     fetch_size
         Rows in a fetch, ``batch_size * fetch_factor``.
-    rank, world_size, seed
-        As given, found or drawn.
 
     Raises
     ------
@@ -110,6 +122,7 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         *,
         prefetch: int = 1,
         uneven_ranks: bool = False,
+        mesh: Any = None,
     ) -> None:
         self.strategy = _checked_strategy(strategy)
         self.batch_size = _checked_batch_size(batch_size, self.strategy)
@@ -120,21 +133,13 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         self._hooks = Hooks(fetch_callback, fetch_transform, batch_callback, batch_transform)
         self._source = data_collection
         self._collection = _collection_for(data_collection, fetch_callback)
-        world = World.of(rank, world_size)
-        self.rank, self.world_size = world.rank, world.size
         given_seed = optional_whole("seed", seed, minimum=0, maximum=MAX_SEED)
-        self.seed = drawn_seed(world) if given_seed is None else given_seed
+        self._known_world = World.of(rank, world_size, mesh)
+        self._own_seed = given_seed is None
+        self._seed = drawn_seed(self._known_world) if given_seed is None else given_seed
         self._n_rows = count_rows(data_collection)
-        self._partition = Partition(
-            n_samples=self.strategy.get_len(data_collection),
-            batch_size=self.batch_size,
-            fetch_factor=self.fetch_factor,
-            drop_last=self.drop_last,
-            rank=self.rank,
-            world_size=self.world_size,
-            uneven=self.uneven_ranks,
-        )
-        self._epochs = EpochClock()
+        self._n_samples = self.strategy.get_len(data_collection)
+        self._ledger = Ledger()
 
     @property
     def collection(self) -> Any:
@@ -148,9 +153,29 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         """Rows in a fetch."""
         return self.batch_size * self.fetch_factor
 
+    @property
+    def rank(self) -> int:
+        """Number of this process among those that share the data, from 0."""
+        return self._world().rank
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes that share the data."""
+        return self._world().size
+
+    @property
+    def seed(self) -> int:
+        """The seed of all that is random."""
+        return self._seed
+
     def __len__(self) -> int:
-        """Return the exact number of batches that this rank yields in an epoch."""
-        return len(self._partition)
+        """Return the exact number of batches that this rank yields in an epoch.
+
+        For an epoch that goes on from a loaded state, those that were consumed before count as well, so that it is the
+        same before and after.
+        """
+        resumed = self._ledger.total(self._course)
+        return len(self._partition) if resumed is None else resumed
 
     def __repr__(self) -> str:
         return (
@@ -162,13 +187,75 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
     def set_epoch(self, epoch: int) -> None:
         """Make ``epoch`` the next one to be iterated over, also in DataLoader workers that are running.
 
-        Without it, epochs count from 0 by themselves.
+        Without it, epochs count from 0 by themselves. An epoch that a loaded state is in the middle of goes on there.
         """
-        self._epochs.set(whole("epoch", epoch, minimum=0, maximum=MAX_SEED))
+        self._ledger.clock.set_epoch(whole("epoch", epoch, minimum=0, maximum=MAX_SEED))
+
+    def state_dict(
+        self, batches: int | None = None, *, epoch: int | None = None, num_workers: int | None = None
+    ) -> dict[str, Any]:
+        """Return how far this dataset was consumed: a dict that JSON takes, the same on every rank.
+
+        Parameters
+        ----------
+        batches
+            Batches taken from the loader that iterates over this dataset, since that loader began. None for the number
+            that this process gave itself, which is right for a bare loop and for loaders that do not read ahead.
+        epoch
+            Keyword only. The epoch that ``batches`` were taken of; None for that of the last iteration.
+        num_workers
+            Keyword only, with ``epoch``. Workers of the loader that they were taken from.
+
+        Raises
+        ------
+        ArgumentValueError
+            If workers iterate and ``batches`` is not given, or is more than there are.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scdataset import BlockShuffling, scDataset
+        >>> dataset, again = (scDataset(np.arange(40), BlockShuffling(2), batch_size=4, seed=0) for _ in range(2))
+        >>> batches = iter(dataset)
+        >>> first = [next(batches) for _ in range(3)]
+        >>> again.load_state_dict(dataset.state_dict())
+        >>> bool(all((a == b).all() for a, b in zip(again, batches, strict=True)))
+        True
+        """
+        world_size = self.world_size
+        if get_worker_info() is None:
+            progress, worker = self._ledger.progress(self._course, batches, epoch, num_workers), None
+        else:
+            progress, worker = self._ledger.worker_part(world_size)
+        return SavedState(progress, self._seed, self._identity, worker).to_dict()
+
+    def load_state_dict(self, state: dict[str, Any], *, ignore: Sequence[str] = ()) -> None:
+        """Go on from a state in the next iteration: what was consumed does not come again, and all else does.
+
+        With the number of ranks and workers that it was saved with, batches come as they would have; with others, what
+        is left is shared out among those. ``seed=None`` takes the state's seed.
+
+        Parameters
+        ----------
+        state
+            What ``state_dict`` returned.
+        ignore
+            Keyword only. ``"collection"`` or ``"strategy"``, or both, if they may look different: for a file that has
+            moved.
+
+        Raises
+        ------
+        StateError
+            If the state is damaged, of another version or of another dataset, or an iteration is running.
+        """
+        saved = SavedState.of(state)
+        saved.check(self._identity, None if self._own_seed else self._seed, ignore)
+        self._ledger.load(saved, saved.seed, self._course)
+        self._seed, self._own_seed = saved.seed, False
 
     def __iter__(self) -> Iterator[Any]:
-        """Begin the next epoch and return an iterator over the batches of this rank, or of this worker's share."""
-        refuse_batching_again()
+        """Return an iterator over the next epoch's batches of this rank, or of this worker's part of them."""
+        refuse_hosts_that_share_out_again(self.world_size)
         n_rows = count_rows(self.collection)
         if n_rows != self._n_rows:
             message = (
@@ -176,16 +263,73 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
                 "make a new scDataset for it."
             )
             raise CollectionChangedError(message)
-        return self._batches(self._epochs.start())
+        iteration = Iteration(self._begin)
+        if get_worker_info() is not None:  # which then belongs to the epoch even if it is ended before a batch
+            iteration.begin()
+        return iteration
 
-    def _batches(self, epoch: int) -> Iterator[Any]:
-        order = self._order(epoch)
-        info = get_worker_info()
-        worker, n_workers = (0, 1) if info is None else (info.id, info.num_workers)
-        runs = self._partition.fetches(worker, n_workers, in_order=not order.shuffles)
-        fetches = (rows_of_batches(order, self._partition, run, self.seed, epoch) for run in runs)
-        for fetched, places, bounds in self._windows(fetches, n_workers):
-            yield from self._hooks.batches(fetched, places, bounds)
+    def _begin(self) -> tuple[Pass, Iterator[Any]]:
+        begun, seed = self._ledger.begin(self._course)
+        self._seed = self._seed if seed is None else seed
+        return begun, self._batches(begun)
+
+    def _batches(self, begun: Pass) -> Iterator[Any]:
+        epoch, partition = begun.begun.epoch, begun.course.partition
+        try:
+            order = self._order(epoch)
+            fetches = (rows_of_batches(order, partition, run, self._seed, epoch) for run in begun.fetches())
+            for fetched, places, bounds in self._windows(fetches, begun.course.n_workers):
+                yield from self._hooks.batches(fetched, places, bounds)
+        finally:
+            begun.is_running = False
+
+    def _course(self, progress: Progress, n_workers: int) -> Course:
+        return Course.of(self._partition, progress, n_workers, in_order=self._in_order)
+
+    @cached_property
+    def _in_order(self) -> bool:
+        return not self.strategy.epoch_order(self.collection, self._seed, 0).shuffles
+
+    @property
+    def _partition(self) -> Partition:
+        """What this rank yields of a whole epoch."""
+        world = self._world()
+        return Partition(
+            n_samples=self._n_samples,
+            batch_size=self.batch_size,
+            fetch_factor=self.fetch_factor,
+            drop_last=self.drop_last,
+            rank=world.rank,
+            world_size=world.size,
+            uneven=self.uneven_ranks,
+        )
+
+    def _world(self) -> World:
+        """Return the world of this process, which the process group decides even if it came after the dataset."""
+        world = self._known_world.now()
+        if world.size != self._known_world.size and self._own_seed:
+            message = (
+                f"torch.distributed now has {world.size} processes, and this dataset was made before they could agree "
+                "on a seed. Give seed=, or make the dataset after the process group: with Lightning in setup() or "
+                "train_dataloader(), with Accelerate after Accelerator()."
+            )
+            raise LoaderError(message)
+        self._known_world = world
+        return world
+
+    @cached_property
+    def _identity(self) -> Identity:
+        known = self._collection
+        collection = f"{type(self._source).__name__}:{self._n_rows}" if known is None else known.fingerprint()
+        return Identity(
+            n_samples=self._n_samples,
+            batch_size=self.batch_size,
+            fetch_factor=self.fetch_factor,
+            drop_last=self.drop_last,
+            uneven_ranks=self.uneven_ranks,
+            strategy=shortened(self.strategy.fingerprint()),
+            collection=shortened(collection),
+        )
 
     def _windows(
         self, fetches: Iterator[tuple[NDArray[np.int64], list[int]]], n_workers: int
@@ -208,9 +352,9 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
 
     def _order(self, epoch: int) -> EpochOrder:
         order = self.strategy.epoch_order(self.collection, self.seed, epoch)
-        if len(order) != self._partition.n_samples:
+        if len(order) != self._n_samples:
             message = (
-                f"{type(self.strategy).__name__}.get_len gave {self._partition.n_samples} samples and epoch {epoch} "
+                f"{type(self.strategy).__name__}.get_len gave {self._n_samples} samples and epoch {epoch} "
                 f"has {len(order)}; every epoch has to have the same number."
             )
             raise ArgumentValueError(message)

@@ -8,7 +8,8 @@ share, under a lock that the system frees if its holder dies.
     iteration 2   worker 1 arrives: takes epoch 1     worker 0 arrives: joins epoch 1
 
 The workers of one iteration know each other by the DataLoader's base seed; a worker that arrives for the second time
-with the same one has begun another iteration.
+with the same one has begun another iteration. What was consumed of an epoch before it is resumed travels the same way,
+and the seed that came with it: workers may be running already when a state is loaded.
 """
 
 import fcntl
@@ -20,54 +21,97 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
 from typing import Any
 
 from torch.utils.data import get_worker_info
 
-__all__ = ["EpochClock"]
+from scdataset.schedule.progress import Generation, Progress
+
+__all__ = ["Begun", "EpochClock"]
 
 _KEPT_ITERATIONS = 64
 """Iterations that wait for workers: more are only left by workers that were killed before they began."""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An iteration that has begun.
+
+    Attributes
+    ----------
+    progress
+        The epoch, and what had been consumed of it before.
+    n_workers
+        DataLoader workers that iterate, 0 for the main process itself.
+    seed
+        Seed that came with a loaded state, or None for the dataset's own.
+    """
+
+    progress: Progress
+    n_workers: int
+    seed: int | None = None
+
+
 class EpochClock:
     """Counts the epochs of one dataset, for all processes that iterate over it together."""
 
-    def __init__(self, first: int = 0) -> None:
-        self._begin(first, secrets.token_hex(8))
+    def __init__(self) -> None:
+        self._begin(Progress(0), None, secrets.token_hex(8))
 
-    def _begin(self, first: int, name: str) -> None:
+    def _begin(self, first: Progress, seed: int | None, name: str) -> None:
         self._next = first
+        self._seed = seed
         self._name = name
         weakref.finalize(self, _remove, name)
 
-    def set(self, epoch: int) -> None:
-        """Make ``epoch`` the next one, also for workers that are running already."""
-        self._next = epoch
+    def set(self, progress: Progress, seed: int | None = None) -> None:
+        """Make ``progress`` the next to go on from, also for workers that are running already."""
+        self._next, self._seed = progress, seed or self._seed
         with self._shared() as state:
-            state["next"] = epoch
+            state.update(next=_listed(progress), seed=self._seed, latest=None)
 
-    def start(self) -> int:
-        """Return the epoch of the iteration that begins here."""
+    def set_epoch(self, epoch: int) -> None:
+        """Make ``epoch`` the next one; where the next one is that already, what was consumed of it stays so."""
+        upcoming, _ = self.peek()
+        if epoch != upcoming.epoch or not upcoming.chain:
+            self.set(Progress(epoch))
+
+    def peek(self) -> tuple[Progress, Begun | None]:
+        """Return what the next iteration goes on from, and the one that began last since `set`."""
+        with self._shared() as state:
+            latest = state["latest"]
+            begun = latest and Begun(_progress(latest["progress"]), latest["n_workers"], state["seed"])
+            return _progress(state["next"]), begun
+
+    def start(self, loaded: Progress | None = None) -> Begun:
+        """Return what the iteration that begins here is about.
+
+        Parameters
+        ----------
+        loaded
+            What a DataLoader worker was told to go on from, in place of what is next for the main process.
+        """
         info = get_worker_info()
         with self._shared() as state:
+            n_workers = 0 if info is None else info.num_workers
             if info is None:
-                epoch = _take(state)
-                self._next = state["next"]
+                progress = _take(state, 0)
+                self._next = _progress(state["next"])
             else:
-                epoch = _join(state, info.seed - info.id, info.id, info.num_workers)
-        return epoch
+                progress = _join(state, info.seed - info.id, info.id, n_workers, loaded)
+            return Begun(_progress(progress), n_workers, state["seed"])
 
     def __getstate__(self) -> dict[str, Any]:
         # Only a worker that is being started goes on with this clock; any other copy counts for itself.
         with self._shared() as state:
-            next_epoch = state["next"]
-        return {"next": next_epoch, "name": self._name if get_spawning_popen() is not None else None}
+            kept = {name: state[name] for name in ("next", "seed")}
+        return {**kept, "name": self._name if get_spawning_popen() is not None else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._begin(state["next"], state["name"] or secrets.token_hex(8))
+        self._begin(_progress(state["next"]), state["seed"], state["name"] or secrets.token_hex(8))
 
     @contextmanager
     def _shared(self) -> Iterator[dict[str, Any]]:
@@ -75,31 +119,49 @@ class EpochClock:
         descriptor = os.open(_path(self._name, _main_process()), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            state = json.loads(file.read() or json.dumps({"next": self._next, "running": []}))
+            first: dict[str, Any] = {"next": _listed(self._next), "seed": self._seed, "latest": None, "running": []}
+            written = file.read()
+            state = json.loads(written) if written else first
             yield state
-            file.seek(0)
-            file.write(json.dumps(state))
-            file.truncate()
+            changed = json.dumps(state)
+            if changed != written:
+                file.seek(0)
+                file.write(changed)
+                file.truncate()
 
 
-def _take(state: dict[str, Any]) -> int:
-    epoch: int = state["next"]
-    state["next"] = epoch + 1
-    return epoch
+def _listed(progress: Progress) -> dict[str, Any]:
+    return {"epoch": progress.epoch, "chain": [(g.world_size, g.n_workers, g.taken) for g in progress.chain]}
 
 
-def _join(state: dict[str, Any], base_seed: int, worker: int, n_workers: int) -> int:
-    """Return the epoch of the iteration that this worker belongs to, beginning it if it is the first to arrive."""
+def _progress(listed: dict[str, Any]) -> Progress:
+    return Progress(listed["epoch"], tuple(Generation(*link) for link in listed["chain"]))
+
+
+def _take(state: dict[str, Any], n_workers: int) -> dict[str, Any]:
+    progress: dict[str, Any] = state["next"]
+    state["next"] = _listed(Progress(progress["epoch"] + 1))
+    state["latest"] = {"progress": progress, "n_workers": n_workers}
+    return progress
+
+
+def _join(
+    state: dict[str, Any], base_seed: int, worker: int, n_workers: int, loaded: Progress | None
+) -> dict[str, Any]:
+    """Return what the iteration that this worker belongs to is about, beginning it if it is the first to arrive."""
     running: list[dict[str, Any]] = state["running"]
     for iteration in running:
         if iteration["base_seed"] == base_seed and worker not in iteration["arrived"]:
             break
     else:
-        iteration = {"base_seed": base_seed, "epoch": _take(state), "arrived": []}
+        if loaded is not None:
+            state["next"] = _listed(loaded)
+        iteration = {"base_seed": base_seed, "progress": _take(state, n_workers), "arrived": []}
         running.append(iteration)
     iteration["arrived"].append(worker)
     state["running"] = [each for each in running if len(each["arrived"]) < n_workers][-_KEPT_ITERATIONS:]
-    return int(iteration["epoch"])
+    progress: dict[str, Any] = iteration["progress"]
+    return progress
 
 
 def _main_process() -> int:

@@ -1,6 +1,10 @@
 """One seed for all ranks, when the user gave none."""
 
+import os
 import secrets
+
+import torch
+import torch.distributed
 
 from scdataset._arguments import warn
 from scdataset.schedule.world import World
@@ -18,8 +22,18 @@ def drawn_seed(world: World) -> int:
             "seed, so seed=0 is used. Give the same seed on every rank.",
         )
         return 0
-    import torch.distributed  # noqa: PLC0415 only where a process group exists
-
     drawn = [secrets.randbits(63)]
-    torch.distributed.broadcast_object_list(drawn, src=0)
+    torch.distributed.broadcast_object_list(drawn, src=0, device=_device_of_group(torch.distributed.get_backend()))
     return drawn[0]
+
+
+def _device_of_group(backend: str) -> "torch.device | None":
+    """Return where the process group can send from; None leaves it to torch.
+
+    NCCL sends from a GPU, and torch takes the current one, which is the first for every rank of a machine until
+    somebody chose another; the launcher says which is this process's.
+    """
+    local_rank = os.environ.get("LOCAL_RANK", "")
+    if "nccl" not in backend or not local_rank.isdecimal():
+        return None
+    return torch.device("cuda", int(local_rank) % max(torch.cuda.device_count(), 1))

@@ -5,19 +5,24 @@
     fetches  |-----------|-----------|-----------|-----------|-----------|-------|
     ranks    |     0     |     1     |     0     |     1     | divided by batches|
 
-Whole fetches go round-robin to ranks. The last, incomplete round is divided by batches, so that ranks end equal.
+Whole fetches go round-robin to ranks. What does not fill a round is divided by batches, in equal and contiguous shares,
+so that ranks end equal. Where an epoch goes on with other ranks or workers than it began with, the same is done with
+what is left of it: the fetches that nobody has begun are whole, and the remains of the others are divided.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from scdataset.schedule.dealing import Dealing
+from scdataset.schedule.ranges import Ranges
+
 __all__ = ["Partition"]
 
 
 @dataclass(frozen=True)
 class Partition:
-    """How the batches of an epoch are shared out.
+    """How the batches of an epoch, or those that are left of it, are shared out.
 
     Attributes
     ----------
@@ -31,6 +36,8 @@ class Partition:
         This rank, from 0, and the number of ranks.
     uneven
         Let the first ranks yield one batch more where batches do not divide: nothing is dropped for it or repeated.
+    left
+        The batches that are left of the epoch; None for all.
     """
 
     n_samples: int
@@ -40,6 +47,7 @@ class Partition:
     rank: int = 0
     world_size: int = 1
     uneven: bool = False
+    left: Ranges | None = None
 
     @cached_property
     def n_batches(self) -> int:
@@ -50,16 +58,21 @@ class Partition:
     @cached_property
     def n_rounds(self) -> int:
         """Rounds in which every rank gets a whole fetch."""
-        return self.n_batches // (self.fetch_factor * self.world_size)
+        return self._windows.count // self.world_size
 
     @cached_property
     def n_rest(self) -> int:
-        """Batches of the last, incomplete round."""
-        return self.n_batches - self.n_rounds * self.fetch_factor * self.world_size
+        """Batches that do not fill a round."""
+        return self._rest.count
 
     def __len__(self) -> int:
         """Return the number of batches that this rank yields."""
-        return self.n_rounds * self.fetch_factor + len(self._rest)
+        return self._length(self.rank)
+
+    @property
+    def longest(self) -> int:
+        """The number of batches that the first rank yields: as many as any other, or more."""
+        return self._length(0)
 
     def samples(self, batches: range) -> tuple[int, int]:
         """Return the positions [start, stop) of the samples in neighbouring batches of the epoch."""
@@ -67,21 +80,11 @@ class Partition:
 
     def batches(self, start: int, stop: int) -> list[range]:
         """Return which batches of the epoch this rank yields at steps [start, stop), as runs of neighbours."""
-        whole = self.n_rounds * self.fetch_factor
-        runs = []
-        while start < stop:
-            if start < whole:
-                number, offset = divmod(start, self.fetch_factor)
-                first = (number * self.world_size + self.rank) * self.fetch_factor + offset
-                length = self.fetch_factor - offset
-            else:
-                offset = self._rest[start - whole] % self.n_rest
-                first = whole * self.world_size + offset
-                length = self.n_rest - offset
-            length = min(length, stop - start)
-            runs.append(range(first, first + length))
-            start += length
-        return runs
+        return self._batches_of(self.rank, start, stop)
+
+    def dealing(self, n_workers: int, *, in_order: bool) -> Dealing:
+        """Return how the steps of this rank are dealt to workers: by fetches, or singly so that they come in order."""
+        return Dealing(len(self), self._dealt_at_once(in_order), n_workers)
 
     def fetches(self, worker: int = 0, n_workers: int = 1, *, in_order: bool = False) -> Iterator[list[range]]:
         """Yield what one worker of this rank fetches together: runs of neighbouring batches, numbered in the epoch.
@@ -94,25 +97,81 @@ class Partition:
             Deal out single batches rather than whole fetches, so that taking one batch of each worker in turn gives the
             order that one worker has.
         """
-        size = self.fetch_factor
-        if in_order and n_workers > 1:
-            for first in range(worker, len(self), n_workers * size):
-                steps = range(first, min(first + n_workers * size, len(self)), n_workers)
-                yield [run for step in steps for run in self.batches(step, step + 1)]
-        else:
-            for first in range(worker * size, len(self), n_workers * size):
-                yield self.batches(first, min(first + size, len(self)))
+        return self.fetches_of_part(self.dealing(n_workers, in_order=in_order), worker, 0)
+
+    def fetches_of_part(self, dealing: Dealing, part: int, begun: int) -> Iterator[list[range]]:
+        """Yield what is fetched together of one worker's part of the steps, after ``begun`` of them."""
+        size, length = self.fetch_factor, dealing.length(part)
+        while begun < length:
+            stop = min((begun // size + 1) * size, length)
+            steps = dealing.steps(part, begun, stop)
+            yield [run for some in steps for run in self.batches(some.start, some.stop)]
+            begun = stop
+
+    def after(self, batches: int, n_workers: int, *, in_order: bool) -> Ranges:
+        """Return the batches of the epoch that are left when every rank has yielded ``batches`` of this partition."""
+        lengths = {self._length(rank) for rank in (0, self.world_size - 1)}
+        by_length = {n: Dealing(n, self._dealt_at_once(in_order), n_workers).taken(batches) for n in lengths}
+        rounds = min(min(done for done, _ in by_length.values()) // self.fetch_factor, self.n_rounds)
+        common = rounds * self.fetch_factor  # what all ranks have taken needs no look at each of them
+        taken = [self._batches_of_window(run) for run in self._windows.at(0, rounds * self.world_size)]
+        for rank in range(self.world_size):
+            done, runs = by_length[self._length(rank)]
+            for run in (range(common, done), *runs):
+                taken += self._batches_of(rank, max(run.start, common), run.stop)
+        return self._left.without(Ranges.of(taken))
 
     @cached_property
-    def _rest(self) -> range:
-        """Numbers, among the batches of the last round, of those that this rank yields.
+    def _left(self) -> Ranges:
+        return Ranges.of([range(self.n_batches)]) if self.left is None else self.left
 
-        Without ``drop_last`` the numbers run past ``n_rest``, which repeats batches from the first on.
+    @cached_property
+    def _windows(self) -> Ranges:
+        """Fetches that nobody has begun."""
+        return self._left.aligned(self.fetch_factor)
+
+    @cached_property
+    def _rest(self) -> Ranges:
+        """Batches that do not fill a round of whole fetches."""
+        whole = self._windows.at(0, self.n_rounds * self.world_size)
+        return self._left.without(Ranges.of(map(self._batches_of_window, whole)))
+
+    def _batches_of_window(self, windows: range) -> range:
+        return range(windows.start * self.fetch_factor, windows.stop * self.fetch_factor)
+
+    def _length(self, rank: int) -> int:
+        return self.n_rounds * self.fetch_factor + len(self._share(rank))
+
+    def _dealt_at_once(self, in_order: bool) -> int:  # noqa: FBT001 private
+        return 1 if in_order else self.fetch_factor
+
+    def _batches_of(self, rank: int, start: int, stop: int) -> list[range]:
+        whole = self.n_rounds * self.fetch_factor
+        runs = []
+        while start < min(stop, whole):
+            number, offset = divmod(start, self.fetch_factor)
+            place = number * self.world_size + rank
+            window = self._batches_of_window(self._windows.at(place, place + 1)[0])
+            runs.append(window[offset : offset + stop - start])
+            start += len(runs[-1])
+        share = self._share(rank)[max(start - whole, 0) : max(stop - whole, 0)]
+        first = share.start
+        while first < share.stop:
+            offset = first % self.n_rest
+            last = min(offset + share.stop - first, self.n_rest)
+            runs += self._rest.at(offset, last)
+            first += last - offset
+        return runs
+
+    def _share(self, rank: int) -> range:
+        """Return the places, in the rest, of what a rank yields of it.
+
+        Without ``drop_last`` they run past the end of the rest, which repeats batches from the first on.
         """
         share, over = divmod(self.n_rest, self.world_size)
         if self.uneven:
-            start = self.rank * share + min(self.rank, over)
-            return range(start, start + share + (1 if self.rank < over else 0))
+            start = rank * share + min(rank, over)
+            return range(start, start + share + (1 if rank < over else 0))
         if over and not self.drop_last:
             share += 1
-        return range(self.rank * share, (self.rank + 1) * share)
+        return range(rank * share, (rank + 1) * share)

@@ -1,10 +1,12 @@
-"""Who am I: the rank of this process and the number of ranks."""
+"""Who am I: the rank of this process and the number of ranks that share the data."""
 
+import os
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from scdataset._arguments import whole
-from scdataset.errors import ArgumentValueError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["World"]
 
@@ -16,32 +18,83 @@ class World:
     Attributes
     ----------
     rank
-        This process, from 0 to ``size - 1``.
+        This process, from 0 to ``size - 1``; with a mesh, its place along the mesh.
     size
-        Number of processes.
+        Number of processes that share the data.
     has_group
         Whether a torch.distributed process group connects them, and they were read from it.
+    is_given
+        Whether arguments named them, so that they stay whatever becomes of the process group.
     """
 
     rank: int
     size: int
     has_group: bool = False
+    is_given: bool = False
 
     @classmethod
-    def of(cls, rank: int | None, world_size: int | None) -> "World":
-        """Return the world that the arguments name, or else that of the process group, or else one of one process."""
+    def of(cls, rank: int | None, world_size: int | None, mesh: Any = None) -> "World":
+        """Return the world that the arguments name, or else the process group, or else the launcher, or one process.
+
+        Parameters
+        ----------
+        rank, world_size
+            Both, or neither.
+        mesh
+            A torch ``DeviceMesh`` of one dimension, the data-parallel one, in place of them.
+        """
         if (rank is None) != (world_size is None):
             message = f"rank={rank!r} and world_size={world_size!r}; give both, or neither to have them detected."
             raise ArgumentValueError(message)
+        if mesh is not None:
+            return cls._of_mesh(mesh, rank, world_size)
         if rank is None or world_size is None:
-            return cls._detected()
+            return cls._of_group() or cls._of_launcher() or cls(0, 1)
         size = whole("world_size", world_size, minimum=1)
-        return cls(whole("rank", rank, minimum=0, maximum=size - 1), size)
+        return cls(whole("rank", rank, minimum=0, maximum=size - 1), size, is_given=True)
+
+    def now(self) -> "World":
+        """Return the world as it is now: a process group may have been initialised since."""
+        return self if self.is_given else self._of_group() or self
 
     @classmethod
-    def _detected(cls) -> "World":
+    def _of_mesh(cls, mesh: Any, rank: int | None, world_size: int | None) -> "World":
+        if rank is not None or world_size is not None:
+            message = f"rank={rank!r}, world_size={world_size!r} and a mesh; give one or the other."
+            raise ArgumentValueError(message)
+        if not hasattr(mesh, "get_local_rank") or not hasattr(mesh, "size"):
+            message = f"mesh={mesh!r} is of type {type(mesh).__name__}; give a torch DeviceMesh of one dimension."
+            raise ArgumentTypeError(message)
+        if mesh.ndim != 1:
+            message = (
+                f"mesh has {mesh.ndim} dimensions, {mesh.mesh_dim_names}; give the one along which data is shared "
+                'out, such as mesh["dp"]: ranks that differ in the others get the same batches.'
+            )
+            raise ArgumentValueError(message)
+        return cls(mesh.get_local_rank(), mesh.size(), has_group=True, is_given=True)
+
+    @classmethod
+    def _of_group(cls) -> "World | None":
         # Without an import of torch.distributed by somebody there is no process group.
         distributed = sys.modules.get("torch.distributed")
         if distributed is None or not distributed.is_available() or not distributed.is_initialized():
-            return cls(0, 1)
+            return None
         return cls(distributed.get_rank(), distributed.get_world_size(), has_group=True)
+
+    @classmethod
+    def _of_launcher(cls) -> "World | None":
+        """Return what a launcher such as torchrun says in the environment."""
+        given = [os.environ.get(name) for name in ("RANK", "WORLD_SIZE")]
+        if None in given:
+            return None
+        try:
+            rank, size = (int(value) for value in given if value is not None)
+        except ValueError:
+            rank, size = 0, 0
+        if not 0 <= rank < size:
+            message = (
+                f"The environment has RANK={given[0]!r} and WORLD_SIZE={given[1]!r}, which is no rank of a world. "
+                "Unset them, set them as torchrun does, or give rank and world_size."
+            )
+            raise ArgumentValueError(message)
+        return cls(rank, size)

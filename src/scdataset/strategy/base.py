@@ -1,7 +1,11 @@
 """What a strategy is: a rule that says which rows come, and in what order."""
 
+import hashlib
 import inspect
+import re
 import secrets
+import zlib
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -126,6 +130,28 @@ class SamplingStrategy:
         if self._writes_indices():
             return self._order_of_indices(data_collection, seed, epoch)
         return self.order(count_rows(data_collection), seed, epoch)
+
+    def fingerprint(self) -> str:
+        """Return what tells this strategy from another one: type, parameters, and a digest of its arrays.
+
+        Of a subclass's own parameters it knows what its ``__repr__`` shows.
+        """
+        name = type(self).__qualname__
+        shown = "" if type(self).__repr__ is object.__repr__ else re.sub(r" at 0x[0-9a-f]+", "", repr(self))
+        digest = hashlib.blake2b(digest_size=8)
+        for array in self._arrays():
+            values = np.ascontiguousarray(array)
+            content = values.tobytes() if values.dtype.hasobject else values.view(np.uint8).data
+            digest.update(f"{values.dtype}{values.shape}{zlib.crc32(content)}".encode())
+        return f"{name}:{shown}:{digest.hexdigest()}"
+
+    def _arrays(self) -> Iterator[NDArray[Any]]:
+        """Yield the arrays among the parameters."""
+        selection = getattr(self, "_selection", None)  # which a subclass may have done without
+        if selection is not None and selection.rows is not None:
+            rows = selection.rows
+            yield np.array([rows.count, rows.start, rows.step])
+            yield rows.listed
 
     def _writes_indices(self) -> bool:
         """Tell whether ``get_indices`` was written nearer to this class than ``order``."""

@@ -1,5 +1,6 @@
 """BlockWeightedSampling: rows drawn with given probabilities."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -127,6 +128,12 @@ class BlockWeightedSampling(SamplingStrategy):
         key = make_key(seed, epoch, "draws")
         draws = SortedDraws.of(selected.count, n_samples, weights, prepared.prefix, key)
         return DrawnOrder(selected, draws, ShuffledBlocks.of(n_samples, self.block_size, seed, epoch))
+
+    def _arrays(self) -> Iterator[NDArray[Any]]:
+        yield from super()._arrays()
+        sorting = self._selection.sorting
+        yield from (array for array in (self._values, self._table, sorting) if array is not None)
+        yield np.array(self.aligned_to)
 
     def _n_samples(self, prepared: Prepared) -> int:
         return prepared.selected.count if self.total_size is None else self.total_size

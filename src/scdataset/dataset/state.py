@@ -1,0 +1,182 @@
+"""The saved state: a small dict that JSON takes, with what must match where it is loaded.
+
+    {"version": 1, "epoch": 3, "chain": [[8, 4, 200], [6, 4, 31]], "seed": 7, "n_samples": 100000000, ...}
+
+It says what was consumed and nothing of who is asking, so it is the same on every rank. A link of the chain has the
+number of ranks, of workers, and of batches taken from each rank.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, StateError
+from scdataset.schedule.progress import Generation, Progress
+from scdataset.strategy.keys import MAX_SEED
+
+__all__ = ["IGNORABLE", "VERSION", "Identity", "SavedState", "shortened"]
+
+T = TypeVar("T")
+
+VERSION = 1
+"""Version of the form of states; a state of another one is refused."""
+
+IGNORABLE = ("collection", "strategy")
+"""What may differ where the user says so: the rows are counted all the same."""
+
+_LARGEST_WORLD = 2**31
+_LONGEST_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a dataset has to have in common with the one that a state was taken of."""
+
+    n_samples: int
+    batch_size: int
+    fetch_factor: int
+    drop_last: bool
+    uneven_ranks: bool
+    strategy: str
+    collection: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """What a state says.
+
+    Attributes
+    ----------
+    progress
+        The epoch, and what was consumed of it.
+    seed
+        Seed of the order.
+    identity
+        The dataset it was taken of.
+    worker
+        For the state of one DataLoader worker: its part of the steps, the number of parts, the number of ranks, and how
+        many batches were given of the part. ``progress`` is then that at which the iteration began. None for the state
+        of a whole rank.
+    """
+
+    progress: Progress
+    seed: int
+    identity: Identity
+    worker: tuple[int, int, int, int] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as JSON takes it."""
+        chain = [[link.world_size, link.n_workers, link.taken] for link in self.progress.chain]
+        state = {"version": VERSION, "epoch": self.progress.epoch, "chain": chain, "seed": self.seed}
+        worker = {} if self.worker is None else {"worker": list(self.worker)}
+        return {**state, **asdict(self.identity), **worker}
+
+    @classmethod
+    def of(cls, state: object) -> "SavedState":
+        """Read a state.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If it is not a dict.
+        StateError
+            If it is of another version, or not whole.
+        """
+        if not isinstance(state, Mapping):
+            message = (
+                f"The state is of type {type(state).__name__}; give the dict that state_dict() returned, "
+                "read with json.load if it was written as JSON."
+            )
+            raise ArgumentTypeError(message)
+        if state.get("version") != VERSION:
+            message = (
+                f"The state has version {state.get('version')!r} and this scdataset reads version {VERSION}; load it "
+                "with the version of scdataset that saved it, or begin the epoch anew with set_epoch."
+            )
+            raise StateError(message)
+        try:
+            return cls._parsed(state)
+        except (KeyError, TypeError, ValueError) as error:
+            message = (
+                f"The state is damaged or incomplete ({type(error).__name__}: {error}): {_shown(state)}. "
+                "Load an earlier one, or begin the epoch anew with set_epoch."
+            )
+            raise StateError(message) from error
+
+    @classmethod
+    def _parsed(cls, state: Mapping[str, Any]) -> "SavedState":
+        chain = tuple(
+            Generation(_counted(size, 1, _LARGEST_WORLD), _counted(n_workers, 1, _LARGEST_WORLD), _counted(taken, 1))
+            for size, n_workers, taken in state["chain"]
+        )
+        identity = Identity(
+            n_samples=_counted(state["n_samples"], 0),
+            batch_size=_counted(state["batch_size"], 1),
+            fetch_factor=_counted(state["fetch_factor"], 1),
+            drop_last=_typed(state["drop_last"], bool),
+            uneven_ranks=_typed(state["uneven_ranks"], bool),
+            strategy=_typed(state["strategy"], str),
+            collection=_typed(state["collection"], str),
+        )
+        worker = None
+        if "worker" in state:
+            part, parts, ranks, given = (_counted(value, 0) for value in state["worker"])
+            worker = part, parts, ranks, given
+        return cls(Progress(_counted(state["epoch"], 0), chain), _counted(state["seed"], 0), identity, worker)
+
+    def check(self, here: Identity, seed: int | None, ignore: Collection[str]) -> None:
+        """Raise unless the state was taken of the dataset ``here``, naming what differs and both values.
+
+        Parameters
+        ----------
+        here
+            The dataset that loads the state.
+        seed
+            Its seed, or None where it takes the state's.
+        ignore
+            Names in `IGNORABLE` that may differ.
+        """
+        unknown = sorted(set(ignore) - set(IGNORABLE))
+        if isinstance(ignore, str) or unknown:
+            message = f"ignore={ignore!r}; give a list of names among {list(IGNORABLE)}: no other may differ."
+            raise ArgumentValueError(message)
+        pairs = [(name, value, getattr(here, name)) for name, value in asdict(self.identity).items()]
+        pairs.append(("seed", self.seed, self.seed if seed is None else seed))
+        differing = [pair for pair in pairs if pair[1] != pair[2] and pair[0] not in ignore]
+        if differing:
+            listed = "; ".join(f"{name} was {old!r} and is {new!r}" for name, old, new in differing)
+            names = [name for name, *_ in differing]
+            remedy = "Make the dataset as it was, or begin the epoch anew with set_epoch."
+            if set(names) <= set(IGNORABLE):
+                remedy = f"If the rows are the same all the same, load_state_dict(state, ignore={names!r}) goes on."
+            message = f"The state was taken of another dataset: {listed}. {remedy}"
+            raise StateError(message)
+
+
+def shortened(fingerprint: str) -> str:
+    """Return a fingerprint as it is kept: a long one cut, with a digest of the whole."""
+    if len(fingerprint) <= _LONGEST_SHOWN:
+        return fingerprint
+    digest = hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest()
+    return f"{fingerprint[:_LONGEST_SHOWN]}...{digest}"
+
+
+def _counted(value: object, minimum: int, maximum: int = MAX_SEED) -> int:
+    number = _typed(value, int)
+    if isinstance(value, bool) or not minimum <= number <= maximum:
+        message = f"{value!r} is not a whole number from {minimum} to {maximum}"
+        raise ValueError(message)
+    return number
+
+
+def _typed(value: object, kind: type[T]) -> T:
+    if not isinstance(value, kind):
+        message = f"{value!r} is not of type {kind.__name__}"
+        raise TypeError(message)
+    return value
+
+
+def _shown(state: Mapping[str, Any]) -> str:
+    return shortened(json.dumps(dict(state), default=repr))

@@ -1,0 +1,67 @@
+"""Lightning: fit, validate, a checkpoint in mid-epoch, and going on from it; on one process or two."""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from scdataset import BlockShuffling, Streaming, scDataset
+
+folder, devices, num_workers, max_steps, resume = Path(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5] == "resume"
+checkpoints = Path(sys.argv[6])
+warnings.filterwarnings("ignore")
+
+
+class Model(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.rows, self.validated = [], []
+        train, test = (np.arange(n, dtype=np.float32).reshape(-1, 1) for n in (400, 60))
+        # Made before the process group is there, and once: a dataset counts its epochs.
+        self.train_dataset = scDataset(train, BlockShuffling(4), batch_size=8, fetch_factor=4, seed=5)
+        self.val_dataset = scDataset(test, Streaming(), batch_size=8, fetch_factor=4, seed=5)
+
+    def training_step(self, batch, batch_idx):
+        batch = torch.as_tensor(batch)
+        self.rows.append(batch[:, 0].int().tolist())
+        return self.layer(batch / 1000).mean()
+
+    def validation_step(self, batch, batch_idx):
+        self.validated += torch.as_tensor(batch)[:, 0].int().tolist()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+    def train_dataloader(self):
+        if num_workers == 0:
+            return self.train_dataset
+        return StatefulDataLoader(self.train_dataset, batch_size=None, num_workers=num_workers)
+
+    def val_dataloader(self):
+        return self.val_dataset
+
+
+model = Model()
+trainer = pl.Trainer(
+    accelerator="cpu",
+    devices=devices,
+    num_nodes=1,
+    strategy="ddp" if devices > 1 else "auto",
+    max_epochs=2,
+    max_steps=max_steps,
+    reload_dataloaders_every_n_epochs=1,  # the length of an epoch is asked for anew
+    callbacks=[ModelCheckpoint(checkpoints, filename="{step}", every_n_train_steps=9, save_top_k=-1)],
+    logger=False,
+    enable_progress_bar=False,
+    enable_model_summary=False,
+)
+trainer.fit(model, ckpt_path=str(checkpoints / "step=9.ckpt") if resume else None)
+found = {"rows": model.rows, "validated": model.validated, "steps": trainer.global_step, "epoch": trainer.current_epoch}
+(folder / f"{trainer.global_rank}.json").write_text(json.dumps(found))

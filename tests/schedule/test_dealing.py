@@ -1,0 +1,57 @@
+"""Dealing: what each worker gave after some batches, against going round one batch at a time."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scdataset.schedule.dealing import Dealing
+
+dealings = st.builds(Dealing, st.integers(0, 300), st.integers(1, 20), st.integers(1, 7))
+
+
+def taken_one_by_one(dealing, batches):
+    """Return the steps in the order in which a DataLoader takes them, what each worker gave, and whose turn is next."""
+    given, turn, steps = [0] * dealing.n_workers, 0, []
+    while len(steps) < batches:
+        if given[turn] < dealing.length(turn):
+            steps += [step for run in dealing.steps(turn, given[turn], given[turn] + 1) for step in run]
+            given[turn] += 1
+        turn = (turn + 1) % dealing.n_workers
+    return steps, given, turn
+
+
+@settings(max_examples=300)
+@given(dealing=dealings)
+def test_all_steps_are_dealt_once(dealing):
+    dealt = [
+        step
+        for worker in range(dealing.n_workers)
+        for run in dealing.steps(worker, 0, dealing.length(worker))
+        for step in run
+    ]
+    assert sorted(dealt) == list(range(dealing.n_steps))
+
+
+@settings(max_examples=500)
+@given(dealing=dealings, data=st.data())
+def test_what_was_given_has_a_closed_form(dealing, data):
+    batches = data.draw(st.integers(0, dealing.n_steps))
+    steps, given, turn = taken_one_by_one(dealing, batches)
+    counts, next_turn = dealing.given(batches)
+    assert counts == given
+    active = [worker for worker in range(dealing.n_workers) if given[worker] < dealing.length(worker)]
+    in_turn = [(worker - turn) % dealing.n_workers for worker in active]
+    in_closed_form = [(worker - next_turn) % dealing.n_workers for worker in active]
+    assert sorted(active, key=lambda w: in_turn[active.index(w)]) == sorted(
+        active, key=lambda w: in_closed_form[active.index(w)]
+    )
+    done, runs = dealing.taken(batches)
+    assert sorted([*range(done), *(step for run in runs for step in run)]) == sorted(steps)
+
+
+def test_a_billion_steps_take_no_loop():
+    dealing = Dealing(10**12 + 5, 64, 3)
+    counts, turn = dealing.given(10**12 - 999)
+    assert sum(counts) == 10**12 - 999
+    assert max(counts) - min(counts) <= 1
+    assert turn == 1
+    assert len(dealing.taken(10**12 - 999)[1]) <= 9
