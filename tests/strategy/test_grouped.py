@@ -362,3 +362,21 @@ def test_cells_without_a_match_are_dropped_on_request_and_their_groups_named():
     cells = _sets(strategy, 13)[:, :2]
     assert set(cells.ravel().tolist()) == {0, 1, 4, 5, 7}
     assert strategy.left_out == ["TP53"]
+
+
+def test_strategies_that_draw_other_sets_have_other_fingerprints():
+    def made(**options):
+        given = {"groups": GENES, "set_size": 2, "control": "non-targeting", "match": DAYS, "unmatched": "drop"}
+        return GroupedSampling(**given | options)
+
+    strategies = [
+        made(),
+        made(groups=[GENES[-1], *GENES[:-1]]),
+        made(match=[DAYS[-1], *DAYS[:-1]]),
+        made(match=None),
+        made(balance="balanced", sets_per_group=2),
+        made(balance="balanced", sets_per_group=3),
+    ]
+    prints = [strategy.fingerprint() for strategy in strategies]
+    assert len(set(prints)) == len(prints)
+    assert made().fingerprint() == prints[0]

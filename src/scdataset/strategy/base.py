@@ -141,7 +141,7 @@ class SamplingStrategy:
         digest = hashlib.blake2b(digest_size=8)
         for array in self._arrays():
             values = np.ascontiguousarray(array)
-            content = values.tobytes() if values.dtype.hasobject else values.view(np.uint8).data
+            content = repr(values.tolist()).encode() if values.dtype.hasobject else values.view(np.uint8).data
             digest.update(f"{values.dtype}{values.shape}{zlib.crc32(content)}".encode())
         return f"{name}:{shown}:{digest.hexdigest()}"
 

@@ -1,6 +1,6 @@
 """GroupedSampling: batches made of whole sets of cells, each of one group, with matched controls."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -204,6 +204,13 @@ class GroupedSampling(SamplingStrategy):
         return GroupedOrder(
             selected, sets, controls, shuffled, make_key(seed, epoch, "cells"), make_key(seed, epoch, "controls")
         )
+
+    def _arrays(self) -> Iterator[NDArray[Any]]:
+        yield from super()._arrays()
+        for labels in self._labels().values():
+            yield labels.codes
+            yield np.asarray(labels.classes)
+        yield np.array([str(self.sets_per_group), self.unmatched, self.aligned_to])
 
     def _check_together(self, *, matched: bool) -> None:
         if self.sets_per_group is not None and self.balance != "balanced":
