@@ -14,12 +14,14 @@ test: lint
 
 bench-peers: $(READY)
 	$(BIN)/python benchmarks/peers.py $(if $(PYTHON312),--python312 $(PYTHON312))
+	$(BIN)/python benchmarks/plates.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/loop_overhead.py
 	$(BIN)/python benchmarks/billion_rows.py
 	$(BIN)/python benchmarks/opening.py
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/genes.py
 	$(BIN)/python benchmarks/grouped.py
 
 lint: $(READY)

@@ -21,7 +21,7 @@ class _Peer:
 
 
 PEERS = {
-    "scdataset": _Peer((("torch==2.13.0",), ("scDataset==0.3.0", "anndata==0.12.*"))),
+    "scdataset": _Peer((("torch==2.13.0",), ("scDataset==0.3.0", "anndata==0.12.*", "datasets>=3"))),
     "cellstream": _Peer((("cellstream==0.11.0",),)),
     "annbatch": _Peer((("annbatch[zarrs]==0.3.1",),), "python3.12"),
 }

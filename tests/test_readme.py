@@ -85,6 +85,8 @@ def test_every_python_block_runs(tmp_path, monkeypatch):
     obs = pd.DataFrame(columns, index=[f"cell {i}" for i in range(1000)]).astype("category")
     cells = anndata.AnnData(X, obs=obs)
     cells.write_h5ad("atlas.h5ad")
+    cells[:600, :15].write_h5ad("plate1.h5ad")
+    cells[600:, 5:].write_h5ad("plate2.h5ad")
     cannot_run = write_formats(cells)
     namespace = {"model": lambda batch: batch}
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
