@@ -12,7 +12,7 @@ import scipy.sparse
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, Streaming, open_collection, scDataset
-from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, StateError
 
 SIZES = (70, 1, 45, 0, 33)
 TYPES = (["T cell", "B cell"], ["NK"], ["B cell", "monocyte", "T cell"], [], ["T cell", "B cell"])
@@ -254,3 +254,15 @@ def test_two_things_of_one_name_are_refused(several, obs, obsm):
 def test_bad_options_are_refused_at_opening(several, options, error):
     with pytest.raises(error):
         partial(open_collection, several[0])(**options)
+
+
+def test_a_state_is_refused_over_a_file_that_was_written_again(tmp_path):
+    path = tmp_path / "cells.h5ad"
+    cells(0, 30, ["a"]).write_h5ad(path)
+    state = scDataset(open_collection(path), Streaming(), 4, seed=0).state_dict()
+    other = cells(1, 30, ["a"])
+    other.X = other.X * 0
+    other.X.eliminate_zeros()
+    other.write_h5ad(path)
+    with pytest.raises(StateError, match="collection"):
+        scDataset(open_collection(path), Streaming(), 4, seed=0).load_state_dict(state)

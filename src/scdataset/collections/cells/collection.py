@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -197,8 +198,9 @@ class CellCollection:
         self._threads.share_among(processes)
 
     def fingerprint(self) -> str:
-        """Return shape and files."""
-        return f"cells:{self.shape}:{self.files}"
+        """Return shape and files, each with its size in bytes, 0 for a folder: one written again differs."""
+        sizes = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in self.files]
+        return f"cells:{self.shape}:{list(zip(self.files, sizes, strict=True))}"
 
     def close(self) -> None:
         """Close all files and threads; the next read opens them again."""
