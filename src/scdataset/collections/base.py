@@ -9,7 +9,7 @@ from scdataset.collections.indexable import Indexable
 from scdataset.collections.rows import adapter_for
 from scdataset.errors import CollectionError
 
-__all__ = ["Collection", "as_collection"]
+__all__ = ["Collection", "ReadsInBackground", "as_collection"]
 
 
 @runtime_checkable
@@ -27,6 +27,24 @@ class Collection(Protocol):
     def fingerprint(self) -> str:
         """Return what tells this collection from another one: kind, shape and types, or files."""
         ...
+
+
+class ReadsInBackground:
+    """Base of collections that touch nothing of the user's when they read, which may then run in the background."""
+
+    reads_ahead = True
+
+    def read(self, rows: NDArray[np.int64]) -> Any:
+        """Return the rows asked for, in that order."""
+        raise NotImplementedError
+
+    def begin(self, rows: NDArray[np.int64]) -> Any:
+        """Read the rows."""
+        return self.read(rows)
+
+    def finish(self, rows: NDArray[np.int64], begun: Any) -> Any:  # noqa: ARG002 for those of which something is left
+        """Return what was read, which lacks nothing."""
+        return begun
 
 
 def as_collection(source: Any) -> Collection:

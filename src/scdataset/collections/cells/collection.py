@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.cells.columns import Column, joined
 from scdataset.collections.cells.genes import Genes, joined_var
 from scdataset.collections.multiindexable import MultiIndexable, row_index
@@ -47,7 +48,7 @@ class CellFile(Protocol):
         ...
 
 
-class CellCollection:
+class CellCollection(ReadsInBackground):
     """Cells on disk, read by row in any order; made by `open_collection`.
 
     Attributes
@@ -57,9 +58,6 @@ class CellCollection:
     files
         Paths, in the order of the rows.
     """
-
-    reads_ahead = True
-    """Reading touches nothing of the user's, so that it may run in a background thread."""
 
     def __init__(
         self,
@@ -181,12 +179,6 @@ class CellCollection:
             read["X"] = read["X"].astype(self._dtype, copy=False)
         values = {name: column.codes[rows] for name, column in self._columns.items()}
         return MultiIndexable({"X": read.pop("X"), **values, **read})
-
-    begin = read
-
-    def finish(self, rows: NDArray[np.int64], begun: MultiIndexable) -> MultiIndexable:  # noqa: ARG002 as for all
-        """Return what was read in the background, which lacks nothing."""
-        return begun
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these cells will be read soon."""

@@ -9,6 +9,7 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.cells.collection import CellCollection, CellFile
 from scdataset.collections.cells.columns import Column, joined
 from scdataset.collections.cells.mudata import MuDataFile
@@ -18,7 +19,7 @@ from scdataset.errors import ArgumentValueError
 __all__ = ["ModalityCollection", "joined_modalities"]
 
 
-class ModalityCollection:
+class ModalityCollection(ReadsInBackground):
     """Modalities of the same cells, read by row in any order; made by `open_collection` of MuData.
 
     Parameters
@@ -39,9 +40,6 @@ class ModalityCollection:
     present
         Which modalities each cell has, shape ``(n_obs, n_modalities)``, bool.
     """
-
-    reads_ahead = True
-    """Reading touches no Python object of the user's, so that it may run in a background thread."""
 
     def __init__(
         self,
