@@ -1,5 +1,6 @@
 """Filters that come to HDF5 as plugins: decoded here as the plugins do, and held to what a chunk may take."""
 
+import operator
 import os
 import struct
 import subprocess
@@ -14,9 +15,8 @@ from stored import DTYPES, PLUGINS, any_values, same_bits
 
 from scdataset.engine import compressors
 from scdataset.engine.codecs import decode
-from scdataset.engine.elements import Spans
+from scdataset.engine.elements import ANY, Spans
 from scdataset.engine.general import LibraryChunks
-from scdataset.engine.kernels import NO_LIMIT
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage import hdf5
 from scdataset.engine.storage.hdf5 import H5File, elements_of, layout_of
@@ -39,7 +39,7 @@ def read_whole(file, size):
     (elements,) = elements_of(file, "x")
     assert not isinstance(elements._chunks, LibraryChunks)
     out = np.empty(size, elements.dtype)
-    elements.gather(Spans(np.zeros(1, np.int64), np.array([size]), np.zeros(1, np.int64)), out, NO_LIMIT, Threads(2))
+    Threads(2).run(operator.call, elements.tasks(Spans(*np.array([[0], [size], [0]])), out, ANY, 4))
     return out
 
 
