@@ -124,9 +124,9 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         self.rank, self.world_size = world.rank, world.size
         given_seed = optional_whole("seed", seed, minimum=0, maximum=MAX_SEED)
         self.seed = drawn_seed(world) if given_seed is None else given_seed
-        self._n_rows = count_rows(data_collection)
+        self._n_rows = count_rows(self._sized)
         self._partition = Partition(
-            n_samples=self.strategy.get_len(data_collection),
+            n_samples=self.strategy.get_len(self._sized),
             batch_size=self.batch_size,
             fetch_factor=self.fetch_factor,
             drop_last=self.drop_last,
@@ -142,6 +142,16 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         if self._collection is None or self._collection is self._source:
             return self._source
         return getattr(self._collection, "source", self._source)  # which this process has opened again
+
+    @property
+    def _sized(self) -> Any:
+        """What strategies see: the collection as it was given, unless its entries are not its rows (a list of AnnData).
+
+        With a ``fetch_callback`` they always are.
+        """
+        given, collection = self.collection, self._collection
+        reads_rows = collection is not None and self._hooks.fetch_callback is None
+        return collection if reads_rows and len(collection) != count_rows(given) else given
 
     @property
     def fetch_size(self) -> int:
@@ -169,7 +179,7 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
     def __iter__(self) -> Iterator[Any]:
         """Begin the next epoch and return an iterator over the batches of this rank, or of this worker's share."""
         refuse_batching_again()
-        n_rows = count_rows(self.collection)
+        n_rows = count_rows(self._sized)
         if n_rows != self._n_rows:
             message = (
                 f"The collection has {n_rows} rows and had {self._n_rows} when the dataset was made; "
@@ -207,7 +217,7 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
                 yield collection.read(rows), None, bounds
 
     def _order(self, epoch: int) -> EpochOrder:
-        order = self.strategy.epoch_order(self.collection, self.seed, epoch)
+        order = self.strategy.epoch_order(self._sized, self.seed, epoch)
         if len(order) != self._partition.n_samples:
             message = (
                 f"{type(self.strategy).__name__}.get_len gave {self._partition.n_samples} samples and epoch {epoch} "
