@@ -1,5 +1,6 @@
 """AnnCollection: several AnnData whose rows are read as one, and what reading it gives."""
 
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 from anndata.experimental import AnnCollection
 from numpy.typing import NDArray
 
-from scdataset.collections.annotated import as_stored, take
+from scdataset.collections.annotated import as_stored
 from scdataset.collections.ascending import ascending
 from scdataset.collections.cells.backed import BackedMatrix, BackedRows
 from scdataset.collections.rows import RowIndex, take_rows
@@ -33,19 +34,17 @@ class AnnCollectionRows(BackedRows):
         """Return the cells, which have ``X``, ``obs``, ``to_adata()`` and all else that a view has."""
         if not rows.size:  # an AnnCollectionView of no cells has no columns
             return self._read_without_engine(rows)
-        adata = self._collected(rows, ignore_X=True)
-        adata.X = begun
-        return _cells(adata, self.source.convert)
+        wanted, places = ascending(rows)
+        window = _Window.of(self.source[wanted], None, self.source)
+        return Cells(replace(window.take(places), X=begun), range(rows.size))
 
     def _read_without_engine(self, rows: NDArray[np.int64]) -> "Cells":
         if not rows.size:  # nor has it an X
             return self._read_without_engine(np.zeros(1, np.int64))[:0]
-        return _cells(self._collected(rows), self.source.convert)
-
-    def _collected(self, rows: NDArray[np.int64], *, ignore_X: bool = False) -> anndata.AnnData:  # noqa: N803
         wanted, places = ascending(rows)
-        adata = _collected(self.source[wanted], ignore_X=ignore_X)
-        return adata if places is None else take(adata, places)
+        view = self.source[wanted]
+        view.convert = None
+        return Cells(_Window.of(view, view.X, self.source).take(places), range(rows.size))
 
     def fingerprint(self) -> str:
         """Return shape and files."""
@@ -58,26 +57,58 @@ class AnnCollectionRows(BackedRows):
         return self._source
 
 
+@dataclass(frozen=True)
 class _Window:
-    """Cells that were read together, in memory.
+    """Cells that were read together, in memory, as they are stored.
 
     Attributes
     ----------
-    adata
-        The cells.
+    X
+        Shape ``(n_obs, n_vars)``; None while it is not known.
+    obs
+        Columns, shape ``(n_obs, n_columns)``.
+    obsm, layers
+        Arrays of ``n_obs`` rows.
+    var_names
+        Names of the genes.
     convert
-        The converters of their collection.
+        The converters of the collection.
     """
 
-    def __init__(self, adata: anndata.AnnData, convert: Any) -> None:
-        self.adata = adata
-        self.convert = convert
+    X: Any
+    obs: pd.DataFrame
+    obsm: dict[str, Any]
+    layers: dict[str, Any]
+    var_names: pd.Index
+    convert: Any
+
+    @classmethod
+    def of(cls, view: Any, X: Any, source: Any) -> "_Window":  # noqa: N803 as there
+        """Return what a view of a collection has besides X."""
+        parts = (view.obs, view.obsm, view.layers)
+        obs, obsm, layers = ({} if part is None else part.to_dict(use_convert=False) for part in parts)
+        columns = {name: getattr(column, "array", column) for name, column in obs.items()}
+        return cls(X, pd.DataFrame(columns, view.obs_names), obsm, layers, source.var_names, source.convert)
+
+    def take(self, rows: RowIndex | None) -> "_Window":
+        """Return some of the cells, or all for None."""
+        if rows is None:
+            return self
+        obsm, layers = ({key: take_rows(array, rows) for key, array in d.items()} for d in (self.obsm, self.layers))
+        X = None if self.X is None else take_rows(self.X, rows)  # noqa: N806 as there
+        return replace(self, X=X, obs=self.obs.iloc[rows], obsm=obsm, layers=layers)
+
+    def to_adata(self) -> anndata.AnnData:
+        """Return the cells as AnnData, over the same memory."""
+        with as_stored():
+            var = pd.DataFrame(index=self.var_names)
+            return anndata.AnnData(self.X, obs=self.obs.copy(), var=var, obsm=self.obsm, layers=self.layers)
 
     @cached_property
     def view(self) -> Any:
-        """The cells as a view of an AnnCollection, which takes longer to make than they take to read."""
+        """The cells as a view of an AnnCollection, made where something is asked for that only it has."""
         with as_stored():
-            return AnnCollection([self.adata], convert=self.convert)[:]
+            return AnnCollection([self.to_adata()], convert=self.convert)[:]
 
 
 class Cells:
@@ -109,7 +140,7 @@ class Cells:
     @cached_property
     def _stored(self) -> Any:
         """X as it is stored: a part of the window where cells follow each other."""
-        return take_rows(self._window.adata.X, self._rows)
+        return take_rows(self._window.X, self._rows)
 
     @property
     def X(self) -> Any:  # noqa: N802 as there
@@ -132,44 +163,21 @@ class Cells:
             return Cells(self._window, self._numbers[index])
         if isinstance(index, np.ndarray) and index.dtype.kind in "iub" and index.ndim == 1:
             return Cells(self._window, np.asarray(self._numbers)[index])
-        return _cells(_collected(self._view[index]), self.convert)
+        view = self._view[index]
+        view.convert = None
+        window = _Window.of(view, view.X, view)
+        return Cells(replace(window, convert=self.convert), range(len(view)))
 
     def __repr__(self) -> str:
         return repr(self._view)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _cells, (self.to_adata(), self.convert)
+        return Cells, (self._window.take(self._rows), range(len(self)))
 
     def to_adata(self, *, ignore_X: bool = False, ignore_layers: bool = False) -> anndata.AnnData:  # noqa: N803 as there
         """Return the cells as AnnData, as the view does, and also repeated ones and those without columns of obs."""
-        adata, rows = self._window.adata, self._rows
-        with as_stored():
-            return anndata.AnnData(
-                None if ignore_X else self._stored,
-                obs=adata.obs.iloc[rows].copy(),
-                var=adata.var,
-                obsm={name: take_rows(array, rows) for name, array in adata.obsm.items()},
-                layers=None if ignore_layers else {name: take_rows(m, rows) for name, m in adata.layers.items()},
-            )
-
-
-def _cells(adata: anndata.AnnData, convert: Any) -> Cells:
-    return Cells(_Window(adata, convert), range(adata.n_obs))
-
-
-def _collected(view: Any, *, ignore_X: bool = False) -> anndata.AnnData:  # noqa: N803 as there
-    """Return cells of an AnnCollection in memory, as they are stored."""
-    plain = view[:]  # a view of its own, of which the converters can be taken
-    plain.convert = None
-    obs, obsm, layers = ({} if part is None else part.to_dict() for part in (plain.obs, plain.obsm, plain.layers))
-    with as_stored():
-        return anndata.AnnData(
-            None if ignore_X else plain.X,
-            obs=pd.DataFrame({name: getattr(c, "array", c) for name, c in obs.items()}, plain.obs_names),
-            var=pd.DataFrame(index=plain.var_names),
-            obsm=obsm,
-            layers=layers,
-        )
+        cells = self._window.take(self._rows)
+        return replace(cells, X=None if ignore_X else cells.X, layers={} if ignore_layers else cells.layers).to_adata()
 
 
 def _on_disk(source: AnnCollection) -> BackedMatrix | None:

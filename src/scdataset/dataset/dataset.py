@@ -150,8 +150,9 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         With a ``fetch_callback`` they always are.
         """
         given, collection = self.collection, self._collection
-        reads_rows = collection is not None and self._hooks.fetch_callback is None
-        return collection if reads_rows and len(collection) != count_rows(given) else given
+        if collection is None or self._hooks.fetch_callback is not None:
+            return given
+        return given if len(collection) == count_rows(given) else collection
 
     @property
     def fetch_size(self) -> int:
