@@ -152,6 +152,21 @@ class Cells:
         """The converters of the collection."""
         return self._window.convert
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of cells and of genes."""
+        return len(self), len(self._window.var_names)
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of the cells."""
+        return self._window.obs.index[self._rows]
+
+    @property
+    def var_names(self) -> pd.Index:
+        """Names of the genes."""
+        return self._window.var_names
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._view, name)
 

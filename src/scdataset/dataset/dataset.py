@@ -61,8 +61,8 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         Seed of all that is random, in [0, 2**64). None draws one, the same on all ranks of a process group.
     prefetch
         Keyword only. Windows that are read in the background before they are asked for, from collections that
-        `open_collection` made; 0 for none. Besides these, the window in use and the one before it may be in memory, of
-        ``batch_size * fetch_factor`` rows each.
+        `open_collection` made and from backed AnnData; 0 for none. Besides these, the window in use and the one before
+        it may be in memory, of ``batch_size * fetch_factor`` rows each.
     uneven_ranks
         Keyword only. Let the first ranks yield one batch more where batches do not divide among ranks, so that nothing
         is repeated or dropped: for exact evaluation.
