@@ -135,6 +135,41 @@ for kind, matrix in {"CSR": sp.csr_matrix, "dense": np.array}.items():
     )
 
 
+def among_others(adata, names):
+    """Return the cells with their genes among others, which are 7 everywhere."""
+    found = adata.var_names.get_indexer(list(names))
+
+    def widen(matrix):
+        values = matrix.toarray() if sp.issparse(matrix) else matrix
+        widened = np.where(found < 0, np.float32(7), values[:, found])
+        return sp.csr_matrix(widened) if sp.issparse(matrix) else widened
+
+    layers = {name: widen(layer) for name, layer in adata.layers.items()}
+    return anndata.AnnData(widen(adata.X), adata.obs, pd.DataFrame(index=list(names)), obsm=adata.obsm, layers=layers)
+
+
+GENES = ("0a1234", "41b230", "01234")
+"""Genes of three files, a letter each, of which those of the reference are in all."""
+
+
+@on_disk("AnnCollection genes joined")
+def _(folder, built):
+    for number, (part, names) in enumerate(zip(PARTS, GENES, strict=True)):
+        among_others(cells(sp.csr_matrix, part), names).write_h5ad(folder / f"{number}.h5ad")
+    files = [anndata.read_h5ad(folder / f"{number}.h5ad", backed="r") for number in range(len(PARTS))]
+    return AnnCollection(files, join_vars="inner"), CELLS
+
+
+@on_disk("AnnData list backed")
+def _(folder, built):
+    return [backed(folder, sp.csr_matrix, part) for part in PARTS], CELLS
+
+
+@on_disk("AnnData tuple backed in part")
+def _(folder, built):
+    return (backed(folder, np.array, PARTS[0]), *(cells(np.array, part) for part in PARTS[1:])), CELLS
+
+
 for kind, matrix in {"CSR": sp.csr_matrix, "CSC": sp.csc_matrix}.items():
     warning = BY_COLUMN.get(kind)
     on_disk(f"{kind} on disk")(lambda folder, built, m=matrix, w=warning: (backed(folder, m).X, {"": X}, w))

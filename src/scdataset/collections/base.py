@@ -54,9 +54,9 @@ def as_collection(source: Any) -> Collection:
     ----------
     source
         A numpy array or memmap, torch tensor, list, range, scipy sparse matrix, pandas or polars frame or series,
-        pyarrow table, Hugging Face ``Dataset``, torch map-style dataset, AnnData (in memory or backed)
-        and its matrices on disk, ``AnnCollection``, h5py dataset, zarr array, `MultiIndexable`, or a `Collection`.
-        Anything else with ``__len__`` and ``__getitem__`` is indexed with ascending arrays of rows.
+        pyarrow table, Hugging Face ``Dataset``, torch map-style dataset, AnnData (in memory or backed),
+        a list of it, its matrices on disk, ``AnnCollection``, h5py dataset, zarr array, `MultiIndexable`, or a
+        `Collection`. Anything else with ``__len__`` and ``__getitem__`` is indexed with ascending arrays of rows.
 
     Raises
     ------

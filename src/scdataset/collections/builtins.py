@@ -1,11 +1,12 @@
-"""Lists and ranges."""
+"""Lists and ranges, and lists of what another module knows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.collections.rows import RowList
+from scdataset.collections.rows import RowList, adapter_for
 from scdataset.errors import CollectionError
 
 __all__ = ["adapt"]
@@ -47,8 +48,12 @@ class RangeRows:
         return repr(self.source)
 
 
-def adapt(source: Any) -> ListRows | RangeRows | None:
+def adapt(source: Any) -> Any:
     """Adapt lists and ranges; say what to do with a dict, a tuple of arrays or a string."""
+    if isinstance(source, (list, tuple)):
+        together = _together(source)
+        if together is not None:
+            return together
     if isinstance(source, list):
         return ListRows(source)
     if isinstance(source, range):
@@ -61,6 +66,13 @@ def adapt(source: Any) -> ListRows | RangeRows | None:
         )
         raise CollectionError(message)
     return None
+
+
+def _together(source: Sequence[Any]) -> Any:
+    """Return one collection of the rows of all members, of lists of which the module for their type knows how."""
+    classes = type(source[0]).__mro__ if source else ()
+    adapt_list = next(filter(None, (getattr(adapter_for(cls), "adapt_list", None) for cls in classes)), None)
+    return None if adapt_list is None else adapt_list(source)
 
 
 def _remedy(source: Any) -> str | None:

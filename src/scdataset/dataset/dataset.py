@@ -72,8 +72,8 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         Seed of all that is random, in [0, 2**64). None draws one, the same on all ranks of a process group.
     prefetch
         Keyword only. Windows that are read in the background before they are asked for, from collections that
-        `open_collection` made; 0 for none. Besides these, the window in use and the one before it may be in memory, of
-        ``batch_size * fetch_factor`` rows each.
+        `open_collection` made and from backed AnnData; 0 for none. Besides these, the window in use and the one before
+        it may be in memory, of ``batch_size * fetch_factor`` rows each.
     uneven_ranks
         Keyword only. Let the first ranks yield one batch more where batches do not divide among ranks, so that nothing
         is repeated or dropped: for exact evaluation.
@@ -137,8 +137,8 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         self._known_world = World.of(rank, world_size, mesh)
         self._own_seed = given_seed is None
         self._seed = drawn_seed(self._known_world) if given_seed is None else given_seed
-        self._n_rows = count_rows(data_collection)
-        self._n_samples = self.strategy.get_len(data_collection)
+        self._n_rows = count_rows(self._sized)
+        self._n_samples = self.strategy.get_len(self._sized)
         self._ledger = Ledger()
 
     @property
@@ -147,6 +147,17 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         if self._collection is None or self._collection is self._source:
             return self._source
         return getattr(self._collection, "source", self._source)  # which this process has opened again
+
+    @property
+    def _sized(self) -> Any:
+        """What strategies see: the collection as it was given, unless its entries are not its rows (a list of AnnData).
+
+        With a ``fetch_callback`` they always are.
+        """
+        given, collection = self.collection, self._collection
+        if collection is None or self._hooks.fetch_callback is not None:
+            return given
+        return given if len(collection) == count_rows(given) else collection
 
     @property
     def fetch_size(self) -> int:
@@ -256,7 +267,7 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
     def __iter__(self) -> Iterator[Any]:
         """Return an iterator over the next epoch's batches of this rank, or of this worker's part of them."""
         refuse_hosts_that_share_out_again(self.world_size)
-        n_rows = count_rows(self.collection)
+        n_rows = count_rows(self._sized)
         if n_rows != self._n_rows:
             message = (
                 f"The collection has {n_rows} rows and had {self._n_rows} when the dataset was made; "
@@ -288,7 +299,7 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
 
     @cached_property
     def _in_order(self) -> bool:
-        return not self.strategy.epoch_order(self.collection, self._seed, 0).shuffles
+        return not self.strategy.epoch_order(self._sized, self._seed, 0).shuffles
 
     @property
     def _partition(self) -> Partition:
@@ -351,7 +362,7 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
                 yield collection.read(rows), None, bounds
 
     def _order(self, epoch: int) -> EpochOrder:
-        order = self.strategy.epoch_order(self.collection, self.seed, epoch)
+        order = self.strategy.epoch_order(self._sized, self.seed, epoch)
         if len(order) != self._n_samples:
             message = (
                 f"{type(self.strategy).__name__}.get_len gave {self._n_samples} samples and epoch {epoch} "

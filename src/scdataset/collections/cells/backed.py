@@ -1,5 +1,7 @@
-"""X of a backed AnnData, read by the engine."""
+"""X of backed AnnData, read by the engine."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -7,49 +9,131 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.h5ad import H5adFile
+from scdataset.collections.handles import OwnedHandle
+from scdataset.engine.matrix import Matrix
 from scdataset.engine.slabs import SlabPool
+from scdataset.engine.stack import Stack
 from scdataset.engine.threads import Threads
 from scdataset.errors import ScDatasetError
 
-__all__ = ["BackedMatrix"]
+__all__ = ["BackedMatrix", "BackedRows"]
 
 
 class BackedMatrix:
-    """X of an h5ad file that an AnnData has open for reading.
+    """X of h5ad files that AnnData have open for reading, one below the other.
 
     Attributes
     ----------
-    matrix
-        The engine's matrix.
+    matrices
+        The engine's matrices, one a file.
     """
 
-    def __init__(self, file: H5adFile) -> None:
-        self.matrix = file.matrix
+    def __init__(self, matrices: Sequence[Matrix]) -> None:
+        self.matrices = list(matrices)
+        self._stack = Stack(self.matrices)
         self._slabs = SlabPool()
         self._threads = Threads()
 
     @classmethod
-    def of(cls, source: Any) -> "BackedMatrix | None":
-        """Return the matrix under ``source``, or None where anndata itself has to read it.
+    def of(cls, *sources: Any) -> "BackedMatrix | None":
+        """Return the matrices under ``sources``, or None where anndata itself has to read one of them.
 
-        That is a file that is open for writing, which may change under the engine; ``raw``, which is read along with X;
-        and whatever `open_collection` would refuse.
+        That is what is in memory, or a view; a file that is open for writing, which may change under the engine; what
+        `open_collection` would refuse; and matrices of which some are sparse and some dense.
         """
-        with suppress(KeyError):
-            stored = getattr(source.X, "group", source.X)
-            if source.raw is None and stored.file.mode == "r" and stored.name == "/X":
-                with suppress(ScDatasetError):
-                    return cls(H5adFile(stored.file.filename, layer=None))
-        return None
+        matrices: list[Matrix] = []
+        for source in sources:
+            matrix = _stored(source)
+            if matrix is None or matrix.kind != (matrices or [matrix])[0].kind:
+                return None
+            matrices.append(matrix)
+        return cls(matrices)
+
+    @property
+    def has_one_type(self) -> bool:
+        """Whether all values are of one type, and in the byte order of this machine."""
+        return len({matrix.dtype for matrix in self.matrices}) == 1 and self.matrices[0].dtype.isnative
+
+    def choose(self, tables: Sequence[NDArray[np.int32] | None], n_columns: int) -> "BackedMatrix":
+        """Return the matrices with ``n_columns`` other columns; see `CsrMatrix`. None leaves columns as they are."""
+        if all(table is None for table in tables):
+            return self
+        every = [np.arange(n_columns, dtype=np.int32) if table is None else table for table in tables]
+        return BackedMatrix([m.choose(table, n_columns) for m, table in zip(self.matrices, every, strict=True)])
 
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Return rows, in any order and repeated or not."""
-        return self.matrix.read(rows, self._slabs, self._threads)
+        return self._stack.read(rows, self._slabs, self._threads)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon."""
-        self.matrix.announce(np.sort(rows))
+        self._stack.announce(rows)
 
     def share_threads(self, processes: int) -> None:
         """Use one of so many shares of the cores."""
         self._threads.share_among(processes)
+
+
+def _stored(source: Any) -> Matrix | None:
+    """Return the engine's matrix for X of an AnnData, or None."""
+    if not source.isbacked or source.is_view:
+        return None
+    with suppress(KeyError):
+        stored = getattr(source.X, "group", source.X)
+        if stored.file.mode == "r" and stored.name == "/X":
+            with suppress(ScDatasetError):
+                return H5adFile(stored.file.filename, layer=None).matrix
+    return None
+
+
+class BackedRows(OwnedHandle, ABC):
+    """AnnData, one or several: X comes from the engine if it can read all of it, and in the background then.
+
+    Parameters
+    ----------
+    source
+        What the user gave.
+    on_disk
+        X, or None where anndata has to read it.
+    reopens
+        Whether something of it has to be opened again in another process.
+    """
+
+    def __init__(self, source: Any, on_disk: BackedMatrix | None, *, reopens: bool) -> None:
+        super().__init__(source, reopens=reopens)
+        self._on_disk = on_disk
+
+    def read(self, rows: NDArray[np.int64]) -> Any:
+        """Return the cells, in any order and repeated or not."""
+        return self.finish(rows, self.begin(rows)) if self.reads_ahead else self._read_without_engine(rows)
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether X may be read in a background thread."""
+        return self._on_disk is not None
+
+    @property
+    def _engine(self) -> BackedMatrix:
+        assert self._on_disk is not None  # noqa: S101 asked of those only that read ahead
+        return self._on_disk
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that X of these cells will be read soon."""
+        self._engine.announce(rows)
+
+    def begin(self, rows: NDArray[np.int64]) -> Any:
+        """Read X, and touch nothing of the user's."""
+        return self._engine.read(rows)
+
+    @abstractmethod
+    def finish(self, rows: NDArray[np.int64], begun: Any) -> Any:
+        """Return the cells, given their X."""
+
+    @abstractmethod
+    def _read_without_engine(self, rows: NDArray[np.int64]) -> Any:
+        """Return the cells, read by anndata."""
+
+    def share_threads(self, processes: int) -> None:
+        """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
+        if self._on_disk is not None:
+            self._on_disk.share_threads(processes)
