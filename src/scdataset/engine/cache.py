@@ -53,7 +53,7 @@ def load(file: OpenFile, name: str) -> list[NDArray[Any]] | None:
 
 
 def load_under(place: str, key: list[Any]) -> list[NDArray[Any]] | None:
-    """Return the integer arrays that were last stored at a place, or None if their key was another, or they are damaged."""
+    """Return the integer arrays that were last stored at a place, or None if they do not hold for this key."""
     try:
         folder = _folder()
         return None if folder is None else _read(_path(folder, place), key)

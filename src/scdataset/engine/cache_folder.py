@@ -1,6 +1,6 @@
 """Where the user's cache directory is, and folders in it that are made of a file once and kept.
 
-``SCDATASET_CACHE_DIR`` names the directory. ``SCDATASET_CACHE=0`` says that nothing shall be kept for the sake of speed;
+``SCDATASET_CACHE_DIR`` names the directory. ``SCDATASET_CACHE=0`` says that nothing shall be kept for speed's sake;
 what a file cannot be read without is made all the same.
 """
 
@@ -16,7 +16,7 @@ __all__ = ["cache_folder", "kept", "switched_off"]
 
 
 def cache_folder() -> Path:
-    """Return ``$SCDATASET_CACHE_DIR``, or else ``scdataset`` in ``$XDG_CACHE_HOME`` or in the system's place for caches.
+    """Return ``$SCDATASET_CACHE_DIR``, or else ``scdataset`` in ``$XDG_CACHE_HOME`` or the system's place for it.
 
     Raises
     ------

@@ -58,9 +58,8 @@ class H5adFile:
     def of_parts(cls, file: hdf5.H5File, group: str, var_name: str, n_obs: int, matrix: Matrix) -> Self:
         """Return a file of which is known what else is read of it."""
         made = cls.__new__(cls)
-        made._file, made.path = file, file.path
-        made._group, made._var_name = group, var_name
-        made.n_obs, made.matrix = n_obs, matrix
+        learned = {"_file": file, "path": file.path, "_group": group, "_var_name": var_name}
+        made.__dict__.update(learned, n_obs=n_obs, matrix=matrix)
         return made
 
     @property

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from scdataset.collections.cells.collection import Opened
 from scdataset.collections.cells.columns import Column
@@ -128,7 +127,7 @@ class _Lists:
 
 
 def _index(values: list[str], name: str | None) -> pd.Index:
-    index = pd.Index(np.array([*values, None], object)[:-1], dtype=object, name=name)
+    index: pd.Index = pd.Index(np.array([*values, None], object)[:-1], dtype=object, name=name)
     if not all(isinstance(value, str) for value in values):
         message = f"names {values[:3]} are no strings."
         raise TypeError(message)
@@ -154,7 +153,7 @@ def _column(
     if isinstance(kept, str):
         return ArgumentValueError(kept)
     codes, number, labels, ordered = kept
-    values: NDArray[Any] = arrays[codes]
+    values = arrays[codes]
     if values.shape != (n_obs,):
         message = f"{path}: obs[{name!r}] was kept with {values.size} of {n_obs} values."
         raise ValueError(message)

@@ -78,7 +78,8 @@ class LoomFile:
     @property
     def obs_names(self) -> pd.Index:
         """What ``CellID`` names the cells."""
-        return pd.Index(self.column("CellID").to_pandas(), dtype=object)
+        names: pd.Index = pd.Index(self.column("CellID").to_pandas(), dtype=object)
+        return names
 
     def array(self, name: str) -> DenseMatrix:
         """Return an attribute of cells that has several values each."""

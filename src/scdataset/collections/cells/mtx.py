@@ -76,7 +76,8 @@ class MtxFile:
     @property
     def obs_names(self) -> pd.Index:
         """Barcodes of the cells."""
-        return pd.Index(self._names_of_cells().to_numpy(), dtype=object)
+        names: pd.Index = pd.Index(self._names_of_cells().to_numpy(), dtype=object)
+        return names
 
     def array(self, name: str) -> DenseMatrix:
         """Refuse: there is no obsm."""

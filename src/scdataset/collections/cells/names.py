@@ -23,7 +23,7 @@ def unique_cells(names: Sequence[pd.Index | None], paths: Sequence[str]) -> pd.I
     read = [index for index in names if index is not None]
     if not read:
         return None
-    whole = pd.Index(np.concatenate([index.to_numpy(object) for index in read]), dtype=object)
+    whole: pd.Index = pd.Index(np.concatenate([index.to_numpy(object) for index in read]), dtype=object)
     again = np.flatnonzero(whole.duplicated())
     if again.size:
         repeated = whole[again].unique()

@@ -103,7 +103,8 @@ class TenxFile:
     def obs_names(self) -> pd.Index:
         """Barcodes of the cells."""
         barcodes = self.column("barcode")
-        return pd.Index(barcodes.to_pandas(), dtype=object)
+        names: pd.Index = pd.Index(barcodes.to_pandas(), dtype=object)
+        return names
 
     def array(self, name: str) -> DenseMatrix:
         """Refuse: there is no obsm."""
