@@ -218,6 +218,20 @@ def test_a_forged_list_is_not_used(few, kept, change, monkeypatch):
     assert_equal(open_collection(few, obs=["type"]), first)
 
 
+@pytest.mark.parametrize("offset", [2**40, -(2**40), 2**62])
+@pytest.mark.parametrize("number", [0, 1])
+def test_chunks_that_do_not_lie_in_the_file_are_not_used(few, kept, number, offset):
+    first = open_collection(few)
+    place = listing.place_of(few, opened.Wanted(opened.Options()).listed)
+    key = listing._key([one.parts[0] for one in first._files])
+    text, numbers = cache.load_under(place, key)
+    _, start, _ = json.loads(text.tobytes())["files"][number][3]["X"][2][0][5][0]
+    numbers[start : start + 8].view("i8")[0] = offset
+    cache.store_under(place, key, [text, numbers])
+    assert listing.load(place, few) is None
+    assert_equal(open_collection(few), first)
+
+
 def test_files_that_cannot_be_opened_are_told_of_together(few, tmp_path):
     for number in range(7):
         (tmp_path / f"bad{number}.h5ad").write_bytes(b"\x89HDF\r\n\x1a\nand nothing")

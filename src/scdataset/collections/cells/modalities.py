@@ -107,6 +107,12 @@ class ModalityCollection:
                 read[f"{name}:mask"] = local >= 0
         return MultiIndexable({**read, **{name: column.codes[rows] for name, column in self._columns.items()}})
 
+    begin = read
+
+    def finish(self, rows: NDArray[np.int64], begun: MultiIndexable) -> MultiIndexable:  # noqa: ARG002 as for all
+        """Return what was read in the background, which lacks nothing."""
+        return begun
+
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these cells will be read soon."""
         for name, cells in self.modalities.items():
