@@ -2,8 +2,9 @@
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 try:
     from rich.console import Console
@@ -13,9 +14,12 @@ except ModuleNotFoundError:
 else:
     _HAS_RICH = True
 
-__all__ = ["log_or_bar", "progress_bar"]
+__all__ = ["late_bar", "log_or_bar", "progress_bar"]
 
 _LOG = logging.getLogger("scdataset")
+
+_PATIENCE = 1.0
+"""Seconds that pass before anything is shown of what may be done soon."""
 
 
 @contextmanager
@@ -40,4 +44,24 @@ def log_or_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
     if not (terminal and _HAS_RICH):
         _LOG.info("%s", description)
     with progress_bar(description, total, visible=terminal) as advance:
+        yield advance
+
+
+@contextmanager
+def late_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """As `log_or_bar`, once it has taken more than a second; nothing before."""
+    begun, done = time.monotonic(), 0
+    with ExitStack() as stack:
+        shown: Callable[[int], None] | None = None
+
+        def advance(steps: int) -> None:
+            nonlocal shown, done
+            if shown is not None:
+                shown(steps)
+                return
+            done += steps
+            if time.monotonic() - begun > _PATIENCE:
+                shown = stack.enter_context(log_or_bar(description, total))
+                shown(done)
+
         yield advance

@@ -234,7 +234,7 @@ def test_a_header_that_says_other_things_is_not_believed(folder, path, header):
     for name in ("rows of X/indptr", "chunks of X/data"):
         stored = json.dumps({"key": cache._key(file, name), **header}).encode()
         start = cache._START.pack(cache._MARK, cache._checksum(stored, []), len(stored))
-        cache._path(folder, file, name).write_bytes(start + stored)
+        cache._path(folder, cache._place(file, name)).write_bytes(start + stored)
         assert cache.load(file, name) is None
     np.testing.assert_array_equal(read(path), right(path))
 
@@ -261,7 +261,7 @@ def test_the_oldest_go_when_there_are_too_many(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(cache, "_MAX_BYTES", 30_000)
     for number in range(10):
         cache.store(file, str(number), [table])
-        os.utime(cache._path(folder, file, str(number)), ns=(number, number))
+        os.utime(cache._path(folder, cache._place(file, str(number))), ns=(number, number))
         assert sum(path.stat().st_size for path in tables(folder)) < 31_000
     kept = [number for number in range(10) if cache.load(file, str(number)) is not None]
     assert kept == [7, 8, 9]

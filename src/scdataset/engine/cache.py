@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import struct
-import sys
 import tempfile
 import time
 import zlib
@@ -24,9 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.cache_folder import cache_folder, switched_off
 from scdataset.engine.files import OpenFile
 
-__all__ = ["load", "store"]
+__all__ = ["is_settled", "load", "load_under", "store", "store_under"]
 
 try:  # ISA-L sums several times as fast
     from isal import isal_zlib as _zlib
@@ -49,17 +49,31 @@ _MARK = b"scdataset table1"
 
 def load(file: OpenFile, name: str) -> list[NDArray[Any]] | None:
     """Return the integer arrays that were stored for a file under a name, or None if there are none that hold."""
+    return load_under(_place(file, name), _key(file, name))
+
+
+def load_under(place: str, key: list[Any]) -> list[NDArray[Any]] | None:
+    """Return the integer arrays that were last stored at a place, or None if they do not hold for this key."""
     try:
         folder = _folder()
-        return None if folder is None else _read(_path(folder, file, name), _key(file, name))
+        return None if folder is None else _read(_path(folder, place), key)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, struct.error, MemoryError):
         return None
 
 
 def store(file: OpenFile, name: str, arrays: Sequence[NDArray[Any]]) -> None:
     """Keep integer arrays for a file under a name, if that can be done."""
-    if time.time_ns() - file.changed < _SETTLED:
-        return
+    if is_settled(file):
+        store_under(_place(file, name), _key(file, name), arrays)
+
+
+def is_settled(file: OpenFile) -> bool:
+    """Return whether a change of the file from now on would show in its time of change."""
+    return time.time_ns() - file.changed >= _SETTLED
+
+
+def store_under(place: str, key: list[Any], arrays: Sequence[NDArray[Any]]) -> None:
+    """Keep integer arrays at a place, of any name, if that can be done; ``key`` says what they are made of, as JSON."""
     with suppress(OSError, RuntimeError):
         folder = _folder()
         n_bytes = sum(array.nbytes for array in arrays)
@@ -67,27 +81,23 @@ def store(file: OpenFile, name: str, arrays: Sequence[NDArray[Any]]) -> None:
             return
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_room(folder, _MAX_BYTES - n_bytes)
-        _write(_path(folder, file, name), _key(file, name), arrays)
+        _write(_path(folder, place), key, arrays)
 
 
 def _folder() -> Path | None:
     """Return the folder of tables, or None if there shall be none."""
-    if os.environ.get("SCDATASET_CACHE", "").lower() in {"0", "off", "no", "false"}:
-        return None
-    if named := os.environ.get("SCDATASET_CACHE_DIR"):
-        return Path(named) / "tables"
-    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not shared.is_absolute():  # as the specification of that variable wants it
-        shared = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return shared / "scdataset" / "tables"
+    return None if switched_off() else cache_folder() / "tables"
 
 
 def _key(file: OpenFile, name: str) -> list[Any]:
     return [os.path.realpath(file.path), file.inode, file.size, file.changed, name]
 
 
-def _path(folder: Path, file: OpenFile, name: str) -> Path:
-    place = f"{os.path.realpath(file.path)}\0{name}"
+def _place(file: OpenFile, name: str) -> str:
+    return f"{os.path.realpath(file.path)}\0{name}"
+
+
+def _path(folder: Path, place: str) -> Path:
     return folder / f"{hashlib.blake2b(os.fsencode(place), digest_size=16).hexdigest()}.table"
 
 

@@ -1,19 +1,39 @@
-"""What is made of a file once and kept: a folder in the user's cache directory."""
+"""Where the user's cache directory is, and folders in it that are made of a file once and kept.
+
+``SCDATASET_CACHE_DIR`` names the directory. ``SCDATASET_CACHE=0`` says that nothing shall be kept for speed's sake;
+what a file cannot be read without is made all the same.
+"""
 
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["cache_folder", "kept"]
+__all__ = ["cache_folder", "kept", "switched_off"]
 
 
 def cache_folder() -> Path:
-    """Return ``$SCDATASET_CACHE_DIR``, or else ``scdataset`` in ``$XDG_CACHE_HOME`` or in ``~/.cache``."""
-    own, shared = os.environ.get("SCDATASET_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
-    return Path(own) if own else Path(shared or Path.home() / ".cache") / "scdataset"
+    """Return ``$SCDATASET_CACHE_DIR``, or else ``scdataset`` in ``$XDG_CACHE_HOME`` or the system's place for it.
+
+    Raises
+    ------
+    RuntimeError
+        If none of these is set, and the user has no home.
+    """
+    if own := os.environ.get("SCDATASET_CACHE_DIR"):
+        return Path(own)
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not shared.is_absolute():  # as the specification of that variable wants it
+        shared = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return shared / "scdataset"
+
+
+def switched_off() -> bool:
+    """Return whether the user wants nothing kept for the sake of speed."""
+    return os.environ.get("SCDATASET_CACHE", "").lower() in {"0", "off", "no", "false"}
 
 
 def kept(path: str, kind: str, make: Callable[[Path], None]) -> Path:

@@ -5,6 +5,7 @@ anything encoded        ──► threads: read a chunk, decode it, scatter what
 anything else           ──► the same, with chunks from the library that knows the format
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from scdataset._compiled import compiled
 from scdataset.engine.codecs import decode
 from scdataset.engine.files import OpenFile
 from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, SHORT_READ, advise_spans, gather_spans, scatter_piece
-from scdataset.engine.layout import NOT_STORED, ChunkTable
+from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
 from scdataset.errors import DamagedFileError
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "PlainElements",
     "Spans",
     "Task",
+    "elements_at",
     "equal_parts",
 ]
 
@@ -160,6 +162,14 @@ class PlainElements:
         """Close the file."""
         self._file.close()
 
+    @property
+    def place(self) -> tuple[str, Layout]:
+        """Name and layout, of which `elements_at` makes the same."""
+        n_chunks = self._offsets.size
+        sizes = np.full(n_chunks, self._chunk * self.dtype.itemsize)
+        table = ChunkTable(self._offsets, sizes, np.zeros(n_chunks, np.uint32))
+        return self._name, Layout((n_chunks * self._chunk,), self.dtype, (self._chunk,), table)
+
     @contextmanager
     def opened(self) -> Iterator[tuple[int, NDArray[np.int64], int]]:
         """Give the file descriptor of this process, the first byte of each chunk, and elements in a chunk."""
@@ -212,6 +222,11 @@ class ChunkElements:
     def __init__(self, chunks: Chunks) -> None:
         self.dtype = chunks.dtype
         self._chunks = chunks
+
+    @property
+    def place(self) -> tuple[str, Layout] | None:
+        """Name and layout, of which `elements_at` makes the same; None where only a library can read them."""
+        return self._chunks.place if isinstance(self._chunks, FileChunks) else None
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
         """Return what decodes the chunks that hold spans, and copies those to ``out``."""
@@ -278,6 +293,12 @@ class FileChunks:
         self._filters = filters
         self._fill = fill
 
+    @property
+    def place(self) -> tuple[str, Layout]:
+        """Name and layout."""
+        shape = (self._table.offsets.size * self.length,)
+        return self.name, Layout(shape, self._stored, (self.length,), self._table, self._filters, self._fill)
+
     def piece(self, number: int) -> NDArray[Any]:
         """Read and decode a chunk."""
         offset, size = int(self._table.offsets[number]), int(self._table.sizes[number])
@@ -319,6 +340,15 @@ class FileChunks:
 def _refuse_out_of_range(path: str, name: str, chunk: int, limit: int) -> None:
     message = f"{path}: chunk {chunk} of {name} has column numbers outside [0, {limit}); the file is damaged."
     raise DamagedFileError(message)
+
+
+def elements_at(file: OpenFile, name: str, layout: Layout) -> Elements:
+    """Return the elements of an array, or of a strip of one, whose layout has a table of chunks."""
+    length = math.prod(layout.chunk)
+    table: Any = layout.table
+    if layout.plain:
+        return PlainElements(file, name, layout.dtype, length, table.offsets)
+    return ChunkElements(FileChunks(file, name, layout.dtype, length, table, layout.filters, layout.fill))
 
 
 def equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]:

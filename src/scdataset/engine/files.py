@@ -42,6 +42,11 @@ class OpenFile:
         return self._identity.size
 
     @property
+    def identity(self) -> tuple[int, ...]:
+        """What tells the file from any other, and from itself before a change: device, inode, size, time of change."""
+        return self._identity
+
+    @property
     def inode(self) -> int:
         """What the file system numbers the file by."""
         return self._identity.inode

@@ -49,6 +49,12 @@ class CellstreamFile:
                 raise ArgumentValueError(message)
             return Column.of(store.obs[name].array)
 
+    @property
+    def obs_names(self) -> pd.Index:
+        """Refuse: cells have no names."""
+        message = f"{self.path} is an archive of cellstream, where cells have no names; unique_names has to be False."
+        raise ArgumentValueError(message)
+
     def array(self, name: str) -> Matrix:
         """Return an array of obsm, which is in memory as a whole."""
         with _store(self.path) as store:

@@ -1,6 +1,7 @@
 """CellCollection: cells of one file or many, read by the engine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.cells.columns import Column, joined
 from scdataset.collections.cells.genes import Genes, joined_var
+from scdataset.collections.cells.names import unique_cells
 from scdataset.collections.multiindexable import MultiIndexable, row_index
 from scdataset.engine.matrix import Matrix
 from scdataset.engine.slabs import SlabPool
@@ -20,7 +22,10 @@ from scdataset.engine.stack import Stack
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, CollectionError
 
-__all__ = ["CellCollection", "CellFile"]
+__all__ = ["MANY", "CellCollection", "CellFile", "Opened"]
+
+MANY = 64
+"""Files that stay open in the library that knows their format; of more, each is closed when it was asked something."""
 
 
 class CellFile(Protocol):
@@ -39,6 +44,11 @@ class CellFile(Protocol):
         """Read a column of obs."""
         ...
 
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of the cells."""
+        ...
+
     def array(self, name: str) -> Matrix:
         """Return a dense array of obsm."""
         ...
@@ -46,6 +56,31 @@ class CellFile(Protocol):
     def close(self) -> None:
         """Close what is open; the next read opens it again."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One file, and what was read of it when it was opened.
+
+    Attributes
+    ----------
+    file
+        The file.
+    genes
+        What its genes are matched by, shape ``(n_vars,)``; None if they were not read.
+    columns
+        Columns of obs by name, or the error that says which there are instead.
+    arrays
+        Arrays of obsm by name.
+    cells
+        Names of the cells, shape ``(n_obs,)``; None if they were not read.
+    """
+
+    file: CellFile
+    genes: pd.Index | None = None
+    columns: dict[str, Column | ArgumentValueError] = field(default_factory=dict)
+    arrays: dict[str, Matrix] = field(default_factory=dict)
+    cells: pd.Index | None = None
 
 
 class CellCollection(ReadsInBackground):
@@ -61,7 +96,7 @@ class CellCollection(ReadsInBackground):
 
     def __init__(
         self,
-        files: Sequence[CellFile],
+        opened: Sequence[Opened],
         obs: Sequence[str],
         obsm: Sequence[str],
         dtype: Any,
@@ -71,11 +106,12 @@ class CellCollection(ReadsInBackground):
         missing_obs: str | None = None,
     ) -> None:
         _check_names(obs, obsm)
-        self._files = list(files)
+        self._files = [one.file for one in opened]
         self._genes = genes
-        self._columns = {name: _column(name, files, fill=missing_obs == "fill") for name in obs}
-        self._matrices = {"X": _stack("X", _with_genes(files, genes), self.files)}
-        self._matrices |= {name: _stack(name, [file.array(name) for file in files], self.files) for name in obsm}
+        self._cells = unique_cells([one.cells for one in opened], self.files)
+        self._columns = {name: _column(name, opened, fill=missing_obs == "fill") for name in obs}
+        self._matrices = {"X": _stack("X", _with_genes(self._files, genes), self.files)}
+        self._matrices |= {name: _stack(name, [one.arrays[name] for one in opened], self.files) for name in obsm}
         self._dtype = None if dtype is None else np.dtype(dtype)
         self._threads = Threads(num_threads)
         self._slabs = SlabPool()
@@ -105,7 +141,7 @@ class CellCollection(ReadsInBackground):
         """
         if self._genes is None:
             return self._files[0].var
-        return joined_var(self._genes, (file.var for file in self._files))
+        return joined_var(self._genes, self._frames())
 
     @property
     def var_names(self) -> pd.Index:
@@ -120,9 +156,12 @@ class CellCollection(ReadsInBackground):
 
     @property
     def obs(self) -> pd.DataFrame:
-        """The columns of obs that were asked for, labels as categories, shape ``(n_obs, n_columns)``."""
+        """The columns of obs that were asked for, labels as categories, shape ``(n_obs, n_columns)``.
+
+        Its index are the names of cells if they were asked to be unique, and numbers otherwise.
+        """
         columns = {name: column.to_pandas() for name, column in self._columns.items()}
-        return pd.DataFrame(columns, index=pd.RangeIndex(self.n_obs))
+        return pd.DataFrame(columns, index=pd.RangeIndex(self.n_obs) if self._cells is None else self._cells)
 
     @property
     def categories(self) -> dict[str, NDArray[Any]]:
@@ -153,6 +192,13 @@ class CellCollection(ReadsInBackground):
             )
             raise ArgumentValueError(message)
         return np.flatnonzero(mask)
+
+    def _frames(self) -> Iterator[pd.DataFrame]:
+        """Yield var of each file; of many, none stays open."""
+        for file in self._files:
+            yield file.var
+            if len(self._files) > MANY:
+                file.close()
 
     def __len__(self) -> int:
         return self.n_obs
@@ -218,19 +264,14 @@ def _check_names(obs: Sequence[str], obsm: Sequence[str]) -> None:
         raise ArgumentValueError(message)
 
 
-def _column(name: str, files: Sequence[CellFile], *, fill: bool) -> Column:
+def _column(name: str, opened: Sequence[Opened], *, fill: bool) -> Column:
     """Return a column of all files, of which some may lack it."""
-    columns: list[Column | None] = []
-    refused: list[ArgumentValueError] = []
-    for file in files:
-        try:
-            columns.append(file.column(name))
-        except ArgumentValueError as error:  # it names those there are
-            columns.append(None)
-            refused.append(error)
-    if len(refused) == len(files):
+    read = [one.columns[name] for one in opened]
+    refused = [column for column in read if isinstance(column, ArgumentValueError)]
+    if len(refused) == len(read):
         raise refused[0]
-    return joined(name, columns, [file.path for file in files], [file.n_obs for file in files], fill=fill)
+    columns = [column if isinstance(column, Column) else None for column in read]
+    return joined(name, columns, [one.file.path for one in opened], [one.file.n_obs for one in opened], fill=fill)
 
 
 def _with_genes(files: Sequence[CellFile], genes: Genes | None) -> list[Matrix]:

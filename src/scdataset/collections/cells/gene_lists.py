@@ -126,6 +126,12 @@ class GeneListFile:
                 column = column.dictionary_encode()
             return Column.of(column.to_pandas().array)
 
+    @property
+    def obs_names(self) -> pd.Index:
+        """Refuse: cells have no names."""
+        message = f"{self.path} has lists of genes, where cells have no names; unique_names has to be False."
+        raise ArgumentValueError(message)
+
     def array(self, name: str) -> DenseMatrix:
         """Refuse: there is no obsm."""
         message = f"{self.path} has lists of genes, and no obsm[{name!r}] or other arrays."

@@ -165,7 +165,9 @@ def _same(index: pd.Index, distinct: Sequence[pd.Index]) -> pd.Index | None:
 
 def _check_unique(names: Sequence[pd.Index], paths: Sequence[str], genes: Sequence[str] | None) -> None:
     """Raise if a name that is matched stands for two genes of a file."""
-    for index, path in zip(names, paths, strict=True):
+    first = {id(index): number for number, index in reversed(list(enumerate(names)))}
+    for number in sorted(first.values()):
+        index, path = names[number], paths[number]
         repeated = index[index.duplicated()].unique()
         if genes is not None:
             repeated = repeated.intersection(pd.Index(genes))
@@ -187,7 +189,8 @@ def _wanted(genes: Sequence[str], names: Sequence[pd.Index], paths: Sequence[str
         repeated = _some(wanted[wanted.duplicated()].unique())
         message = f"genes are {len(wanted)} names, {repeated} more than once; give different names, at least one."
         raise ArgumentValueError(message)
-    there = np.array([wanted.isin(index) for index in names])
+    found = {key: wanted.isin(index) for key, index in {id(index): index for index in names}.items()}
+    there = np.array([found[id(index)] for index in names])
     unknown = wanted[np.flatnonzero(~there.any(axis=0))]
     if len(unknown):
         known = list(reduce(pd.Index.union, _distinct(names)).astype(str))

@@ -1,11 +1,12 @@
 """h5ad files, of any version of anndata."""
 
-from typing import Any
+from typing import Any, Self
 
 import anndata
 import h5py
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.reading import check_shape, reading
@@ -29,10 +30,20 @@ class H5adFile:
         The group of the file that is an AnnData, with a slash at its end; that of the whole file by default.
     general
         Read through h5py, whatever the layout: slower, and the measure of the fast path.
+    file
+        The file, if it is open already.
     """
 
-    def __init__(self, path: str, layer: str | None, *, group: str = "", general: bool = False) -> None:
-        self._file = hdf5.H5File(path)
+    def __init__(
+        self,
+        path: str,
+        layer: str | None,
+        *,
+        group: str = "",
+        general: bool = False,
+        file: hdf5.H5File | None = None,
+    ) -> None:
+        self._file = hdf5.H5File(path) if file is None else file
         self.path = path
         self._group = group
         with reading(path, "its structure"):
@@ -43,11 +54,41 @@ class H5adFile:
             shape = (self.n_obs, _n_rows(self._file.h5[self._var_name]))
             self.matrix = self._matrix(name, shape, general=general)
 
+    @classmethod
+    def of_parts(cls, file: hdf5.H5File, group: str, var_name: str, n_obs: int, matrix: Matrix) -> Self:
+        """Return a file of which is known what else is read of it."""
+        made = cls.__new__(cls)
+        learned = {"_file": file, "path": file.path, "_group": group, "_var_name": var_name}
+        made.__dict__.update(learned, n_obs=n_obs, matrix=matrix)
+        return made
+
+    @property
+    def parts(self) -> tuple[hdf5.H5File, str, str, int, Matrix]:
+        """What `of_parts` makes the file of."""
+        return self._file, self._group, self._var_name, self.n_obs, self.matrix
+
     @property
     def var(self) -> pd.DataFrame:
         """The genes of the matrix."""
         with reading(self.path, self._var_name):
             return _frame(self._file.h5[self._var_name])
+
+    def var_names(self, key: str | None) -> pd.Index | None:
+        """Return the index of var, or a column of strings; None where it takes all of var to tell."""
+        with reading(self.path, self._var_name):
+            return _strings_of(self._file.h5[self._var_name], key)
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of the cells."""
+        with reading(self.path, "names of cells"):
+            obs = self._file.h5[f"{self._group}obs"]
+            names = _strings_of(obs, None)
+            names = _frame(obs).index if names is None else names
+        if len(names) != self.n_obs:
+            message = f"{self.path}: obs has {len(names)} names and {self.n_obs} rows."
+            raise DamagedFileError(message)
+        return names
 
     def column(self, name: str) -> Column:
         """Read a column of obs."""
@@ -121,7 +162,7 @@ class H5adFile:
         if isinstance(obs, h5py.Dataset) or "categories" in obs[name].attrs:  # before anndata 0.8
             values = _frame(obs)[name].array
         else:
-            values = anndata.io.read_elem(obs[name])
+            values = _values(obs[name])
         if f"{self._group}uns/{name}_categories" in h5 and values.dtype.kind in "iu":  # before anndata 0.7
             labels = np.atleast_1d(anndata.io.read_elem(h5[f"{self._group}uns/{name}_categories"]))
             return pd.Categorical.from_codes(np.asarray(values), pd.Index(labels))
@@ -136,6 +177,41 @@ def _frame(stored: Any) -> pd.DataFrame:
         texts = {name: [_text(value) for value in field] for name, field in fields.items() if field.dtype.kind in "SO"}
         frame = pd.DataFrame({**fields, **texts}).set_index(frame.dtype.names[0])
     return frame.set_axis(frame.index.astype(str), axis=0)  # names that are numbers in the file, as AnnData has them
+
+
+def _values(stored: Any) -> Any:
+    """Read a column as anndata does, which takes it several times as long for the usual kinds."""
+    kind = stored.attrs.get("encoding-type")
+    if kind == "categorical" and isinstance(stored["categories"], h5py.Dataset) and stored["codes"].ndim == 1:
+        labels = pd.Index(_values(stored["categories"]))
+        return pd.Categorical.from_codes(stored["codes"][()], labels, ordered=bool(stored.attrs["ordered"]))
+    if kind == "array" and stored.dtype.kind in "iufb":
+        return stored[()]
+    strings = _strings(stored)
+    return anndata.io.read_elem(stored) if strings is None else strings
+
+
+def _strings(stored: Any) -> NDArray[Any] | None:
+    """Read an array of strings, shape ``(n,)``, if it is of the usual kind."""
+    if not isinstance(stored, h5py.Dataset) or stored.attrs.get("encoding-type") != "string-array" or stored.ndim != 1:
+        return None
+    values = stored[()]
+    if values.dtype != object:
+        return None
+    strings = np.empty(values.size, object)
+    strings[:] = [value.decode() for value in values]
+    return strings
+
+
+def _strings_of(frame: Any, key: str | None) -> pd.Index | None:
+    """Read the index of a frame, or one of its columns, if it is of the usual kind."""
+    if not isinstance(frame, h5py.Group) or frame.attrs.get("encoding-type") != "dataframe":
+        return None
+    index = frame.attrs["_index"]
+    if key is not None and (key == index or key not in frame):
+        return None
+    strings = _strings(frame[index if key is None else key])
+    return None if strings is None else pd.Index(strings, name=key if key or index == "_index" else index, dtype=object)
 
 
 def _n_rows(frame: Any) -> int:

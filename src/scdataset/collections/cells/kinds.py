@@ -7,19 +7,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from scdataset.collections.cells.collection import CellFile
 from scdataset.collections.cells.h5ad import H5adFile
-from scdataset.collections.cells.loom import LoomFile, is_loom
+from scdataset.collections.cells.loom import LoomFile
 from scdataset.collections.cells.mtx import MtxFile
 from scdataset.collections.cells.mudata import is_mudata, modalities_of
 from scdataset.collections.cells.reading import reading
-from scdataset.collections.cells.tenx import TenxFile, is_tenx
+from scdataset.collections.cells.source import Source
+from scdataset.collections.cells.tenx import TenxFile
 from scdataset.engine.storage.matrix_market import is_matrix_market
 from scdataset.errors import ArgumentValueError, CollectionError, MissingDependencyError
 
-__all__ = ["Kind", "Options", "kind_of", "open_file", "sources_in"]
+__all__ = ["Kind", "Options", "kind_of", "open_source", "sources_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Kind:
     name
         What messages call it.
     fits
-        Whether a path is of this kind, by what is in it; asked in the order of the kinds.
+        Whether a source is of this kind, by what is in it; asked in the order of the kinds.
     opened
         What opens one.
     options
@@ -56,8 +55,8 @@ class Kind:
     """
 
     name: str
-    fits: Callable[[str], bool]
-    opened: Callable[[str, Options], CellFile]
+    fits: Callable[[Source], bool]
+    opened: Callable[[Source, Options], CellFile]
     options: tuple[str, ...]
 
 
@@ -69,27 +68,47 @@ def kind_of(path: str) -> Kind:
     CollectionError
         If it is of none.
     """
-    for kind in _KINDS:
-        if kind.fits(path):
-            return kind
-    message = f"{path} is of no known kind; give one of {[kind.name for kind in _KINDS]}."
-    raise CollectionError(message)
+    source = Source(path)
+    try:
+        return _kind(source)
+    finally:
+        source.close()
 
 
-def open_file(path: str, kind: Kind, options: Options) -> CellFile:
-    """Open one file of some kind.
+def open_source(path: str, options: Options) -> CellFile:
+    """Open one file of whatever kind it is.
 
     Raises
     ------
     ArgumentValueError
         If an option is given that does not go with its kind.
+    CollectionError
+        If it is of none.
     """
+    source = Source(path)
+    try:
+        return _opened(source, options)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _opened(source: Source, options: Options) -> CellFile:
+    path, kind = source.path, _kind(source)
     for name, value in options.given().items():
         if name not in kind.options:
             those = [other.name for other in _KINDS if name in other.options]
             message = f"{path} is {kind.name}, for which {name}={value!r} has to be left out; it is for {those}."
             raise ArgumentValueError(message)
-    return kind.opened(path, options)
+    return kind.opened(source, options)
+
+
+def _kind(source: Source) -> Kind:
+    for kind in _KINDS:
+        if kind.fits(source):
+            return kind
+    message = f"{source.path} is of no known kind; give one of {[kind.name for kind in _KINDS]}."
+    raise CollectionError(message)
 
 
 def sources_in(folder: str) -> list[str]:
@@ -144,36 +163,49 @@ def _is_store(folder: str) -> bool:
     return _is_zarr(folder) or _is_scdl(folder)
 
 
-def _is_hdf5(path: str) -> bool:
-    return Path(path).is_file() and bool(h5py.is_hdf5(path))
+def _by_path(fits: Callable[[str], bool]) -> Callable[[Source], bool]:
+    return lambda source: fits(source.path)
 
 
-def _is_text(path: str) -> bool:
-    return Path(path).is_file() and is_matrix_market(path)
+def _holds(content: str) -> Callable[[Source], bool]:
+    return lambda source: source.content == content
 
 
-def _mtx_file(path: str, options: Options) -> CellFile:
-    return MtxFile(path, feature_types=options.feature_types)
+def _holds_modalities(source: Source) -> bool:
+    return source.content == "MuData" or (_is_zarr(source.path) and is_mudata(source.path))
 
 
-def _mudata_file(path: str, options: Options) -> CellFile:
-    there = modalities_of(path)
+def _mtx_file(source: Source, options: Options) -> CellFile:
+    return MtxFile(source.path, feature_types=options.feature_types)
+
+
+def _h5ad_file(source: Source, options: Options) -> CellFile:
+    return H5adFile(source.path, options.layer, file=source.hdf5)
+
+
+def _tenx_file(source: Source, options: Options) -> CellFile:
+    source.close()
+    return TenxFile(source.path, options.layer, genome=options.genome, feature_types=options.feature_types)
+
+
+def _loom_file(source: Source, options: Options) -> CellFile:
+    source.close()
+    return LoomFile(source.path, options.layer)
+
+
+def _mudata_file(source: Source, options: Options) -> CellFile:
+    there = modalities_of(source.path)
     if options.modality not in there:
-        message = f"{path} has no modality {options.modality!r}; it has {there}."
+        message = f"{source.path} has no modality {options.modality!r}; it has {there}."
         raise ArgumentValueError(message)
     group = f"mod/{options.modality}/"
-    return _zarr_file(path, options, group) if _is_zarr(path) else H5adFile(path, options.layer, group=group)
+    if _is_zarr(source.path):
+        return _zarr_file(source, options, group)
+    return H5adFile(source.path, options.layer, group=group, file=source.hdf5)
 
 
-def _holds_modalities(path: str) -> bool:
-    return (_is_hdf5(path) or _is_zarr(path)) and is_mudata(path)
-
-
-def _is_loom(path: str) -> bool:
-    return _is_hdf5(path) and is_loom(path)
-
-
-def _zarr_file(path: str, options: Options, group: str = "") -> CellFile:
+def _zarr_file(source: Source, options: Options, group: str = "") -> CellFile:
+    path = source.path
     try:
         from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
     except ImportError as error:
@@ -186,14 +218,12 @@ def _is_scdl(path: str) -> bool:
     return all((Path(path) / name).is_file() for name in _SCDL)
 
 
-def _is_cellstream(path: str) -> bool:
-    if not Path(path).is_file():
-        return False
-    with Path(path).open("rb") as file:
-        return file.read(4) == b"SHPK"
+def _is_cellstream(source: Source) -> bool:
+    return source.start.startswith(b"SHPK")
 
 
-def _cellstream_file(path: str, options: Options) -> CellFile:  # noqa: ARG001 it has none
+def _cellstream_file(source: Source, options: Options) -> CellFile:  # noqa: ARG001 it has none
+    path = source.path
     try:
         from scdataset.collections.cells.cellstream import CellstreamFile  # noqa: PLC0415 an optional package
     except ImportError as error:
@@ -202,7 +232,8 @@ def _cellstream_file(path: str, options: Options) -> CellFile:  # noqa: ARG001 i
     return CellstreamFile(path)
 
 
-def _scdl_file(path: str, options: Options) -> CellFile:  # noqa: ARG001 it has none
+def _scdl_file(source: Source, options: Options) -> CellFile:  # noqa: ARG001 it has none
+    path = source.path
     try:
         from scdataset.collections.cells.scdl import ScdlFile  # noqa: PLC0415 an optional package
     except ImportError as error:
@@ -211,14 +242,16 @@ def _scdl_file(path: str, options: Options) -> CellFile:  # noqa: ARG001 it has 
     return ScdlFile(path)
 
 
-def _is_arrow(path: str) -> bool:
-    if not Path(path).is_file():
-        return False
-    with Path(path).open("rb") as file:
-        return file.read(8).startswith(_ARROW)
+def _is_arrow(source: Source) -> bool:
+    return source.start.startswith(_ARROW)
 
 
-def _gene_list_file(path: str, options: Options) -> CellFile:
+def _is_text(source: Source) -> bool:
+    return source.is_file and is_matrix_market(source.path)
+
+
+def _gene_list_file(source: Source, options: Options) -> CellFile:
+    path = source.path
     try:
         from scdataset.collections.cells.gene_lists import GeneListFile, GeneTable  # noqa: PLC0415 an optional package
     except ImportError as error:
@@ -253,10 +286,6 @@ def _hugging_face_files(folder: str) -> list[str]:
         return [str(Path(folder) / one["filename"]) for one in saved["_data_files"]]
 
 
-def _tenx_file(path: str, options: Options) -> CellFile:
-    return TenxFile(path, options.layer, genome=options.genome, feature_types=options.feature_types)
-
-
 _ARROW = (b"ARROW1", b"PAR1", b"\xff\xff\xff\xff")
 """How files of Arrow, of Parquet, and streams of Arrow begin."""
 
@@ -280,18 +309,13 @@ _NAMES: dict[str, Callable[[Path], bool]] = {
 
 _KINDS = (
     Kind("cellstream", _is_cellstream, _cellstream_file, ()),  # before HDF5, which it holds a file of, without values
-    Kind(
-        "MuData",
-        lambda path: (_is_hdf5(path) or _is_zarr(path)) and is_mudata(path),
-        _mudata_file,
-        ("layer", "modality"),
-    ),
-    Kind("AnnData in zarr", _is_zarr, _zarr_file, ("layer",)),
-    Kind("10x .h5", is_tenx, _tenx_file, ("layer", "genome", "feature_types")),
-    Kind("loom", _is_loom, lambda path, options: LoomFile(path, options.layer), ("layer",)),
-    Kind("h5ad", _is_hdf5, lambda path, options: H5adFile(path, options.layer), ("layer",)),
+    Kind("MuData", _holds_modalities, _mudata_file, ("layer", "modality")),
+    Kind("AnnData in zarr", _by_path(_is_zarr), _zarr_file, ("layer",)),
+    Kind("10x .h5", _holds("10x"), _tenx_file, ("layer", "genome", "feature_types")),
+    Kind("loom", _holds("loom"), _loom_file, ("layer",)),
+    Kind("h5ad", _holds("h5ad"), _h5ad_file, ("layer",)),
     Kind("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes")),
-    Kind("SCDL", _is_scdl, _scdl_file, ()),
+    Kind("SCDL", _by_path(_is_scdl), _scdl_file, ()),
     Kind("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
 )
 """How to tell the kinds of sources apart, and what opens each; the first that fits."""

@@ -22,11 +22,10 @@ _NAMES = ("Gene", "Accession")
 """Attributes that name genes; the first that a file has."""
 
 
-def is_loom(path: str) -> bool:
+def is_loom(root: h5py.File) -> bool:
     """Return whether an HDF5 file has what a loom file has."""
-    with reading(path, "its structure"), h5py.File(path, "r") as file:
-        groups = (file.get("row_attrs"), file.get("col_attrs"))
-        return isinstance(file.get("matrix"), h5py.Dataset) and all(isinstance(group, h5py.Group) for group in groups)
+    groups = (root.get("row_attrs"), root.get("col_attrs"))
+    return isinstance(root.get("matrix"), h5py.Dataset) and all(isinstance(group, h5py.Group) for group in groups)
 
 
 class LoomFile:
@@ -75,6 +74,12 @@ class LoomFile:
             raise ArgumentValueError(message)
         with reading(self.path, f"col_attrs/{name}"):
             return Column.of(self._values("col_attrs", name))
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """What ``CellID`` names the cells."""
+        names: pd.Index = pd.Index(self.column("CellID").to_pandas(), dtype=object)
+        return names
 
     def array(self, name: str) -> DenseMatrix:
         """Return an attribute of cells that has several values each."""

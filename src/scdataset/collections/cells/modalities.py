@@ -10,7 +10,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset.collections.base import ReadsInBackground
-from scdataset.collections.cells.collection import CellCollection, CellFile
+from scdataset.collections.cells.collection import CellCollection, CellFile, Opened
 from scdataset.collections.cells.columns import Column, joined
 from scdataset.collections.cells.mudata import MuDataFile
 from scdataset.collections.multiindexable import MultiIndexable, row_index
@@ -174,9 +174,16 @@ def joined_modalities(
             message = f"obsm={list(obsm)} has {name!r}; give arrays of modalities, {[f'{one}:...' for one in opened]}."
             raise ArgumentValueError(message)
         arrays[modality].append(inside)
-    cells = {name: CellCollection(those, (), arrays[name], dtype, num_threads) for name, those in opened.items()}
+    cells = {
+        name: CellCollection(_opened(those, arrays[name]), (), arrays[name], dtype, num_threads)
+        for name, those in opened.items()
+    }
     _check_names([*columns, *cells])
     return ModalityCollection(files, cells, columns, masked=masked)
+
+
+def _opened(files: Sequence[CellFile], obsm: Sequence[str]) -> list[Opened]:
+    return [Opened(file, arrays={name: file.array(name) for name in obsm}) for file in files]
 
 
 def _check_names(names: Sequence[str]) -> None:

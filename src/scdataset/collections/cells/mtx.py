@@ -73,6 +73,12 @@ class MtxFile:
             raise ArgumentValueError(message)
         return Column.of(self._names_of_cells().to_numpy())
 
+    @property
+    def obs_names(self) -> pd.Index:
+        """Barcodes of the cells."""
+        names: pd.Index = pd.Index(self._names_of_cells().to_numpy(), dtype=object)
+        return names
+
     def array(self, name: str) -> DenseMatrix:
         """Refuse: there is no obsm."""
         message = f"{self.path} is a matrix of text, which has no obsm[{name!r}] or other arrays."

@@ -21,14 +21,19 @@ from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.reading import reading
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
-__all__ = ["MuDataFile", "is_mudata", "modalities_of"]
+__all__ = ["MuDataFile", "holds_modalities", "is_mudata", "modalities_of"]
 
 
 def is_mudata(path: str) -> bool:
-    """Return whether an HDF5 file or a zarr store holds modalities; False if it cannot be read."""
+    """Return whether a zarr store holds modalities; False if it cannot be read."""
     with suppress(Exception), _opened(path) as root:
-        return "mod" in root and hasattr(root["mod"], "keys")
+        return holds_modalities(root)
     return False
+
+
+def holds_modalities(root: Any) -> bool:
+    """Return whether a group is a MuData."""
+    return "mod" in root and hasattr(root["mod"], "keys")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scdataset._arguments import optional_whole
-from scdataset.collections.cells.collection import CellCollection, CellFile
-from scdataset.collections.cells.genes import GeneKey, Genes, Join, gene_names, join_genes
-from scdataset.collections.cells.kinds import Kind, Options, kind_of, open_file, sources_in
+from scdataset.collections.cells.collection import CellCollection, CellFile, Opened
+from scdataset.collections.cells.genes import GeneKey, Genes, Join, join_genes
+from scdataset.collections.cells.kinds import Options, kind_of, sources_in
 from scdataset.collections.cells.modalities import ModalityCollection, joined_modalities
 from scdataset.collections.cells.mudata import MuDataFile, modalities_of
+from scdataset.collections.cells.opened import Wanted, gathered, open_all
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["open_collection"]
@@ -39,6 +40,7 @@ def open_collection(
     gene_key: GeneKey | None = None,
     genes: Sequence[str] | None = None,
     missing_obs: Literal["fill"] | None = None,
+    unique_names: bool = False,
 ) -> CellCollection | ModalityCollection:
     """Open files of cells as one collection, without reading them.
 
@@ -91,15 +93,20 @@ def open_collection(
     missing_obs
         What becomes of a column of obs that some files lack, or have as numbers where others have labels: None refuses
         it, ``"fill"`` has missing values there.
+    unique_names
+        Whether to read the names of all cells, refuse two cells of one name, and have them as the index of ``obs``.
 
     Raises
     ------
     ArgumentValueError
         If there is no such file, column, layer or array; it names those there are.
     CollectionError
-        If a file is of an unknown kind, or files differ in their genes.
+        If a file is of an unknown kind, files differ in their genes, or two cells have one name and shall not.
     DamagedFileError
         If a file contradicts itself.
+
+    Of several files that cannot be opened, the first ones and their number are in one error, of the type that all
+    share, or a CollectionError.
     """
     names = {"obs": obs, "obsm": obsm, "feature_types": feature_types, "gene_lists": gene_lists, "genes": genes}
     for name, value in names.items():
@@ -107,9 +114,8 @@ def open_collection(
             message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
             raise ArgumentTypeError(message)
     threads = optional_whole("num_threads", num_threads, minimum=1)
-    kinds = [(path, kind_of(path)) for path in _paths(source)]
-    mudata = all(kind.name == "MuData" for _, kind in kinds)
-    several = mudata and not isinstance(modality, str)
+    paths = _paths(source)
+    several = not isinstance(modality, str) and _all_mudata(paths)
     if missing_modality not in ((None, "mask") if several else (None,)):
         message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
         raise ArgumentValueError(message)
@@ -121,12 +127,14 @@ def open_collection(
         message = f'missing_obs={missing_obs!r}; give None, or "fill" for missing values where files lack a column.'
         raise ArgumentValueError(message)
     if several:
-        _refuse_joins(join, gene_key, genes)
-        opened = _open_modalities(kinds, options)
-        files = [MuDataFile.of(path) for path, _ in kinds]
+        _refuse_joins(join, gene_key, genes, unique_names=unique_names)
+        opened = _open_modalities(paths, options)
+        files = [MuDataFile.of(path) for path in paths]
         return joined_modalities(files, opened, obs, obsm, dtype, threads, masked=missing_modality == "mask")
-    cells = [open_file(path, kind, options) for path, kind in kinds]
-    joined = _joined(cells, join, gene_key, genes)
+    matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
+    wanted = Wanted(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names)
+    cells = open_all(paths, wanted)
+    joined = _joined(cells, join, genes) if matched else None
     return CellCollection(cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs)
 
 
@@ -135,7 +143,12 @@ def _paths(source: Source | Iterable[Source]) -> list[str]:
     if not listed:
         message = "source is an empty list; give at least one file."
         raise ArgumentValueError(message)
-    return [path for one in listed for path in _files_of(os.fspath(one))]
+    return [path for found in gathered([os.fspath(one) for one in listed], _files_of) for path in found]
+
+
+def _all_mudata(paths: Sequence[str]) -> bool:
+    """Tell whether all are MuData; the others are looked into only if the first is."""
+    return kind_of(paths[0]).name == "MuData" and all(kind.name == "MuData" for kind in gathered(paths[1:], kind_of))
 
 
 def _files_of(path: str) -> list[str]:
@@ -151,36 +164,35 @@ def _files_of(path: str) -> list[str]:
     return sources_in(path)
 
 
-def _open_modalities(kinds: Sequence[tuple[str, Kind]], options: Options) -> dict[str, list[CellFile]]:
+def _open_modalities(paths: Sequence[str], options: Options) -> dict[str, list[CellFile]]:
     """Open every file once a modality: those asked for, or those of the first file."""
-    there = {path: modalities_of(path) for path, _ in kinds}
+    there = {path: modalities_of(path) for path in paths}
     names = next(iter(there.values())) if options.modality is None else list(options.modality)
     lacking = {path: found for path, found in there.items() if not set(names) <= set(found)}
     if lacking or not names:
-        message = f"The modalities {names} are not all in {len(lacking)} of {len(kinds)} files: {lacking}."
+        message = f"The modalities {names} are not all in {len(lacking)} of {len(paths)} files: {lacking}."
         raise ArgumentValueError(message)
     opened = {}
     for name in names:
         layer = options.layer.get(name) if isinstance(options.layer, Mapping) else options.layer
-        one = replace(options, modality=name, layer=layer)
-        opened[name] = [open_file(path, kind, one) for path, kind in kinds]
-        _joined(opened[name], "exact", None, None)
+        matched = len(paths) > 1
+        files = open_all(paths, Wanted(replace(options, modality=name, layer=layer), genes=matched))
+        if matched:
+            _joined(files, "exact", None)
+        opened[name] = [one.file for one in files]
     return opened
 
 
-def _joined(
-    files: Sequence[CellFile], join: Join, gene_key: GeneKey | None, genes: Sequence[str] | None
-) -> Genes | None:
-    """Return the genes of all files; None where there is one file, and nothing to match or choose."""
-    if len(files) == 1 and join == "exact" and gene_key is None and genes is None:
-        return None
-    names = [gene_names(file.path, file.var, gene_key) for file in files]
-    return join_genes(names, [file.path for file in files], join, genes)
+def _joined(opened: Sequence[Opened], join: Join, genes: Sequence[str] | None) -> Genes:
+    """Return the genes of all files."""
+    names = [one.genes for one in opened if one.genes is not None]
+    return join_genes(names, [one.file.path for one in opened], join, genes)
 
 
-def _refuse_joins(join: Join, gene_key: GeneKey | None, genes: Sequence[str] | None) -> None:
+def _refuse_joins(join: Join, gene_key: GeneKey | None, genes: Sequence[str] | None, *, unique_names: bool) -> None:
     """Raise if genes are to be joined or chosen of several modalities, of which each has its own."""
-    given = {"join": join if join != "exact" else None, "gene_key": gene_key, "genes": genes}
+    given: dict[str, Any] = {"join": join if join != "exact" else None, "gene_key": gene_key, "genes": genes}
+    given["unique_names"] = unique_names or None
     wrong = {name: value for name, value in given.items() if value is not None}
     if wrong:
         message = f"{wrong} with several modalities, of which each has genes of its own; open one with modality=...."

@@ -80,6 +80,12 @@ class ScdlFile:
             raise DamagedFileError(message)
         return column
 
+    @property
+    def obs_names(self) -> pd.Index:
+        """Refuse: cells have no names."""
+        message = f"{self.path} is an SCDL folder, where cells have no names; unique_names has to be False."
+        raise ArgumentValueError(message)
+
     def array(self, name: str) -> DenseMatrix:
         """Refuse: there is no obsm."""
         message = f"{self.path} is an SCDL folder, which has no obsm[{name!r}] or other arrays."

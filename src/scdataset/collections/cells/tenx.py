@@ -28,12 +28,9 @@ _FEATURES = {"gene_ids": "id", "feature_types": "feature_type", "genome": "genom
 """Columns of var, named as scanpy names them, and what version 3 calls them."""
 
 
-def is_tenx(path: str) -> bool:
-    """Return whether a path is an HDF5 file that holds matrices as Cell Ranger writes them."""
-    if not h5py.is_hdf5(path):
-        return False
-    with reading(path, "its structure"), h5py.File(path, "r") as file:
-        return bool(_groups(file))
+def is_tenx(root: h5py.File) -> bool:
+    """Return whether an HDF5 file holds matrices as Cell Ranger writes them."""
+    return bool(_groups(root))
 
 
 class TenxFile:
@@ -101,6 +98,13 @@ class TenxFile:
             message = f"{self.path}: {len(barcodes)} barcodes for {self.n_obs} cells."
             raise DamagedFileError(message)
         return Column.of(barcodes)
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Barcodes of the cells."""
+        barcodes = self.column("barcode")
+        names: pd.Index = pd.Index(barcodes.to_pandas(), dtype=object)
+        return names
 
     def array(self, name: str) -> DenseMatrix:
         """Refuse: there is no obsm."""

@@ -71,6 +71,12 @@ class ZarrFile:
             raise DamagedFileError(message)
         return column
 
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of the cells."""
+        with reading(self.path, "names of cells"):
+            return _frame(self._store.node(f"{self._group}obs")).index
+
     def array(self, name: str) -> DenseMatrix:
         """Return an array of obsm."""
         with reading(self.path, f"obsm[{name!r}]"):

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from scdataset.engine import cache
-from scdataset.engine.elements import ChunkElements, Chunks, Elements, FileChunks, PlainElements
+from scdataset.engine.elements import ChunkElements, Chunks, Elements, FileChunks, elements_at
 from scdataset.engine.files import OpenFile
 from scdataset.engine.general import LibraryChunks, Tiles
 from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
@@ -90,11 +90,12 @@ class H5File:
         self.bytes.check()
         try:
             dataset = self.h5[name]
-            found = f"{dataset!r}, of type {dataset.dtype}" if isinstance(dataset, h5py.Dataset) else f"{dataset!r}"
+            usable = isinstance(dataset, h5py.Dataset) and dataset.dtype is not None and bool(dataset.shape)
+            found = "" if usable else repr(dataset)
         except Exception as error:  # what HDF5 finds wrong comes as anything from KeyError to RuntimeError
             message = f"{self.path}: {name} cannot be read: {error}"
             raise DamagedFileError(message) from error
-        if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
+        if not usable:
             message = f"{self.path}: {name} is {found}; it has to be an array."
             raise DamagedFileError(message)
         return dataset
@@ -210,19 +211,12 @@ def elements_of(file: H5File, name: str, *, general: bool = False) -> list[Eleme
         open_array = partial(file.dataset, name)
         return [ChunkElements(LibraryChunks(open_array, file.path, name, rows, width, layout.dtype))]
     n_strips = 1 if len(layout.shape) == 1 else max(-(-layout.shape[1] // layout.chunk[1]), 1)
-    length = math.prod(layout.chunk)
-    strips: list[Elements] = []
-    part = name
-    for number in range(n_strips):
-        table = layout.table.strip(number, n_strips)
-        if n_strips > 1:  # chunks are counted within a strip
-            part = f"{name}[:, {number * layout.chunk[1]}:{(number + 1) * layout.chunk[1]}]"
-        if layout.plain:
-            strips.append(PlainElements(file.bytes, part, layout.dtype, length, table.offsets))
-        else:
-            chunks = FileChunks(file.bytes, part, layout.dtype, length, table, layout.filters, layout.fill)
-            strips.append(ChunkElements(chunks))
-    return strips
+    if n_strips == 1:
+        return [elements_at(file.bytes, name, layout)]
+    # Chunks are counted within a strip.
+    parts = [f"{name}[:, {n * layout.chunk[1]}:{(n + 1) * layout.chunk[1]}]" for n in range(n_strips)]
+    strips = [replace(layout, table=layout.table.strip(number, n_strips)) for number in range(n_strips)]
+    return [elements_at(file.bytes, part, strip) for part, strip in zip(parts, strips, strict=True)]
 
 
 def layout_of(file: H5File, name: str) -> Layout:

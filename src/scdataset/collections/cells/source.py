@@ -1,0 +1,79 @@
+"""A path that is given, looked into once."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from scdataset.collections.cells.loom import is_loom
+from scdataset.collections.cells.mudata import holds_modalities
+from scdataset.collections.cells.reading import reading
+from scdataset.collections.cells.tenx import is_tenx
+from scdataset.engine.storage.hdf5 import H5File
+from scdataset.errors import DamagedFileError
+
+__all__ = ["Source"]
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""How HDF5 begins, unless a user block precedes it."""
+
+
+class Source:
+    """A file or folder, with what is asked to tell its kind; an HDF5 file is opened once for all of that.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @cached_property
+    def is_file(self) -> bool:
+        """Whether it is a file, and no folder."""
+        return Path(self.path).is_file()
+
+    @cached_property
+    def start(self) -> bytes:
+        """The first bytes of a file, eight or fewer; none of a folder."""
+        if not self.is_file:
+            return b""
+        with Path(self.path).open("rb") as file:
+            return file.read(8)
+
+    @cached_property
+    def hdf5(self) -> H5File | None:
+        """The file, if it is HDF5."""
+        if self.start == _SIGNATURE or (self.is_file and h5py.is_hdf5(self.path)):
+            return H5File(self.path)
+        return None
+
+    @cached_property
+    def content(self) -> str | None:
+        """What an HDF5 file holds: ``"MuData"``, ``"10x"``, ``"loom"``, or ``"h5ad"`` if it is none of these."""
+        if self.hdf5 is None:
+            return None
+        try:
+            with reading(self.path, "its structure"):
+                return _content(self.hdf5.h5)
+        except DamagedFileError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self.__dict__.get("hdf5") is not None:
+            self.__dict__.pop("hdf5").close()
+
+
+def _content(root: Any) -> str:
+    if holds_modalities(root):
+        return "MuData"
+    if root.attrs.get("encoding-type") == "anndata":  # it says so, and other groups need not be looked into
+        return "h5ad"
+    if is_tenx(root):
+        return "10x"
+    return "loom" if is_loom(root) else "h5ad"
