@@ -16,6 +16,7 @@ import scipy.sparse
 
 from scdataset import open_collection
 from scdataset.collections.cells import listing, opened
+from scdataset.collections.cells.kinds import open_source
 from scdataset.engine import cache
 from scdataset.errors import CollectionError, DamagedFileError
 
@@ -341,3 +342,45 @@ def test_progress_is_shown_after_a_second_and_not_before(many, monkeypatch, capl
     monkeypatch.setattr("scdataset._progress._PATIENCE", -1)
     open_collection(many[:3])
     assert "Opening 3 files" in caplog.messages
+
+
+@pytest.fixture
+def side_by_side(monkeypatch):
+    """Open the shortest lists in two processes."""
+    monkeypatch.setattr(opened, "_SHARED_OUT", 2)
+    monkeypatch.setattr(opened, "_PART", 2)
+    monkeypatch.setattr(opened, "usable_cores", lambda: 2)
+
+
+@pytest.mark.parametrize("wishes", WISHES)
+def test_several_processes_open_what_one_does(few, wishes, monkeypatch):
+    alone = open_collection(few, **wishes)
+    seen = []
+    monkeypatch.setattr(opened, "open_source", lambda *given: seen.append(given) or open_source(*given))
+    for name, value in {"_SHARED_OUT": 2, "_PART": 2, "usable_cores": lambda: 2}.items():
+        monkeypatch.setattr(opened, name, value)
+    assert_equal(open_collection(few, **wishes), alone)
+    assert seen == []  # here, that is: it was in the others
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_errors_of_several_processes_come_together_in_the_order_of_the_files(few, tmp_path):
+    bad = [tmp_path / f"bad{number}.h5ad" for number in range(7)]
+    for path in bad:
+        path.write_bytes(b"\x89HDF\r\n\x1a\nand nothing")
+    with pytest.raises(DamagedFileError) as caught:
+        open_collection([few[0], *bad, *few[1:]])
+    message = str(caught.value)
+    assert message.startswith("7 of 12 files cannot be opened:\n- ")
+    places = [message.index(f"bad{number}.h5ad") for number in range(5)]
+    assert places == sorted(places)
+    with pytest.raises(DamagedFileError, match=r"^\S*bad0.h5ad"):
+        open_collection([*few, bad[0]])
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_genes_matched_by_a_function_are_read_here(few):
+    key = lambda var: var.index.str.upper()  # noqa: E731 a function that cannot go to another process
+    assert open_collection(few, gene_key=key).var_names.tolist() == [
+        name.upper() for name in open_collection(few).var_names
+    ]

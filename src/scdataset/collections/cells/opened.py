@@ -1,7 +1,10 @@
 """Opening many files: each once, what is wanted of it read at once, and all that cannot be opened told together."""
 
-from collections.abc import Callable, Hashable, Sequence
+import multiprocessing
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -15,6 +18,7 @@ from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.genes import GeneKey, gene_names
 from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.cells.kinds import Options, open_source
+from scdataset.engine.threads import usable_cores
 from scdataset.errors import ArgumentValueError, CollectionError, ScDatasetError
 
 __all__ = ["Wanted", "gathered", "open_all"]
@@ -23,6 +27,12 @@ T = TypeVar("T")
 
 _LISTED = 5
 """Files that a message names."""
+
+_SHARED_OUT = 256
+"""Files from which on it pays to open them in several processes."""
+
+_PART = 32
+"""Files that a process opens at a time."""
 
 _SLOW = 1.0
 """Seconds from which on what was learned by opening is kept."""
@@ -69,14 +79,18 @@ def open_all(paths: Sequence[str], wanted: Wanted) -> list[Opened]:
         return kept
     started = perf_counter()
     shared = _Shared()
-    opened = gathered(paths, lambda path: shared.of(_open(path, wanted, close=len(paths) > MANY)))
+    opening = partial(_open, wanted=wanted, close=len(paths) > MANY)
+    together = len(paths) >= _SHARED_OUT and not callable(wanted.gene_key)
+    opened = [shared.of(one) for one in gathered(paths, opening, usable_cores() if together else 1)]
     if perf_counter() - started > _SLOW:
         listing.store(place, opened)
     return opened
 
 
-def gathered(paths: Sequence[str], opening: Callable[[str], T]) -> list[T]:
+def gathered(paths: Sequence[str], opening: Callable[[str], T], n_processes: int = 1) -> list[T]:
     """Return what is opened of each path; a bar shows how far it is if that takes more than a second.
+
+    HDF5 serves one thread at a time, so what is to go side by side goes to forked processes.
 
     Raises
     ------
@@ -87,16 +101,43 @@ def gathered(paths: Sequence[str], opening: Callable[[str], T]) -> list[T]:
     opened: list[T] = []
     failed: list[tuple[str, Exception]] = []
     with late_bar(f"Opening {len(paths)} files", len(paths)) as advance:
-        for path in paths:
-            try:
-                opened.append(opening(path))
-            except (ScDatasetError, OSError) as error:
+        for path, one in zip(paths, _each(paths, opening, n_processes), strict=True):
+            if isinstance(one, Exception):
                 # Tracebacks of thousands of files would hold on to all that they had open.
-                failed.append((path, error if not failed else _bare(error)))
+                failed.append((path, one if not failed else _bare(one)))
+            else:
+                opened.append(one)
             advance(1)
     if failed:
         raise _together(failed, len(paths))
     return opened
+
+
+def _each(paths: Sequence[str], opening: Callable[[str], T], n_processes: int) -> Iterator[T | Exception]:
+    """Yield what each path gives, or the error that it raises, in the order of the paths."""
+    if n_processes == 1 or "fork" not in multiprocessing.get_all_start_methods():
+        yield from (_tried(opening, path) for path in paths)
+        return
+    parts = [paths[first : first + _PART] for first in range(0, len(paths), _PART)]
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(min(n_processes, len(parts)), mp_context=context) as pool:
+        try:
+            for part in pool.map(partial(_tried_all, opening), parts):
+                yield from part
+        except BaseException:  # what has not begun does not begin
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _tried_all(opening: Callable[[str], T], paths: Sequence[str]) -> list[T | Exception]:
+    return [_tried(opening, path) for path in paths]
+
+
+def _tried(opening: Callable[[str], T], path: str) -> T | Exception:
+    try:
+        return opening(path)
+    except (ScDatasetError, OSError) as error:
+        return error
 
 
 def _bare(error: Exception) -> Exception:
