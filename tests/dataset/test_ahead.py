@@ -88,3 +88,11 @@ def test_an_error_of_the_background_comes_where_its_window_would():
         seen.extend(dataset)
     assert len(seen) == 8
     assert of_ours() == []
+
+
+def test_closing_an_iterator_ends_the_thread_and_the_batches():
+    batches = iter(make(Background(), 2))
+    next(batches)
+    batches.close()
+    assert of_ours() == []
+    assert list(batches) == []

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -77,8 +78,15 @@ class MultiIndexable:
 
     def _with(self, fetched: dict[str | int, Any], n_rows: int) -> Self:
         """Return a container of the same modalities with other rows, those that were read."""
-        windows = {name: Fetched(value, n_rows) for name, value in fetched.items()}
+        return self._of({name: Fetched(value, n_rows) for name, value in fetched.items()})
+
+    def _of(self, windows: dict[str | int, Fetched]) -> Self:
         return self._over(windows, {name: window.source for name, window in windows.items()})
+
+    @cached_property
+    def _is_read(self) -> bool:
+        """Whether all modalities are what reading gave."""
+        return all(type(collection) is Fetched for collection in self._collections.values())
 
     def _over(self, collections: Mapping[str | int, Collection], modalities: dict[str | int, Any]) -> Self:
         new = type(self).__new__(type(self))
@@ -137,6 +145,9 @@ class MultiIndexable:
         if not isinstance(key, (slice, list, tuple)) and np.ndim(key) == 0:
             return self._by_position(key)
         rows = row_index(key, len(self))
+        if isinstance(rows, slice) and self._is_read:
+            windows: Any = self._collections
+            return self._of({name: window.cut(rows) for name, window in windows.items()})
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else rows.size
         return self._with({name: _take(collection, rows) for name, collection in self._collections.items()}, n_rows)
 

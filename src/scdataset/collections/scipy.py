@@ -1,6 +1,5 @@
 """scipy sparse matrices and arrays."""
 
-import copy
 from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
@@ -41,7 +40,7 @@ def warn_if_by_column(matrix: Any, remedy: str) -> None:
 def take(value: Any, rows: RowIndex) -> Any:
     """Take rows, in the same format: for a slice of CSR over the same memory."""
     if isinstance(rows, slice) and value.format == "csr" and value.ndim == 2:
-        return _view(value, *rows.indices(value.shape[0])[:2])
+        return _view(value, *rows.indices(value.indptr.size - 1)[:2])
     return value[rows]
 
 
@@ -50,13 +49,14 @@ def _view(value: Any, start: int, stop: int) -> Any:
     pointers = value.indptr[start : stop + 1]
     first, last = pointers[0], pointers[-1]
     kind: Any = type(value)
-    view = copy.copy(_empty(kind, stop - start, value.shape[1], value.dtype))
+    view = kind.__new__(kind)
+    view.__dict__.update(_attributes(kind, stop - start, value.shape[1], value.data.dtype))
     view.data, view.indices, view.indptr = value.data[first:last], value.indices[first:last], pointers - first
     return view
 
 
 @lru_cache(maxsize=64)
-def _empty(kind: Hashable, n_rows: int, n_columns: int, dtype: Any) -> Any:
-    """Return a matrix without elements, to be copied: that takes a fifth of the time of making one."""
+def _attributes(kind: Hashable, n_rows: int, n_columns: int, dtype: Any) -> dict[str, Any]:
+    """Return what a matrix without elements has: to copy that takes a tenth of the time of making a matrix."""
     make: Any = kind
-    return make((n_rows, n_columns), dtype=dtype)
+    return dict(vars(make((n_rows, n_columns), dtype=dtype)))

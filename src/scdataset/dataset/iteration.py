@@ -80,6 +80,12 @@ class Iteration(Iterator[Any]):
         if self._pass is None:
             self._pass, self._batches = self._begin()
 
+    def close(self) -> None:
+        """End it, as a generator: what is being read ahead ends, and there are no more batches."""
+        close = getattr(self._batches, "close", None)
+        if close is not None:
+            close()
+
     def __next__(self) -> Any:
         self.begin()
         batch = next(self._batches)

@@ -15,7 +15,7 @@ from scdataset.engine.threads import Threads
 
 __all__ = ["Read", "n_tasks", "run_reads"]
 
-_TASKS_PER_THREAD = 16
+_TASKS_PER_THREAD = 8
 """Tasks of a read for each thread, so that one that is slow keeps the others waiting for less."""
 
 
