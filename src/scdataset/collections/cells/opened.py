@@ -78,19 +78,28 @@ def open_all(paths: Sequence[str], wanted: Wanted) -> list[Opened]:
     if kept is not None:
         return kept
     started = perf_counter()
-    shared = _Shared()
     opening = partial(_open, wanted=wanted, close=len(paths) > MANY)
     together = len(paths) >= _SHARED_OUT and not callable(wanted.gene_key)
-    opened = [shared.of(one) for one in gathered(paths, opening, usable_cores() if together else 1)]
+    opened = gathered(paths, opening, usable_cores() if together else 1, _Shared)
     if perf_counter() - started > _SLOW:
         listing.store(place, opened)
     return opened
 
 
-def gathered(paths: Sequence[str], opening: Callable[[str], T], n_processes: int = 1) -> list[T]:
+def _as_it_is() -> Callable[[T], T]:
+    return lambda one: one
+
+
+def gathered(
+    paths: Sequence[str],
+    opening: Callable[[str], T],
+    n_processes: int = 1,
+    sharing: Callable[[], Callable[[T], T]] = _as_it_is,
+) -> list[T]:
     """Return what is opened of each path; a bar shows how far it is if that takes more than a second.
 
-    HDF5 serves one thread at a time, so what is to go side by side goes to forked processes.
+    HDF5 serves one thread at a time, so what is to go side by side goes to forked processes. There and here each result
+    goes through a function that ``sharing`` makes, so that what is equal is sent once a part and held once.
 
     Raises
     ------
@@ -101,19 +110,22 @@ def gathered(paths: Sequence[str], opening: Callable[[str], T], n_processes: int
     opened: list[T] = []
     failed: list[tuple[str, Exception]] = []
     with late_bar(f"Opening {len(paths)} files", len(paths)) as advance:
-        for path, one in zip(paths, _each(paths, opening, n_processes), strict=True):
+        share = sharing()
+        for path, one in zip(paths, _each(paths, opening, n_processes, sharing), strict=True):
             if isinstance(one, Exception):
                 # Tracebacks of thousands of files would hold on to all that they had open.
                 failed.append((path, one if not failed else _bare(one)))
             else:
-                opened.append(one)
+                opened.append(share(one))
             advance(1)
     if failed:
         raise _together(failed, len(paths))
     return opened
 
 
-def _each(paths: Sequence[str], opening: Callable[[str], T], n_processes: int) -> Iterator[T | Exception]:
+def _each(
+    paths: Sequence[str], opening: Callable[[str], T], n_processes: int, sharing: Callable[[], Callable[[Any], Any]]
+) -> Iterator[T | Exception]:
     """Yield what each path gives, or the error that it raises, in the order of the paths."""
     if n_processes == 1 or "fork" not in multiprocessing.get_all_start_methods():
         yield from (_tried(opening, path) for path in paths)
@@ -122,15 +134,19 @@ def _each(paths: Sequence[str], opening: Callable[[str], T], n_processes: int) -
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(n_processes, len(parts)), mp_context=context) as pool:
         try:
-            for part in pool.map(partial(_tried_all, opening), parts):
+            for part in pool.map(partial(_tried_all, opening, sharing), parts):
                 yield from part
         except BaseException:  # what has not begun does not begin
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _tried_all(opening: Callable[[str], T], paths: Sequence[str]) -> list[T | Exception]:
-    return [_tried(opening, path) for path in paths]
+def _tried_all(
+    opening: Callable[[str], T], sharing: Callable[[], Callable[[Any], Any]], paths: Sequence[str]
+) -> list[T | Exception]:
+    share = sharing()
+    tried = (_tried(opening, path) for path in paths)
+    return [one if isinstance(one, Exception) else share(one) for one in tried]
 
 
 def _tried(opening: Callable[[str], T], path: str) -> T | Exception:
@@ -198,7 +214,7 @@ class _Shared:
         self._genes: dict[Hashable, list[pd.Index]] = {}
         self._categories: dict[Hashable, list[Any]] = {}
 
-    def of(self, opened: Opened) -> Opened:
+    def __call__(self, opened: Opened) -> Opened:
         """Return the same with shared lists."""
         columns = {name: self._column(column) for name, column in opened.columns.items()}
         if opened.genes is None:
