@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from scdataset import open_collection
+from scdataset.collections.cells.reading import reading
 from scdataset.errors import DamagedFileError
 
 SOAK = Path(__file__).parents[2] / "soak" / "damage.py"
@@ -213,3 +214,11 @@ def test_codes_outside_the_categories(files):
     with h5py.File(files["plain"], "a") as h5:
         h5["obs/type/codes"][7] = 3
     refused(files["plain"], "obs['type'] cannot be read")
+
+
+def test_a_size_that_takes_more_memory_than_there_is_is_damage():
+    with (
+        pytest.raises(DamagedFileError, match=r"a\.zarr: obs takes more memory than there is .*31\.9 GiB.*damaged"),
+        reading("a.zarr", "obs"),
+    ):
+        raise MemoryError("Unable to allocate 31.9 GiB")  # noqa: EM101, TRY003 as numpy says it

@@ -18,8 +18,11 @@ def reading(path: str, what: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
             yield
-    except (ScDatasetError, MemoryError):
+    except ScDatasetError:
         raise
+    except MemoryError as error:
+        message = f"{path}: {what} takes more memory than there is ({error}); its sizes may be damaged."
+        raise DamagedFileError(message) from error
     except Exception as error:
         message = f"{path}: {what} cannot be read: {type(error).__name__}: {error}"
         raise DamagedFileError(message) from error
