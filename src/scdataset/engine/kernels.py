@@ -23,6 +23,7 @@ __all__ = [
     "gather_spans",
     "reaches",
     "read_elements",
+    "run_of",
     "scatter_piece",
 ]
 
@@ -82,6 +83,25 @@ def read_elements(
 
 
 @compiled
+def run_of(
+    starts: NDArray[np.int64], lengths: NDArray[np.int64], first: int, max_gap: int, room: int
+) -> tuple[int, int]:
+    """Return what follows the run of spans from ``first`` on: the next span, and the element after the run's last.
+
+    Spans of a run are at most ``max_gap`` elements apart, and more than one of them take up no more than ``room``.
+    """
+    begin = starts[first]
+    end = begin + lengths[first]
+    last = first + 1
+    while (
+        last < starts.size and starts[last] <= end + max_gap and max(end, starts[last] + lengths[last]) <= begin + room
+    ):
+        end = max(end, starts[last] + lengths[last])
+        last += 1
+    return last, end
+
+
+@compiled
 def gather_spans(
     descriptor: int,
     offsets: NDArray[np.int64],
@@ -122,13 +142,7 @@ def gather_spans(
     first = 0
     while first < n:
         begin = starts[first]
-        end = begin + lengths[first]
-        last = first + 1
-        while (
-            last < n and starts[last] <= end + max_gap and max(end, starts[last] + lengths[last]) <= begin + buffer.size
-        ):
-            end = max(end, starts[last] + lengths[last])
-            last += 1
+        last, end = run_of(starts, lengths, first, max_gap, buffer.size)
         if last == first + 1 and columns.size == 0 and out.itemsize == buffer.itemsize:  # straight to its place
             if not read_elements(descriptor, offsets, chunk, begin, end, out, places[first]):
                 return SHORT_READ, first

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset.engine.elements import ANY, BUFFER_BYTES, GAP_BYTES, Columns, Elements, PlainElements, Spans, equal_parts
-from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, SHORT_READ, reaches, read_elements, scatter_piece
+from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, SHORT_READ, reaches, read_elements, run_of, scatter_piece
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 
@@ -199,15 +199,7 @@ def _keep_runs(
     position = 0
     while first < starts.size:
         begin = starts[first]
-        end = begin + lengths[first]
-        last = first + 1
-        while (
-            last < starts.size
-            and starts[last] <= end + max_gap
-            and max(end, starts[last] + lengths[last]) <= begin + indices_buffer.size
-        ):
-            end = max(end, starts[last] + lengths[last])
-            last += 1
+        last, end = run_of(starts, lengths, first, max_gap, indices_buffer.size)
         if not read_elements(data_descriptor, data_offsets, data_chunk, begin, end, data_buffer, 0):
             return SHORT_READ, first, True
         if not read_elements(indices_descriptor, indices_offsets, indices_chunk, begin, end, indices_buffer, 0):
