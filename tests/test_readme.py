@@ -88,7 +88,7 @@ def test_every_python_block_runs(tmp_path, monkeypatch):
     cells[:600, :15].write_h5ad("plate1.h5ad")
     cells[600:, 5:].write_h5ad("plate2.h5ad")
     cannot_run = write_formats(cells)
-    namespace = {"model": lambda batch: batch}
+    namespace = {}
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert len(blocks) >= 6
     for block in blocks:
