@@ -1,25 +1,24 @@
 """Lightning's Trainer: fit, validate, a checkpoint in mid-epoch, and going on from it, on one process and on two."""
 
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests.hosts.launching import launch
 
 SCRIPT = Path(__file__).with_name("lightning_run.py")
-pytest.importorskip("pytorch_lightning")
+pytestmark = pytest.mark.skipif(find_spec("pytorch_lightning") is None, reason="pytorch_lightning is not installed")
 
 
 def rows(batches):
     return Counter(row for batch in batches for row in batch)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_checkpoint_in_mid_epoch_goes_on_byte_for_byte(tmp_path, num_workers):
+def test_a_checkpoint_in_mid_epoch_goes_on_byte_for_byte(launch, tmp_path, num_workers):
     checkpoints = tmp_path / "checkpoints"
-    (whole,), _ = launch(SCRIPT, tmp_path / "a", 1, 1, num_workers, 100, "new", checkpoints)
-    (resumed,), _ = launch(SCRIPT, tmp_path / "b", 1, 1, num_workers, 100, "resume", checkpoints)
+    (whole,) = launch(SCRIPT, tmp_path / "a", 1, 1, num_workers, 100, "new", checkpoints)
+    (resumed,) = launch(SCRIPT, tmp_path / "b", 1, 1, num_workers, 100, "resume", checkpoints)
     assert resumed["rows"] == whole["rows"][9:]
     assert rows(whole["rows"][:50]) == rows(whole["rows"][50:]) == Counter(range(400))
     assert whole["rows"][:50] != whole["rows"][50:]
@@ -27,13 +26,12 @@ def test_a_checkpoint_in_mid_epoch_goes_on_byte_for_byte(tmp_path, num_workers):
     assert Counter(resumed["validated"]) == Counter(dict.fromkeys(range(60), 2))
 
 
-@pytest.mark.timeout(600)
-def test_two_devices_share_each_epoch_and_one_goes_on_with_it(tmp_path):
+def test_two_devices_share_each_epoch_and_one_goes_on_with_it(launch, tmp_path):
     checkpoints = tmp_path / "checkpoints"
-    ranks, _ = launch(SCRIPT, tmp_path / "a", 2, 2, 0, 50, "new", checkpoints)
+    ranks = launch(SCRIPT, tmp_path / "a", 2, 2, 0, 50, "new", checkpoints)
     assert [len(rank["rows"]) for rank in ranks] == [50, 50]
     assert sum((rows(rank["rows"]) for rank in ranks), Counter()) == Counter(dict.fromkeys(range(400), 2))
-    (alone,), _ = launch(SCRIPT, tmp_path / "b", 1, 1, 0, -1, "resume", checkpoints)
+    (alone,) = launch(SCRIPT, tmp_path / "b", 1, 1, 0, -1, "resume", checkpoints)
     before = sum((rows(rank["rows"][:9]) for rank in ranks), Counter())
     assert before + rows(alone["rows"][:32]) == Counter(range(400))
     assert rows(alone["rows"][32:]) == Counter(range(400))
