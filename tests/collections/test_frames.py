@@ -65,7 +65,6 @@ def test_a_hugging_face_format_may_be_of_some_columns_only():
     assert as_collection(renamed).read(np.array([6, 0]))["row"].to_list() == [36, 30]
 
 
-@pytest.mark.timeout(60)
 def test_polars_rows_are_read_after_a_fork_whatever_their_type():
     """polars takes rows of a frame with threads, which a forked process does not have, and waits for them forever."""
     FRAME[ROWS]

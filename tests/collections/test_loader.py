@@ -12,7 +12,7 @@ from scdataset import BlockShuffling, Streaming
 
 UNKNOWN_TO_TORCH = {"numpy structured", "h5py compound"}
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
 
 
 def loader(container, dataset, **options):

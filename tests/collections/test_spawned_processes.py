@@ -2,7 +2,6 @@
 
 import multiprocessing
 
-import pytest
 from containers import BUILDERS
 from reference import N_ROWS
 from torch.utils.data import DataLoader
@@ -15,8 +14,6 @@ LEFT_OUT = {
     "MultiIndexable": "its tensors go along by themselves, and torch sends each once",
     "numpy big endian": "pickle turns big-endian arrays into native ones",
 }
-
-pytestmark = pytest.mark.timeout(150)
 
 
 def send_batches(datasets, connection):

@@ -3,7 +3,6 @@
 import os
 import pickle
 import threading
-import time
 
 import pytest
 
@@ -35,13 +34,14 @@ def test_one_thread_is_the_callers_own():
 
 
 def test_an_error_is_raised_when_all_have_ended(threads):
-    ended = []
+    ended, failed = [], threading.Event()
 
     def work(number):
         if number in {2, 5}:
+            failed.set()
             message = f"part {number}"
             raise ValueError(message)
-        time.sleep(0.02)
+        failed.wait()  # none ends before the first error
         ended.append(number)
 
     with pytest.raises(ValueError, match="part 2"):

@@ -173,7 +173,6 @@ def test_a_round_larger_than_the_rows_with_weight_is_refused_with_both_numbers(i
         strategy.get_len(range(20))
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("weights", [[5e-324, 1.0, 1e308], np.array([1e-45, 1, 1], np.float32)])
 def test_rows_of_tiny_weight_still_fill_a_round(weights):
     strategy = BlockWeightedSampling(1, None, weights, replace=False, sampling_size=3)

@@ -155,7 +155,7 @@ def test_it_is_read_in_another_process(several, method):
     queue = context.Queue()
     child = context.Process(target=read_in_child, args=(collection, queue))
     child.start()
-    assert queue.get(timeout=100) == several[1].X.sum()
+    assert queue.get() == several[1].X.sum()
     child.join()
 
 
