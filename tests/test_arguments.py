@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdataset._arguments import flag, hook, optional_whole, whole
+from scdataset._arguments import flag, hook, optional_whole, warn, whole
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, ScDatasetError
 
 
@@ -53,12 +53,13 @@ def test_an_optional_number_may_be_left_out():
         optional_whole("n", 9, minimum=1, maximum=8)
 
 
-@pytest.mark.parametrize("value", [True, False])
-def test_true_and_false_are_flags(value):
-    assert flag("f", value) is value
+@pytest.mark.parametrize("value", [True, 1, np.True_, np.int64(1), np.uint8(1)])
+def test_what_can_only_mean_true_or_false_is_a_flag(value):
+    assert flag("f", value) is True
+    assert flag("f", type(value)(0)) is False
 
 
-@pytest.mark.parametrize("value", [0, 1, None, "True", 1.0])
+@pytest.mark.parametrize("value", [2, -1, None, "True", 1.0])
 def test_anything_else_is_no_flag(value):
     with pytest.raises(ArgumentTypeError, match=rf"^f={value!r} is of type \w+; give True or False\.$"):
         flag("f", value)
@@ -80,3 +81,15 @@ def test_errors_are_what_callers_already_catch():
     assert issubclass(ArgumentValueError, ValueError)
     assert issubclass(ArgumentTypeError, ScDatasetError)
     assert issubclass(ArgumentValueError, ScDatasetError)
+
+
+@pytest.mark.parametrize("namespace", [{}, {"__name__": "a_script"}])
+def test_a_warning_reaches_code_that_is_executed_without_a_module_name(namespace):
+    with pytest.warns(UserWarning, match="sorted"):
+        exec("from scdataset import Streaming\nStreaming(indices=[3, 1])", namespace)
+
+
+def test_a_warning_points_at_the_line_that_led_to_it():
+    with pytest.warns(UserWarning, match="careful") as caught:
+        warn("careful")
+    assert caught[0].filename == __file__

@@ -8,6 +8,7 @@ import scdataset
 
 def test_public_names():
     assert scdataset.__all__ == [
+        "ArgumentIndexError",
         "ArgumentTypeError",
         "ArgumentValueError",
         "BlockShuffling",
@@ -30,12 +31,16 @@ def test_public_names():
         "ScDatasetError",
         "StateError",
         "Streaming",
+        "UnimplementedError",
+        "WorldError",
         "adata_to_mindex",
         "as_collection",
         "bionemo_to_tensor",
+        "estimate_sample_size",
         "hf_tahoe_to_tensor",
         "open_collection",
         "scDataset",
+        "suggest_parameters",
     ]
     assert all(hasattr(scdataset, name) for name in scdataset.__all__)
 
@@ -64,3 +69,16 @@ def test_importing_the_package_imports_no_optional_package():
         "print([name for name in optional if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_paths_that_scripts_import_from():
+    from scdataset import experimental, multiindexable, strategy, transforms
+    from scdataset.experimental import auto_config
+    from scdataset.scdataset import scDataset
+
+    assert scDataset is scdataset.scDataset
+    assert auto_config.suggest_parameters is experimental.suggest_parameters is scdataset.suggest_parameters
+    assert auto_config.estimate_sample_size is experimental.estimate_sample_size is scdataset.estimate_sample_size
+    assert multiindexable.MultiIndexable is scdataset.MultiIndexable
+    assert strategy.Streaming is scdataset.Streaming
+    assert transforms.adata_to_mindex is scdataset.adata_to_mindex

@@ -171,11 +171,6 @@ def test_wrong_arguments_are_refused(make, error, message):
         make()
 
 
-def test_nothing_at_all_has_no_rows():
-    empty = MultiIndexable()
-    assert (len(empty), empty.count, empty.names, list(empty)) == (0, 0, None, [])
-
-
 def test_it_nests():
     data = MultiIndexable(rna=MultiIndexable(x=X, y=Y), z=Y)
     part = next(iter(scDataset(data, Streaming(indices=[3, 8]), 2)))
@@ -200,3 +195,13 @@ def test_a_slice_of_arrays_is_a_view_and_a_modality_keeps_its_type():
     assert np.shares_memory(part["x"], X)
     assert [type(value) for value in data[[1, 2]].values()[:4]] == [type(value) for value in data.values()[:4]]
     assert part["l"] == list("cdefghi")
+
+
+def test_a_container_of_nothing_is_refused():
+    for nothing, error in [
+        (MultiIndexable, TypeError),
+        (lambda: MultiIndexable(unstructured={"genome": "GRCh38"}), TypeError),
+        (lambda: MultiIndexable({}), ValueError),
+    ]:
+        with pytest.raises(error, match="give at least one"):
+            nothing()

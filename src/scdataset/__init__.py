@@ -6,6 +6,7 @@ from scdataset.batch import adata_to_mindex, bionemo_to_tensor, hf_tahoe_to_tens
 from scdataset.collections import Collection, MultiIndexable, as_collection
 from scdataset.dataset import scDataset
 from scdataset.errors import (
+    ArgumentIndexError,
     ArgumentTypeError,
     ArgumentValueError,
     CollectionChangedError,
@@ -17,7 +18,10 @@ from scdataset.errors import (
     RemovedApiError,
     ScDatasetError,
     StateError,
+    UnimplementedError,
+    WorldError,
 )
+from scdataset.experimental import estimate_sample_size, suggest_parameters
 from scdataset.strategy import (
     BlockShuffling,
     BlockWeightedSampling,
@@ -31,6 +35,7 @@ from scdataset.strategy import (
 __version__ = "0.4.0"
 
 __all__ = [
+    "ArgumentIndexError",
     "ArgumentTypeError",
     "ArgumentValueError",
     "BlockShuffling",
@@ -53,12 +58,16 @@ __all__ = [
     "ScDatasetError",
     "StateError",
     "Streaming",
+    "UnimplementedError",
+    "WorldError",
     "adata_to_mindex",
     "as_collection",
     "bionemo_to_tensor",
+    "estimate_sample_size",
     "hf_tahoe_to_tensor",
     "open_collection",
     "scDataset",
+    "suggest_parameters",
 ]
 
 if TYPE_CHECKING:

@@ -5,6 +5,8 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["flag", "hook", "one_of", "optional_whole", "warn", "whole"]
@@ -40,11 +42,11 @@ def optional_whole(name: str, value: object, *, minimum: int, maximum: int | Non
 
 
 def flag(name: str, value: object) -> bool:
-    """Return ``value`` if it is True or False; a number or a string there is nearly always a misplaced argument."""
-    if not isinstance(value, bool):
-        message = f"{name}={value!r} is of type {type(value).__name__}; give True or False."
-        raise ArgumentTypeError(message)
-    return value
+    """Return ``value`` as a bool if it is True, False, 0 or 1, also numpy's; anything else has no single meaning."""
+    if isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
+        return bool(value)
+    message = f"{name}={value!r} is of type {type(value).__name__}; give True or False."
+    raise ArgumentTypeError(message)
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
@@ -67,6 +69,11 @@ def hook(name: str, value: Callable[..., object] | None) -> Callable[..., object
 def warn(message: str) -> None:
     """Warn with a `UserWarning` that points at the line outside this package that led here."""
     frame, level = sys._getframe(), 1  # noqa: SLF001 what inspect.currentframe is a name for
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("scdataset."):
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def _is_ours(module: object) -> bool:
+    """Tell whether a module is part of this package; code that ``exec`` runs may have no module name at all."""
+    return isinstance(module, str) and module.startswith("scdataset.")

@@ -4,12 +4,15 @@ Each type also inherits the builtin that callers already catch::
 
     ScDatasetError
     ├── ArgumentTypeError         (TypeError)       an argument has the wrong type
-    │   └── RemovedApiError                         a call that version 0.1 understood
+    │   ├── RemovedApiError                         a call that version 0.1 understood
+    │   └── UnimplementedError    (NotImplementedError)  a method that has to be written, or does not apply
     ├── ArgumentValueError        (ValueError)      an argument has the right type and a wrong value
+    │   ├── ArgumentIndexError    (IndexError)      a row or gene number is out of range
+    │   └── WorldError            (RuntimeError)    rank or world_size does not fit the processes there are
     ├── CollectionError           (TypeError)       a collection cannot be read as it was given
     ├── CollectionChangedError    (RuntimeError)    a collection is not what it was at construction
     ├── DamagedFileError          (OSError)         a file does not hold what it says it holds
-    ├── HookError                 (ValueError)      a hook returned something that cannot be cut into batches
+    ├── HookError                 (ValueError, TypeError)  a hook cannot be called, sent, or used for what it returned
     ├── LoaderError               (RuntimeError)    the DataLoader around the dataset is set up wrongly
     ├── MissingDependencyError    (ImportError)     an optional package is needed and absent
     └── StateError                (ValueError)      a saved state cannot be read, or belongs to something else
@@ -18,6 +21,7 @@ Every message is one string, so that an error raised in a DataLoader worker arri
 """
 
 __all__ = [
+    "ArgumentIndexError",
     "ArgumentTypeError",
     "ArgumentValueError",
     "CollectionChangedError",
@@ -29,6 +33,8 @@ __all__ = [
     "RemovedApiError",
     "ScDatasetError",
     "StateError",
+    "UnimplementedError",
+    "WorldError",
 ]
 
 
@@ -44,8 +50,20 @@ class RemovedApiError(ArgumentTypeError):
     """A call in the style of version 0.1, with the way to write it now."""
 
 
+class UnimplementedError(ArgumentTypeError, NotImplementedError):
+    """A method that a subclass has to write is missing, or an operation does not apply to this kind of object."""
+
+
 class ArgumentValueError(ScDatasetError, ValueError):
     """An argument has the right type and a value that is not allowed."""
+
+
+class ArgumentIndexError(ArgumentValueError, IndexError):
+    """A row or gene number is out of range."""
+
+
+class WorldError(ArgumentValueError, RuntimeError):
+    """Rank or world_size does not fit the processes that there are."""
 
 
 class CollectionError(ScDatasetError, TypeError):
@@ -60,8 +78,8 @@ class DamagedFileError(ScDatasetError, OSError):
     """A file is truncated, overwritten or inconsistent; the message names file, array and chunk."""
 
 
-class HookError(ScDatasetError, ValueError):
-    """A hook returned something that cannot be cut into the batches asked for."""
+class HookError(ScDatasetError, ValueError, TypeError):
+    """A hook cannot be called or sent to a worker, or returned something that cannot be used."""
 
 
 class LoaderError(ScDatasetError, RuntimeError):

@@ -108,3 +108,15 @@ def test_it_is_a_transform_of_what_a_hugging_face_dataset_gives(form):
         )
         rows = np.concatenate(list(scDataset(range(33), BlockShuffling(3), 4, 2, seed=0)))
         assert torch.equal(torch.cat(list(dataset)), expected[torch.from_numpy(rows)])
+
+
+@pytest.mark.parametrize("batch", [3, None, "cells", b"cells"])
+def test_what_is_no_batch_is_a_value_error(batch):
+    with pytest.raises(ArgumentValueError, match=f"type {type(batch).__name__}; give a dict"):
+        hf_tahoe_to_tensor(batch)
+
+
+def test_a_gene_beyond_the_width_is_also_an_index_error():
+    with pytest.raises(IndexError, match="larger num_genes") as caught:
+        hf_tahoe_to_tensor({"genes": [[9]], "expressions": [[1.0]]}, num_genes=5)
+    assert isinstance(caught.value, ArgumentValueError)

@@ -28,8 +28,11 @@ def test_a_call_with_hooks_and_everything_by_name():
 
 
 def test_a_call_by_position():
-    answer = answer_to(lambda: scDataset(DATA, 64, 16, 8))
-    assert "BlockShuffling(block_size=16), batch_size=64, fetch_factor=8)" in answer
+    for batch_size in (64, np.int64(64)):
+        answer = answer_to(lambda: scDataset(DATA, batch_size, 16, 8))  # noqa: B023 called at once
+        assert "BlockShuffling(block_size=16), batch_size=" in answer
+        assert "64" in answer
+        assert "fetch_factor=8)" in answer
 
 
 def test_a_strategy_and_block_size():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, WorldError
 from scdataset.schedule.world import World
 
 
@@ -67,16 +67,36 @@ def test_arguments_decide_also_where_there_is_a_process_group(process_group, ran
     assert World.of(rank, size) == World(int(rank), int(size), is_given=True)
 
 
-@pytest.mark.parametrize(("rank", "size"), [(0, None), (None, 2)])
-def test_one_without_the_other_is_refused_with_both_shown(rank, size):
-    with pytest.raises(ArgumentValueError, match=rf"rank={rank} and world_size={size}; give both, or neither"):
-        World.of(rank, size)
+def test_a_world_size_of_1_alone_is_a_process_that_shares_with_no_other(process_group):
+    assert World.of(None, np.int64(1)) == World(0, 1, is_given=True)
+    process_group(3, 5)
+    alone = World.of(None, 1)
+    assert (alone.rank, alone.size, alone.now()) == (0, 1, alone)
+
+
+def test_the_other_of_rank_and_world_size_is_detected(process_group):
+    assert World.of(0, None) == World(0, 1)
+    process_group(3, 5)
+    assert World.of(3, None) == World.of(None, 5) == World(3, 5, has_group=True)
+    assert World.of(1, None) == World(1, 5, has_group=True, is_given=True)
+
+
+def test_one_that_does_not_fit_what_is_detected_is_refused():
+    for rank, size, message in [(None, 2, "world_size=2 without a rank, and 1"), (1, None, "rank=1 is out of bounds")]:
+        with pytest.raises(WorldError, match=message) as caught:
+            World.of(rank, size)
+        assert isinstance(caught.value, RuntimeError)
 
 
 @pytest.mark.parametrize(
     ("rank", "size", "error", "message"),
     [
-        (4, 4, ArgumentValueError, r"rank=4 is out of bounds; give an integer of at least 0 and at most 3"),
+        (
+            4,
+            4,
+            ArgumentValueError,
+            r"rank=4 is out of bounds for world_size=4; give .* at most 3",
+        ),
         (9, 4, ArgumentValueError, r"rank=9 "),
         (-1, 4, ArgumentValueError, r"rank=-1 "),
         (0, 0, ArgumentValueError, r"world_size=0 is out of bounds; give an integer of at least 1"),

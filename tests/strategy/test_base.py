@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, ScDatasetError
 from scdataset.strategy import BlockShuffling, BlockWeightedSampling, SamplingStrategy, Streaming
 from scdataset.strategy.base import ListedOrder, count_rows
 
@@ -176,3 +176,15 @@ def test_rows_are_counted_by_length_or_else_by_shape():
     for nothing in (7, None, np.array(7)):
         with pytest.raises(TypeError, match=r"len|unsized"):
             count_rows(nothing)
+
+
+def test_an_abstract_strategy_says_so_with_the_types_that_callers_catch():
+    for error in (NotImplementedError, TypeError, ScDatasetError):
+        with pytest.raises(error, match="neither get_indices nor order"):
+            SamplingStrategy().get_indices(range(3))
+
+
+def test_a_row_that_is_not_there_is_also_an_index_error():
+    for strategy in (Streaming(indices=[3, 9]), BlockShuffling(indices=[3, 9])):
+        with pytest.raises(IndexError, match="row 9 and the collection has 4"):
+            strategy.get_indices(range(4))

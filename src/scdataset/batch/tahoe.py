@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
 __all__ = ["hf_tahoe_to_tensor"]
 
@@ -31,8 +31,10 @@ def hf_tahoe_to_tensor(
 
     Raises
     ------
+    ArgumentIndexError
+        If a gene number is outside [0, num_genes).
     ArgumentValueError
-        If a gene number is outside [0, num_genes), or a cell has not as many values as genes.
+        If the batch is neither a dict nor a list, or a cell has not as many values as genes.
     ArgumentTypeError
         If genes are not integers or values not numbers.
 
@@ -41,6 +43,12 @@ def hf_tahoe_to_tensor(
     >>> hf_tahoe_to_tensor({"genes": [[1, 2], [0]], "expressions": [[1.0, 2.0], [5.0]]}, num_genes=4).tolist()
     [[0.0, 1.0, 2.0, 0.0], [5.0, 0.0, 0.0, 0.0]]
     """
+    if isinstance(batch, (str, bytes)) or not isinstance(batch, (Mapping, Sequence)):
+        message = (
+            f"The batch is of type {type(batch).__name__}; give a dict with genes and expressions, or a list with one "
+            "such dict a cell."
+        )
+        raise ArgumentValueError(message)
     if not isinstance(batch, Mapping):
         batch = {name: [cell[name] for cell in batch] for name in ("genes", "expressions")}
     genes, lengths = _joined("genes", batch["genes"], "iu", np.int64)
@@ -52,7 +60,7 @@ def hf_tahoe_to_tensor(
         message = (
             f"Gene numbers from {genes.min()} to {genes.max()} with num_genes={num_genes}; give a larger num_genes."
         )
-        raise ArgumentValueError(message)
+        raise ArgumentIndexError(message)
     dense = np.zeros((lengths.size, num_genes), np.float32)
     dense[np.repeat(np.arange(lengths.size), lengths), genes] = values  # of a repeated gene the last value stays
     return torch.from_numpy(dense)

@@ -35,9 +35,10 @@ class MultiIndexable:
     Raises
     ------
     ArgumentTypeError
-        Modalities both by position and by name; names that are not strings; ``unstructured`` that is not a dict.
+        No modality; modalities both by position and by name; names that are not strings; ``unstructured`` that is not
+        a dict.
     ArgumentValueError
-        Modalities of different lengths; names that are too few, too many or repeated.
+        An empty dict; modalities of different lengths; names that are too few, too many or repeated.
 
     Examples
     --------
@@ -60,6 +61,9 @@ class MultiIndexable:
             )
             raise ArgumentTypeError(message)
         modalities = _named(indexables, names, named_indexables)
+        if not modalities:
+            message = "No modality is given; give at least one: MultiIndexable(X=matrix, label=labels)."
+            raise (ArgumentValueError if indexables else ArgumentTypeError)(message)
         self._set({name: as_collection(modality) for name, modality in modalities.items()}, modalities, unstructured)
         lengths = {name: len(collection) for name, collection in self._collections.items()}
         if len(set(lengths.values())) > 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from numbers import Integral
 from typing import Any, Concatenate, Never, ParamSpec, TypeVar
 
 from scdataset.errors import RemovedApiError
@@ -20,7 +21,7 @@ def answers_old_calls(init: Callable[Concatenate[Self, P], None]) -> Callable[Co
 
     @wraps(init)
     def wrapper(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        names_strategy = "strategy" in kwargs or (len(args) > 1 and not isinstance(args[1], int))
+        names_strategy = "strategy" in kwargs or (len(args) > 1 and not isinstance(args[1], Integral))
         if not names_strategy or any(name in kwargs for name in _OLD_ONLY):
             raise RemovedApiError(_new_call(args[1:], kwargs))
         init(self, *args, **kwargs)

@@ -2,11 +2,11 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from scdataset._arguments import whole
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset._arguments import optional_whole
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, WorldError
 
 __all__ = ["World"]
 
@@ -39,19 +39,42 @@ class World:
         Parameters
         ----------
         rank, world_size
-            Both, or neither.
+            None for what is detected. ``world_size=1`` alone is a process that shares with no other.
         mesh
             A torch ``DeviceMesh`` of one dimension, the data-parallel one, in place of them.
         """
-        if (rank is None) != (world_size is None):
-            message = f"rank={rank!r} and world_size={world_size!r}; give both, or neither to have them detected."
-            raise ArgumentValueError(message)
+        rank = optional_whole("rank", rank, minimum=0)
+        world_size = optional_whole("world_size", world_size, minimum=1)
         if mesh is not None:
             return cls._of_mesh(mesh, rank, world_size)
-        if rank is None or world_size is None:
-            return cls._of_group() or cls._of_launcher() or cls(0, 1)
-        size = whole("world_size", world_size, minimum=1)
-        return cls(whole("rank", rank, minimum=0, maximum=size - 1), size, is_given=True)
+        if rank is not None and world_size is not None:
+            return cls(rank, world_size, is_given=True).checked()
+        detected = cls._of_group() or cls._of_launcher() or cls(0, 1)
+        if rank in (None, detected.rank) and world_size in (None, detected.size):
+            return replace(detected, is_given=world_size == 1)
+        if world_size is not None and world_size != 1:
+            message = (
+                f"world_size={world_size} without a rank, and {detected.size} processes are detected; give rank too, "
+                "or initialise torch.distributed first."
+            )
+            raise WorldError(message)
+        return cls(rank or 0, world_size or detected.size, detected.has_group, is_given=True).checked()
+
+    def checked(self) -> "World":
+        """Return this world if the rank is one of it.
+
+        Raises
+        ------
+        WorldError
+            If it is not.
+        """
+        if not 0 <= self.rank < self.size:
+            message = (
+                f"rank={self.rank} is out of bounds for world_size={self.size}; give an integer of at least 0 and at "
+                f"most {self.size - 1}."
+            )
+            raise WorldError(message)
+        return self
 
     def now(self) -> "World":
         """Return the world as it is now: a process group may have been initialised since."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import optional_whole
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.errors import ArgumentIndexError, ArgumentTypeError, UnimplementedError
 from scdataset.strategy.keys import MAX_SEED, make_key
 from scdataset.strategy.selection import Selection
 
@@ -114,7 +114,7 @@ class SamplingStrategy:
                 f"{type(self).__name__} has neither get_indices nor order; write get_indices(self, data_collection, "
                 "seed=None, rng=None) that returns the row numbers of one epoch in sampling order."
             )
-            raise ArgumentTypeError(message)
+            raise UnimplementedError(message)
         seed = optional_whole("seed", seed, minimum=0, maximum=MAX_SEED)
         if seed is None:
             seed = secrets.randbits(63) if rng is None else int(rng.integers(2**63))
@@ -186,7 +186,7 @@ class ListedOrder:
                 f"get_indices returned rows from {listed.min()} to {listed.max()} and the collection has {n_rows}; "
                 f"rows are numbered from 0 to {n_rows - 1}."
             )
-            raise ArgumentValueError(message)
+            raise ArgumentIndexError(message)
         self._listed = listed.astype(np.int64, copy=False)
         self.shuffles = shuffles
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import warn
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
 __all__ = ["AlignedTo", "Rows", "Selection"]
 
@@ -110,7 +110,7 @@ class Selection:
                 f"indices has row {last} and the collection has {n_rows} rows; "
                 f"rows are numbered from 0 to {n_rows - 1}."
             )
-            raise ArgumentValueError(message)
+            raise ArgumentIndexError(message)
         return self.rows
 
     def target(self, name: str, n_values: int, n_rows: int, aligned_to: str) -> Literal["collection", "indices"]:

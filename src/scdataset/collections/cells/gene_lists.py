@@ -51,7 +51,7 @@ class GeneTable:
             with reading(str(path), "its table of genes"):
                 frame = pd.read_csv(path) if path.suffix == ".csv" else pyarrow.parquet.read_table(path).to_pandas()
             return cls.of(_by_id(str(path), frame))
-        if isinstance(source, int) and not isinstance(source, bool) and source > 0:
+        if isinstance(source, (int, np.integer)) and not isinstance(source, bool) and source > 0:
             return cls(np.arange(source), pd.DataFrame(index=pd.Index(np.arange(source).astype(str), dtype=object)))
         if isinstance(source, (Mapping, pd.Series)):
             names = dict(source.items())
