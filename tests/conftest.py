@@ -1,14 +1,23 @@
 """Fixtures that all tests share."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
 
 import pytest
+import torch.utils.data
 from hypothesis import settings
 
 settings.register_profile("no deadlines", deadline=None)  # no test asserts a time
 settings.load_profile("no deadlines")
+
+
+def pytest_collection_finish():
+    """Leave what was imported and collected out of garbage collections, which tests ask for often."""
+    gc.collect()
+    gc.freeze()
+
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -20,6 +29,12 @@ def cache_folder():
         os.environ["SCDATASET_CACHE_DIR"] = folder
         yield Path(folder)
         del os.environ["SCDATASET_CACHE_DIR"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaders_that_end_at_once():
+    """Let workers of a loader that ended in an error look for that more often than every five seconds."""
+    torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.5
 
 
 @pytest.fixture

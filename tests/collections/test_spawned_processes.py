@@ -1,9 +1,8 @@
-"""Every container goes to a process that was spawned: files as paths, which it opens again."""
-
-import multiprocessing
+"""Every container goes to a process that starts from nothing: files as paths, which it opens again."""
 
 from containers import BUILDERS
 from reference import N_ROWS
+from tests.children import CONTEXT
 from torch.utils.data import DataLoader
 
 from scdataset import MultiIndexable, Streaming, scDataset
@@ -26,14 +25,13 @@ def send_batches(datasets, connection):
     connection.recv()
 
 
-def test_a_spawned_process_reads_every_container(built):
+def test_another_process_reads_every_container(built):
     containers = [built(name) for name in BUILDERS if name not in LEFT_OUT]
     datasets = [container.dataset(Streaming()) for container in containers]
     for dataset in datasets:
         list(dataset)
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=send_batches, args=(datasets, there))
+    here, there = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=send_batches, args=(datasets, there))
     process.start()
     found = {container.name: here.recv() for container in containers}
     here.send("received")
@@ -45,12 +43,12 @@ def test_a_spawned_process_reads_every_container(built):
     assert process.exitcode == 0
 
 
-def test_workers_that_were_spawned_read_many_containers_together(built):
+def test_workers_that_start_from_nothing_read_many_containers_together(built):
     kinds = ("h5py", "zarr", "memmap", "Ann", "CSR", "datasets", "own", "Multi")
     every = {name: built(name) for name in BUILDERS if name.startswith(kinds)}
     containers = {name: container for name, container in every.items() if not container.warning}
     data = MultiIndexable({name: container.data for name, container in containers.items()})
     dataset = scDataset(data, Streaming(), 4, 2)
-    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context="spawn")
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context=CONTEXT)
     seen = [{name: containers[name].rows(part) for name, part in batch.items()} for batch in loader]
     assert seen == [dict.fromkeys(containers, rows) for rows in IN_ORDER]

@@ -77,7 +77,7 @@ def test_streaming_stays_in_order_with_another_number_of_workers():
     assert np.concatenate(found).tolist() == list(range(400))
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", "forkserver"])
 def test_a_state_reaches_persistent_workers_that_are_running(context):
     dataset = make(seed=None)
     loader = DataLoader(

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.children import CONTEXT
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, BlockWeightedSampling, MultiIndexable, Streaming, scDataset
@@ -52,7 +53,7 @@ def test_numpy_batches_become_tensors_in_a_loader_and_containers_stay():
     assert np.array_equal(loaded["X"], bare["X"])
 
 
-def test_tensors_go_to_spawned_workers():
+def test_tensors_go_to_workers_that_start_from_nothing():
     dataset = scDataset(torch.arange(40).reshape(20, 2), BlockShuffling(2), 3, 2, seed=0)
-    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context="spawn")
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context=CONTEXT)
     assert sorted(torch.cat(list(loader))[:, 0].tolist()) == list(range(0, 40, 2))

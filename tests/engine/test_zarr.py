@@ -6,8 +6,6 @@ import multiprocessing
 import pickle
 import shutil
 import struct
-import subprocess
-import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -20,6 +18,7 @@ import scipy.sparse
 zarr = pytest.importorskip("zarr")
 numcodecs = pytest.importorskip("numcodecs")
 
+from tests.children import output_of  # noqa: E402
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec  # noqa: E402
 from zarr.codecs import numcodecs as extra  # noqa: E402
 
@@ -470,8 +469,7 @@ def test_another_process_reads_what_was_pickled(tmp_path):
         "matrix = pickle.load(open(sys.argv[1], 'rb'))\n"
         "print(float(matrix.read(np.arange(200), SlabPool(), Threads(2)).sum()))\n"
     )
-    run = [sys.executable, "-c", code, str(tmp_path / "pickled")]
-    assert float(subprocess.run(run, check=True, capture_output=True, text=True).stdout) == matrix.sum()
+    assert float(output_of(code, tmp_path / "pickled")) == matrix.sum()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list descriptors")

@@ -145,10 +145,8 @@ def read_in_child(collection, queue):
     queue.put(collection.read(np.arange(149)[::-1].copy())["X"].sum())
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_it_is_read_in_another_process(several, method):
-    if method == "spawn" and scipy.sparse.issparse(several[1].X):
-        pytest.skip("spawning takes seconds: the dense files stand for all")
     collection = opened(several[0])
     collection.read(np.arange(149))
     context = multiprocessing.get_context(method)

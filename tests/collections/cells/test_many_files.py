@@ -4,8 +4,8 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
+import time
 
 import anndata
 import h5py
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from tests.children import CONTEXT, output_of
 
 from scdataset import open_collection
 from scdataset.collections.cells import listing, opened
@@ -296,43 +297,39 @@ print(before, collection.n_obs)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
 def test_many_files_take_few_descriptors(many):
-    done = subprocess.run(
-        [sys.executable, "-c", DESCRIPTORS], input="\n".join(many), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[1]) == 7 * N_FILES
+    printed = output_of(DESCRIPTORS, stdin="\n".join(many))
+    assert int(printed.split()[1]) == 7 * N_FILES
 
 
-INTERRUPTED = """
-import sys, time
-from scdataset import open_collection
-from scdataset.collections.cells import opened
-first = opened.open_source
-seen = []
-def tell(*given):
-    seen.append(given)
-    if len(seen) == 20:
-        print("begun", flush=True)
-        time.sleep(3600)  # until the signal comes
-    return first(*given)
-opened.open_source = tell
-opened._SLOW = -1
-open_collection(sys.stdin.read().split())
-"""
+def open_until_interrupted(paths, cache_folder, connection):
+    """Open files, say at the twentieth that they are being opened, and how it ended."""
+    os.environ["SCDATASET_CACHE_DIR"] = cache_folder
+    seen = []
+
+    def tell(*given):
+        seen.append(given)
+        if len(seen) == 20:
+            connection.send("begun")
+            time.sleep(3600)  # until the signal comes
+        return open_source(*given)
+
+    opened.open_source, opened._SLOW = tell, -1
+    try:
+        open_collection(paths)
+    except BaseException as error:
+        connection.send(type(error))
+        raise
 
 
 def test_an_interrupt_ends_it_and_keeps_nothing(many, tmp_path):
-    environment = {**os.environ, "SCDATASET_CACHE_DIR": str(tmp_path / "cache")}
-    with subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED], stdin=-1, stdout=-1, stderr=-1, text=True, env=environment
-    ) as child:
-        child.stdin.write("\n".join(many))
-        child.stdin.close()
-        assert child.stdout.readline() == "begun\n"
-        child.send_signal(signal.SIGINT)
-        error = child.stderr.read()
-        assert child.wait() != 0
-    assert "KeyboardInterrupt" in error
+    here, there = CONTEXT.Pipe()
+    child = CONTEXT.Process(target=open_until_interrupted, args=(many, str(tmp_path / "cache"), there))
+    child.start()
+    assert here.recv() == "begun"
+    os.kill(child.pid, signal.SIGINT)
+    assert here.recv() is KeyboardInterrupt
+    child.join()
+    assert child.exitcode != 0
     assert tables(tmp_path) == []
 
 
