@@ -12,4 +12,5 @@ import zarr  # noqa: F401
 
 from scdataset import BlockShuffling, open_collection, scDataset  # noqa: F401
 
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.5  # workers find out sooner that they are to end
 list(scDataset(np.arange(8), BlockShuffling(), 4))  # loads the compiled code

@@ -112,7 +112,7 @@ def test_the_number_of_workers_may_change_between_epochs():
 
 
 def _put_first_epoch(dataset, queue):
-    queue.put(batches_of(DataLoader(dataset, None, num_workers=2)))
+    queue.put(batches_of(DataLoader(dataset, None, num_workers=2, multiprocessing_context="fork")))
 
 
 @pytest.mark.parametrize("context", ["fork", "forkserver"])
