@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd  # noqa: F401
 import pytest  # noqa: F401
 import scipy.sparse  # noqa: F401
-import torch.utils.data  # noqa: F401
+import torch.utils.data
 import zarr  # noqa: F401
 
 from scdataset import BlockShuffling, open_collection, scDataset  # noqa: F401
