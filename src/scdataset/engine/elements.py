@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset.engine.codecs import decode
 from scdataset.engine.files import OpenFile
-from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, SHORT_READ, advise_spans, gather_spans, scatter_piece
+from scdataset.engine.kernels import (
+    NO_LIMIT,
+    OUT_OF_RANGE,
+    SHORT_READ,
+    advise_spans,
+    gather_spans,
+    run_of,
+    scatter_piece,
+)
 from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
 from scdataset.errors import DamagedFileError
 
@@ -132,18 +140,13 @@ class PlainElements:
             buffer = np.empty(BUFFER_BYTES // unsigned.itemsize, unsigned)
             with self.opened() as place:
                 status, span = gather_spans(
-                    *place,
-                    part.starts,
-                    part.lengths,
-                    part.places,
-                    target,
-                    columns.limit,
-                    columns.table,
-                    max_gap,
+                    *place, part.starts, part.lengths, part.places, target, columns.limit, columns.table, max_gap,
                     buffer,
-                )
-            if status:
-                self.refuse(status, int(part.starts[span]), columns.limit)
+                )  # fmt: skip
+            if status == SHORT_READ:  # a signal, or an error that the compiled loop has no name for
+                status, span = self._gather_by_library(part, target, columns, max_gap, buffer.size)
+            if status == OUT_OF_RANGE:
+                self.refuse_column(int(part.starts[span]), columns.limit)
             self.check()
 
         return [(work, *bounds) for bounds in equal_parts(spans.lengths, n_parts)]
@@ -180,14 +183,46 @@ class PlainElements:
         """Raise if the file was replaced."""
         self._file.check()
 
-    def refuse(self, status: int, element: int, limit: int) -> None:
-        """Raise what a compiled loop found wrong at an element."""
+    def elements(self, start: int, stop: int) -> NDArray[Any]:
+        """Read elements [start, stop) by ordinary system calls, as unsigned integers.
+
+        Raises
+        ------
+        DamagedFileError
+            If the file cannot be read, or ends before ``stop``.
+        """
+        item, parts = self.dtype.itemsize, []
+        while start < stop:
+            chunk, inside = divmod(start, self._chunk)
+            end = min(stop, (chunk + 1) * self._chunk)
+            size = (end - start) * item
+            stored = self._file.read_unchecked(int(self._offsets[chunk]) + inside * item, size)
+            if len(stored) < size:
+                self.check()
+                message = f"{self._file.path}: {self._name} ends within or before chunk {chunk}; the file is truncated."
+                raise DamagedFileError(message)
+            parts.append(stored)
+            start = end
+        return np.frombuffer(b"".join(parts), f"u{item}")
+
+    def refuse_column(self, element: int, limit: int) -> None:
+        """Raise for a column number that is out of range, at or after an element."""
         self.check()
-        chunk = element // self._chunk
-        if status == SHORT_READ:
-            message = f"{self._file.path}: {self._name} ends within or before chunk {chunk}; the file is truncated."
-            raise DamagedFileError(message)
-        _refuse_out_of_range(self._file.path, self._name, chunk, limit)
+        _refuse_out_of_range(self._file.path, self._name, element // self._chunk, limit)
+
+    def _gather_by_library(
+        self, spans: Spans, target: NDArray[Any], columns: Columns, max_gap: int, room: int
+    ) -> tuple[int, int]:
+        """Do as `gather_spans` by Python's system calls, which go on after a signal and name their errors."""
+        where, first = (spans.starts, spans.lengths, spans.places), 0
+        while first < spans.starts.size:
+            begin = int(spans.starts[first])
+            last, end = run_of(spans.starts, spans.lengths, first, max_gap, room)
+            piece = self.elements(begin, end)
+            if scatter_piece(piece, begin, first, last, *where, target, columns.limit, columns.table):
+                return OUT_OF_RANGE, first
+            first = last
+        return 0, 0
 
 
 class Chunks(Protocol):

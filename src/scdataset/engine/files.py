@@ -98,9 +98,25 @@ class OpenFile:
         return stored
 
     def read_unchecked(self, offset: int, size: int) -> bytes:
-        """As `read`, for whoever calls `check` once after many reads."""
+        """As `read`, for whoever calls `check` once after many reads.
+
+        Raises
+        ------
+        DamagedFileError
+            If the system cannot read the file: a disk that fails, a network file that is stale.
+        """
         with self.opened() as descriptor:
-            return os.pread(descriptor, size, offset)
+            try:
+                stored = os.pread(descriptor, size, offset)
+                while 0 < len(stored) < size:  # a read may return less than it was asked for, and nothing at the end
+                    more = os.pread(descriptor, size - len(stored), offset + len(stored))
+                    if not more:
+                        break
+                    stored += more
+            except (OSError, OverflowError, ValueError) as error:
+                message = f"{self.path} cannot be read at byte {offset}: {error}."
+                raise DamagedFileError(message) from error
+        return stored
 
     def in_page_cache(self, offsets: NDArray[np.int64]) -> bool:
         """Tell whether most of the bytes at these offsets can be read without waiting, where the system tells.

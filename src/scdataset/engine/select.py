@@ -11,6 +11,7 @@ touches what is kept.
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,21 +125,61 @@ def _keep_of_file(part: Wanted, dtype: np.dtype[Any]) -> Keep | None:
     room = max(BUFFER_BYTES // 8, int(part.lengths.max(initial=0)))
     stored = data.dtype if data.dtype != dtype else np.dtype(f"u{dtype.itemsize}")
     numbers = np.dtype(f"u{indices.dtype.itemsize}")
+    max_gap = GAP_BYTES // max(stored.itemsize, numbers.itemsize)
 
     def keep(first: int, last: int, columns: NDArray[Any], values: NDArray[Any], counts: NDArray[np.int64]) -> None:
+        rows = part.starts[first:last], part.lengths[first:last]
         out = values.view(stored) if data.dtype == dtype else values
+        data_buffer, indices_buffer = np.empty(room, stored), np.empty(room, numbers)
         with data.opened() as data_place, indices.opened() as indices_place:
-            status, span, of_data = _keep_runs(
-                *data_place, *indices_place, part.starts[first:last], part.lengths[first:last], part.columns.limit,
-                part.columns.table, few, GAP_BYTES // max(stored.itemsize, numbers.itemsize), np.empty(room, stored),
-                np.empty(room, numbers), columns, out, counts,
+            status, row = _keep_runs(
+                *data_place, *indices_place, *rows, part.columns.limit, part.columns.table, few, max_gap, data_buffer,
+                indices_buffer, columns, out, counts,
             )  # fmt: skip
-        if status:
-            (data if of_data else indices).refuse(status, int(part.starts[first + span]), part.columns.limit)
+        if status == SHORT_READ:  # a signal, or an error that the compiled loop has no name for
+            stretch = partial(_stretch, data, indices, stored)
+            status, row = _keep_by_library(stretch, *rows, part.columns, few, max_gap, room, columns, out, counts)
+        if status == OUT_OF_RANGE:
+            indices.refuse_column(int(rows[0][row]), part.columns.limit)
         data.check()
         indices.check()
 
     return keep
+
+
+def _stretch(
+    data: PlainElements, indices: PlainElements, stored: np.dtype[Any], start: int, stop: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Read values and column numbers [start, stop) by Python's system calls."""
+    return data.elements(start, stop).view(stored), indices.elements(start, stop)
+
+
+def _keep_by_library(
+    stretch: Callable[[int, int], tuple[NDArray[Any], NDArray[Any]]],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    wanted: Columns,
+    few: NDArray[np.uint32],
+    max_gap: int,
+    room: int,
+    columns: NDArray[np.int32],
+    values: NDArray[Any],
+    counts: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Do as `_keep_runs` by Python's system calls, which go on after a signal and name their errors."""
+    first = position = 0
+    while first < starts.size:
+        begin = int(starts[first])
+        last, end = run_of(starts, lengths, first, max_gap, room)
+        data, indices = stretch(begin, end)
+        position = _keep_rows(
+            data, indices, begin, starts[first:last], lengths[first:last], wanted.limit, wanted.table, few, columns,
+            values, position, counts[first:last],
+        )  # fmt: skip
+        if position == OUT_OF_RANGE:
+            return OUT_OF_RANGE, first
+        first = last
+    return 0, 0
 
 
 def _keep_of_memory(part: Wanted, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads, n_tasks: int) -> Keep:
@@ -190,10 +231,10 @@ def _keep_runs(
     columns: NDArray[np.int32],
     values: NDArray[Any],
     counts: NDArray[np.int64],
-) -> tuple[int, int, bool]:
+) -> tuple[int, int]:
     """Read runs of rows that lie close together, and keep what is wanted of each.
 
-    Returns ``(0, 0, False)``, or what went wrong, in which row, and whether in ``data``.
+    Returns ``(0, 0)``, or ``SHORT_READ`` or ``OUT_OF_RANGE`` and the row at which the run began.
     """
     first = 0
     position = 0
@@ -201,17 +242,17 @@ def _keep_runs(
         begin = starts[first]
         last, end = run_of(starts, lengths, first, max_gap, indices_buffer.size)
         if not read_elements(data_descriptor, data_offsets, data_chunk, begin, end, data_buffer, 0):
-            return SHORT_READ, first, True
+            return SHORT_READ, first
         if not read_elements(indices_descriptor, indices_offsets, indices_chunk, begin, end, indices_buffer, 0):
-            return SHORT_READ, first, False
+            return SHORT_READ, first
         position = _keep_rows(
             data_buffer, indices_buffer, begin, starts[first:last], lengths[first:last], limit, table, few, columns,
             values, position, counts[first:last],
         )  # fmt: skip
         if position == OUT_OF_RANGE:
-            return OUT_OF_RANGE, first, False
+            return OUT_OF_RANGE, first
         first = last
-    return 0, 0, False
+    return 0, 0
 
 
 @compiled
