@@ -206,13 +206,6 @@ def test_a_forked_process_reads_on(tmp_path):
     assert same_bits(matrices[1].read(rows, SLABS, THREE).data, arrays[0])
 
 
-def test_half_precision_is_refused_for_scipy_has_none(tmp_path):
-    how = How("contiguous", "none", ())
-    write(tmp_path / "m.h5", [3], 300, "e", "i4", how, how)
-    with pytest.raises(CollectionError, match=r"m\.h5: X/data is of type float16"):
-        csr_matrix(H5File(str(tmp_path / "m.h5")), "X", (1, 300))
-
-
 @pytest.mark.parametrize("dtype", ["g", "F", "S4"])
 def test_values_that_are_no_numbers_of_eight_bytes_are_refused(tmp_path, dtype):
     with h5py.File(tmp_path / "m.h5", "w") as h5:

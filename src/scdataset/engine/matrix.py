@@ -14,16 +14,50 @@ from numpy.typing import NDArray
 
 from scdataset.engine.columns import ChosenColumns, chosen_of
 from scdataset.engine.elements import ANY, Columns, Elements, Spans
+from scdataset.engine.half_floats import SingleFloats
 from scdataset.engine.parts import Matrix, Part
 from scdataset.engine.reads import Read, n_tasks, run_reads
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.select import Wanted, read_selected
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["CsrMatrix", "DenseMatrix", "Matrix", "Part"]
+__all__ = ["CsrMatrix", "DenseMatrix", "Matrix", "Part", "delivered_type"]
 
 _INT32_MAX = np.iinfo(np.int32).max
+
+
+def delivered_type(kind: str, wanted: Any) -> np.dtype[Any]:
+    """Return the type to which the values of a matrix are converted.
+
+    Parameters
+    ----------
+    kind
+        ``"CSR"`` or ``"dense"``.
+    wanted
+        The type, as numpy understands it.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is no type.
+    ArgumentValueError
+        If it is not one of real numbers, or not one that a matrix of the kind can have.
+    """
+    advice = 'give a type such as "float32", or None for the stored type.'
+    try:
+        dtype: np.dtype[Any] = np.dtype(wanted)
+    except TypeError as error:
+        message = f"dtype={wanted!r} is not a type of numbers; {advice}"
+        raise ArgumentTypeError(message) from error
+    if dtype.kind not in "iufb" or not dtype.isnative:
+        message = f"dtype={wanted!r} has to be of real numbers in the byte order of this machine; {advice}"
+        raise ArgumentValueError(message)
+    if kind == "CSR" and dtype == np.float16:
+        message = f"dtype={wanted!r} is for dense values: scipy has no sparse matrices of float16; {advice}"
+        raise ArgumentValueError(message)
+    return dtype
 
 
 @dataclass(frozen=True)
@@ -49,6 +83,10 @@ class CsrMatrix:
     table: RowTable
     chosen: NDArray[np.int32] | None = None
     kind = "CSR"
+
+    def __post_init__(self) -> None:
+        if self.data.dtype == np.float16:
+            object.__setattr__(self, "data", SingleFloats(self.data))
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -100,15 +100,20 @@ def test_a_folder_of_folders_is_one_collection(write, tmp_path):
     assert (collection.read(np.arange(120))["X"] != expected).nnz == 0
 
 
-def test_other_genes_and_half_floats_are_refused(write):
+def test_other_genes_are_refused(write):
     folder, dataset = write(cells())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset.concat(write(cells(n_vars=20), "b")[1])
     with pytest.raises(CollectionError, match="2 lists of genes"):
         open_collection(folder)
-    with pytest.raises(CollectionError, match="float16"):
-        open_collection(write(cells(), "c", data_dtype="float16")[0])
+
+
+def test_half_floats_are_single_floats(write):
+    adata = cells()
+    found = open_collection(write(adata, data_dtype="float16")[0]).read(np.arange(60))["X"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found.toarray(), adata.X.toarray().astype(np.float16))
 
 
 def test_what_is_not_there_is_refused(write):

@@ -16,7 +16,7 @@ from scdataset.collections.cells.columns import Column, joined
 from scdataset.collections.cells.genes import Genes, joined_var
 from scdataset.collections.cells.names import unique_cells
 from scdataset.collections.multiindexable import MultiIndexable, row_index
-from scdataset.engine.matrix import Matrix
+from scdataset.engine.matrix import Matrix, delivered_type
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.stack import Stack
 from scdataset.engine.threads import Threads
@@ -112,7 +112,7 @@ class CellCollection(ReadsInBackground):
         self._columns = {name: _column(name, opened, fill=missing_obs == "fill") for name in obs}
         self._matrices = {"X": _stack("X", _with_genes(self._files, genes), self.files)}
         self._matrices |= {name: _stack(name, [one.arrays[name] for one in opened], self.files) for name in obsm}
-        self._dtype = None if dtype is None else np.dtype(dtype)
+        self._dtype = None if dtype is None else delivered_type(self._matrices["X"].kind, dtype)
         self._threads = Threads(num_threads)
         self._slabs = SlabPool()
         self.shape = self._matrices["X"].shape

@@ -60,7 +60,8 @@ def open_collection(
     obsm
         Arrays of obsm to have in every batch.
     dtype
-        Type that values are converted to; None for the stored one.
+        Type that values are converted to; None for the stored one, or float32 where row-sparse values are stored as
+        float16, of which scipy has no sparse matrices.
     num_threads
         Threads that read and decode; None for one a core that this process may use.
     genome

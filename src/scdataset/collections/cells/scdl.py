@@ -43,9 +43,6 @@ class ScdlFile:
         self.path = path
         with reading(path, "its header"):
             types = {name: np.dtype(kind) for name, kind in _types(Path(path) / "header.sch").items()}
-        if types["DATA"] == np.float16:
-            message = f"{path} has float16 values, of which scipy has no sparse matrices; write it as float32."
-            raise CollectionError(message)
         genes = self._features("var_features", "features")
         if len(genes) != 1:
             message = f"{path} has {len(genes)} lists of genes, one for each data set it joins; it has to have one."

@@ -96,8 +96,8 @@ def csr_matrix(path: str, columns: str, values: str) -> CsrMatrix:
     with arrow_batches(path) as (batches, mapped):
         parts = {name: _lists(path, name, batches, mapped) for name in (columns, values)}
     numbers, data = parts[columns], parts[values]
-    if numbers.dtype.kind not in "iu" or data.dtype == np.float16:
-        message = f"{path}: {columns} are {numbers.dtype}, {values} {data.dtype}; give integers, and not half floats."
+    if numbers.dtype.kind not in "iu":
+        message = f"{path}: {columns} are {numbers.dtype}; they have to be integers."
         raise CollectionError(message)
     if not np.array_equal(numbers.lengths, data.lengths):
         row = int(np.argmax(numbers.lengths != data.lengths))

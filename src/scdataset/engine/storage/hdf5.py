@@ -117,7 +117,7 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
     Raises
     ------
     CollectionError
-        If values are of a type that scipy has no sparse matrices of.
+        If values are not numbers of at most eight bytes.
     DamagedFileError
         If the three arrays contradict each other or ``shape``.
     """
@@ -132,9 +132,6 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
     if indices.dtype.kind not in "iu" or shape[1] < 0:
         message = f"{file.path}: {names[1]} is of type {indices.dtype}, for columns in [0, {shape[1]})."
         raise DamagedFileError(message)
-    if data.dtype == np.float16:
-        message = f"{file.path}: {names[0]} is of type float16, of which scipy has no sparse matrices; store float32."
-        raise CollectionError(message)
     table = _row_table(file, names[2], shape[0], data.shape[0], general=general)
     values, columns = (elements_of(file, name, general=general)[0] for name in names[:2])
     return CsrMatrix(shape, values, columns, table)

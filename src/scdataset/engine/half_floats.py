@@ -1,0 +1,71 @@
+"""Half floats of row-sparse matrices, delivered as single floats: scipy has no sparse matrices of half floats."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.elements import ANY, Columns, Elements, Spans, Task
+from scdataset.engine.kernels import NO_LIMIT, scatter_piece
+
+__all__ = ["SingleFloats"]
+
+
+class SingleFloats:
+    """A stored array of float16 as an array of float32, each value the same.
+
+    Parameters
+    ----------
+    stored
+        The array of float16.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, stored: Elements) -> None:
+        self._stored = stored
+
+    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+        """Return tasks that read spans side by side, the last of which converts them and puts them in their places."""
+        ends = np.cumsum(spans.lengths)
+        packed = Spans(spans.starts, spans.lengths, ends - spans.lengths)
+        halves = np.empty(int(ends[-1]) if ends.size else 0, np.float16)
+        inner = self._stored.tasks(packed, halves, columns, n_parts)
+
+        def finish() -> None:
+            singles = halves.astype(self.dtype).view(np.uint32)
+            where = packed.places, spans.lengths, spans.places
+            scatter_piece(singles, 0, 0, ends.size, *where, out.view(np.uint32), NO_LIMIT, ANY.table)
+
+        work = _Countdown(inner, finish)
+        return [(work, number, number + 1) for number in range(len(inner))]
+
+    def announce(self, spans: Spans) -> None:
+        """Tell the system that these spans will be read soon."""
+        self._stored.announce(spans)
+
+    def close(self) -> None:
+        """Close what is open; the next read opens it again."""
+        self._stored.close()
+
+
+class _Countdown:
+    """Tasks that may run at the same time, and a call that follows the last of them."""
+
+    def __init__(self, tasks: Sequence[Task], finish: Any) -> None:
+        self._tasks = tasks
+        self._finish = finish
+        self._left = len(tasks)
+        self._lock = threading.Lock()
+
+    def __call__(self, first: int, last: int) -> None:
+        """Run tasks [first, last), each of which runs once."""
+        for work, *bounds in self._tasks[first:last]:
+            work(*bounds)
+        with self._lock:
+            self._left -= last - first
+            done = self._left == 0
+        if done:
+            self._finish()
