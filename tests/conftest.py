@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch.utils.data
 from hypothesis import settings
+from tests.written import Written
 
 settings.register_profile("no deadlines", deadline=None)  # no test asserts a time
 settings.load_profile("no deadlines")
@@ -37,14 +38,18 @@ def loaders_that_end_at_once():
     torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.5
 
 
-@pytest.fixture
-def real_data():
-    """Return a function from a relative path to a real file, which skips the test where there is none."""
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    return Written(tmp_path_factory.mktemp("written"))
 
-    def find(name):
-        path = REAL_DATA / name
-        if not path.exists():
-            pytest.skip(f"real file {name} is not here")
-        return path
 
-    return find
+@pytest.fixture(params=["real", "written"])
+def real_data(request):
+    """Return a function from a name to a real file, which skips where there is none, and to a small one like it."""
+    return request.getfixturevalue("written") if request.param == "written" else _real
+
+
+def _real(name):
+    if not (REAL_DATA / name).exists():
+        pytest.skip(f"real file {name} is not here")
+    return REAL_DATA / name

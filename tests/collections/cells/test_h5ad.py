@@ -95,8 +95,8 @@ def test_matrices_of_a_file_that_anndata_does_not_read_whole(real_data, layer):
     check_rows(path, layer, expected)
 
 
-def check_column(path, name, expected):
-    column = H5adFile(str(path), None).column(name)
+def check_column(file, name, expected):
+    column = file.column(name)
     if column.categories is None:
         numbers = pd.Series(expected)
         wanted = numbers.to_numpy(np.float64, na_value=np.nan) if numbers.isna().any() else numbers.to_numpy()
@@ -116,9 +116,10 @@ def check_column(path, name, expected):
 def test_every_column_of_obs_and_the_genes(real_data, in_memory, name):
     path = real_data(name)
     adata = in_memory(path)
+    file = H5adFile(str(path), None)
     for column in adata.obs:
-        check_column(path, column, adata.obs[column])
-    pd.testing.assert_index_equal(H5adFile(str(path), None).var.index, adata.var.index, check_names=False)
+        check_column(file, column, adata.obs[column])
+    pd.testing.assert_index_equal(file.var.index, adata.var.index, check_names=False)
 
 
 def test_columns_of_a_file_that_anndata_does_not_read_whole(real_data):
@@ -126,8 +127,9 @@ def test_columns_of_a_file_that_anndata_does_not_read_whole(real_data):
     with h5py.File(path) as h5:
         obs = anndata.io.read_elem(h5["obs"])
     assert {"nullable-int32", "nullable-bool", "cat_unordered", "bool"} <= set(obs)
+    file = H5adFile(str(path), None)
     for column in obs:
-        check_column(path, column, obs[column])
+        check_column(file, column, obs[column])
 
 
 @pytest.mark.parametrize("name", ["odd/scfates_test_unsorted_indices.h5ad", "odd/cap_valid_dense_float64.h5ad"])

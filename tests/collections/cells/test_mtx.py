@@ -42,9 +42,9 @@ def test_a_real_folder_is_what_scipy_and_the_h5_file_say(real_data):
     collection = open_collection(folder, obs=["barcode"])
     with gzip.open(folder / "matrix.mtx.gz") as text:
         expected = scipy.sparse.csr_matrix(scipy.io.mmread(text).T)
-    rows = np.random.default_rng(0).integers(0, 1107, 300)
+    rows = np.random.default_rng(0).integers(0, expected.shape[0], 300)
     batch = collection.read(rows)
-    assert collection.shape == (1107, 507)
+    assert collection.shape == expected.shape
     assert (batch["X"] != expected[rows]).nnz == 0
     features = pd.read_csv(folder / "features.tsv.gz", sep="\t", header=None)
     assert collection.var_names.tolist() == features[1].tolist()

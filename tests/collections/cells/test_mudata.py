@@ -97,6 +97,7 @@ def test_a_real_zarr_store_is_read_as_the_h5mu_file(real_data, tmp_path):
             np.testing.assert_array_equal(dense(batch[name]), dense(values))
 
 
+@pytest.mark.parametrize("real_data", ["real"], indirect=True)  # cells written here lack some in the tests below
 def test_real_cells_that_lack_a_modality(real_data, tmp_path):
     path = shutil.copy(real_data("h5mu/scirpy_wu2020_200.h5mu"), tmp_path / "wu.h5mu")
     with h5py.File(path, "a") as file:

@@ -10,16 +10,16 @@ from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, DamagedFileError
 
-REAL = {
-    "scanpy_v2_hg19chr21.h5": (12, 343),
-    "scanpy_v3_GRCh38chr21.h5": (1107, 507),
-    "scanpy_visium_raw_probe_2.1.0.h5": (4987, 1000),
-    "scanpy_visium_spaceranger1.0.0.h5": (100, 100),
-    "scirpy_GSM4339772_C144_filtered_feature_bc_matrix.h5": (3716, 33539),
-    "scirpy_GSM4339774_C146_filtered_feature_bc_matrix.h5": (4111, 33539),
-    "scirpy_GSM4475052_C149_filtered_feature_bc_matrix.h5": (2879, 33539),
-    "singlecellexperiment_tenx.sub.h5": (3005, 1000),
-}
+REAL = [
+    "scanpy_v2_hg19chr21.h5",
+    "scanpy_v3_GRCh38chr21.h5",
+    "scanpy_visium_raw_probe_2.1.0.h5",
+    "scanpy_visium_spaceranger1.0.0.h5",
+    "scirpy_GSM4339772_C144_filtered_feature_bc_matrix.h5",
+    "scirpy_GSM4339774_C146_filtered_feature_bc_matrix.h5",
+    "scirpy_GSM4475052_C149_filtered_feature_bc_matrix.h5",
+    "singlecellexperiment_tenx.sub.h5",
+]
 
 
 def write_v3(path, counts, **extra):
@@ -58,12 +58,13 @@ def test_real_files_are_read_as_they_are_stored(real_data, name):
     with h5py.File(path) as file:
         [group] = file.values()
         data, indices, indptr = (group[part][:] for part in ("data", "indices", "indptr"))
-    rows = np.random.default_rng(1).integers(0, REAL[name][0], 500)
+        shape = tuple(group["shape"][:])[::-1]
+    rows = np.random.default_rng(1).integers(0, shape[0], 500)
     kept = np.concatenate([np.arange(indptr[row], indptr[row + 1], dtype=np.int64) for row in rows])
     pointers = np.concatenate([[0], np.cumsum([int(indptr[row + 1]) - int(indptr[row]) for row in rows])])
     for general in (False, True):
         file = TenxFile(path, None, general=general)
-        assert file.matrix.shape == REAL[name]
+        assert file.matrix.shape == shape
         every = file.matrix.read(np.arange(file.n_obs), SlabPool(), Threads(2))
         assert_same(every, data, indices, indptr)
         assert_same(file.matrix.read(rows, SlabPool(), Threads(1)), data[kept], indices[kept], pointers)
@@ -89,11 +90,12 @@ def test_genes_are_named_as_scanpy_names_them(real_data, name, columns, key):
 def test_files_of_one_gene_list_act_as_one_with_their_repeated_names(real_data):
     paths = sorted(real_data("tenx").glob("scirpy_*.h5"))
     collection = open_collection(paths, obs=["barcode"])
-    assert collection.shape == (10706, 33539)
-    assert collection.var_names.duplicated().sum() == 24
     with h5py.File(paths[2]) as file:
-        barcode = file["matrix/barcodes"][5].decode()
-    batch = collection.read(np.array([10706 - 2879 + 5]))
+        names, barcodes = file["matrix/features/name"][:], file["matrix/barcodes"][:]
+        barcode = barcodes[5].decode()
+    assert collection.var_names.tolist() == names.astype(str).tolist()
+    assert collection.var_names.has_duplicates
+    batch = collection.read(np.array([len(collection) - len(barcodes) + 5]))
     assert collection.categories["barcode"][batch["barcode"]].tolist() == [barcode]
 
 
