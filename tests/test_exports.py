@@ -26,6 +26,7 @@ def test_public_names():
         "MissingDependencyError",
         "ModalityCollection",
         "MultiIndexable",
+        "ReadOnlyError",
         "RemovedApiError",
         "SamplingStrategy",
         "ScDatasetError",

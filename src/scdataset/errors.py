@@ -15,6 +15,7 @@ Each type also inherits the builtin that callers already catch::
     ├── HookError                 (ValueError, TypeError)  a hook cannot be called, sent, or used for what it returned
     ├── LoaderError               (RuntimeError)    the DataLoader around the dataset is set up wrongly
     ├── MissingDependencyError    (ImportError)     an optional package is needed and absent
+    ├── ReadOnlyError             (AttributeError)  an attribute was assigned that would have no effect
     └── StateError                (ValueError)      a saved state cannot be read, or belongs to something else
 
 Every message is one string, so that an error raised in a DataLoader worker arrives whole.
@@ -30,6 +31,7 @@ __all__ = [
     "HookError",
     "LoaderError",
     "MissingDependencyError",
+    "ReadOnlyError",
     "RemovedApiError",
     "ScDatasetError",
     "StateError",
@@ -88,6 +90,10 @@ class LoaderError(ScDatasetError, RuntimeError):
 
 class MissingDependencyError(ScDatasetError, ImportError):
     """An optional package is needed and not installed."""
+
+
+class ReadOnlyError(ScDatasetError, AttributeError):
+    """An attribute was assigned that would have no effect; the message says how to get it."""
 
 
 class StateError(ScDatasetError, ValueError):

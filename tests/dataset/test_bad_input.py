@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
 
 import scdataset
 from scdataset import (
@@ -99,14 +98,6 @@ def test_a_collection_that_changed_its_length_is_refused_at_the_next_epoch():
     data.append(10)
     with pytest.raises(CollectionChangedError, match="has 11 rows and had 10"):
         iter(dataset)
-
-
-@pytest.mark.parametrize("num_workers", [0, 1])
-@pytest.mark.parametrize("batch_size", [1, 64])
-def test_a_loader_that_batches_again_is_refused_at_the_first_batch(batch_size, num_workers):
-    loader = DataLoader(scDataset(DATA, Streaming(), 4), batch_size=batch_size, num_workers=num_workers)
-    with pytest.raises(LoaderError, match="batch_size=None"):
-        next(iter(loader))
 
 
 def test_set_epoch_takes_whole_numbers_from_zero():

@@ -153,3 +153,9 @@ def test_errors_in_hooks_come_through_unchanged():
     for hook in ("fetch_transform", "batch_transform"):
         with pytest.raises(ZeroDivisionError, match="mine"):
             next(iter(scDataset(DATA, Streaming(), 8, **{hook: fail})))
+
+
+@pytest.mark.parametrize("hook", ["batch_callback", "batch_transform"])
+def test_a_hook_that_returns_none_in_place_of_a_batch_is_named(hook):
+    with pytest.raises(HookError, match=f"The {hook} returned None in place of a batch"):
+        next(iter(scDataset(DATA, Streaming(), 8, **{hook: lambda *_: None})))

@@ -1,30 +1,32 @@
 """scDataset: the loop from a collection and a strategy to batches."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from contextlib import suppress
+from functools import cached_property, partial
+from multiprocessing.context import get_spawning_popen
 from typing import Any, Never
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
-from scdataset._arguments import flag, optional_whole, whole
-from scdataset.collections import Collection, as_collection
+from scdataset._arguments import optional_whole
 from scdataset.collections.handles import dumps, loads
 from scdataset.dataset.ahead import read_ahead
 from scdataset.dataset.hooks import Hooks
 from scdataset.dataset.iteration import Iteration, Pass
 from scdataset.dataset.ledger import Ledger
-from scdataset.dataset.loader import refuse_hosts_that_share_out_again
+from scdataset.dataset.loader import has_own_collation, refuse_hosts_that_share_out_again
 from scdataset.dataset.seeds import drawn_seed
+from scdataset.dataset.sending import refuse_hooks_that_cannot_be_sent, sendable
+from scdataset.dataset.settings import Settings, adapted
 from scdataset.dataset.state import Identity, SavedState, shortened
 from scdataset.dataset.v01 import answers_old_calls, refuse_set_mode, refuse_subset
 from scdataset.errors import (
-    ArgumentTypeError,
     ArgumentValueError,
     CollectionChangedError,
-    CollectionError,
     LoaderError,
+    UnimplementedError,
 )
 from scdataset.schedule.partition import Partition
 from scdataset.schedule.progress import Course, Progress
@@ -36,7 +38,7 @@ from scdataset.strategy.keys import MAX_SEED
 __all__ = ["scDataset"]
 
 
-class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
+class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that users have
     """Minibatches of a collection that need not fit in memory, in the order of a strategy.
 
     Rows are fetched ``batch_size * fetch_factor`` at a time, in the order of the disk, and cut into batches. Use it
@@ -83,10 +85,18 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
 
     Attributes
     ----------
-    collection, strategy, batch_size, fetch_factor, drop_last
+    collection, strategy, batch_size, fetch_factor, drop_last, prefetch, uneven_ranks
+        As given.
+    fetch_callback, fetch_transform, batch_callback, batch_transform
         As given.
     fetch_size
         Rows in a fetch, ``batch_size * fetch_factor``.
+    sort_before_fetch
+        True: rows are always fetched in ascending order.
+    rank, world_size, seed
+        As given or detected.
+    remaining
+        Batches left in the epoch that comes next.
 
     Raises
     ------
@@ -94,6 +104,16 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         For arguments of the wrong type or value, naming what is allowed.
     CollectionError
         For a collection that has no length or cannot be indexed.
+    HookError
+        For a hook that cannot be called with its arguments.
+
+    Notes
+    -----
+    Attributes but ``sort_before_fetch`` and ``remaining`` can be assigned, with the checks of the constructor. The next
+    iteration goes by them; one that is running goes on as it was. DataLoader workers that are already running
+    (``persistent_workers=True``) have a copy of the dataset, and raise `LoaderError` in their next epoch.
+
+    The strategy shuffles: leave out ``shuffle`` and ``sampler`` of the DataLoader, which torch refuses here.
 
     Examples
     --------
@@ -124,60 +144,34 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         uneven_ranks: bool = False,
         mesh: Any = None,
     ) -> None:
-        self.strategy = _checked_strategy(strategy)
-        self.batch_size = _checked_batch_size(batch_size, self.strategy)
-        self.fetch_factor = whole("fetch_factor", fetch_factor, minimum=1)
-        self.drop_last = flag("drop_last", drop_last)
-        self.prefetch = whole("prefetch", prefetch, minimum=0)
-        self.uneven_ranks = flag("uneven_ranks", uneven_ranks)
-        self._hooks = Hooks(fetch_callback, fetch_transform, batch_callback, batch_transform)
+        self.strategy = strategy
+        self.batch_size = batch_size
+        self.fetch_factor = fetch_factor
+        self.drop_last = drop_last
+        self.prefetch = prefetch
+        self.uneven_ranks = uneven_ranks
+        self.fetch_callback = fetch_callback
+        self.fetch_transform = fetch_transform
+        self.batch_callback = batch_callback
+        self.batch_transform = batch_transform
         self._source = data_collection
-        self._collection = _collection_for(data_collection, fetch_callback)
+        self._collection = adapted(data_collection, fetch_callback)
         given_seed = optional_whole("seed", seed, minimum=0, maximum=MAX_SEED)
         self._known_world = World.of(rank, world_size, mesh)
         self._own_seed = given_seed is None
         self._seed = drawn_seed(self._known_world) if given_seed is None else given_seed
-        self._n_rows = count_rows(self._sized)
-        self._n_samples = self.strategy.get_len(self._sized)
+        self._settle()
         self._ledger = Ledger()
 
     @property
-    def collection(self) -> Any:
-        """The collection, as it was given."""
-        if self._collection is None or self._collection is self._source:
-            return self._source
-        return getattr(self._collection, "source", self._source)  # which this process has opened again
+    def remaining(self) -> int:
+        """Batches that this rank has left in the epoch that comes next: fewer than `len` once a state was loaded.
 
-    @property
-    def _sized(self) -> Any:
-        """What strategies see: the collection as it was given, unless its entries are not its rows (a list of AnnData).
-
-        With a ``fetch_callback`` they always are.
+        For progress bars: ``tqdm(loader, total=dataset.remaining)``, or
+        ``tqdm(loader, initial=len(dataset) - dataset.remaining, total=len(dataset))``.
         """
-        given, collection = self.collection, self._collection
-        if collection is None or self._hooks.fetch_callback is not None:
-            return given
-        return given if len(collection) == count_rows(given) else collection
-
-    @property
-    def fetch_size(self) -> int:
-        """Rows in a fetch."""
-        return self.batch_size * self.fetch_factor
-
-    @property
-    def rank(self) -> int:
-        """Number of this process among those that share the data, from 0."""
-        return self._world().rank
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes that share the data."""
-        return self._world().size
-
-    @property
-    def seed(self) -> int:
-        """The seed of all that is random."""
-        return self._seed
+        upcoming, _ = self._ledger.clock.peek()
+        return len(self._course(upcoming, 0))
 
     def __len__(self) -> int:
         """Return the exact number of batches that this rank yields in an epoch.
@@ -194,13 +188,6 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
             f"batch_size={self.batch_size}, fetch_factor={self.fetch_factor}, drop_last={self.drop_last}, "
             f"rank={self.rank}, world_size={self.world_size}, seed={self.seed})"
         )
-
-    def set_epoch(self, epoch: int) -> None:
-        """Make ``epoch`` the next one to be iterated over, also in DataLoader workers that are running.
-
-        Without it, epochs count from 0 by themselves. An epoch that a loaded state is in the middle of goes on there.
-        """
-        self._ledger.clock.set_epoch(whole("epoch", epoch, minimum=0, maximum=MAX_SEED))
 
     def state_dict(
         self, batches: int | None = None, *, epoch: int | None = None, num_workers: int | None = None
@@ -274,23 +261,27 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
                 "make a new scDataset for it."
             )
             raise CollectionChangedError(message)
-        iteration = Iteration(self._begin)
+        iteration = Iteration(partial(self._begin, checked=not has_own_collation()))
         if get_worker_info() is not None:  # which then belongs to the epoch even if it is ended before a batch
-            iteration.begin()
+            with suppress(LoaderError):  # raised by __next__: torch loses it here if workers persist
+                iteration.begin()
         return iteration
 
-    def _begin(self) -> tuple[Pass, Iterator[Any]]:
+    def _begin(self, *, checked: bool) -> tuple[Pass, Iterator[Any]]:
         begun, seed = self._ledger.begin(self._course)
         self._seed = self._seed if seed is None else seed
-        return begun, self._batches(begun)
+        hooks = self._hooks
+        batches = self._batches(begun, hooks)
+        return begun, sendable(batches, hooks) if checked and get_worker_info() is not None else batches
 
-    def _batches(self, begun: Pass) -> Iterator[Any]:
-        epoch, partition = begun.begun.epoch, begun.course.partition
+    def _batches(self, begun: Pass, hooks: Hooks) -> Iterator[Any]:
+        # Options may be assigned while this runs, so nothing is asked for after the first batch.
+        epoch, partition, seed = begun.begun.epoch, begun.course.partition, self._seed
         try:
             order = self._order(epoch)
-            fetches = (rows_of_batches(order, partition, run, self._seed, epoch) for run in begun.fetches())
-            for fetched, places, bounds in self._windows(fetches, begun.course.n_workers):
-                yield from self._hooks.batches(fetched, places, bounds)
+            fetches = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches())
+            for fetched, places, bounds in self._windows(fetches, begun.course.n_workers, hooks):
+                yield from hooks.batches(fetched, places, bounds)
         finally:
             begun.is_running = False
 
@@ -315,19 +306,6 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
             uneven=self.uneven_ranks,
         )
 
-    def _world(self) -> World:
-        """Return the world of this process, which the process group decides even if it came after the dataset."""
-        world = self._known_world.now()
-        if world.size != self._known_world.size and self._own_seed:
-            message = (
-                f"torch.distributed now has {world.size} processes, and this dataset was made before they could agree "
-                "on a seed. Give seed=, or make the dataset after the process group: with Lightning in setup() or "
-                "train_dataloader(), with Accelerate after Accelerator()."
-            )
-            raise LoaderError(message)
-        self._known_world = world
-        return world
-
     @cached_property
     def _identity(self) -> Identity:
         known = self._collection
@@ -343,13 +321,13 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         )
 
     def _windows(
-        self, fetches: Iterator[tuple[NDArray[np.int64], list[int]]], n_workers: int
+        self, fetches: Iterator[tuple[NDArray[np.int64], list[int]]], n_workers: int, hooks: Hooks
     ) -> Iterator[tuple[Any, NDArray[np.int64] | None, list[int]]]:
         """Read one fetch after the other, ahead of time where the collection allows it."""
-        collection = self._collection
-        if collection is None or self._hooks.fetch_callback is not None:
+        collection, given = self._collection, self.collection
+        if collection is None or hooks.fetch_callback is not None:
             for rows, bounds in fetches:
-                yield *self._hooks.call_fetch(self.collection, rows), bounds
+                yield *hooks.call_fetch(given, rows), bounds
             return
         share_threads = getattr(collection, "share_threads", None)
         if share_threads is not None:
@@ -372,6 +350,8 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         return order
 
     def __getstate__(self) -> dict[str, Any]:
+        if get_spawning_popen() is not None:
+            refuse_hooks_that_cannot_be_sent(self._hooks)
         state = self.__dict__.copy()
         state["_source"] = state["_collection"] = dumps((self._source, self._collection))
         return state
@@ -380,6 +360,14 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
         self.__dict__.update(state)
         self._source, self._collection = loads(state["_collection"])
 
+    def __getitem__(self, index: object) -> Never:
+        """Refuse: batches come by iteration."""
+        message = (
+            f"dataset[{index!r}]: batches come by iteration, for batch in dataset; single rows are in the collection, "
+            f"dataset.collection[{index!r}]."
+        )
+        raise UnimplementedError(message)
+
     def subset(self, indices: object) -> Never:  # noqa: ARG002 it only answers
         """Refuse: version 0.1 chose rows here, and the strategy does it now."""
         refuse_subset(self.batch_size, self.fetch_factor)
@@ -387,39 +375,3 @@ class scDataset(IterableDataset[Any]):  # noqa: N801 the name that users have
     def set_mode(self, mode: object) -> Never:
         """Refuse: version 0.1 switched between training and evaluation here, and two datasets do it now."""
         refuse_set_mode(mode, self.batch_size, self.fetch_factor)
-
-
-def _checked_strategy(strategy: object) -> SamplingStrategy:
-    if isinstance(strategy, SamplingStrategy):
-        return strategy
-    name = getattr(strategy, "__name__", type(strategy).__name__)
-    is_class = isinstance(strategy, type) and issubclass(strategy, SamplingStrategy)
-    message = (
-        f"strategy is the class {name} and not an instance of it; write {name}()."
-        if is_class
-        else f"strategy={strategy!r} is of type {type(strategy).__name__}; give a SamplingStrategy such as "
-        "BlockShuffling(block_size=8) or Streaming()."
-    )
-    raise ArgumentTypeError(message)
-
-
-def _checked_batch_size(batch_size: object, strategy: SamplingStrategy) -> int:
-    size, unit = whole("batch_size", batch_size, minimum=1), strategy.batch_unit
-    if size % unit:
-        near = max(size // unit, 1) * unit
-        message = (
-            f"batch_size={size} would cut what {type(strategy).__name__} keeps together, {unit} rows each; "
-            f"give a multiple of {unit}, such as {near} or {near + unit}."
-        )
-        raise ArgumentValueError(message)
-    return size
-
-
-def _collection_for(source: Any, fetch_callback: Callable[..., Any] | None) -> Collection | None:
-    """Return the collection over ``source``; with a ``fetch_callback`` only its length is needed."""
-    try:
-        return as_collection(source)
-    except CollectionError:
-        if fetch_callback is None or not hasattr(source, "__len__"):
-            raise
-        return None

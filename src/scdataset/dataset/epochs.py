@@ -28,6 +28,7 @@ from typing import Any
 
 from torch.utils.data import get_worker_info
 
+from scdataset.errors import LoaderError
 from scdataset.schedule.progress import Generation, Progress
 
 __all__ = ["Begun", "EpochClock"]
@@ -48,23 +49,27 @@ class Begun:
         DataLoader workers that iterate, 0 for the main process itself.
     seed
         Seed that came with a loaded state, or None for the dataset's own.
+    is_outdated
+        Whether the dataset has been given another order since.
     """
 
     progress: Progress
     n_workers: int
     seed: int | None = None
+    is_outdated: bool = False
 
 
 class EpochClock:
     """Counts the epochs of one dataset, for all processes that iterate over it together."""
 
     def __init__(self) -> None:
-        self._begin(Progress(0), None, secrets.token_hex(8))
+        self._begin(Progress(0), None, secrets.token_hex(8), 0)
 
-    def _begin(self, first: Progress, seed: int | None, name: str) -> None:
+    def _begin(self, first: Progress, seed: int | None, name: str, revision: int) -> None:
         self._next = first
         self._seed = seed
         self._name = name
+        self._revision = revision
         weakref.finalize(self, _remove, name)
 
     def set(self, progress: Progress, seed: int | None = None) -> None:
@@ -79,11 +84,30 @@ class EpochClock:
         if epoch != upcoming.epoch or not upcoming.chain:
             self.set(Progress(epoch))
 
+    def revise(self, seed: int, *, reorders: bool) -> None:
+        """Note that the dataset of this process is not as it was when workers got their copies of it.
+
+        Parameters
+        ----------
+        seed
+            Its seed, which takes the place of one that came with a loaded state.
+        reorders
+            Whether epochs are others from now on, so that the last iteration says nothing about the next.
+        """
+        with self._shared() as state:
+            self._revision = state["revision"] = state["revision"] + 1
+            if state["seed"] is not None:
+                self._seed = state["seed"] = seed
+            if reorders and state["latest"]:
+                state["latest"]["is_outdated"] = True
+
     def peek(self) -> tuple[Progress, Begun | None]:
         """Return what the next iteration goes on from, and the one that began last since `set`."""
         with self._shared() as state:
             latest = state["latest"]
-            begun = latest and Begun(_progress(latest["progress"]), latest["n_workers"], state["seed"])
+            begun = latest and Begun(
+                _progress(latest["progress"]), latest["n_workers"], state["seed"], latest.get("is_outdated", False)
+            )
             return _progress(state["next"]), begun
 
     def start(self, loaded: Progress | None = None) -> Begun:
@@ -101,17 +125,27 @@ class EpochClock:
                 progress = _take(state, 0)
                 self._next = _progress(state["next"])
             else:
+                self._refuse_old_copy(state["revision"])
                 progress = _join(state, info.seed - info.id, info.id, n_workers, loaded)
             return Begun(_progress(progress), n_workers, state["seed"])
+
+    def _refuse_old_copy(self, revision: int) -> None:
+        if revision != self._revision:
+            message = (
+                "An attribute of the dataset was assigned after the workers of this DataLoader were started, and they "
+                "have a copy with the old value. Make a new DataLoader, or leave out persistent_workers=True."
+            )
+            raise LoaderError(message)
 
     def __getstate__(self) -> dict[str, Any]:
         # Only a worker that is being started goes on with this clock; any other copy counts for itself.
         with self._shared() as state:
             kept = {name: state[name] for name in ("next", "seed")}
-        return {**kept, "name": self._name if get_spawning_popen() is not None else None}
+        return {**kept, "revision": self._revision, "name": self._name if get_spawning_popen() is not None else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._begin(_progress(state["next"]), state["seed"], state["name"] or secrets.token_hex(8))
+        name = state["name"] or secrets.token_hex(8)
+        self._begin(_progress(state["next"]), state["seed"], name, state["revision"])
 
     @contextmanager
     def _shared(self) -> Iterator[dict[str, Any]]:
@@ -119,7 +153,13 @@ class EpochClock:
         descriptor = os.open(_path(self._name, _main_process()), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            first: dict[str, Any] = {"next": _listed(self._next), "seed": self._seed, "latest": None, "running": []}
+            first: dict[str, Any] = {
+                "next": _listed(self._next),
+                "seed": self._seed,
+                "revision": self._revision,
+                "latest": None,
+                "running": [],
+            }
             written = file.read()
             state = json.loads(written) if written else first
             yield state

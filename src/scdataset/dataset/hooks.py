@@ -15,9 +15,17 @@ from scdataset._arguments import hook
 from scdataset.collections.rows import as_rows, row_taker
 from scdataset.errors import HookError
 
-__all__ = ["Hooks"]
+__all__ = ["HOOK_ARGUMENTS", "Hook", "Hooks"]
 
 Hook = Callable[..., Any]
+
+HOOK_ARGUMENTS = {
+    "fetch_callback": ("collection", "rows"),
+    "fetch_transform": ("fetched",),
+    "batch_callback": ("fetched", "positions"),
+    "batch_transform": ("batch",),
+}
+"""Arguments of each hook, in the order in which the hooks are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,11 @@ class Hooks:
                 batch = take(window, np.arange(start, stop))
             else:
                 batch = take(window, slice(start, stop))
-            yield batch if self.batch_transform is None else self.batch_transform(batch)
+            if self.batch_transform is not None:
+                batch = self.batch_transform(batch)
+            if batch is None:
+                self._refuse_none()
+            yield batch
 
     def call_fetch(self, source: Any, rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64] | None]:
         """Call ``fetch_callback`` with ascending rows, and return what it returned and the places of ``rows`` in it."""
@@ -68,11 +80,21 @@ class Hooks:
         places[order] = np.arange(rows.size)
         return self.fetch_callback(source, rows[order]), places
 
+    def _refuse_none(self) -> None:
+        """Name the hook that returned no batch; without one, None is what a collection of the user's gave."""
+        name = "batch_transform" if self.batch_transform else "batch_callback" if self.batch_callback else None
+        if name is not None:
+            message = f"The {name} returned None in place of a batch; end it with a return of what it made."
+            raise HookError(message)
+
     def _cuttable(self, fetched: Any, n_rows: int) -> Any:
         window = as_rows(fetched, n_rows)
         if window is None:
             origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")
             shape = getattr(fetched, "shape", None)
+            if fetched is None:
+                message = f"The {origin} returned None for {n_rows} rows; end it with a return of what it made."
+                raise HookError(message)
             found = f"{len(fetched)} entries" if shape is None and hasattr(fetched, "__len__") else f"shape {shape}"
             message = (
                 f"The {origin} returned a {type(fetched).__qualname__} of {found} for {n_rows} rows, which cannot be "

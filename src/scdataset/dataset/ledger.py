@@ -43,6 +43,36 @@ class Ledger:
         self._pass = Pass(begun.progress, course, part, before)
         return self._pass, begun.seed
 
+    def change(self, name: str, seed: int, *, reorders: bool) -> None:
+        """Note that an option of the dataset was assigned.
+
+        Parameters
+        ----------
+        name
+            The option.
+        seed
+            Seed of the dataset.
+        reorders
+            Whether epochs are others from now on.
+
+        Raises
+        ------
+        StateError
+            If a loaded state waits to go on in the middle of an epoch, which would be another one.
+        """
+        if get_worker_info() is not None:  # a worker_init_fn, which changes the worker's own copy
+            return
+        if reorders:
+            upcoming, _ = self.clock.peek()
+            if upcoming.chain:
+                message = (
+                    f"{name} was assigned, and the loaded state goes on in the middle of epoch {upcoming.epoch}, which "
+                    "would be another epoch then. Assign it before the state is saved and loaded, or set_epoch first."
+                )
+                raise StateError(message)
+            self._resumed = False
+        self.clock.revise(seed, reorders=reorders)
+
     def total(self, course_of: CourseOf) -> int | None:
         """Return the length of an epoch that was resumed, with what was consumed before; None for a whole epoch."""
         if not self._resumed:
@@ -72,6 +102,7 @@ class Ledger:
             return upcoming
         if batches is None:
             return self._counted(latest)
+        _refuse_outdated(latest)
         return self._told(latest, course_of, batches, num_workers)
 
     def _counted(self, latest: Begun) -> Progress:
@@ -82,7 +113,10 @@ class Ledger:
                 "or use torchdata's StatefulDataLoader."
             )
             raise ArgumentValueError(message)
-        return self._pass.progress()
+        progress = self._pass.progress()
+        if progress.chain:
+            _refuse_outdated(latest)
+        return progress
 
     def _told(self, latest: Begun, course_of: CourseOf, batches: int, num_workers: int | None) -> Progress:
         if num_workers not in (None, latest.n_workers):
@@ -138,6 +172,16 @@ class Ledger:
             self.clock.set(saved.progress, seed)
         else:
             self._loaded = saved
+
+
+def _refuse_outdated(latest: Begun) -> None:
+    if latest.is_outdated:
+        message = (
+            f"The order was changed by an assignment since epoch {latest.progress.epoch} began, so that a state of it "
+            "could not be loaded. Save it before the assignment, or when the next epoch has begun; "
+            f"state_dict(0, epoch={latest.progress.epoch + 1}) begins with that."
+        )
+        raise StateError(message)
 
 
 def _after(course: Course, batches: int) -> Progress:

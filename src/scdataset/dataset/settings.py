@@ -1,0 +1,243 @@
+"""What a dataset is set to: its public attributes, and what follows from them when one is assigned."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from scdataset._arguments import flag, whole
+from scdataset.collections import Collection, as_collection
+from scdataset.dataset.hooks import Hooks
+from scdataset.dataset.ledger import Ledger
+from scdataset.dataset.options import Option, Refused, hook_option
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, LoaderError, ReadOnlyError
+from scdataset.schedule.world import World
+from scdataset.strategy.base import SamplingStrategy, count_rows
+from scdataset.strategy.keys import MAX_SEED
+
+__all__ = ["Settings", "adapted"]
+
+
+class Settings:
+    """The attributes of a dataset that can be read, and those that can be assigned.
+
+    What is assigned is checked as in the constructor. The next iteration goes by it; one that is running goes on as it
+    was. A name whose assignment would have no effect is refused.
+    """
+
+    strategy = Option(lambda _, strategy: _checked_strategy(strategy))
+    batch_size = Option(partial(whole, minimum=1))
+    fetch_factor = Option(partial(whole, minimum=1))
+    drop_last = Option(flag)
+    prefetch = Option(partial(whole, minimum=0))
+    uneven_ranks = Option(flag)
+    fetch_callback = hook_option()
+    fetch_transform = hook_option()
+    batch_callback = hook_option()
+    batch_transform = hook_option()
+
+    data_collection = Refused("it is dataset.collection")
+    mesh = Refused("assign rank and world_size")
+    block_size = shuffle = Refused("it is the strategy's: assign dataset.strategy = BlockShuffling(block_size=8)")
+    indices = Refused("rows are chosen by the strategy: assign dataset.strategy = Streaming(indices=indices)")
+    epoch = Refused("write dataset.set_epoch(epoch)")
+
+    _source: Any
+    _collection: Collection | None
+    _known_world: World
+    _seed: int
+    _own_seed: bool
+    _ledger: Ledger
+    _n_rows: int
+    _n_samples: int
+
+    def change(self, name: str, **stored: Any) -> None:
+        """Store what the option ``name`` was assigned and all that follows from it, or nothing if it does not fit."""
+        if "_ledger" not in vars(self):  # under construction
+            vars(self).update(stored)
+            return
+        before, ordered = vars(self).copy(), self._ordering
+        try:
+            vars(self).update(stored)
+            self._settle()
+            self._ledger.change(name, self._seed, reorders=self._ordering != ordered)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _settle(self) -> None:
+        """Work out what follows from the options."""
+        _check_whole_units(self.batch_size, self.strategy)
+        if self._collection is None:
+            self._collection = adapted(self._source, self.fetch_callback)
+        self._n_rows = count_rows(self._sized)
+        self._n_samples = self.strategy.get_len(self._sized)
+        for derived in ("_in_order", "_identity"):
+            vars(self).pop(derived, None)
+
+    @property
+    def _ordering(self) -> tuple[Any, ...]:
+        """All that decides on the order of an epoch; objects of the user's count by identity."""
+        objects = id(self.strategy), id(self._source)
+        sizes = self.batch_size, self.fetch_factor, self._n_samples
+        return (*objects, *sizes, self.drop_last, self.uneven_ranks, self._seed, self._known_world)
+
+    @property
+    def collection(self) -> Any:
+        """The collection, as it was given."""
+        if self._collection is None or self._collection is self._source:
+            return self._source
+        return getattr(self._collection, "source", self._source)  # which this process has opened again
+
+    @collection.setter
+    def collection(self, collection: Any) -> None:
+        known = adapted(collection, self.fetch_callback)
+        self.change("collection", _source=collection, _collection=known)
+
+    @property
+    def _sized(self) -> Any:
+        """What strategies see: the collection as it was given, unless its entries are not its rows (a list of AnnData).
+
+        With a ``fetch_callback`` they always are.
+        """
+        given, collection = self.collection, self._collection
+        if collection is None or self.fetch_callback is not None:
+            return given
+        return given if len(collection) == count_rows(given) else collection
+
+    @property
+    def fetch_size(self) -> int:
+        """Rows in a fetch."""
+        return self.batch_size * self.fetch_factor
+
+    @fetch_size.setter
+    def fetch_size(self, rows: int) -> None:
+        factor, rest = divmod(whole("fetch_size", rows, minimum=1), self.batch_size)
+        if rest or not factor:
+            message = f"fetch_size={rows} is no multiple of batch_size={self.batch_size}; assign fetch_factor instead."
+            raise ArgumentValueError(message)
+        self.fetch_factor = factor
+
+    @property
+    def sort_before_fetch(self) -> bool:
+        """Whether rows are fetched in ascending order: always."""
+        return True
+
+    @sort_before_fetch.setter
+    def sort_before_fetch(self, value: object) -> None:
+        if not flag("sort_before_fetch", value):
+            message = (
+                "sort_before_fetch=False has no effect: rows are always fetched in ascending order, and batches have "
+                "the order of the strategy. Leave it True."
+            )
+            raise ReadOnlyError(message)
+
+    @property
+    def rank(self) -> int:
+        """Number of this process among those that share the data, from 0."""
+        return self._world().rank
+
+    @rank.setter
+    def rank(self, rank: int) -> None:
+        self._move("rank", replace(self._known_world, rank=whole("rank", rank, minimum=0)))
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes that share the data."""
+        return self._world().size
+
+    @world_size.setter
+    def world_size(self, world_size: int) -> None:
+        self._move("world_size", replace(self._known_world, size=whole("world_size", world_size, minimum=1)))
+
+    def _move(self, name: str, world: World) -> None:
+        """Take another place among the processes; whether rank and size fit shows when both are needed."""
+        if world == self._known_world:
+            return
+        if self._own_seed and not world.has_group:
+            message = (
+                f"{name} was assigned to a dataset that drew its seed for itself (seed=None); assign dataset.seed "
+                "first, the same on every rank."
+            )
+            raise LoaderError(message)
+        self.change(name, _known_world=replace(world, is_given=True))
+
+    @property
+    def seed(self) -> int:
+        """The seed of all that is random."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        self.change("seed", _seed=whole("seed", seed, minimum=0, maximum=MAX_SEED), _own_seed=False)
+
+    _base_seed = seed  # the name that scripts know it by
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make ``epoch`` the next one to be iterated over, also in DataLoader workers that are running.
+
+        Without it, epochs count from 0 by themselves. An epoch that a loaded state is in the middle of goes on there.
+        """
+        self._ledger.clock.set_epoch(whole("epoch", epoch, minimum=0, maximum=MAX_SEED))
+
+    @property
+    def _epoch(self) -> int:
+        """The epoch that comes next, under the name that scripts know it by."""
+        return self._ledger.clock.peek()[0].epoch
+
+    @_epoch.setter
+    def _epoch(self, epoch: int) -> None:
+        self.set_epoch(epoch)
+
+    @property
+    def _hooks(self) -> Hooks:
+        return Hooks(self.fetch_callback, self.fetch_transform, self.batch_callback, self.batch_transform)
+
+    def _world(self) -> World:
+        """Return the world of this process, which the process group decides even if it came after the dataset."""
+        world = self._known_world.now().checked()
+        if world.size != self._known_world.size and self._own_seed:
+            message = (
+                f"torch.distributed now has {world.size} processes, and this dataset was made before they could agree "
+                "on a seed. Give seed=, or make the dataset after the process group: with Lightning in setup() or "
+                "train_dataloader(), with Accelerate after Accelerator()."
+            )
+            raise LoaderError(message)
+        self._known_world = world
+        return world
+
+
+def _checked_strategy(strategy: object) -> SamplingStrategy:
+    if isinstance(strategy, SamplingStrategy):
+        return strategy
+    name = getattr(strategy, "__name__", type(strategy).__name__)
+    is_class = isinstance(strategy, type) and issubclass(strategy, SamplingStrategy)
+    message = (
+        f"strategy is the class {name} and not an instance of it; write {name}()."
+        if is_class
+        else f"strategy={strategy!r} is of type {type(strategy).__name__}; give a SamplingStrategy such as "
+        "BlockShuffling(block_size=8) or Streaming()."
+    )
+    raise ArgumentTypeError(message)
+
+
+def _check_whole_units(batch_size: int, strategy: SamplingStrategy) -> None:
+    unit = strategy.batch_unit
+    if batch_size % unit:
+        near = max(batch_size // unit, 1) * unit
+        message = (
+            f"batch_size={batch_size} would cut what {type(strategy).__name__} keeps together, {unit} rows each; "
+            f"give a multiple of {unit}, such as {near} or {near + unit}."
+        )
+        raise ArgumentValueError(message)
+
+
+def adapted(source: Any, fetch_callback: Callable[..., Any] | None) -> Collection | None:
+    """Return the collection over ``source``; with a ``fetch_callback`` only its length is needed."""
+    try:
+        return as_collection(source)
+    except CollectionError:
+        if fetch_callback is None or not hasattr(source, "__len__"):
+            raise
+        return None
