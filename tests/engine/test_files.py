@@ -72,6 +72,24 @@ def test_it_is_noticed_before_the_first_read(path, harm):
         file.read(0, 10)
 
 
+def test_a_change_whose_time_was_set_back_is_noticed(path):
+    file = OpenFile(str(path))
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # until the clock of the file system has gone on
+        change(path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DamagedFileError, match=r"some\.bin was replaced or changed"):
+        file.read(0, 10)
+
+
+def test_another_mode_or_name_is_no_change(path):
+    file = OpenFile(str(path))
+    path.chmod(0o600)
+    assert file.read(3, 3) == bytes([3, 4, 5])
+    path.with_suffix(".link").hardlink_to(path)
+    assert file.read(3, 3) == bytes([3, 4, 5])
+
+
 @pytest.mark.parametrize("harm", HARM)
 def test_it_is_noticed_in_the_next_read(path, harm):
     file = OpenFile(str(path))

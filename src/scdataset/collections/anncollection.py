@@ -48,13 +48,11 @@ class AnnCollectionRows(BackedRows):
 
     def fingerprint(self) -> str:
         """Return shape and files."""
-        return f"AnnCollection:{self.source.shape}:{[adata.filename for adata in self.source.adatas]}"
+        return f"AnnCollection:{self.source.shape}:{self._paths}"
 
-    def _opened_again(self) -> Any:
-        for adata in self._source.adatas:
-            if adata.isbacked:
-                adata.file.open()
-        return self._source
+    def _adatas(self, source: Any) -> list[anndata.AnnData]:
+        adatas: list[anndata.AnnData] = source.adatas
+        return adatas
 
 
 @dataclass(frozen=True)

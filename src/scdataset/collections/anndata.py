@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import anndata
+import h5py
 import numpy as np
 from anndata.abc import CSCDataset, CSRDataset
 from anndata.experimental import AnnCollection
@@ -15,7 +16,8 @@ from scdataset.collections.anndata_list import AnnDataListRows
 from scdataset.collections.annotated import as_stored, in_memory, matrix_of, take, without_matrix
 from scdataset.collections.ascending import ascending
 from scdataset.collections.cells.backed import BackedMatrix, BackedRows
-from scdataset.collections.handles import OwnedHandle
+from scdataset.collections.handles import OwnedHandle, is_on_disk
+from scdataset.collections.reopening import OpenedFile
 from scdataset.collections.scipy import warn_if_by_column
 from scdataset.errors import CollectionError
 
@@ -63,22 +65,29 @@ class AnnDataRows(BackedRows):
     def fingerprint(self) -> str:
         """Return file, shape and the names of what is aligned to cells."""
         source = self.source
-        parts = (source.filename or "AnnData", source.shape, sorted(source.layers), sorted(source.obsm))
+        parts = (self._paths[0] or "AnnData", source.shape, sorted(source.layers), sorted(source.obsm))
         return ":".join(map(str, parts))
 
-    def _opened_again(self) -> Any:
-        self._source.file.open()  # what is in memory came along
-        return self._source
+    def _adatas(self, source: Any) -> list[anndata.AnnData]:
+        return [source]
 
 
 class SparseRows(OwnedHandle):
     """A sparse matrix on disk, such as X of a backed AnnData: reading gives a sparse matrix in memory."""
+
+    def __init__(self, source: Any) -> None:
+        is_zarr = not isinstance(source.group, h5py.Group)
+        super().__init__(_by_absolute_path(source) if is_zarr else source)
+        self._metadata = _metadata_file(self.source) if is_zarr else None
 
     def __len__(self) -> int:
         return int(self.source.shape[0])
 
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Return the rows, shape ``(n, n_columns)``."""
+        self.check()
+        if self._metadata is not None:
+            self._metadata.check_path()
         wanted, places = ascending(rows)
         matrix = self.source[wanted]
         return matrix if places is None else matrix[places]
@@ -86,9 +95,26 @@ class SparseRows(OwnedHandle):
     def fingerprint(self) -> str:
         """Return file or store, place in it, format, shape and dtype."""
         group = self.source.group
-        file = getattr(group, "file", group.name)
-        parts = (getattr(file, "filename", file), group.name, self.source.format, self.source.shape, self.source.dtype)
+        place = self.files[0].path if self.files else getattr(group, "store_path", group.name)
+        parts = (place, group.name, self.source.format, self.source.shape, self.source.dtype)
         return ":".join(map(str, parts))
+
+    def _open_files(self, source: Any) -> list[Any]:
+        group = source.group
+        return [group.file] if isinstance(group, h5py.Group) and is_on_disk(group.file) else []
+
+
+def _by_absolute_path(matrix: Any) -> Any:
+    from scdataset.collections.zarr import by_absolute_path  # noqa: PLC0415 zarr is there if the matrix is in it
+
+    group = by_absolute_path(matrix.group)
+    return matrix if group is matrix.group else anndata.io.sparse_dataset(group)
+
+
+def _metadata_file(matrix: Any) -> OpenedFile | None:
+    from scdataset.collections.zarr import metadata_file  # noqa: PLC0415 as above
+
+    return metadata_file(matrix.group["indptr"])
 
 
 def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | SparseRows | None:

@@ -71,13 +71,12 @@ class AnnDataListRows(BackedRows):
 
     def fingerprint(self) -> str:
         """Return shapes and files."""
-        return f"AnnData list:{[(adata.shape, str(adata.filename)) for adata in self.source]}"
+        parts = zip(self.source, self._paths, strict=True)
+        return f"AnnData list:{[(adata.shape, str(path)) for adata, path in parts]}"
 
-    def _opened_again(self) -> Any:
-        for adata in self._source:
-            if adata.isbacked:
-                adata.file.open()  # what is in memory came along
-        return self._source
+    def _adatas(self, source: Any) -> Sequence[anndata.AnnData]:
+        adatas: Sequence[anndata.AnnData] = source
+        return adatas
 
 
 def _check_genes(source: Sequence[anndata.AnnData]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.memory import InMemory
+from scdataset.collections.reopening import OpenedFile
 from scdataset.collections.rows import RowIndex, RowList
 from scdataset.errors import CollectionError
 
@@ -18,6 +19,7 @@ class HuggingFaceRows:
 
     def __init__(self, source: datasets.Dataset) -> None:
         self.source = source
+        self._files = [OpenedFile.at_path(file["filename"]) for file in source.cache_files]
 
     def __len__(self) -> int:
         return len(self.source)
@@ -30,6 +32,11 @@ class HuggingFaceRows:
         if isinstance(fetched, dict):
             return {name: RowList(column) if isinstance(column, list) else column for name, column in fetched.items()}
         return fetched
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for file in filter(None, self._files):  # the library has opened what is under their paths
+            file.check_path()
 
     def fingerprint(self) -> str:
         """Return the library's own fingerprint of the data and all that was done to it."""

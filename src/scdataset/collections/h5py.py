@@ -1,6 +1,5 @@
 """h5py datasets."""
 
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.ascending import ascending, runs
-from scdataset.collections.handles import OwnedHandle
+from scdataset.collections.handles import OwnedHandle, is_on_disk
 from scdataset.errors import CollectionError
 
 __all__ = ["adapt"]
@@ -25,6 +24,7 @@ class H5Rows(OwnedHandle):
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the rows, shape ``(n, *shape[1:])``."""
+        self.check()
         dataset = self.source
         wanted, places = ascending(rows)
         row_bytes = max(dataset.dtype.itemsize * int(np.prod(dataset.shape[1:])), 1)
@@ -38,7 +38,11 @@ class H5Rows(OwnedHandle):
     def fingerprint(self) -> str:
         """Return file, name, shape and dtype."""
         dataset = self.source
-        return f"{Path(dataset.file.filename).absolute()}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
+        place = self.files[0].path if self.files else dataset.file.filename
+        return f"{place}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
+
+    def _open_files(self, source: Any) -> list[Any]:
+        return [source.file] if is_on_disk(source.file) else []
 
 
 def adapt(source: Any) -> H5Rows | None:

@@ -1,9 +1,10 @@
-"""Handles on files, in other processes: they go there as paths and are opened again on arrival.
+"""Handles on files, in other processes: they go there as `OpenedFile` and are opened again on arrival.
 
 A pickled h5py object or memmap would fail, or carry the whole file along; and a handle that came along with a fork
 shares its state with the parent's.
 """
 
+import copy
 import io
 import mmap
 import os
@@ -11,29 +12,49 @@ import pickle
 import sys
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.reduction import ForkingPickler
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.collections.reopening import OpenedFile
 from scdataset.errors import CollectionError
 
-__all__ = ["OwnedHandle", "dumps", "loads"]
+__all__ = [
+    "OwnedHandle",
+    "descriptor_of",
+    "dumps",
+    "is_on_disk",
+    "loads",
+    "mapped_file",
+    "mapped_whole",
+    "opened_file",
+]
 
 loads = pickle.loads
 
-_PLAIN_FILE_DRIVERS = frozenset(("sec2", "stdio", "direct"))
+_DESCRIPTOR_DRIVERS = frozenset(("sec2", "direct"))
+"""HDF5 drivers whose handle is a descriptor."""
+
+_PLAIN_FILE_DRIVERS = _DESCRIPTOR_DRIVERS | {"stdio"}
 """HDF5 drivers under which a path is all that it takes to open the file again."""
 
 
 class OwnedHandle:
-    """Something open that belongs to the process that opened it, and is opened again in any other."""
+    """Something open that belongs to the process that opened it, and is opened again in any other.
+
+    Attributes
+    ----------
+    files
+        The files behind it as they were at construction, as far as they are known.
+    """
 
     def __init__(self, source: Any, *, reopens: bool = True) -> None:
         self._source = source
         self._reopens = reopens
         self._pid = os.getpid()
+        self.files = [opened_file(file) for file in self._open_files(source)]
+        self._descriptors: list[int | None] | None = None
 
     @property
     def source(self) -> Any:
@@ -41,7 +62,21 @@ class OwnedHandle:
         if self._reopens and self._pid != os.getpid():
             self._source = self._opened_again()
             self._pid = os.getpid()
+            self._descriptors = None
         return self._source
+
+    def check(self) -> None:
+        """Raise if a file that the handle reads from is another one than at construction, or has changed since."""
+        source = self.source
+        if self._descriptors is None:  # to ask h5py takes 30 times as long as to ask the system
+            self._descriptors = [descriptor_of(file) for file in self._open_files(source)]
+        for opened, descriptor in zip(self.files, self._descriptors, strict=True):
+            if descriptor is not None:
+                opened.check(descriptor)
+
+    def _open_files(self, source: Any) -> list[Any]:  # noqa: ARG002 for those that have some
+        """Return the h5py files of a handle whose files are on disk."""
+        return []
 
     def _opened_again(self) -> Any:
         """Return the handle, opened by a process that it came to with a fork."""
@@ -50,6 +85,7 @@ class OwnedHandle:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._pid = os.getpid()
+        self._descriptors = None
 
 
 def dumps(value: Any) -> bytes:
@@ -70,6 +106,9 @@ class _Paths:
         """Return how to open a handle again, or leave ``value`` to pickle."""
         if isinstance(value, np.memmap):
             return _memmap_by_path(value)
+        zarr = sys.modules.get("zarr")
+        if zarr is not None and isinstance(value, zarr.storage.ZipStore) and value.read_only:
+            return _open_zip, (OpenedFile.from_path(value.path, fixed=True),)
         h5py = sys.modules.get("h5py")
         if h5py is not None and isinstance(value, (h5py.File, h5py.Group, h5py.Dataset)):
             return _h5_by_path(value)
@@ -94,7 +133,7 @@ def _h5_by_path(value: Any) -> Any:
         message = "An h5py object whose file was closed cannot go to another process; open the file again."
         raise CollectionError(message)
     file = value.file
-    if file.driver not in _PLAIN_FILE_DRIVERS:
+    if not is_on_disk(file):
         message = (
             f"The HDF5 file {file.filename!r} was opened with driver {file.driver!r}, so that other processes cannot "
             "open it again. Give h5py.File the path of a file on disk, or use num_workers=0."
@@ -106,15 +145,41 @@ def _h5_by_path(value: Any) -> Any:
             'open it. Close it and open it with mode "r".'
         )
         raise CollectionError(message)
-    path = str(Path(file.filename).absolute())
-    return _open_h5, (path, None if isinstance(value, h5py.File) else value.name)
+    return _open_h5, (opened_file(file), None if isinstance(value, h5py.File) else value.name)
 
 
-def _open_h5(path: str, name: str | None) -> Any:
+def _open_h5(opened: OpenedFile, name: str | None) -> Any:
     import h5py  # noqa: PLC0415 only where something of it was pickled
 
-    file = h5py.File(path, "r")
+    file = opened.reopen(lambda path: h5py.File(path, "r"))
+    descriptor = descriptor_of(file)
+    if descriptor is not None:
+        opened.check(descriptor)
     return file if name is None else file[name]
+
+
+def is_on_disk(file: Any) -> bool:
+    """Tell whether an ``h5py.File`` is a file of its own on disk, which can be opened again."""
+    return file.driver in _PLAIN_FILE_DRIVERS
+
+
+def opened_file(file: Any) -> OpenedFile:
+    """Return which file on disk an ``h5py.File`` has open.
+
+    Raises
+    ------
+    DamagedFileError
+        If it has no descriptor, and the file under its path is another one.
+    """
+    descriptor, fixed = descriptor_of(file), file.mode == "r"
+    if descriptor is None:
+        return OpenedFile.from_path(file.filename, fixed=fixed)
+    return OpenedFile.from_descriptor(file.filename, descriptor, fixed=fixed)
+
+
+def descriptor_of(file: Any) -> int | None:
+    """Return the descriptor of an ``h5py.File``, or None where its driver has none."""
+    return file.id.get_vfd_handle() if file.driver in _DESCRIPTOR_DRIVERS else None
 
 
 def _closed_h5() -> Any:
@@ -125,27 +190,56 @@ def _closed_h5() -> Any:
     return file
 
 
+def _open_zip(opened: OpenedFile) -> Any:
+    import zarr  # noqa: PLC0415 only where something of it was pickled
+
+    return copy.copy(zarr.storage.ZipStore(opened.find(), mode="r"))  # a copy is open, as the original was
+
+
+def mapped_whole(value: "np.memmap[Any, Any]") -> Any:
+    """Return the memmap that ``value`` is a view of; None where its values are not, or not only, those of a file."""
+    whole: Any = value
+    while isinstance(whole.base, np.memmap):
+        whole = whole.base
+    is_file = isinstance(whole.base, mmap.mmap) and value.filename is not None and value.mode != "c"
+    return whole if is_file else None
+
+
+def mapped_file(whole: Any) -> OpenedFile:
+    """Return the file that a whole memmap is of."""
+    return OpenedFile.from_mapping(whole.filename, _address(whole), fixed=whole.mode == "r")
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
 def _memmap_by_path(value: "np.memmap[Any, Any]") -> Any:
     """Reduce a memmap, or any view of one, to its place in the file.
 
     What was written to a copy-on-write memmap is not in the file, so that one goes by value.
     """
-    whole: Any = value
-    while isinstance(whole.base, np.memmap):
-        whole = whole.base
-    if not isinstance(whole.base, mmap.mmap) or value.filename is None or value.mode == "c":
+    whole = mapped_whole(value)
+    if whole is None:
         return NotImplemented
-    start = value.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-    place = (value.filename, whole.offset, whole.nbytes)
+    start = _address(value) - _address(whole)
+    place = (mapped_file(whole), value.filename, whole.offset, whole.nbytes)
     return _open_memmap, (place, value.shape, value.dtype, start, value.strides)
 
 
 def _open_memmap(
-    place: tuple[str, int, int], shape: tuple[int, ...], dtype: np.dtype[Any], start: int, strides: tuple[int, ...]
+    place: tuple[OpenedFile, Any, int, int],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    start: int,
+    strides: tuple[int, ...],
 ) -> NDArray[Any]:
     """Map a file from an offset for so many bytes, and return the array that begins at byte ``start`` of them."""
-    path, offset, n_bytes = place
-    whole = np.memmap(path, np.uint8, "r", offset, (n_bytes,))
+    opened, filename, offset, n_bytes = place
+    with open(opened.find(), "rb") as file:  # noqa: PTH123 what numpy takes is a file
+        opened.check(file.fileno())
+        whole = np.memmap(file, np.uint8, "r", offset, (n_bytes,))
+    whole.filename = filename
     array = np.ndarray.__new__(np.memmap, shape, dtype, whole, start, strides)
     array.__array_finalize__(whole)  # tells it of the file, as slicing does
     return array

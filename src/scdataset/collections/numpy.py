@@ -1,19 +1,42 @@
 """numpy arrays and memmaps."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.collections.handles import mapped_file, mapped_whole
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
+from scdataset.errors import DamagedFileError
 
-__all__ = ["adapt", "take"]
+__all__ = ["MemmapRows", "adapt", "take"]
+
+
+class MemmapRows(InMemory):
+    """A read-only memmap, or a view of one, whose file must not change: where it was cut short, reading is a crash."""
+
+    def __init__(self, source: "np.memmap[Any, Any]") -> None:
+        super().__init__(source)
+        self._file = None
+        with suppress(DamagedFileError):  # the file has lost its name, and stays as it is
+            self._file = mapped_file(mapped_whole(source))
+
+    def take(self, rows: RowIndex) -> Any:
+        """Take the rows into an ordinary array, or a view for a slice."""
+        if self._file is not None:
+            self._file.check_if_at_path()
+        return super().take(rows)
 
 
 def adapt(source: Any) -> InMemory | None:
     """Adapt arrays with at least one axis; rows of a memmap are read into ordinary arrays."""
-    return InMemory(source) if isinstance(source, np.ndarray) and source.ndim else None
+    if not isinstance(source, np.ndarray) or not source.ndim:
+        return None
+    if isinstance(source, np.memmap) and source.mode == "r" and mapped_whole(source) is not None:
+        return MemmapRows(source)
+    return InMemory(source)
 
 
 def take(value: NDArray[Any], rows: RowIndex) -> NDArray[Any]:

@@ -1,5 +1,6 @@
 """zarr arrays."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,30 @@ from zarr.storage import LocalStore, MemoryStore, ZipStore
 
 from scdataset.collections.ascending import ascending
 from scdataset.collections.handles import OwnedHandle
-from scdataset.errors import CollectionError
+from scdataset.collections.reopening import OpenedFile
+from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "by_absolute_path", "metadata_file"]
 
 
 class ZarrRows(OwnedHandle):
     """A zarr array: every chunk that holds a wanted row is decoded once a read."""
+
+    def __init__(self, source: Any, *, reopens: bool) -> None:
+        source = by_absolute_path(source)
+        super().__init__(source, reopens=reopens)
+        self._metadata = metadata_file(source)
+        self._zip = _zip_file(source.store)
 
     def __len__(self) -> int:
         return int(self.source.shape[0])
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the rows, shape ``(n, *shape[1:])``."""
+        if self._metadata is not None:
+            self._metadata.check_path()
+        if self._zip is not None:
+            self._zip.check_if_at_path()
         wanted, places = ascending(rows)
         fetched = np.asarray(self.source.get_orthogonal_selection((wanted,)))
         return fetched if places is None else fetched[places]
@@ -34,6 +46,40 @@ class ZarrRows(OwnedHandle):
         return f"{place}:{source.shape}:{source.dtype}"
 
 
+def by_absolute_path(node: Any) -> Any:
+    """Return an array or group in a folder with an absolute path: a relative one changes with the working directory.
+
+    Raises
+    ------
+    CollectionError
+        If the folder does not have it, as after such a change.
+    """
+    store = node.store
+    if not isinstance(store, LocalStore) or store.root.is_absolute():
+        return node
+    try:
+        root = LocalStore(store.root.absolute(), read_only=True)
+        found = zarr.open(root, path=node.path, mode="r", zarr_format=node.metadata.zarr_format)
+        same = type(found) is type(node) and getattr(found, "shape", ()) == getattr(node, "shape", ())
+    except (FileNotFoundError, ValueError):
+        same = False
+    if not same:
+        message = (
+            f"The collection is {node!r}, which is not at {store.root.absolute()}: was its path relative, and the "
+            "working directory changed? Open it by its absolute path."
+        )
+        raise CollectionError(message)
+    return found
+
+
+def metadata_file(array: Any) -> OpenedFile | None:
+    """Return the file of the metadata of an array in a folder, which is written anew with the array."""
+    if not isinstance(array.store, LocalStore):
+        return None
+    name = "zarr.json" if array.metadata.zarr_format == 3 else ".zarray"
+    return OpenedFile.at_path(array.store.root / array.path / name)
+
+
 def adapt(source: Any) -> ZarrRows | None:
     """Adapt arrays with at least one axis; say what to do with a group."""
     if isinstance(source, zarr.Array) and source.shape:
@@ -44,6 +90,14 @@ def adapt(source: Any) -> ZarrRows | None:
             "least one axis."
         )
         raise CollectionError(message)
+    return None
+
+
+def _zip_file(store: Any) -> OpenedFile | None:
+    """Return the zip file that a store has open, if it still is where it was."""
+    if isinstance(store, ZipStore):
+        with suppress(DamagedFileError):
+            return OpenedFile.from_path(store.path, fixed=True)
     return None
 
 

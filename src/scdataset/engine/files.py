@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.identity import FileIdentity
 from scdataset.errors import DamagedFileError
 
 __all__ = ["OpenFile"]
@@ -29,12 +29,12 @@ class OpenFile:
     Parameters
     ----------
     path
-        The file. Its size and time of change are noted now, and it is refused if they have changed when it is opened.
+        The file. Its identity is noted now, and it is refused if that has changed when it is opened.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._identity = _identity(Path(path).stat())
+        self._identity = FileIdentity.from_status(Path(path).stat())
 
     @property
     def size(self) -> int:
@@ -43,8 +43,8 @@ class OpenFile:
 
     @property
     def identity(self) -> tuple[int, ...]:
-        """What tells the file from any other, and from itself before a change: device, inode, size, time of change."""
-        return self._identity
+        """Numbers that tell the file from any other, and from itself before a change of content; see `FileIdentity`."""
+        return self._identity.content
 
     @property
     def inode(self) -> int:
@@ -54,7 +54,7 @@ class OpenFile:
     @property
     def changed(self) -> int:
         """When the file was last changed, in nanoseconds."""
-        return self._identity.changed
+        return self._identity.modified
 
     @contextmanager
     def opened(self) -> Iterator[int]:
@@ -72,7 +72,7 @@ class OpenFile:
         except FileNotFoundError as error:
             message = f"{self.path} has vanished since it was opened: {error}."
             raise DamagedFileError(message) from error
-        if _identity(os.fstat(descriptor)) != self._identity:
+        if not self._identity.is_unchanged(FileIdentity.from_status(os.fstat(descriptor))):
             os.close(descriptor)
             message = f"{self.path} was replaced or changed since it was opened; open it again."
             raise DamagedFileError(message)
@@ -83,11 +83,11 @@ class OpenFile:
     def check(self) -> None:
         """Raise if the file under this path is no longer the one that was opened."""
         try:
-            now = _identity(os.stat(self.path))  # noqa: PTH116 half the time of Path.stat, at every read
+            now = FileIdentity.from_status(os.stat(self.path))  # noqa: PTH116 half the time of Path.stat, at every read
         except OSError as error:
             message = f"{self.path} has vanished while it was read: {error}."
             raise DamagedFileError(message) from error
-        if now != self._identity:
+        if not self._identity.is_unchanged(now):
             message = f"{self.path} was replaced or changed while it was read; open it again."
             raise DamagedFileError(message)
 
@@ -208,15 +208,3 @@ def _begin_anew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
-
-
-class _Identity(NamedTuple):
-    device: int
-    inode: int
-    size: int
-    changed: int
-    """In nanoseconds."""
-
-
-def _identity(status: os.stat_result) -> _Identity:
-    return _Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

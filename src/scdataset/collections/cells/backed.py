@@ -3,16 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.h5ad import H5adFile
-from scdataset.collections.handles import OwnedHandle
+from scdataset.collections.handles import OwnedHandle, descriptor_of, opened_file
+from scdataset.collections.reopening import OpenedFile
 from scdataset.engine.matrix import Matrix
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.stack import Stack
+from scdataset.engine.storage.hdf5 import H5File
 from scdataset.engine.threads import Threads
 from scdataset.errors import ScDatasetError
 
@@ -81,11 +84,19 @@ def _stored(source: Any) -> Matrix | None:
     with suppress(KeyError):
         stored = getattr(source.X, "group", source.X)
         if stored.file.mode == "r" and stored.name == "/X":
-            with suppress(ScDatasetError):
-                matrix = H5adFile(stored.file.filename, layer=None).matrix
+            with suppress(ScDatasetError, OSError):
+                matrix = _matrix_of(opened_file(stored.file))
                 # Half floats that are sparse come as other types from the engine.
-                return matrix if matrix.dtype == source.X.dtype.newbyteorder("=") else None
+                return matrix if matrix is not None and matrix.dtype == source.X.dtype.newbyteorder("=") else None
     return None
+
+
+def _matrix_of(opened: OpenedFile) -> Matrix | None:
+    """Return X of an h5ad file that is open, or None where its path does not lead to it any more."""
+    file = H5File(opened.path)
+    if file.bytes.identity != opened.identity.content:
+        return None
+    return H5adFile(opened.path, layer=None, file=file).matrix
 
 
 class BackedRows(OwnedHandle, ABC):
@@ -105,9 +116,22 @@ class BackedRows(OwnedHandle, ABC):
         super().__init__(source, reopens=reopens)
         self._on_disk = on_disk
 
+    @property
+    def source(self) -> Any:
+        """The AnnData, open in this process: anndata itself would open whatever file its path leads to by now."""
+        source = super().source
+        for adata, opened in zip(self._backed(source), self.files, strict=True):
+            if not adata.file.is_open:
+                _open_again(adata, opened)
+                self._descriptors = None
+        return source
+
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Return the cells, in any order and repeated or not."""
-        return self.finish(rows, self.begin(rows)) if self.reads_ahead else self._read_without_engine(rows)
+        if self.reads_ahead:
+            return self.finish(rows, self.begin(rows))
+        self.check()
+        return self._read_without_engine(rows)
 
     @property
     def reads_ahead(self) -> bool:
@@ -132,6 +156,27 @@ class BackedRows(OwnedHandle, ABC):
         """Return the cells, given their X."""
 
     @abstractmethod
+    def _adatas(self, source: Any) -> Sequence[Any]:
+        """Return the AnnData that the cells are of."""
+
+    def _backed(self, source: Any) -> list[Any]:
+        return [adata for adata in self._adatas(source) if adata.isbacked]
+
+    def _open_files(self, source: Any) -> list[Any]:
+        return [_open_file(adata) for adata in self._backed(source)]
+
+    def _opened_again(self) -> Any:
+        for adata, opened in zip(self._backed(self._source), self.files, strict=True):
+            _open_again(adata, opened)  # what is in memory came along
+        return self._source
+
+    @property
+    def _paths(self) -> list[Path | None]:
+        """Where the file of each AnnData is, absolute; None for one that is in memory."""
+        places = iter(self.files)
+        return [Path(next(places).path) if adata.isbacked else None for adata in self._adatas(self._source)]
+
+    @abstractmethod
     def _read_without_engine(self, rows: NDArray[np.int64]) -> Any:
         """Return the cells, read by anndata."""
 
@@ -139,3 +184,19 @@ class BackedRows(OwnedHandle, ABC):
         """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
         if self._on_disk is not None:
             self._on_disk.share_threads(processes)
+
+
+def _open_file(adata: Any) -> Any:
+    """Return the open file of a backed AnnData."""
+    if not adata.file.is_open:
+        adata.file.open()
+    return adata.file["obs"].file
+
+
+def _open_again(adata: Any, opened: OpenedFile) -> None:
+    """Open the file of a backed AnnData, and no other that its path may lead to by now."""
+    named = str(Path(adata.filename).absolute())
+    opened.reopen(lambda path: adata.file.open(None if path == named else path))
+    descriptor = descriptor_of(_open_file(adata))
+    if descriptor is not None:
+        opened.check(descriptor)

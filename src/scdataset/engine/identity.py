@@ -1,0 +1,70 @@
+"""The identity of a file: tells it from any other file, and from itself before a change."""
+
+import os
+from typing import NamedTuple, Self
+
+__all__ = ["FileIdentity"]
+
+
+class FileIdentity(NamedTuple):
+    """What the system says of a file.
+
+    Attributes
+    ----------
+    device, inode
+        Number of the file system, and of the file in it.
+    size
+        Bytes.
+    modified, status_changed
+        Times of the last change of content and of status, in nanoseconds.
+    mode, owner, group, links
+        Permissions, user, group and number of names; a change of them alone changes ``status_changed`` too.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    status_changed: int
+    mode: int
+    owner: int
+    group: int
+    links: int
+
+    @classmethod
+    def from_status(cls, status: os.stat_result) -> Self:
+        """Return the identity in the result of ``os.stat`` or ``os.fstat``."""
+        return cls(
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_mode,
+            status.st_uid,
+            status.st_gid,
+            status.st_nlink,
+        )
+
+    @property
+    def content(self) -> tuple[int, ...]:
+        """The numbers that change with the content: device, inode, size and both times."""
+        return self[:5]
+
+    def is_same_file(self, other: "FileIdentity") -> bool:
+        """Tell whether both are one file, whatever it holds."""
+        return self[:2] == other[:2]
+
+    def has_same_content(self, other: "FileIdentity") -> bool:
+        """Tell whether both are one file of the same size and time of modification: enough for an open descriptor."""
+        return self[:4] == other[:4]
+
+    def is_unchanged(self, other: "FileIdentity") -> bool:
+        """Tell whether both are one file, unchanged: required of a file that is reached by its path again.
+
+        Content written with its time of modification set back shows in the time of status alone. So does a chmod, chown
+        or hard link, which is harmless and shows in the mode, owner or number of links as well.
+        """
+        return self == other or (
+            self.has_same_content(other) and (self.status_changed == other.status_changed or self[5:] != other[5:])
+        )
