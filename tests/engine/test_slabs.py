@@ -2,14 +2,19 @@
 
 import gc
 import pickle
+import sys
 import threading
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scdataset.engine.slabs import SlabPool
+from scdataset.engine.slabs import SlabPool, give_back_unused, part
 
 SIZE = 1 << 18  # a megabyte of float32
 
@@ -52,7 +57,7 @@ def test_any_view_keeps_it(view):
     assert not slabs._idle
     del held
     gc.collect()
-    assert [address(memory) for memory in slabs._idle] == [where]
+    assert [memory.address for memory in slabs._idle] == [where]
 
 
 def test_batches_that_are_kept_for_an_epoch_keep_their_values():
@@ -135,3 +140,79 @@ def test_a_pool_pickles_without_its_memory():
     slabs = SlabPool()
     slabs.empty(SIZE, np.float32)
     assert len(pickle.dumps(slabs)) < 200
+
+
+def resident():
+    """Return the memory of this process that is not pages of files, in bytes."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) * 1024
+
+
+@given(st.lists(st.integers(0, 1 << 19), min_size=2, max_size=12), st.data())
+def test_parts_keep_their_values_whatever_is_given_back_around_them(cuts, data):
+    slabs = SlabPool()
+    window = slabs.empty(1 << 19, np.int32)
+    window[:] = np.arange(window.size)
+    bounds = sorted({0, *cuts, window.size})
+    parts = {start: part(window, start, stop) for start, stop in pairwise(bounds)}
+    del window
+    dropped = data.draw(st.permutations(list(parts)))
+    for start in dropped[: data.draw(st.integers(0, len(dropped)))]:
+        del parts[start]
+    give_back_unused()
+    for start in dropped:
+        parts.pop(start, None)
+        assert all(np.array_equal(kept, np.arange(len(kept)) + first) for first, kept in parts.items())
+    assert len(slabs._idle) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of the process is read from /proc")
+def test_a_part_that_is_kept_costs_its_own_size():
+    window = SlabPool().empty(1 << 26, np.uint8)
+    window[:] = 1
+    kept = part(window, 1 << 25, (1 << 25) + (1 << 20))
+    before = resident()
+    del window
+    give_back_unused()
+    assert before - resident() > 60 << 20
+    assert (kept == 1).all()
+
+
+def test_the_last_part_of_a_window_costs_no_pages_while_the_loop_goes_on():
+    """A consumer holds a batch until it has the next one: every window would be given back, and faulted in again."""
+    slabs = SlabPool()
+    for _ in range(8):
+        window = slabs.empty(SIZE, np.float32)
+        window[:] = 1
+        last = part(window, 0, 4)
+        del window
+        assert not any(slab()._is_trimmed for slab in slabs_over())
+    assert len(last) == 4
+
+
+def slabs_over():
+    from scdataset.engine import slabs
+
+    return [slab for slab in slabs._over if slab() is not None]
+
+
+def test_windows_long_over_are_given_back_while_the_loop_goes_on():
+    slabs = SlabPool()
+    kept = []
+    for number in range(8):
+        window = slabs.empty(SIZE, np.float32)
+        window[:] = number
+        kept.append(part(window, 0, 4))
+        del window
+    assert len(slabs_over()) == 4
+    assert [batch[0] for batch in kept] == list(range(8))
+
+
+def test_a_part_is_only_of_a_slab_and_of_rows_that_follow_each_other():
+    slabs = SlabPool()
+    assert part(np.empty(SIZE), 0, 4) is None
+    assert part(slabs.empty(10, np.float64), 0, 4) is None
+    window = slabs.empty(SIZE, np.float32).reshape(-1, 8)
+    assert part(window.T, 0, 4) is None
+    assert np.shares_memory(part(window, 2, 4), window)
+    assert part(part(window, 2, 10), 0, 4) is None

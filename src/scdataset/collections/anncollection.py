@@ -1,5 +1,6 @@
 """AnnCollection: several AnnData whose rows are read as one, and what reading it gives."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scdataset.collections.annotated import as_stored
 from scdataset.collections.ascending import ascending
 from scdataset.collections.cells.backed import BackedMatrix, BackedRows
-from scdataset.collections.rows import RowIndex, take_rows
+from scdataset.collections.rows import RowIndex, Separable, cut_rows, take_rows
 
 __all__ = ["AnnCollectionRows", "Cells"]
 
@@ -92,9 +93,16 @@ class _Window:
         """Return some of the cells, or all for None."""
         if rows is None:
             return self
-        obsm, layers = ({key: take_rows(array, rows) for key, array in d.items()} for d in (self.obsm, self.layers))
-        X = None if self.X is None else take_rows(self.X, rows)  # noqa: N806 as there
-        return replace(self, X=X, obs=self.obs.iloc[rows], obsm=obsm, layers=layers)
+        return self._each(lambda part: take_rows(part, rows))
+
+    def cut(self, rows: slice) -> "_Window":
+        """Return cells from start to stop, without holding the memory of the others."""
+        return self._each(lambda part: cut_rows(part, rows))
+
+    def _each(self, of: Callable[[Any], Any]) -> "_Window":
+        """Return what ``of`` gives of all that has one entry a cell."""
+        obsm, layers = ({key: of(array) for key, array in part.items()} for part in (self.obsm, self.layers))
+        return replace(self, X=None if self.X is None else of(self.X), obs=of(self.obs), obsm=obsm, layers=layers)
 
     def to_adata(self) -> anndata.AnnData:
         """Return the cells as AnnData, over the same memory."""
@@ -109,7 +117,7 @@ class _Window:
             return AnnCollection([self.to_adata()], convert=self.convert)[:]
 
 
-class Cells:
+class Cells(Separable):
     """A view of an AnnCollection in memory: all that the view has, and it is pickled without the cells beside it.
 
     Parameters
@@ -180,6 +188,12 @@ class Cells:
         view.convert = None
         window = _Window.of(view, view.X, view)
         return Cells(replace(window, convert=self.convert), range(len(view)))
+
+    def cut(self, rows: slice) -> "Cells":
+        """Return cells from start to stop, without holding the memory of the others."""
+        part = self[rows]._rows  # noqa: SLF001 our own
+        window = self._window.cut(part) if isinstance(part, slice) else self._window.take(part)
+        return Cells(window, range(rows.stop - rows.start))
 
     def __repr__(self) -> str:
         return repr(self._view)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scdataset.collections.anncollection import AnnCollectionRows
 from scdataset.collections.anndata_list import AnnDataListRows
-from scdataset.collections.annotated import as_stored, in_memory, matrix_of, take, without_matrix
+from scdataset.collections.annotated import as_stored, cut, in_memory, matrix_of, take, without_matrix
 from scdataset.collections.ascending import ascending
 from scdataset.collections.cells.backed import BackedMatrix, BackedRows
 from scdataset.collections.handles import OwnedHandle, is_on_disk
@@ -21,7 +21,7 @@ from scdataset.collections.reopening import OpenedFile
 from scdataset.collections.scipy import warn_if_by_column
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt", "adapt_list", "take"]
+__all__ = ["adapt", "adapt_list", "cut", "take"]
 
 _TO_ROWS = "Set adata.X = adata.X.tocsr() once and, if it is a file, write it again."
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import anndata
 
-from scdataset.collections.rows import RowIndex
+from scdataset.collections.rows import RowIndex, cut_rows
 
-__all__ = ["BY_ROW_OR_GENE", "as_stored", "in_memory", "matrix_of", "take", "without_matrix"]
+__all__ = ["BY_ROW_OR_GENE", "as_stored", "cut", "in_memory", "matrix_of", "take", "without_matrix"]
 
 BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
 """What an AnnData has besides X and raw."""
@@ -29,6 +29,25 @@ def take(value: Any, rows: RowIndex) -> Any:
         if value.isbacked:
             return in_memory(cells)
         return cells if isinstance(rows, slice) and parent_process() is None else cells.copy()
+
+
+def cut(value: Any, rows: slice) -> Any:
+    """Copy cells; what belongs to genes or to all cells is shared among those that are cut from the same cells."""
+    if not isinstance(value, anndata.AnnData):
+        return value[rows]
+    with as_stored():
+        if value.isbacked or value.is_view or value.raw is not None or len(value.obsp):
+            cells = value[rows]
+            return in_memory(cells) if value.isbacked else cells.copy()
+        return _cut_by_parts(value, rows)
+
+
+def _cut_by_parts(value: anndata.AnnData, rows: slice) -> anndata.AnnData:
+    """Return cells as the copy of a view has them, in half the time."""
+    obsm, layers = ({key: cut_rows(array, rows) for key, array in d.items()} for d in (value.obsm, value.layers))
+    shared = {name: dict(getattr(value, name)) for name in ("varm", "varp", "uns")}
+    X = None if value.X is None else cut_rows(value.X, rows)  # noqa: N806 as there
+    return anndata.AnnData(X, obs=cut_rows(value.obs, rows), var=value.var, obsm=obsm, layers=layers, **shared)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from scdataset.collections.reopening import OpenedFile
 from scdataset.collections.rows import RowIndex, RowList
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "cut"]
 
 
 class HuggingFaceRows:
@@ -58,6 +58,8 @@ class ColumnRows(InMemory):
         fetched = self.source[rows if isinstance(rows, slice) else rows.tolist()]
         return RowList(fetched) if isinstance(fetched, list) else fetched
 
+    cut = take
+
     def fingerprint(self) -> str:
         """Return the fingerprint of the dataset and the name of the column."""
         return f"{HuggingFaceRows(self.source.source).fingerprint()}:{self.source.column_name}"
@@ -75,3 +77,8 @@ def adapt(source: Any) -> HuggingFaceRows | ColumnRows | None:
         raise CollectionError(message)
     column = getattr(datasets, "Column", None)  # since version 4; a list before
     return ColumnRows(source) if column is not None and isinstance(source, column) else None
+
+
+def cut(value: Any, rows: slice) -> Any:
+    """Read rows that follow each other."""
+    return value[rows]

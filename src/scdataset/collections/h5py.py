@@ -10,7 +10,7 @@ from scdataset.collections.ascending import ascending, runs
 from scdataset.collections.handles import OwnedHandle, is_on_disk
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "cut"]
 
 _GAP_BYTES = 1 << 16
 """Rows between two wanted ones are read along up to this size: a call costs more than they do."""
@@ -59,3 +59,8 @@ def adapt(source: Any) -> H5Rows | None:
         "least one axis, or, for an h5ad file, anndata.read_h5ad(path, backed='r')."
     )
     raise CollectionError(message)
+
+
+def cut(value: Any, rows: slice) -> Any:
+    """Read rows that follow each other."""
+    return value[rows]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.ascending import ascending
-from scdataset.collections.rows import as_rows, take_rows
+from scdataset.collections.rows import as_window, take_rows
 from scdataset.errors import CollectionError
 
 __all__ = ["Indexable"]
@@ -35,7 +35,7 @@ class Indexable:
             raise CollectionError(message) from error
         if places is None:
             return fetched
-        window = as_rows(fetched, wanted.size)
+        window = as_window(fetched, wanted.size)
         if window is None:
             message = (
                 f"Indexing the collection of type {kind} with an array of {wanted.size} rows gave a "

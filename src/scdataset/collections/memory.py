@@ -5,14 +5,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.collections.rows import RowIndex, as_rows, take_rows
+from scdataset.collections.rows import RowIndex, as_rows, cut_rows, take_rows
 from scdataset.errors import CollectionError
 
 __all__ = ["Fetched", "InMemory"]
 
 
 class InMemory:
-    """A container that `take_rows` takes rows of in any order, into new memory."""
+    """A container that `take_rows` takes rows of in any order, into new memory.
+
+    Attributes
+    ----------
+    gives_batches
+        Whether to take batch by batch costs no more than to take a window and cut it.
+    """
+
+    gives_batches = True
 
     def __init__(self, source: Any) -> None:
         self.source = source
@@ -28,6 +36,10 @@ class InMemory:
     def take(self, rows: RowIndex) -> Any:
         """Take the rows: a view where a slice is one."""
         return take_rows(self.source, rows)
+
+    def cut(self, rows: slice) -> Any:
+        """Take rows from start to stop, without holding the memory of the others."""
+        return cut_rows(self.source, rows)
 
     def fingerprint(self) -> str:
         """Return type, shape and dtype."""
@@ -52,8 +64,9 @@ class Fetched(InMemory):
     def __len__(self) -> int:
         return self._n_rows
 
-    def cut(self, rows: slice) -> "Fetched":
-        """Return some of the rows, from start to stop, which are known to be there."""
-        part = Fetched.__new__(Fetched)
-        part.source, part._n_rows = take_rows(self.source, rows), rows.stop - rows.start  # noqa: SLF001 our own
+    @classmethod
+    def of_rows(cls, source: Any, n_rows: int) -> "Fetched":
+        """Return what was taken of something that was read, which is known to have ``n_rows`` rows."""
+        part = cls.__new__(cls)
+        part.source, part._n_rows = source, n_rows  # noqa: SLF001 our own
         return part

@@ -1,7 +1,7 @@
 """MultiIndexable: several modalities of the same rows."""
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset.collections.base import Collection, as_collection
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.memory import Fetched, InMemory
-from scdataset.collections.rows import ColumnList, RowIndex, RowList, alike
+from scdataset.collections.rows import ColumnList, RowIndex, RowList, Separable, alike
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["MultiIndexable", "row_index"]
 
 
-class MultiIndexable:
+class MultiIndexable(Separable):
     """Several modalities of the same rows, indexed together.
 
     Parameters
@@ -92,6 +92,10 @@ class MultiIndexable:
         """Whether all modalities are what reading gave."""
         return all(type(collection) is Fetched for collection in self._collections.values())
 
+    def _windows(self) -> Iterable[tuple[str | int, Any]]:
+        """Return pairs of name and what was read."""
+        return self._collections.items()
+
     def _over(self, collections: Mapping[str | int, Collection], modalities: dict[str | int, Any]) -> Self:
         new = type(self).__new__(type(self))
         new._set(collections, modalities, self.unstructured)  # noqa: SLF001 our own
@@ -149,15 +153,21 @@ class MultiIndexable:
         if not isinstance(key, (slice, list, tuple)) and np.ndim(key) == 0:
             return self._by_position(key)
         rows = row_index(key, len(self))
-        if isinstance(rows, slice) and self._is_read:
-            windows: Any = self._collections
-            return self._of({name: window.cut(rows) for name, window in windows.items()})
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else rows.size
+        if isinstance(rows, slice) and self._is_read:
+            return self._of({name: Fetched.of_rows(window.take(rows), n_rows) for name, window in self._windows()})
         return self._with({name: _take(collection, rows) for name, collection in self._collections.items()}, n_rows)
 
     def read(self, rows: NDArray[np.int64]) -> Self:
         """Return some rows of every modality."""
         return self._with({name: collection.read(rows) for name, collection in self._collections.items()}, rows.size)
+
+    def cut(self, rows: slice) -> Self:
+        """Return rows from start to stop, without holding the memory of the others."""
+        n_rows = rows.stop - rows.start
+        if self._is_read:
+            return self._of({name: Fetched.of_rows(window.cut(rows), n_rows) for name, window in self._windows()})
+        return self._with({name: _cut(collection, rows) for name, collection in self._collections.items()}, n_rows)
 
     def fingerprint(self) -> str:
         """Return the fingerprints of the modalities."""
@@ -201,6 +211,10 @@ def _take(collection: Collection, rows: RowIndex) -> Any:
     if isinstance(collection, InMemory):
         return collection.take(rows)
     return collection.read(np.arange(rows.start, rows.stop))
+
+
+def _cut(collection: Collection, rows: slice) -> Any:
+    return collection.cut(rows) if isinstance(collection, InMemory) else _take(collection, rows)
 
 
 def _changed(value: Any, change: Callable[[Any], Any]) -> Any:

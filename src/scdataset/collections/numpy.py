@@ -5,17 +5,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
 
 from scdataset.collections.handles import mapped_file, mapped_whole
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
+from scdataset.engine.slabs import part
 from scdataset.errors import DamagedFileError
 
-__all__ = ["MemmapRows", "adapt", "take"]
+__all__ = ["MemmapRows", "adapt", "cut", "take"]
 
 
 class MemmapRows(InMemory):
     """A read-only memmap, or a view of one, whose file must not change: where it was cut short, reading is a crash."""
+
+    gives_batches = False  # a window is looked at once
 
     def __init__(self, source: "np.memmap[Any, Any]") -> None:
         super().__init__(source)
@@ -25,9 +29,17 @@ class MemmapRows(InMemory):
 
     def take(self, rows: RowIndex) -> Any:
         """Take the rows into an ordinary array, or a view for a slice."""
+        self._check()
+        return super().take(rows)
+
+    def cut(self, rows: slice) -> Any:
+        """Copy rows from start to stop into an ordinary array."""
+        self._check()
+        return super().cut(rows)
+
+    def _check(self) -> None:
         if self._file is not None:
             self._file.check_if_at_path()
-        return super().take(rows)
 
 
 def adapt(source: Any) -> InMemory | None:
@@ -45,3 +57,12 @@ def take(value: NDArray[Any], rows: RowIndex) -> NDArray[Any]:
         return value[rows]
     plain = value.view(np.ndarray) if isinstance(value, np.memmap) else value
     return plain.take(rows, axis=0) if type(plain) is np.ndarray else plain[rows]
+
+
+def cut(value: NDArray[Any], rows: slice) -> NDArray[Any]:
+    """Copy rows, or give them as a part of a slab; in a worker always a copy, as all of a slab would be sent along."""
+    if get_worker_info() is None:
+        view = part(value, rows.start, rows.stop)
+        if view is not None:
+            return view
+    return (value.view(np.ndarray) if isinstance(value, np.memmap) else value)[rows].copy()

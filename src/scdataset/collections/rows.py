@@ -5,6 +5,7 @@ The same rules serve the results of hooks, windows, modalities and in-memory col
 
 import importlib
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -17,9 +18,13 @@ __all__ = [
     "ColumnList",
     "RowIndex",
     "RowList",
+    "Separable",
     "adapter_for",
     "alike",
     "as_rows",
+    "as_window",
+    "cut_rows",
+    "row_cutter",
     "row_taker",
     "take_rows",
 ]
@@ -39,6 +44,15 @@ class RowList(list[Any]):
 
 class ColumnList(list[Any]):
     """A list with one entry a column, where a plain list may also be one of rows."""
+
+
+class Separable(ABC):
+    """A container of ours that can give some of its rows apart from the others."""
+
+    @abstractmethod
+    def cut(self, rows: slice) -> Any:
+        """Return rows from start to stop, of the same type, that hold none of the memory of the others."""
+        ...
 
 
 def adapter_for(cls: type) -> Any:
@@ -68,6 +82,22 @@ def as_rows(value: Any, n_rows: int) -> Any | None:
     return value if found == n_rows and not isinstance(value, (str, bytes)) else None
 
 
+def as_window(value: Any, n_rows: int) -> Any | None:
+    """Return ``value`` in the form that `cut_rows` and `take_rows` take, or None if it does not have ``n_rows`` rows.
+
+    An object of a class that nobody here knows, and that has no shape, is indexed with arrays of positions, whatever
+    its length means.
+    """
+    window = as_rows(value, n_rows)
+    return value if window is None and _is_of_the_user(value) else window
+
+
+def _is_of_the_user(value: Any) -> bool:
+    kind = type(value)
+    is_known = isinstance(value, (Mapping, Separable)) or any(adapter_for(cls) is not None for cls in kind.__mro__)
+    return hasattr(kind, "__getitem__") and not is_known and not hasattr(value, "shape")
+
+
 def take_rows(value: Any, rows: RowIndex) -> Any:
     """Return some rows of ``value``: of its own type, and a view where a slice of it is one."""
     return row_taker(value)(value, rows)
@@ -77,6 +107,17 @@ def row_taker(value: Any) -> Callable[[Any, RowIndex], Any]:
     """Return the function that takes rows of ``value`` and of all others of its type."""
     kind: Any = type(value)
     return _taker_of(kind)
+
+
+def cut_rows(value: Any, rows: slice) -> Any:
+    """Return rows from start to stop: of its own type, and holding none of the memory of the other rows."""
+    return row_cutter(value)(value, rows)
+
+
+def row_cutter(value: Any) -> Callable[[Any, slice], Any]:
+    """Return the function that cuts rows from ``value`` and from all others of its type, as `cut_rows` does."""
+    kind: Any = type(value)
+    return _cutter_of(kind)
 
 
 def alike(value: Sequence[Any], members: Iterable[Any]) -> Any:
@@ -95,6 +136,33 @@ def _taker_of(kind: type) -> Callable[[Any, RowIndex], Any]:
         return _take_of_named_columns
     takers = (getattr(adapter_for(cls), "take", None) for cls in kind.__mro__)
     return next(filter(None, takers), operator.getitem)
+
+
+@cache
+def _cutter_of(kind: type) -> Callable[[Any, slice], Any]:
+    if issubclass(kind, Separable):
+        return kind.cut
+    if issubclass(kind, RowList):
+        return _take_entries
+    if issubclass(kind, (list, tuple)):
+        return _cut_of_columns
+    if issubclass(kind, Mapping):
+        return _cut_of_named_columns
+    cutters = (getattr(adapter_for(cls), "cut", None) for cls in kind.__mro__)
+    return next(filter(None, cutters), _cut_by_positions)
+
+
+def _cut_by_positions(value: Any, rows: slice) -> Any:
+    """Take rows by their numbers, which makes new memory where a slice might be a view."""
+    return take_rows(value, np.arange(rows.start, rows.stop))
+
+
+def _cut_of_columns(value: Sequence[Any], rows: slice) -> Any:
+    return alike(value, [cut_rows(column, rows) for column in value])
+
+
+def _cut_of_named_columns(value: Mapping[Any, Any], rows: slice) -> dict[Any, Any]:
+    return {name: cut_rows(column, rows) for name, column in value.items()}
 
 
 def _take_entries(value: RowList, rows: RowIndex) -> RowList:

@@ -1,17 +1,26 @@
 """scipy sparse matrices and arrays."""
 
-from collections.abc import Hashable
+import operator
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import scipy.sparse
 
 from scdataset._arguments import warn
+from scdataset.collections import numpy
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt", "take", "warn_if_by_column"]
+__all__ = ["adapt", "cut", "take", "warn_if_by_column"]
+
+
+class SparseInMemory(InMemory):
+    """A sparse matrix: scipy takes ten times as long to take a few rows as to cut them from a window takes here."""
+
+    gives_batches = False
 
 
 def adapt(source: Any) -> InMemory | None:
@@ -28,7 +37,7 @@ def _indexed_by_row(source: Any) -> InMemory:
         )
         raise CollectionError(message)
     warn_if_by_column(source, "Give data.tocsr() once instead.")
-    return InMemory(source)
+    return SparseInMemory(source)
 
 
 def warn_if_by_column(matrix: Any, remedy: str) -> None:
@@ -40,19 +49,27 @@ def warn_if_by_column(matrix: Any, remedy: str) -> None:
 def take(value: Any, rows: RowIndex) -> Any:
     """Take rows, in the same format: for a slice of CSR over the same memory."""
     if isinstance(rows, slice) and value.format == "csr" and value.ndim == 2:
-        return _view(value, *rows.indices(value.indptr.size - 1)[:2])
+        return _rows(value, *rows.indices(value.indptr.size - 1)[:2], take_elements=operator.getitem)
     return value[rows]
 
 
-def _view(value: Any, start: int, stop: int) -> Any:
-    """Return rows [start, stop): scipy's own slice copies them, and its constructor looks through all indices."""
+def cut(value: Any, rows: slice) -> Any:
+    """Cut rows, in the same format."""
+    if value.format == "csr" and value.ndim == 2:
+        return _rows(value, rows.start, rows.stop, take_elements=numpy.cut)
+    return value[np.arange(rows.start, rows.stop)]
+
+
+def _rows(value: Any, start: int, stop: int, take_elements: Callable[[Any, slice], Any]) -> Any:
+    """Return rows [start, stop): scipy's constructor looks through all indices."""
     pointers = value.indptr[start : stop + 1]
-    first, last = pointers[0], pointers[-1]
+    elements = slice(pointers[0], pointers[-1])
     kind: Any = type(value)
-    view = kind.__new__(kind)
-    view.__dict__.update(_attributes(kind, stop - start, value.shape[1], value.data.dtype))
-    view.data, view.indices, view.indptr = value.data[first:last], value.indices[first:last], pointers - first
-    return view
+    rows = kind.__new__(kind)
+    rows.__dict__.update(_attributes(kind, stop - start, value.shape[1], value.data.dtype))
+    rows.data, rows.indices = take_elements(value.data, elements), take_elements(value.indices, elements)
+    rows.indptr = pointers - elements.start
+    return rows
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import ColumnList, RowIndex, RowList, take_rows
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt", "take"]
+__all__ = ["adapt", "cut", "take"]
 
 
 class TensorRows(InMemory):
@@ -21,6 +21,10 @@ class TensorRows(InMemory):
     def take(self, rows: RowIndex) -> torch.Tensor:
         """Return the rows, shape ``(n, *shape[1:])``."""
         return take(self.source.detach(), rows)
+
+    def cut(self, rows: slice) -> torch.Tensor:
+        """Copy rows from start to stop."""
+        return cut(self.source.detach(), rows)
 
 
 class MapStyle:
@@ -74,6 +78,11 @@ def take(value: torch.Tensor, rows: RowIndex) -> torch.Tensor:
     if isinstance(rows, slice):
         return value[rows]
     return value.index_select(0, torch.from_numpy(np.require(rows, requirements="W")).to(value.device))
+
+
+def cut(value: torch.Tensor, rows: slice) -> torch.Tensor:
+    """Copy rows."""
+    return value[rows].clone()
 
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.reopening import OpenedFile
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["adapt", "by_absolute_path", "metadata_file"]
+__all__ = ["adapt", "by_absolute_path", "cut", "metadata_file"]
 
 
 class ZarrRows(OwnedHandle):
@@ -107,3 +107,8 @@ def _has_handle(store: Any) -> bool:
         message = f'The zip file {store.path} is open for writing; close it and open ZipStore(path, mode="r").'
         raise CollectionError(message)
     return not isinstance(store, (LocalStore, MemoryStore))
+
+
+def cut(value: Any, rows: slice) -> Any:
+    """Read rows that follow each other."""
+    return value[rows]

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ReadsAhead", "read_ahead"]
+__all__ = ["Fetch", "ReadsAhead", "read_ahead"]
 
 Fetch = tuple[NDArray[np.int64], list[int]]
+"""Rows of some batches, and the bounds between batches."""
 
 
 class ReadsAhead(Protocol):

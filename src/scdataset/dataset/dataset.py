@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
+from itertools import pairwise
 from multiprocessing.context import get_spawning_popen
 from typing import Any, Never
 
@@ -12,7 +13,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from scdataset._arguments import optional_whole
 from scdataset.collections.handles import dumps, loads
-from scdataset.dataset.ahead import read_ahead
+from scdataset.collections.memory import InMemory
+from scdataset.dataset.ahead import Fetch, read_ahead
 from scdataset.dataset.hooks import Hooks
 from scdataset.dataset.iteration import Iteration, Pass
 from scdataset.dataset.ledger import Ledger
@@ -22,6 +24,7 @@ from scdataset.dataset.sending import refuse_hooks_that_cannot_be_sent, sendable
 from scdataset.dataset.settings import Settings, adapted
 from scdataset.dataset.state import Identity, SavedState, shortened
 from scdataset.dataset.v01 import answers_old_calls, refuse_set_mode, refuse_subset
+from scdataset.engine.slabs import give_back_unused
 from scdataset.errors import (
     ArgumentValueError,
     CollectionChangedError,
@@ -47,7 +50,8 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
     Parameters
     ----------
     data_collection
-        Anything that `as_collection` takes; with a ``fetch_callback``, anything that has a length.
+        Anything that `as_collection` takes; with a ``fetch_callback``, anything that has a length, or
+        anything at all where the strategy has ``indices``.
     strategy
         Which rows come, and in what order.
     batch_size
@@ -280,10 +284,20 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         try:
             order = self._order(epoch)
             fetches = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches())
-            for fetched, places, bounds in self._windows(fetches, begun.course.n_workers, hooks):
-                yield from hooks.batches(fetched, places, bounds)
+            yield from self._cut(fetches, begun.course.n_workers, hooks)
         finally:
             begun.is_running = False
+            give_back_unused()
+
+    def _cut(self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks) -> Iterator[Any]:
+        """Yield batches: taken from the collection itself where it is in memory, and else from windows."""
+        collection = self._collection
+        if isinstance(collection, InMemory) and collection.gives_batches and not hooks.need_windows:
+            for rows, bounds in fetches:
+                yield from hooks.transformed(collection.read(rows[start:stop]) for start, stop in pairwise(bounds))
+            return
+        for fetched, places, bounds in self._windows(fetches, n_workers, hooks):
+            yield from hooks.batches(fetched, places, bounds)
 
     def _course(self, progress: Progress, n_workers: int) -> Course:
         return Course.of(self._partition, progress, n_workers, in_order=self._in_order)
@@ -321,7 +335,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         )
 
     def _windows(
-        self, fetches: Iterator[tuple[NDArray[np.int64], list[int]]], n_workers: int, hooks: Hooks
+        self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks
     ) -> Iterator[tuple[Any, NDArray[np.int64] | None, list[int]]]:
         """Read one fetch after the other, ahead of time where the collection allows it."""
         collection, given = self._collection, self.collection

@@ -6,13 +6,13 @@ rows ──► fetch_callback or read ──► fetch_transform ──► batch_
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import hook
-from scdataset.collections.rows import as_rows, row_taker
+from scdataset.collections.rows import as_window, row_cutter, row_taker
 from scdataset.errors import HookError
 
 __all__ = ["HOOK_ARGUMENTS", "Hook", "Hooks"]
@@ -42,7 +42,7 @@ class Hooks:
             hook(name, getattr(self, name))
 
     def batches(self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[Any]:
-        """Transform what was fetched and yield batch after batch.
+        """Transform what was fetched and return its batches.
 
         Parameters
         ----------
@@ -55,20 +55,32 @@ class Hooks:
         """
         if self.fetch_transform:
             fetched = self.fetch_transform(fetched)
-        window = fetched if self.batch_callback else self._cuttable(fetched, bounds[-1])
-        take = self.batch_callback or row_taker(window)
-        for start, stop in pairwise(bounds):
-            if places is not None:
-                batch = take(window, places[start:stop])
-            elif self.batch_callback:
-                batch = take(window, np.arange(start, stop))
-            else:
-                batch = take(window, slice(start, stop))
-            if self.batch_transform is not None:
-                batch = self.batch_transform(batch)
+        return self.transformed(self._cut(fetched, places, bounds))
+
+    def transformed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Apply ``batch_transform`` to batches, and refuse None from a hook."""
+        return self._checked(batches) if self.batch_transform or self.batch_callback else batches
+
+    def _checked(self, batches: Iterator[Any]) -> Iterator[Any]:
+        for cut in batches:
+            batch = cut if self.batch_transform is None else self.batch_transform(cut)
             if batch is None:
                 self._refuse_none()
             yield batch
+
+    @property
+    def need_windows(self) -> bool:
+        """Whether one of them works on what was read for several batches."""
+        return any((self.fetch_callback, self.fetch_transform, self.batch_callback))
+
+    def _cut(self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[Any]:
+        window = fetched if self.batch_callback else self._cuttable(fetched, bounds[-1])
+        if self.batch_callback or places is not None:
+            take = self.batch_callback or row_taker(window)
+            positions = np.arange(bounds[-1]) if places is None else places
+            return (take(window, positions[start:stop]) for start, stop in pairwise(bounds))
+        cut = row_cutter(window)
+        return (cut(window, slice(start, stop)) for start, stop in pairwise(bounds))
 
     def call_fetch(self, source: Any, rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64] | None]:
         """Call ``fetch_callback`` with ascending rows, and return what it returned and the places of ``rows`` in it."""
@@ -80,15 +92,13 @@ class Hooks:
         places[order] = np.arange(rows.size)
         return self.fetch_callback(source, rows[order]), places
 
-    def _refuse_none(self) -> None:
-        """Name the hook that returned no batch; without one, None is what a collection of the user's gave."""
-        name = "batch_transform" if self.batch_transform else "batch_callback" if self.batch_callback else None
-        if name is not None:
-            message = f"The {name} returned None in place of a batch; end it with a return of what it made."
-            raise HookError(message)
+    def _refuse_none(self) -> Never:
+        name = "batch_transform" if self.batch_transform else "batch_callback"
+        message = f"The {name} returned None in place of a batch; end it with a return of what it made."
+        raise HookError(message)
 
     def _cuttable(self, fetched: Any, n_rows: int) -> Any:
-        window = as_rows(fetched, n_rows)
+        window = as_window(fetched, n_rows)
         if window is None:
             origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")
             shape = getattr(fetched, "shape", None)

@@ -10,6 +10,7 @@ from scdataset.collections import Collection, as_collection
 from scdataset.dataset.hooks import Hooks
 from scdataset.dataset.ledger import Ledger
 from scdataset.dataset.options import Option, Refused, hook_option
+from scdataset.dataset.unsized import Unsized, has_length
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, LoaderError, ReadOnlyError
 from scdataset.schedule.world import World
 from scdataset.strategy.base import SamplingStrategy, count_rows
@@ -102,6 +103,8 @@ class Settings:
         With a ``fetch_callback`` they always are.
         """
         given, collection = self.collection, self._collection
+        if collection is None and not has_length(given):
+            return Unsized(given, self.strategy)
         if collection is None or self.fetch_callback is not None:
             return given
         return given if len(collection) == count_rows(given) else collection
@@ -234,10 +237,10 @@ def _check_whole_units(batch_size: int, strategy: SamplingStrategy) -> None:
 
 
 def adapted(source: Any, fetch_callback: Callable[..., Any] | None) -> Collection | None:
-    """Return the collection over ``source``; with a ``fetch_callback`` only its length is needed."""
+    """Return the collection over ``source``; None if only a ``fetch_callback`` can read it."""
     try:
         return as_collection(source)
     except CollectionError:
-        if fetch_callback is None or not hasattr(source, "__len__"):
+        if fetch_callback is None:
             raise
         return None

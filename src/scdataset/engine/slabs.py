@@ -1,13 +1,23 @@
-"""Output memory that is used again: a fresh array costs more in page faults than the copying into it."""
+"""Output memory that is used again: a fresh array costs more in page faults than the copying into it.
 
+    slab   |#########################################|   a window, which fills it
+    parts  |####|####|####|####|####|####|####|####|#|   its batches
+    kept   |....|....|####|....|....|####|....|....|.|   after the window: the pages between those that live go back
+
+A batch is a part: a view that keeps its own pages and no others.
+"""
+
+import mmap
+import sys
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SlabPool"]
+__all__ = ["SlabPool", "give_back_unused", "part"]
 
 _SPARE = 4
 """Idle slabs that are kept: what is read ahead, what is in use, and a little."""
@@ -19,12 +29,94 @@ _SLACK = 8
 """A new slab is larger by one part in this many, so that the next window, a little larger, fits: memory that is never
 touched takes up none."""
 
+_GIVES_BACK = hasattr(mmap, "MADV_DONTNEED") and hasattr(mmap, "MAP_ANONYMOUS")
+"""Whether the system takes single pages back."""
+
+_over: "deque[weakref.ref[_Slab]]" = deque()
+"""Slabs of windows that are over, of which a part lives: as a rule the last batch, which the loop is about to drop."""
+
+
+class _Memory:
+    """Bytes of which pages can be given back, where the system has a way to."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._pages: mmap.mmap | None = None
+        if _GIVES_BACK:
+            self._pages = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                self._pages.madvise(mmap.MADV_HUGEPAGE)  # as numpy does: fewer page faults
+        self.array = np.empty(n_bytes, np.uint8) if self._pages is None else np.frombuffer(self._pages, np.uint8)
+        self.address = self.array.__array_interface__["data"][0]
+
+    def give_back(self, first: int, last: int) -> None:
+        """Give the pages back that are wholly in bytes [first, last); they hold zeros then."""
+        first, last = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, last // mmap.PAGESIZE * mmap.PAGESIZE
+        if self._pages is not None and last > first:
+            self._pages.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+
+class _Slab:
+    """Memory in use, from when it is handed out until the last array over it has died.
+
+    Attributes
+    ----------
+    parts
+        First and last byte, exclusive, of every part that lives.
+    """
+
+    def __init__(self, memory: _Memory, idle: "deque[_Memory]") -> None:
+        self.memory = memory
+        self.parts: dict[int, tuple[int, int]] = {}
+        self._idle = idle
+        self._is_trimmed = False
+
+    def trim(self) -> None:
+        """Give back all but what parts hold, now and whenever one of them dies."""
+        self._is_trimmed = True  # first: a part that dies from here on gives itself back
+        done = 0
+        for first, last in sorted(self.parts.copy().values()):
+            self.memory.give_back(done, first)
+            done = max(done, last)
+        self.memory.give_back(done, self.memory.array.size)
+
+    def end_part(self, key: int) -> None:
+        """Forget a part that has died."""
+        first, last = self.parts.pop(key)
+        if self._is_trimmed and self.parts:  # the last one leaves its pages to the next window
+            self.memory.give_back(first, last)
+
+    def __del__(self) -> None:
+        self._idle.append(self.memory)
+
 
 class _Lease:
-    """Memory in use: every array over it keeps this alive, and its end gives the memory back."""
+    """All of a slab: every array over it keeps this alive."""
 
-    def __init__(self, array: NDArray[Any]) -> None:
+    def __init__(self, slab: _Slab, array: NDArray[Any]) -> None:
+        self.slab = slab
         self.__array_interface__ = array.__array_interface__
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        slab = self.slab
+        if slab.parts and not is_finalizing():
+            _over.append(weakref.ref(slab))
+            if len(_over) > _SPARE:
+                _trim_oldest()
+
+
+class _Part:
+    """A part of a slab, which keeps the slab's memory from being used again, but not the pages beside its own."""
+
+    def __init__(self, slab: _Slab, array: NDArray[Any]) -> None:
+        interface = array.__array_interface__
+        first = interface["data"][0] - slab.memory.address
+        slab.parts[id(self)] = first, first + array.nbytes
+        self._slab = slab
+        self.__array_interface__ = interface
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():
+            self._slab.end_part(id(self))
 
 
 class SlabPool:
@@ -32,11 +124,11 @@ class SlabPool:
 
     Memory comes back from wherever its last view dies: in another thread, or in the midst of any statement here, when
     the garbage collector finds a view. So there is no lock, which could be held then, or by a thread that a fork leaves
-    behind; the single operations of a deque are atomic.
+    behind; the single operations of a deque and of a dict are atomic.
     """
 
     def __init__(self) -> None:
-        self._idle: deque[NDArray[np.uint8]] = deque(maxlen=_SPARE)
+        self._idle: deque[_Memory] = deque(maxlen=_SPARE)
 
     def empty(self, size: int, dtype: Any) -> NDArray[Any]:
         """Return an uninitialised array of ``size`` elements, shape ``(size,)``."""
@@ -44,21 +136,46 @@ class SlabPool:
         if n_bytes < _GRAIN:  # a fresh one costs little, and does not keep a slab from its return
             return np.empty(size, dtype)
         memory = self._take(-(-n_bytes // _GRAIN) * _GRAIN)
-        lease = _Lease(memory[:n_bytes].view(dtype))
-        weakref.finalize(lease, self._idle.append, memory).atexit = False
-        # An array of just this size under the one that is returned: scipy copies what is a small part of its base.
-        return np.asarray(lease)[:]
+        return _whole_array(_Lease(_Slab(memory, self._idle), memory.array[:n_bytes].view(dtype)))
 
-    def _take(self, n_bytes: int) -> NDArray[np.uint8]:
+    def _take(self, n_bytes: int) -> _Memory:
         for _ in range(len(self._idle)):
             try:
                 memory = self._idle.popleft()
             except IndexError:  # another thread took it
                 break
-            if n_bytes <= memory.size <= 2 * n_bytes:
+            if n_bytes <= memory.array.size <= 2 * n_bytes:
                 return memory
             self._idle.append(memory)
-        return np.empty(n_bytes + n_bytes // _SLACK, np.uint8)
+        return _Memory(n_bytes + n_bytes // _SLACK)
 
     def __reduce__(self) -> tuple[type["SlabPool"], tuple[()]]:
         return SlabPool, ()
+
+
+def part(array: NDArray[Any], start: int, stop: int) -> NDArray[Any] | None:
+    """Return ``array[start:stop]`` over the same memory, as a part of its slab; None if it is not over a slab."""
+    lease = getattr(array.base, "base", None)
+    if type(lease) is not _Lease or not array.flags.c_contiguous:
+        return None
+    return _whole_array(_Part(lease.slab, array[start:stop]))
+
+
+def give_back_unused() -> None:
+    """Give back the pages of windows that are over which no batch holds: to be called where a loop has ended."""
+    while _over:
+        _trim_oldest()
+
+
+def _trim_oldest() -> None:
+    try:
+        slab = _over.popleft()()
+    except IndexError:  # another thread took it
+        return
+    if slab is not None:
+        slab.trim()
+
+
+def _whole_array(owner: Any) -> NDArray[Any]:
+    """Return an array over an array of the same size: scipy copies what is a small part of its base."""
+    return np.asarray(owner)[:]
