@@ -83,8 +83,32 @@ def test_columns_keep_their_types(source):
 
 
 def test_a_missing_column_is_answered_with_those_there_are(source):
-    with pytest.raises(KeyError, match=r"no column \['age'\]; it has \['type', 'donor', 'depth', 'kept'\]"):
+    with pytest.raises(KeyError, match=r"no column 'age'; it has \['type', 'donor', 'depth', 'kept'\]"):
         adata_to_mindex(source(X), ["type", "age"])
+
+
+class OfTheUser:
+    """Cells of a class of the user's own."""
+
+    def __init__(self, obs):
+        self.X, self.obs = sp.csr_matrix(X), obs
+
+
+class Columns:
+    """An obs that gives columns and nothing else."""
+
+    def __getitem__(self, name):
+        return {"depth": np.arange(N)}[name]
+
+
+@pytest.mark.parametrize("obs", [{"depth": np.arange(N)}, {"depth": pd.Series(range(N))}, Columns()])
+def test_cells_are_anything_whose_obs_gives_columns(obs):
+    batch = adata_to_mindex(OfTheUser(obs), ["depth"])
+    assert type(batch["depth"]) is np.ndarray
+    assert batch["depth"].tolist() == list(range(N))
+    assert np.array_equal(batch["X"], X)
+    with pytest.raises(KeyError, match="no column 'age'"):
+        adata_to_mindex(OfTheUser(obs), ["age"])
 
 
 def test_columns_have_to_be_a_list_of_other_names_than_x():

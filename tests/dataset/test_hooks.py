@@ -9,7 +9,15 @@ import pytest
 import scipy.sparse
 import torch
 
-from scdataset import BlockShuffling, CollectionError, HookError, MultiIndexable, Streaming, scDataset
+from scdataset import (
+    BlockShuffling,
+    BlockWeightedSampling,
+    CollectionError,
+    HookError,
+    MultiIndexable,
+    Streaming,
+    scDataset,
+)
 
 DATA = np.arange(100) * 10
 
@@ -62,6 +70,65 @@ def test_a_collection_that_only_has_a_length_works_with_fetch_callback():
 
     dataset = scDataset(Remote(), Streaming(), 8, fetch_callback=lambda _, rows: rows * 2)
     assert np.concatenate(list(dataset)).tolist() == list(range(0, 60, 2))
+
+
+def test_a_collection_without_a_length_works_with_fetch_callback_and_indices():
+    dataset = scDataset(object(), BlockShuffling(4, indices=np.arange(5, 35)), 8, fetch_callback=lambda _, rows: rows)
+    assert len(dataset) == 4
+    assert sorted(np.concatenate(list(dataset)).tolist()) == list(range(5, 35))
+    again = scDataset(
+        object(), BlockShuffling(4, indices=np.arange(5, 35)), 8, fetch_callback=lambda _, rows: rows, seed=dataset.seed
+    )
+    again.load_state_dict(dataset.state_dict())
+    weighted = BlockWeightedSampling(indices=[3, 7, 8], weights=[0, 1, 0], total_size=6)
+    batches = list(scDataset(object(), weighted, 3, fetch_callback=lambda _, rows: rows))
+    assert np.concatenate(batches).tolist() == [7] * 6
+
+
+def test_a_collection_without_a_length_needs_indices():
+    with pytest.raises(CollectionError, match=r"object, which has no length.*indices="):
+        scDataset(object(), Streaming(), 8, fetch_callback=lambda _, rows: rows)
+
+
+class Unsized:
+    """A container of a user's own."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __getitem__(self, positions):
+        assert isinstance(positions, np.ndarray)
+        assert positions.dtype == np.int64
+        return self.rows[np.sort(positions)]
+
+
+class Sized(Unsized):
+    """One whose length is that of something else."""
+
+    def __len__(self):
+        return 1
+
+
+@pytest.mark.parametrize("kind", [Sized, Unsized])
+@pytest.mark.parametrize("hook", ["fetch_transform", "fetch_callback"])
+def test_a_container_of_the_users_own_is_cut_by_arrays_of_positions(kind, hook):
+    make = {"fetch_transform": kind, "fetch_callback": lambda data, rows: kind(data[rows])}
+    own = scDataset(DATA, BlockShuffling(4), 8, 3, seed=0, **{hook: make[hook]})
+    plain = scDataset(DATA, BlockShuffling(4), 8, 3, seed=0)
+    for batch, expected in zip(own, plain, strict=True):
+        assert sorted(batch.tolist()) == sorted(expected.tolist())
+
+
+def test_a_collection_may_give_a_container_of_its_own():
+    class Source:
+        def __len__(self):
+            return 100
+
+        def __getitem__(self, rows):
+            return Unsized(DATA[rows])
+
+    batches = list(scDataset(Source(), BlockShuffling(4), 8, 3, seed=0))
+    assert sorted(np.concatenate(batches).tolist()) == DATA.tolist()
 
 
 Pair = namedtuple("Pair", ["x", "y"])  # noqa: PYI024 the untyped kind that scripts have

@@ -19,7 +19,8 @@ def adata_to_mindex(batch: Any, columns: Sequence[str] | None = None) -> MultiIn
     Parameters
     ----------
     batch
-        AnnData, backed or not, or a view of an AnnCollection; shape ``(n_obs, n_vars)``.
+        AnnData, backed or not, a view of an AnnCollection, or anything with ``X`` and an ``obs`` whose columns
+        ``obs[name]`` returns; shape ``(n_obs, n_vars)``.
     columns
         Columns of obs to take along; None for none.
 
@@ -48,11 +49,18 @@ def adata_to_mindex(batch: Any, columns: Sequence[str] | None = None) -> MultiIn
         message = f'columns={names} has "X", the name that the matrix has in the result; rename that column of obs.'
         raise ArgumentValueError(message)
     cells = batch.to_adata() if hasattr(batch, "to_adata") else batch
-    missing = [name for name in names if name not in cells.obs]
-    if missing:
-        message = f"obs has no column {missing}; it has {list(cells.obs.columns)}."
-        raise KeyError(message)
-    return MultiIndexable({"X": _dense(cells), **{name: cells.obs[name].values for name in names}})
+    return MultiIndexable({"X": _dense(cells), **{name: _column(cells.obs, name) for name in names}})
+
+
+def _column(obs: Any, name: str) -> Any:
+    """Return the values of a column: an array, a Categorical, or whatever a source of the user's own has."""
+    try:
+        column = obs[name]
+    except (KeyError, AttributeError) as error:
+        known = f"; it has {list(obs)}" if hasattr(obs, "__iter__") else ""
+        message = f"obs has no column {name!r}{known}."
+        raise KeyError(message) from error
+    return getattr(column, "values", column)
 
 
 def _dense(cells: Any) -> NDArray[Any]:
