@@ -1,16 +1,30 @@
-# make test: linters, types, contracts and tests.   make demo: train on a simulated atlas.   make bench: measure.
+# make help says what each target does.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench bench-peers clean
+.PHONY: help demo test test-fast test-slow lint style types bench bench-peers clean
+
+help:
+	@echo "make test       linters, types, contracts and tests, in under five minutes on two cores"
+	@echo "make test-slow  the tests that make test leaves out: more combinations of what it tests, and larger ones"
+	@echo "make lint       linters, types and contracts alone"
+	@echo "make demo       train on a simulated atlas"
+	@echo "make bench      measure; make bench-peers measures other loaders beside it"
+	@echo "make clean      remove the environment and all caches"
 
 demo: $(READY)
 	$(BIN)/scdataset demo
 
-test: lint
-	$(BIN)/pytest -n 2 --dist worksteal
+test: style
+	$(MAKE) -j2 types test-fast
+
+test-fast: $(READY)
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(READY)
+	SCDATASET_TESTS=all $(BIN)/pytest -n 2 --dist worksteal -m "slow or hypothesis"
 
 bench-peers: $(READY)
 	$(BIN)/python benchmarks/peers.py $(if $(PYTHON312),--python312 $(PYTHON312))
@@ -24,9 +38,13 @@ bench: $(READY)
 	$(BIN)/python benchmarks/genes.py
 	$(BIN)/python benchmarks/grouped.py
 
-lint: $(READY)
+lint: style types
+
+style: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

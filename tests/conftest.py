@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch.utils.data
 from hypothesis import settings
+from tests.compiling import compile_once
 from tests.written import Written
 
 settings.register_profile("no deadlines", deadline=None)  # no test asserts a time
 settings.load_profile("no deadlines")
+compile_once()
 
 
 def pytest_collection_finish():

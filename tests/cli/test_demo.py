@@ -1,9 +1,7 @@
 """The command ``scdataset demo``: what it prints, what it refuses, and that it shows what it is meant to show."""
 
-import os
 import pickle
 import re
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from tests.children import run
 
 from scdataset.cli import _demo, _demo_cells, main
 from scdataset.cli._demo_cells import open_cells, split
@@ -217,12 +216,12 @@ def test_a_missing_package_is_named_with_the_remedy(
 
 
 def test_a_log_has_no_control_characters(atlas: Path) -> None:
-    command = [sys.executable, "-m", "scdataset", "demo", "--data", str(atlas), "--label", "cell_type"]
-    environment = {name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR", "TTY_COMPATIBLE"}}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert "true random" in done.stdout
-    assert not re.search(r"[\x00-\x09\x0b-\x1f]", done.stdout + done.stderr)
-    assert done.stderr.count("\n") == 2 * len(ORDERS)
+    command = f"import runpy, sys; sys.argv[1:] = {['demo', '--data', str(atlas), '--label', 'cell_type']}; "
+    no_terminal = {"FORCE_COLOR": "", "TTY_COMPATIBLE": ""}
+    done = run(command + "runpy.run_module('scdataset', run_name='__main__')", environment=no_terminal)
+    assert "true random" in done.out
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", done.out + done.error)
+    assert done.error.count("\n") == 2 * len(ORDERS)
 
 
 def test_streaming_a_sorted_atlas_hurts_and_blocks_do_not(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_a_loader_makes_tensors_of_numbers_and_passes_on_all_else(container):
     assert type(loaded) is (torch.Tensor if is_numbers else type(bare))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_rows_are_in_order(container, workers):
     dataset = container.dataset(Streaming())
     assert len(list(dataset)) == len(dataset)

@@ -20,7 +20,9 @@ def strategy(request):
     return STRATEGIES[request.param]()
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, 50])
+@pytest.mark.parametrize(
+    "batch_size", [pytest.param(1, marks=pytest.mark.slow), 5, pytest.param(50, marks=pytest.mark.slow)]
+)
 def test_every_container_gives_the_rows_that_the_strategy_asks_for(container, strategy, batch_size):
     asked = [batch.tolist() for batch in scDataset(range(N_ROWS), strategy, batch_size, fetch_factor=3, seed=4)]
     assert [container.rows(batch) for batch in container.dataset(strategy, batch_size)] == asked

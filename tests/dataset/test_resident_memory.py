@@ -134,8 +134,8 @@ def test_ending_early_leaves_no_thread_and_no_file_open(tmp_path, kind):
 def test_opening_and_reading_many_times_leaves_nothing_open(tmp_path):
     write(tmp_path / "a.h5ad", "gzip", rows=40, genes=10)
     before = held()
-    for number in range(200):
+    for number in range(60):
         with open_collection(tmp_path / "a.h5ad", num_threads=2) as cells:
-            if number % 50 == 0:
+            if number % 15 == 0:
                 cells.read(np.arange(40))
     assert settles_at(before)

@@ -322,16 +322,19 @@ def test_zero_batches_of_an_epoch_that_is_over_are_ambiguous():
     assert dataset.state_dict(0, epoch=1)["epoch"] == 1
 
 
-def test_a_state_is_small_for_many_ranks_and_many_restarts():
+@pytest.mark.parametrize(
+    ("n_restarts", "n_ranks"), [(24, 8), (4, 1024), pytest.param(24, 1024, marks=pytest.mark.slow)]
+)
+def test_a_state_is_small_for_many_ranks_and_many_restarts(n_restarts, n_ranks):
     """What the chain holds does not grow with ranks, and grows by three numbers with each change of them."""
     state = None
-    for number in range(24):
-        size = 1024 if number % 2 else 512
-        dataset = make(n=10**7, rank=size - 1, world_size=size)
+    for number in range(n_restarts):
+        size = n_ranks if number % 2 else n_ranks // 2
+        dataset = scDataset(range(10**7), BlockShuffling(4), 7, 4, seed=3, rank=size - 1, world_size=size)
         if state is not None:
             dataset.load_state_dict(state)
         state = dataset.state_dict(1, epoch=0, num_workers=number % 3)
-    assert len(state["chain"]) == 24
+    assert len(state["chain"]) == n_restarts
     assert len(json.dumps(state)) < 1024
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.children import output_of
+from tests.examples import examples
 
 from scdataset.engine import cache
 from scdataset.engine.files import OpenFile
@@ -151,7 +152,7 @@ def spoil(table, how, rng):
     table.write_bytes(stored)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     how=st.sampled_from(["cut", "flipped", "longer", "noise", "empty", "of numpy"]),
     which=st.integers(0, 2),

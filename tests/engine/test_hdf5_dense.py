@@ -9,13 +9,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from stored import DTYPES, FILTERS, LAYOUTS, How, any_values, hows, same_bits, some_rows, store
+from tests.examples import examples
 
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage.hdf5 import H5File, dense_matrix
 from scdataset.engine.threads import Threads
 from scdataset.errors import CollectionError
 
-FEW = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+FEW = settings(
+    max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 SLABS = SlabPool()
 ONE, THREE = Threads(1), Threads(3)
 

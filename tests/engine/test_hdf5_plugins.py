@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stored import DTYPES, PLUGINS, any_values, same_bits
 from tests.children import output_of
+from tests.examples import examples
 
 from scdataset.engine import compressors
 from scdataset.engine.codecs import decode
@@ -25,7 +26,9 @@ from scdataset.errors import DamagedFileError, MissingDependencyError
 plugin = pytest.importorskip("hdf5plugin")
 pytest.importorskip("numcodecs")
 
-MANY = settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+MANY = settings(
+    max_examples=examples(250), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def write(path, values, filters, chunk):
@@ -134,7 +137,7 @@ def tried(stored, filters, values):
     assert found.size == values.size
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(
     filters=st.sampled_from(list(PLUGINS)),
     how=st.sampled_from(["cut", "bit", "bytes", "noise", "header"]),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from stored import DTYPES, FILTERS, LAYOUTS, How, any_values, hows, same_bits, some_rows, store
+from tests.examples import examples
 
 from scdataset.engine.elements import ChunkElements, PlainElements
 from scdataset.engine.general import LibraryChunks
@@ -19,7 +20,9 @@ from scdataset.engine.storage.hdf5 import H5File, csr_matrix, elements_of
 from scdataset.engine.threads import Threads
 from scdataset.errors import CollectionError, DamagedFileError
 
-FEW = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+FEW = settings(
+    max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 INDEX_TYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4"]
 SLABS = SlabPool()
 ONE, THREE = Threads(1), Threads(3)

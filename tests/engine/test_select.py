@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from scdataset.engine.matrix import CsrMatrix, Part
 from scdataset.engine.slabs import SlabPool
@@ -56,7 +57,7 @@ def test_chosen_columns_are_those_of_indexing(layout, threads, n_genes, tmp_path
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_matrices_with_different_columns_are_read_as_one(tmp_path_factory, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     n_result = data.draw(st.integers(1, 40))

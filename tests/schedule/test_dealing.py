@@ -2,6 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from scdataset.schedule.dealing import Dealing
 
@@ -19,7 +20,7 @@ def taken_one_by_one(dealing, batches):
     return steps, given, turn
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(dealing=dealings)
 def test_all_steps_are_dealt_once(dealing):
     dealt = [
@@ -31,7 +32,7 @@ def test_all_steps_are_dealt_once(dealing):
     assert sorted(dealt) == list(range(dealing.n_steps))
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(dealing=dealings, data=st.data())
 def test_what_was_given_has_a_closed_form(dealing, data):
     batches = data.draw(st.integers(0, dealing.n_steps))

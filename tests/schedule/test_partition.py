@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from scdataset.schedule.partition import Partition
 
@@ -38,7 +39,7 @@ def _of_rank(partition):
     return [batch for run in partition.batches(0, len(partition)) for batch in run]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(ranks=partitions())
 def test_all_ranks_together_yield_every_batch_but_what_is_dropped_and_repeat_only_padding(ranks):
     one = ranks[0]
@@ -55,7 +56,7 @@ def test_all_ranks_together_yield_every_batch_but_what_is_dropped_and_repeat_onl
         assert one.n_batches <= yielded < one.n_batches + one.world_size
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(ranks=partitions())
 def test_ranks_are_equally_long_unless_uneven_was_asked_for(ranks):
     lengths = [len(partition) for partition in ranks]
@@ -63,7 +64,7 @@ def test_ranks_are_equally_long_unless_uneven_was_asked_for(ranks):
     assert lengths[0] - lengths[-1] <= (1 if ranks[0].uneven else 0)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(ranks=partitions())
 def test_the_batches_of_an_epoch_are_its_samples_once(ranks):
     one = ranks[0]
@@ -76,7 +77,7 @@ def test_the_batches_of_an_epoch_are_its_samples_once(ranks):
         assert one.samples(range(one.n_batches)) == (0, covered)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(ranks=partitions(), n_workers=workers, in_order=st.booleans(), data=st.data())
 def test_len_is_the_exact_number_of_batches_of_all_workers(ranks, n_workers, in_order, data):
     partition = data.draw(st.sampled_from(ranks))
@@ -85,7 +86,7 @@ def test_len_is_the_exact_number_of_batches_of_all_workers(ranks, n_workers, in_
     assert sorted(yielded) == sorted(_of_rank(partition))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(ranks=partitions(), n_workers=workers, data=st.data())
 def test_one_batch_of_each_worker_in_turn_is_the_order_of_one_worker(ranks, n_workers, data):
     partition = data.draw(st.sampled_from(ranks))
@@ -95,7 +96,7 @@ def test_one_batch_of_each_worker_in_turn_is_the_order_of_one_worker(ranks, n_wo
     assert all(next(stream, None) is None for stream in streams)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(ranks=partitions(), n_workers=workers, in_order=st.booleans(), data=st.data())
 def test_a_fetch_is_one_to_fetch_factor_batches_in_runs_that_are_not_empty(ranks, n_workers, in_order, data):
     partition = data.draw(st.sampled_from(ranks))
@@ -107,7 +108,7 @@ def test_a_fetch_is_one_to_fetch_factor_batches_in_runs_that_are_not_empty(ranks
         assert all(len(run) > 0 and run.step == 1 for fetch in fetches for run in fetch)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(ranks=partitions(), n_workers=workers, data=st.data())
 def test_whole_fetches_are_whole_windows_dealt_to_ranks_in_turn(ranks, n_workers, data):
     partition = data.draw(st.sampled_from(ranks))
@@ -117,7 +118,7 @@ def test_whole_fetches_are_whole_windows_dealt_to_ranks_in_turn(ranks, n_workers
     assert whole == [(number * partition.world_size + partition.rank) * size for number in range(partition.n_rounds)]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(ranks=partitions(), data=st.data())
 def test_any_steps_of_a_rank_equal_those_of_all_its_steps(ranks, data):
     partition = data.draw(st.sampled_from(ranks))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.schedule.epochs import all_loaded, as_loaded, begin, course, wholes
 
 from scdataset.errors import StateError
@@ -15,7 +16,7 @@ from scdataset.schedule.progress import Course, Generation, Progress
 worlds, workers, orders = st.integers(1, 9), st.integers(0, 5), st.booleans()
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(whole=wholes(), world_size=worlds, n_workers=workers, in_order=orders, data=st.data())
 def test_the_same_ranks_and_workers_go_on_as_if_nothing_had_been(whole, world_size, n_workers, in_order, data):
     ranks, first = all_loaded(whole, begin(), world_size, n_workers, in_order=in_order)
@@ -24,7 +25,7 @@ def test_the_same_ranks_and_workers_go_on_as_if_nothing_had_been(whole, world_si
     assert later == [rank[taken:] for rank in ranks]
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(whole=wholes(), world_size=worlds, n_workers=workers, in_order=orders, data=st.data())
 def test_going_on_twice_is_going_on_once(whole, world_size, n_workers, in_order, data):
     _, first = all_loaded(whole, begin(), world_size, n_workers, in_order=in_order)
@@ -35,7 +36,7 @@ def test_going_on_twice_is_going_on_once(whole, world_size, n_workers, in_order,
     assert again.total == len(first)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     whole=wholes(),
     in_order=orders,
@@ -64,7 +65,7 @@ def test_every_batch_comes_once_through_any_chain_of_worlds(whole, in_order, siz
     assert repeated <= (0 if whole.drop_last or whole.uneven else allowance)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(whole=wholes(), world_size=worlds, before=workers, after=workers, data=st.data())
 def test_batches_in_order_stay_in_order_with_other_workers(whole, world_size, before, after, data):
     ranks, first = all_loaded(whole, begin(), world_size, before, in_order=True)
@@ -73,7 +74,7 @@ def test_batches_in_order_stay_in_order_with_other_workers(whole, world_size, be
     assert later == [rank[taken:] for rank in ranks]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(whole=wholes(), world_size=worlds, n_workers=workers, in_order=orders, data=st.data())
 def test_progress_is_the_same_on_every_rank(whole, world_size, n_workers, in_order, data):
     courses = [course(whole, begin(), rank, world_size, n_workers, in_order=in_order) for rank in range(world_size)]

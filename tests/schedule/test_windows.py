@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.examples import examples
 
 from scdataset.schedule.partition import Partition
 from scdataset.schedule.windows import rows_of_batches
@@ -53,7 +54,7 @@ def _all_batches(order, partition, seed, epoch):
     return dict(_batches(order, partition, [range(partition.n_batches)], seed, epoch))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(epochs=epochs(), world_size=st.integers(1, 7), n_workers=st.integers(1, 4), in_order=st.booleans())
 def test_a_batch_has_the_same_rows_for_any_split_over_ranks_and_workers(epochs, world_size, n_workers, in_order):
     order, partition, seed, epoch = epochs
@@ -66,7 +67,7 @@ def test_a_batch_has_the_same_rows_for_any_split_over_ranks_and_workers(epochs, 
                     assert rows == expected[number]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(epochs=epochs(), data=st.data())
 def test_any_runs_of_batches_have_the_rows_of_those_batches(epochs, data):
     order, partition, seed, epoch = epochs
@@ -77,7 +78,7 @@ def test_any_runs_of_batches_have_the_rows_of_those_batches(epochs, data):
         assert all(rows == expected[number] for number, rows in _batches(order, partition, runs, seed, epoch))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(epochs=epochs())
 def test_a_window_holds_the_rows_of_one_fetch_and_batches_are_full(epochs):
     order, partition, seed, epoch = epochs
@@ -91,7 +92,7 @@ def test_a_window_holds_the_rows_of_one_fetch_and_batches_are_full(epochs):
     assert lengths[:-1] == [partition.batch_size] * (len(lengths) - 1)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(epochs=epochs())
 def test_drop_last_does_not_change_the_batches_that_remain(epochs):
     order, partition, seed, epoch = epochs

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.examples import examples
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy import BlockWeightedSampling, ClassBalancedSampling
@@ -49,7 +50,7 @@ def test_a_hundred_thousand_classes_are_equally_likely():
     assert stats.binomtest(in_pairs, 100_000).pvalue > FALSE_ALARM
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(labels=st.lists(st.sampled_from("abcd"), min_size=1, max_size=80), seed=st.integers(0, 1000))
 def test_an_epoch_is_that_of_weights_of_one_over_the_class_size(labels, seed):
     sizes = {label: labels.count(label) for label in labels}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
+from tests.examples import examples
 
 from scdataset.strategy.binomial import _REJECTION_FROM, _log_probability, _stirling_rest, binomial
 
@@ -59,7 +60,7 @@ def test_huge_counts_have_the_mean_the_variance_and_the_shape(n, p):
     assert stats.chisquare(counts, shares * N_DRAWS).pvalue > FALSE_ALARM
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(n=st.integers(0, 2**53), p=st.floats(0, 1), key=keys)
 def test_successes_are_between_none_and_all_and_the_same_every_time(n, p, key):
     successes = binomial(n, p, key)
@@ -67,7 +68,7 @@ def test_successes_are_between_none_and_all_and_the_same_every_time(n, p, key):
     assert binomial(n, p, key) == successes
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(n=st.integers(0, 100), p=st.floats(0, 1), key=keys)
 def test_few_trials_are_within_bounds_too(n, p, key):
     assert 0 <= binomial(n, p, key) <= n

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.examples import examples
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy import BlockShuffling
@@ -36,14 +37,14 @@ def orders(draw, max_rows=400):
     return selected[:kept], block_size, order.rows(0, kept)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(orders())
 def test_every_selected_row_comes_once_but_the_last_that_fill_no_block_if_dropped(epoch):
     selected, _, rows = epoch
     assert np.array_equal(np.sort(rows), selected)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(orders())
 def test_blocks_are_neighbours_among_the_selected_rows(epoch):
     selected, block_size, rows = epoch

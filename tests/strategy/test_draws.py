@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.examples import examples
 
 from scdataset.strategy import draws as draws_module
 from scdataset.strategy.draws import SortedDraws
@@ -38,7 +39,7 @@ def weighted(draw, max_rows=6 * STRATUM):
     return n, values
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(weighted=weighted(), n_draws=st.integers(1, 3000), key=st.integers(0, 2**64 - 1))
 def test_draws_are_as_many_as_asked_for_sorted_and_never_without_weight(weighted, n_draws, key):
     n, values = weighted
@@ -50,7 +51,7 @@ def test_draws_are_as_many_as_asked_for_sorted_and_never_without_weight(weighted
     assert values is None or (values[drawn] > 0).all()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(weighted=weighted(), n_draws=st.integers(1, 1000), key=st.integers(0, 2**64 - 1), data=st.data())
 def test_draws_at_any_ranks_equal_those_of_the_whole(weighted, n_draws, key, data):
     n, values = weighted

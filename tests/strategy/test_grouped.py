@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.examples import examples
 from torch.utils.data import DataLoader
 
 from scdataset import scDataset
@@ -43,7 +44,7 @@ def _sizes(groups):
     return dict(zip(*np.unique(groups, return_counts=True), strict=True))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(screen=screens(), set_size=st.integers(1, 12), block=st.integers(1, 20), seed=seeds, epoch=st.integers(0, 99))
 def test_proportional_sets_are_pure_and_padding_repeats_less_than_a_set_a_group(screen, set_size, block, seed, epoch):
     groups, _ = screen
@@ -60,7 +61,7 @@ def test_proportional_sets_are_pure_and_padding_repeats_less_than_a_set_a_group(
     )  # no cell twice in a set that has others
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(screen=screens(), set_size=st.integers(1, 12), block=st.integers(1, 20), seed=seeds, epoch=st.integers(0, 99))
 def test_proportional_sets_with_drop_hold_a_cell_at_most_once(screen, set_size, block, seed, epoch):
     groups, _ = screen
@@ -76,7 +77,7 @@ def test_proportional_sets_with_drop_hold_a_cell_at_most_once(screen, set_size, 
     assert strategy.n_sets == len(sets)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     screen=screens(),
     set_size=st.integers(1, 12),
@@ -115,7 +116,7 @@ def test_the_default_of_balanced_is_the_average_number_of_sets():
     assert GroupedSampling(groups, 20, balance="balanced", remainder="drop").n_sets == 2 * 3
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     screen=screens(),
     set_size=st.integers(1, 12),
@@ -233,7 +234,7 @@ def test_where_both_lengths_fit_the_collection_decides_once_it_is_known():
     assert set(_sets(aligned, 3)[:, 1]) == {2}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(screen=screens(), set_size=st.integers(1, 6), seed=seeds, data=st.data())
 def test_any_slice_of_an_epoch_with_controls_equals_that_slice_of_the_whole(screen, set_size, seed, data):
     groups, match = screen

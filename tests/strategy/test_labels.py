@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy import labels as labels_module
@@ -74,7 +75,7 @@ def test_every_container_is_read(name):
     _check(encode_labels(build()), expected)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(
     labels=st.lists(st.text(max_size=2) | st.integers(-3, 3) | st.booleans(), min_size=1, max_size=200),
     as_array=st.booleans(),
@@ -85,7 +86,7 @@ def test_any_hashable_labels_are_counted(labels, as_array):
     _check(encode_labels(array if as_array else labels), labels)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(dtype=st.sampled_from(["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i2", ">i8"]), data=st.data())
 def test_integers_of_any_type_and_range_are_counted(dtype, data):
     bounds = np.iinfo(dtype)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from scdataset.strategy import (
     BlockShuffling,
@@ -78,7 +79,7 @@ seeds = st.integers(0, 2**64 - 1)
 
 
 @every_strategy
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(selection=selections(), block=st.integers(1, 40), seed=seeds, epoch=st.integers(0, 2**40), data=st.data())
 def test_any_slice_of_an_epoch_equals_that_slice_of_the_whole(name, selection, block, seed, epoch, data):
     n, indices, _ = selection
@@ -93,7 +94,7 @@ def test_any_slice_of_an_epoch_equals_that_slice_of_the_whole(name, selection, b
 
 
 @every_strategy
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(selection=selections(), block=st.integers(1, 40), seed=seeds)
 def test_lengths_agree_and_only_selected_rows_come(name, selection, block, seed):
     n, indices, selected = selection
@@ -105,7 +106,7 @@ def test_lengths_agree_and_only_selected_rows_come(name, selection, block, seed)
 
 
 @every_strategy
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(selection=selections(), block=st.integers(1, 40), seed=seeds, epoch=st.integers(0, 2**64 - 1))
 def test_an_epoch_is_the_same_from_another_object_and_after_pickling(name, selection, block, seed, epoch):
     n, indices, _ = selection

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.examples import examples
 
 from scdataset.strategy.permutation import SMALL_DOMAIN, KeyedPermutation, shuffled
 
@@ -32,7 +33,7 @@ def test_every_value_comes_once_in_a_domain_of(n, key):
     assert np.array_equal(np.sort(values), np.arange(n))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(n=st.integers(1, 3 * SMALL_DOMAIN), key=keys)
 def test_every_value_comes_once(n, key):
     values = KeyedPermutation(n, key)(np.arange(n))
@@ -40,7 +41,7 @@ def test_every_value_comes_once(n, key):
     assert np.array_equal(np.sort(shuffled(n, key)), np.arange(n))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(n=st.integers(SMALL_DOMAIN + 1, 2**63 - 1), key=keys, data=st.data())
 def test_distinct_positions_of_a_huge_domain_have_distinct_values_inside_it(n, key, data):
     positions = data.draw(st.lists(st.integers(0, n - 1), unique=True, min_size=1, max_size=50))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.examples import examples
 
 from scdataset.errors import ArgumentValueError
 from scdataset.strategy import BlockWeightedSampling
@@ -22,7 +23,7 @@ def _rounds(rows, size):
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     n=st.integers(1, 300),
     total_size=st.none() | st.integers(1, 900),
@@ -47,7 +48,7 @@ def test_no_row_repeats_inside_a_round(n, total_size, block_size, weighted, seed
         assert np.unique(round_).size == round_.size
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(n_blocks=st.integers(1, 10), block_size=st.integers(1, 10), n_rounds=st.integers(1, 4), seed=st.integers(0, 999))
 def test_a_round_is_its_sorted_rows_cut_into_blocks(n_blocks, block_size, n_rounds, seed):
     size = n_blocks * block_size

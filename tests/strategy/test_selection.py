@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, Streaming
@@ -20,7 +21,7 @@ TAKES_INDICES = {
 every_strategy = pytest.mark.parametrize("make", TAKES_INDICES.values(), ids=TAKES_INDICES)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(listed=st.lists(st.integers(0, 99), min_size=1, max_size=150), dtype=st.sampled_from(["i1", "u1", "i4", "u8"]))
 def test_a_list_selects_its_rows_ascending_each_as_often_as_listed(listed, dtype):
     with warnings.catch_warnings(record=True) as caught:
@@ -35,7 +36,7 @@ def test_a_list_selects_its_rows_ascending_each_as_often_as_listed(listed, dtype
     assert rows.at(np.arange(rows.count)[::-1]).tolist() == sorted(listed, reverse=True)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(start=st.integers(0, 50), length=st.integers(1, 50), step=st.integers(1, 7), data=st.data())
 def test_a_range_selects_what_it_lists(start, length, step, data):
     indices = range(start, start + length, step)
@@ -48,7 +49,7 @@ def test_a_range_selects_what_it_lists(start, length, step, data):
     assert rows.at(np.arange(first, last)).tolist() == list(indices)[first:last]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(mask=st.lists(st.booleans(), min_size=1, max_size=80).filter(any), as_list=st.booleans())
 def test_a_mask_selects_where_it_is_true(mask, as_list):
     selection = Selection(mask if as_list else np.array(mask))

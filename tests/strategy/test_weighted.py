@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.examples import examples
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy import BlockWeightedSampling
@@ -20,7 +21,7 @@ def test_the_weight_of_row_30_must_draw_row_30_not_row_10():
 
 
 @pytest.mark.filterwarnings("ignore:indices")
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     indices=st.lists(st.integers(0, 99), min_size=1, max_size=99),
     form=st.sampled_from(["array", "list", "float32"]),
@@ -73,7 +74,7 @@ def test_weights_of_another_length_are_refused_with_all_lengths(aligned_to, n_we
         strategy.get_len(range(100))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(
     n=st.integers(1, 300),
     total_size=st.none() | st.integers(1, 1000),
@@ -89,7 +90,7 @@ def test_an_epoch_has_exactly_total_size_draws(n, total_size, block_size, weight
     assert rows.max() < n
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(n_blocks=st.integers(1, 30), block_size=st.integers(1, 30), seed=st.integers(0, 2**64 - 1))
 def test_an_epoch_is_its_sorted_draws_cut_into_blocks(n_blocks, block_size, seed):
     strategy = BlockWeightedSampling(block_size, None, np.arange(1, 51), n_blocks * block_size)

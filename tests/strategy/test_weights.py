@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from scdataset.strategy import weights as weights_module
 from scdataset.strategy.selection import Rows
 from scdataset.strategy.weights import STRATUM, Weights, in_parts, stratum_prefix, weight_at
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(n=st.integers(1, 4 * STRATUM), seed=st.integers(0, 1000), start=st.integers(0, 5), step=st.integers(1, 3))
 def test_prefix_sums_the_weights_of_the_selected_rows(n, seed, start, step):
     values = np.random.default_rng(seed).random(start + step * n)

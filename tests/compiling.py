@@ -1,0 +1,28 @@
+"""Lets processes that run tests side by side compile each function once: the others wait, and load it from disk."""
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import Dispatcher
+
+_FOLDER = Path(tempfile.gettempdir(), f"scdataset-tests-{os.getuid()}")
+
+
+def compile_once():
+    """Lock a file of each function's own while it is compiled, and with it those that it calls."""
+    _FOLDER.mkdir(exist_ok=True)
+    compile_alone = Dispatcher.compile
+
+    def compile_locked(self, signature):
+        function = f"{self.py_func.__code__.co_filename} {self.py_func.__qualname__}"
+        name = hashlib.blake2b(function.encode(), digest_size=8).hexdigest()
+        # The lock of this process goes first: a thread that waited for it with a file locked could block all others.
+        with global_compiler_lock, (_FOLDER / name).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return compile_alone(self, signature)
+
+    Dispatcher.compile = compile_locked
