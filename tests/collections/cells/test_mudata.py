@@ -193,7 +193,11 @@ def test_it_is_read_in_batches(tmp_path):
         ({"modality": ["rna", "atac"]}, ArgumentValueError, "atac"),
         ({"modality": "rna", "missing_modality": "mask"}, ArgumentValueError, "missing_modality='mask'; give None"),
         ({"missing_modality": "drop"}, ArgumentValueError, "'drop'"),
-        ({"obs": ["type"]}, ArgumentValueError, r"no column 'type'; it has \['donor'\]"),
+        (
+            {"obs": ["type"]},
+            ArgumentValueError,
+            r"no column 'type'; it has \['donor', 'rna:type'.* Did you mean 'rna:type'",
+        ),
         ({"obs": ["rna:kind"]}, ArgumentValueError, "no column 'kind'"),
         ({"obsm": ["X_pca"]}, ArgumentValueError, "give arrays of modalities"),
         ({"modality": "rna", "layer": {"rna": "counts"}}, ArgumentTypeError, "is a dict"),

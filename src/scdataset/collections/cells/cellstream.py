@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.columns import Column, no_column
 from scdataset.engine.columns import ReadApart
 from scdataset.engine.matrix import Matrix
 from scdataset.engine.slabs import SlabPool
@@ -41,18 +41,23 @@ class CellstreamFile:
             var: pd.DataFrame = store.var
             return var
 
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of obs."""
+        with _store(self.path) as store:
+            return list(store.obs.columns)
+
     def column(self, name: str) -> Column:
         """Read a column of obs."""
         with _store(self.path) as store:
             if name not in store.obs:
-                message = f"{self.path}: obs has no column {name!r}; it has {list(store.obs.columns)}."
-                raise ArgumentValueError(message)
+                raise no_column(self.path, name, list(store.obs.columns))
             return Column.of(store.obs[name].array)
 
     @property
     def obs_names(self) -> pd.Index:
         """Refuse: cells have no names."""
-        message = f"{self.path} is an archive of cellstream, where cells have no names; unique_names has to be False."
+        message = f"{self.path} is an archive of cellstream, where cells have no names; tell them by row number."
         raise ArgumentValueError(message)
 
     def array(self, name: str) -> Matrix:

@@ -1,60 +1,48 @@
 """CellCollection: cells of one file or many, read by the engine."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import anndata
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset.collections.base import ReadsInBackground
-from scdataset.collections.cells.columns import Column, joined
+from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.genes import Genes, joined_var
-from scdataset.collections.cells.names import unique_cells
-from scdataset.collections.multiindexable import MultiIndexable, row_index
+from scdataset.collections.cells.names import check_unique
+from scdataset.collections.cells.obs import MANY, HasObs, Obs, ObsFile, joined_column
+from scdataset.collections.cells.origin import Origin
+from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.engine.matrix import Matrix, delivered_type
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.stack import Stack
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, CollectionError
 
-__all__ = ["MANY", "CellCollection", "CellFile", "Opened"]
-
-MANY = 64
-"""Files that stay open in the library that knows their format; of more, each is closed when it was asked something."""
+__all__ = ["CellCollection", "CellFile", "Opened"]
 
 
-class CellFile(Protocol):
+class CellFile(ObsFile, Protocol):
     """One file of cells, whatever its format."""
 
-    path: str
-    n_obs: int
-    matrix: Matrix
+    @property
+    def matrix(self) -> Matrix:
+        """The values."""
+        ...
 
     @property
     def var(self) -> pd.DataFrame:
         """The genes of the matrix."""
         ...
 
-    def column(self, name: str) -> Column:
-        """Read a column of obs."""
-        ...
-
-    @property
-    def obs_names(self) -> pd.Index:
-        """Names of the cells."""
-        ...
-
     def array(self, name: str) -> Matrix:
         """Return a dense array of obsm."""
-        ...
-
-    def close(self) -> None:
-        """Close what is open; the next read opens it again."""
         ...
 
 
@@ -74,6 +62,8 @@ class Opened:
         Arrays of obsm by name.
     cells
         Names of the cells, shape ``(n_obs,)``; None if they were not read.
+    gene_ids
+        Digests of the columns of var that identify genes, by name, if the genes are plain numbers.
     """
 
     file: CellFile
@@ -81,9 +71,10 @@ class Opened:
     columns: dict[str, Column | ArgumentValueError] = field(default_factory=dict)
     arrays: dict[str, Matrix] = field(default_factory=dict)
     cells: pd.Index | None = None
+    gene_ids: dict[str, str] = field(default_factory=dict)
 
 
-class CellCollection(ReadsInBackground):
+class CellCollection(HasObs, ReadsInBackground):
     """Cells on disk, read by row in any order; made by `open_collection`.
 
     Attributes
@@ -104,12 +95,14 @@ class CellCollection(ReadsInBackground):
         *,
         genes: Genes | None = None,
         missing_obs: str | None = None,
+        origin: Origin | None = None,
     ) -> None:
-        _check_names(obs, obsm)
+        label = [origin.label] if origin is not None and origin.label is not None else []
+        obs = [name for name in obs if name not in label]
+        _check_names([*obs, *label], obsm)
         self._files = [one.file for one in opened]
         self._genes = genes
-        self._cells = unique_cells([one.cells for one in opened], self.files)
-        self._columns = {name: _column(name, opened, fill=missing_obs == "fill") for name in obs}
+        self._obs = _obs(opened, obs, fill=missing_obs == "fill", origin=origin)
         self._matrices = {"X": _stack("X", _with_genes(self._files, genes), self.files)}
         self._matrices |= {name: _stack(name, [one.arrays[name] for one in opened], self.files) for name in obsm}
         self._dtype = None if dtype is None else delivered_type(self._matrices["X"].kind, dtype)
@@ -154,45 +147,6 @@ class CellCollection(ReadsInBackground):
         there = np.ones((self.n_vars, len(self._files)), bool) if self._genes is None else self._genes.presence()
         return pd.DataFrame(there, index=self.var_names, columns=self.files)
 
-    @property
-    def obs(self) -> pd.DataFrame:
-        """The columns of obs that were asked for, labels as categories, shape ``(n_obs, n_columns)``.
-
-        Its index are the names of cells if they were asked to be unique, and numbers otherwise.
-        """
-        columns = {name: column.to_pandas() for name, column in self._columns.items()}
-        return pd.DataFrame(columns, index=pd.RangeIndex(self.n_obs) if self._cells is None else self._cells)
-
-    @property
-    def categories(self) -> dict[str, NDArray[Any]]:
-        """What the codes of each column of labels stand for."""
-        return {name: c.categories for name, c in self._columns.items() if c.categories is not None}
-
-    def where(self, condition: Callable[[pd.DataFrame], Any] | Any) -> NDArray[np.int64]:
-        """Return the rows that fulfil a condition, ascending, for the ``indices`` of a strategy.
-
-        Parameters
-        ----------
-        condition
-            A boolean array of shape ``(n_obs,)``, or a function that makes one of `obs`.
-
-        Raises
-        ------
-        ArgumentValueError
-            If that is of another type or shape.
-
-        Examples
-        --------
-        ``BlockShuffling(block_size=16, indices=cells.where(lambda obs: obs["tissue"] == "heart"))``
-        """
-        mask = np.asarray(condition(self.obs) if callable(condition) else condition)
-        if mask.dtype != np.bool_ or mask.shape != (self.n_obs,):
-            message = (
-                f"where got {mask.dtype} of shape {mask.shape}; give booleans of shape ({self.n_obs},), one a cell."
-            )
-            raise ArgumentValueError(message)
-        return np.flatnonzero(mask)
-
     def _frames(self) -> Iterator[pd.DataFrame]:
         """Yield var of each file; of many, none stays open."""
         for file in self._files:
@@ -205,15 +159,57 @@ class CellCollection(ReadsInBackground):
 
     def __repr__(self) -> str:
         obsm = [name for name in self._matrices if name != "X"]
-        extra = "".join(f", {kind}={list(names)}" for kind, names in (("obs", self._columns), ("obsm", obsm)) if names)
+        extra = "".join(
+            f", {kind}={list(names)}" for kind, names in (("obs", self._obs.batch), ("obsm", obsm)) if names
+        )
         n_files = f"{len(self._files)} file{'s' if len(self._files) > 1 else ''}"
         kind = self._matrices["X"].kind
         return f"CellCollection({self.n_obs} cells x {self.n_vars} genes, {kind}, {n_files}{extra})"
 
     def __getitem__(self, rows: Any) -> MultiIndexable:
         """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""
-        wanted = row_index(rows, self.n_obs)
-        return self.read(np.arange(wanted.start, wanted.stop) if isinstance(wanted, slice) else wanted)
+        return self.read(self.rows_of(rows))
+
+    def to_adata(
+        self, rows: Any, *, obs: Sequence[str] | None = None, obsm: Sequence[str] | None = None
+    ) -> anndata.AnnData:
+        """Return some cells as an AnnData in memory, to look at with scanpy.
+
+        Parameters
+        ----------
+        rows
+            A slice, a list or array of row numbers in any order, or a boolean mask.
+        obs
+            Columns of obs; None for all, as in `obs_frame`.
+        obsm
+            Arrays of obsm; None for those that are in batches.
+
+        Returns
+        -------
+        anndata.AnnData
+            Shape ``(n_rows, n_vars)``, with names of cells where the files have them, else row numbers. Labels keep
+            all their categories.
+
+        Raises
+        ------
+        ArgumentValueError
+            If there is no such column or array.
+
+        Examples
+        --------
+        >>> adata = cells.to_adata(cells.where(lambda obs: obs["donor"] == "D3")[:1000])  # doctest: +SKIP
+        >>> scanpy.pp.normalize_total(adata)  # doctest: +SKIP
+        """
+        chosen = self.rows_of(rows)
+        matrices = {name: matrix for name, matrix in self._matrices.items() if name == "X" or obsm is None}
+        matrices |= {name: self._matrices.get(name) or self._stored_obsm(name) for name in obsm or ()}
+        read = {name: matrix.read(chosen, self._slabs, self._threads) for name, matrix in matrices.items()}
+        values = read.pop("X") if self._dtype is None else read.pop("X").astype(self._dtype, copy=False)
+        frame = self._obs.frame(obs, chosen).set_axis(self._obs.names_or_numbers[chosen].astype(str), axis=0)
+        return anndata.AnnData(values, obs=frame, var=self.var.set_axis(self.var_names.astype(str), axis=0), obsm=read)
+
+    def _stored_obsm(self, name: str) -> Stack:
+        return _stack(name, [file.array(name) for file in self._files], self.files)
 
     def read(self, rows: NDArray[np.int64]) -> MultiIndexable:
         """Return cells in the order asked for: ``X``, one array a column of obs, one a key of obsm."""
@@ -223,7 +219,7 @@ class CellCollection(ReadsInBackground):
         read = {name: matrix.read(rows, self._slabs, self._threads) for name, matrix in self._matrices.items()}
         if self._dtype is not None:
             read["X"] = read["X"].astype(self._dtype, copy=False)
-        values = {name: column.codes[rows] for name, column in self._columns.items()}
+        values = {name: column.codes[rows] for name, column in self._obs.batch.items()}
         return MultiIndexable({"X": read.pop("X"), **values, **read})
 
     def announce(self, rows: NDArray[np.int64]) -> None:
@@ -264,14 +260,17 @@ def _check_names(obs: Sequence[str], obsm: Sequence[str]) -> None:
         raise ArgumentValueError(message)
 
 
-def _column(name: str, opened: Sequence[Opened], *, fill: bool) -> Column:
-    """Return a column of all files, of which some may lack it."""
-    read = [one.columns[name] for one in opened]
-    refused = [column for column in read if isinstance(column, ArgumentValueError)]
-    if len(refused) == len(read):
-        raise refused[0]
-    columns = [column if isinstance(column, Column) else None for column in read]
-    return joined(name, columns, [one.file.path for one in opened], [one.file.n_obs for one in opened], fill=fill)
+def _obs(opened: Sequence[Opened], names: Sequence[str], *, fill: bool, origin: Origin | None) -> Obs:
+    """Return obs of all files, with the columns of batches that were read when they were opened."""
+    files = [one.file for one in opened]
+    columns = {name: joined_column(name, [one.columns[name] for one in opened], files, fill=fill) for name in names}
+    checked = [one.cells for one in opened if one.cells is not None]
+    named = bool(checked) or (origin is not None and origin.index_unique is not None)
+    obs = Obs(files, columns, fill=fill, origin=origin, named=named)
+    if checked:
+        obs.set_names(checked)
+        check_unique(obs.names, [file.n_obs for file in files], [file.path for file in files])
+    return obs
 
 
 def _with_genes(files: Sequence[CellFile], genes: Genes | None) -> list[Matrix]:

@@ -1,16 +1,17 @@
 """Columns of obs: numbers as they are, everything else as codes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdataset.errors import CollectionError
+from scdataset.errors import ArgumentValueError, CollectionError
 
-__all__ = ["Column", "joined"]
+__all__ = ["Column", "joined", "no_column"]
 
 _LISTED = 5
 """Files that a message names."""
@@ -52,6 +53,15 @@ class Column:
             return cls(array)
         coded = pd.Categorical(array)
         return cls(np.asarray(coded.codes), np.asarray(coded.categories))
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that it takes, each label counted as a pointer."""
+        return self.codes.nbytes + (0 if self.categories is None else self.categories.nbytes)
+
+    def taken(self, rows: slice | NDArray[np.int64]) -> "Column":
+        """Return the column at some rows; a slice is a view."""
+        return replace(self, codes=self.codes[rows])
 
     def to_pandas(self) -> Any:
         """Return the column as it goes into a frame."""
@@ -121,6 +131,13 @@ def joined(
         [into[id(labels)][column.codes] for labels, column in zip(lists, alike, strict=True)], dtype=code_type
     )
     return Column(united, categories, agree and all(column.ordered for column in alike))
+
+
+def no_column(where: str, name: str, names: Sequence[str]) -> ArgumentValueError:
+    """Return the error for a column that is not in obs: the nearest names, and all there are."""
+    near = get_close_matches(str(name), names, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ArgumentValueError(f"{where}: obs has no column {name!r}; it has {list(names)}.{hint}")
 
 
 def _check_alike(name: str, columns: Sequence[Column | None], paths: Sequence[str], *, fill: bool) -> None:

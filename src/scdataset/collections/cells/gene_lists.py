@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.columns import NumberedColumns
 from scdataset.engine.matrix import DenseMatrix, Matrix
@@ -114,12 +114,16 @@ class GeneListFile:
         self.var = genes.var
         self.matrix: Matrix = NumberedColumns(path, stored, genes.ids, drop)
 
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns that have one value a row."""
+        return [field.name for field in self._schema() if not pa.types.is_nested(field.type)]
+
     def column(self, name: str) -> Column:
         """Read a column that has one value a row."""
-        names = [field.name for field in self._schema() if not pa.types.is_nested(field.type)]
+        names = self.obs_keys
         if name not in names:
-            message = f"{self.path}: obs has no column {name!r}; it has {names}."
-            raise ArgumentValueError(message)
+            raise no_column(self.path, name, names)
         with reading(self.path, name), arrow.arrow_batches(self._plain) as (batches, _):
             column = pa.chunked_array([batch.column(name) for batch in batches])
             if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -129,7 +133,7 @@ class GeneListFile:
     @property
     def obs_names(self) -> pd.Index:
         """Refuse: cells have no names."""
-        message = f"{self.path} has lists of genes, where cells have no names; unique_names has to be False."
+        message = f"{self.path} has lists of genes, where cells have no names; tell them by row number."
         raise ArgumentValueError(message)
 
     def array(self, name: str) -> DenseMatrix:

@@ -1,8 +1,8 @@
 """Genes of several files: which genes a collection has, and which of them each stored column is."""
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import reduce
 from typing import Any, Literal, get_args
 
@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import warn
+from scdataset.collections.cells.gene_ids import found_elsewhere
 from scdataset.errors import ArgumentValueError, CollectionError
 
 __all__ = ["GeneKey", "Genes", "Join", "gene_names", "join_genes", "joined_var"]
@@ -78,7 +79,11 @@ def gene_names(path: str, var: pd.DataFrame, key: GeneKey | None) -> pd.Index:
 
 
 def join_genes(
-    names: Sequence[pd.Index], paths: Sequence[str], join: Join = "exact", genes: Sequence[str] | None = None
+    names: Sequence[pd.Index],
+    paths: Sequence[str],
+    join: Join = "exact",
+    genes: Sequence[str] | None = None,
+    var_of: Callable[[int], pd.DataFrame] | None = None,
 ) -> Genes:
     """Return the genes of a collection of several files.
 
@@ -91,6 +96,8 @@ def join_genes(
         ``"outer"`` those that any has; both as `anndata.concat` orders them.
     genes
         Take these of them, in this order.
+    var_of
+        Returns var of a file by its number, to tell where else in it unknown ``genes`` are.
 
     Raises
     ------
@@ -108,7 +115,7 @@ def join_genes(
     _check_unique(names, paths, genes)
     distinct = _distinct(names)
     if genes is not None:
-        wanted = _wanted(genes, names, paths, join)
+        wanted = _wanted(genes, names, paths, join, var_of)
     elif join == "exact":
         raise CollectionError(_difference(names, paths))
     else:
@@ -182,7 +189,13 @@ def _check_unique(names: Sequence[pd.Index], paths: Sequence[str], genes: Sequen
             raise CollectionError(message)
 
 
-def _wanted(genes: Sequence[str], names: Sequence[pd.Index], paths: Sequence[str], join: Join) -> pd.Index:
+def _wanted(
+    genes: Sequence[str],
+    names: Sequence[pd.Index],
+    paths: Sequence[str],
+    join: Join,
+    var_of: Callable[[int], pd.DataFrame] | None,
+) -> pd.Index:
     """Return the chosen genes, each of which has to be in every file, or in any if the join is outer."""
     wanted = pd.Index(list(genes), dtype=object)
     if not len(wanted) or not wanted.is_unique or not all(isinstance(gene, str) for gene in wanted):
@@ -194,8 +207,11 @@ def _wanted(genes: Sequence[str], names: Sequence[pd.Index], paths: Sequence[str
     unknown = wanted[np.flatnonzero(~there.any(axis=0))]
     if len(unknown):
         known = list(reduce(pd.Index.union, _distinct(names)).astype(str))
-        nearest = {gene: difflib.get_close_matches(gene, known, 3) for gene in unknown[:_EXAMPLES]}
-        message = f"{len(unknown)} of {len(wanted)} genes are in no file; the first and the nearest names: {nearest}."
+        nearest = {gene: _nearest(gene, known) for gene in unknown[:_EXAMPLES]}
+        hint = "" if var_of is None else found_elsewhere(unknown, ((p, var_of(n)) for n, p in enumerate(paths[:3])))
+        message = (
+            f"{len(unknown)} of {len(wanted)} genes are in no file; the first and the nearest names: {nearest}.{hint}"
+        )
         raise ArgumentValueError(message)
     lacking = wanted[np.flatnonzero(~there.all(axis=0))]
     if len(lacking) and join != "outer":
@@ -206,6 +222,12 @@ def _wanted(genes: Sequence[str], names: Sequence[pd.Index], paths: Sequence[str
         )
         raise CollectionError(message)
     return wanted
+
+
+def _nearest(gene: str, known: Sequence[str]) -> list[str]:
+    """Return the gene in capitals and small letters as it is known, or else names like it."""
+    same = [name for name in known if name.lower() == gene.lower()]
+    return same or get_close_matches(gene, known, 3)
 
 
 def _warn_of_spellings(distinct: Sequence[pd.Index], n_joined: int, join: Join) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.reading import check_shape, reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
@@ -90,14 +90,19 @@ class H5adFile:
             raise DamagedFileError(message)
         return names
 
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of obs, in the order of the file."""
+        with reading(self.path, "names of columns of obs"):
+            return _column_names(self._file.h5[f"{self._group}obs"])
+
     def column(self, name: str) -> Column:
         """Read a column of obs."""
         with reading(self.path, f"obs[{name!r}]"):
             obs = self._file.h5[f"{self._group}obs"]
             names = _column_names(obs)
             if name not in names:
-                message = f"{self.path}: obs has no column {name!r}; it has {names}."
-                raise ArgumentValueError(message)
+                raise no_column(self.path, name, names)
             column = Column.of(self._column_values(obs, name))
         if column.codes.shape != (self.n_obs,):
             message = f"{self.path}: obs[{name!r}] has shape {column.codes.shape} and obs has {self.n_obs} rows."

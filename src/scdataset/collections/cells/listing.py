@@ -25,7 +25,7 @@ from scdataset.errors import ArgumentValueError
 
 __all__ = ["load", "place_of", "store"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever what is kept, or what opening reads, changes."""
 
 _MAX_BYTES = 1 << 28
@@ -86,21 +86,25 @@ def _packed(opened: Sequence[Opened], arrays: KeptArrays) -> dict[str, Any] | No
         if any(kept is None for kept in matrices.values()):
             return None
         columns = {name: _packed_column(column, arrays, lists) for name, column in one.columns.items()}
-        packed.append([group, var_name, n_obs, matrices, columns, lists.add(one.genes), lists.add(one.cells)])
+        packed.append(
+            [group, var_name, n_obs, matrices, columns, lists.add(one.genes), lists.add(one.cells), one.gene_ids]
+        )
     return {"files": packed, "lists": lists.all} if lists.plain else None
 
 
 def _unpacked(files: Sequence[H5File], header: Any, arrays: KeptArrays) -> list[Opened]:
     lists = [_index(*one) for one in header["lists"]]
     opened = []
-    for file, (group, var_name, n_obs, matrices, columns, genes, cells) in zip(files, header["files"], strict=True):
+    for file, (group, var_name, n_obs, matrices, columns, genes, cells, ids) in zip(
+        files, header["files"], strict=True
+    ):
         read = {name: matrix_of(file.bytes, kept, arrays) for name, kept in matrices.items()}
         if any(matrix.shape[0] != n_obs for matrix in read.values()):
             message = f"{file.path} has {n_obs} rows of obs, and others in its arrays."
             raise ValueError(message)
         h5ad = H5adFile.of_parts(file, group, var_name, n_obs, read.pop("X"))
         named = {name: _column(file.path, name, kept, n_obs, arrays, lists) for name, kept in columns.items()}
-        opened.append(Opened(h5ad, _listed(genes, lists), named, read, _listed(cells, lists)))
+        opened.append(Opened(h5ad, _listed(genes, lists), named, read, _listed(cells, lists), dict(ids)))
     return opened
 
 

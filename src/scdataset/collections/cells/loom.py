@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
@@ -66,12 +66,16 @@ class LoomFile:
             index = pd.Index(np.arange(n_genes).astype(str) if named is None else named, dtype=object)
             return pd.DataFrame(columns, index=index)
 
+    @property
+    def obs_keys(self) -> list[str]:
+        """Attributes of cells that have one value each."""
+        return self._attributes("col_attrs", 1)
+
     def column(self, name: str) -> Column:
         """Read an attribute of cells that has one value each."""
-        names = self._attributes("col_attrs", 1)
+        names = self.obs_keys
         if name not in names:
-            message = f"{self.path}: obs has no column {name!r}; it has {names}."
-            raise ArgumentValueError(message)
+            raise no_column(self.path, name, names)
         with reading(self.path, f"col_attrs/{name}"):
             return Column.of(self._values("col_attrs", name))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.cells.collection import CellCollection, CellFile, Opened
-from scdataset.collections.cells.columns import Column, joined
-from scdataset.collections.cells.mudata import MuDataFile
-from scdataset.collections.multiindexable import MultiIndexable, row_index
-from scdataset.errors import ArgumentValueError
+from scdataset.collections.cells.mudata import ModalityObs, MuDataFile
+from scdataset.collections.cells.obs import HasObs, Obs, check_label, joined_column, tried_column
+from scdataset.collections.cells.origin import Origin
+from scdataset.collections.multiindexable import MultiIndexable
+from scdataset.errors import ArgumentValueError, UnimplementedError
 
 __all__ = ["ModalityCollection", "joined_modalities"]
 
 
-class ModalityCollection(ReadsInBackground):
+class ModalityCollection(HasObs, ReadsInBackground):
     """Modalities of the same cells, read by row in any order; made by `open_collection` of MuData.
 
     Parameters
@@ -28,8 +29,8 @@ class ModalityCollection(ReadsInBackground):
         How the cells of each file are aligned.
     modalities
         The cells of each modality, those of all files.
-    columns
-        Columns of obs, by name, shape ``(n_obs,)`` each.
+    obs
+        obs of all cells.
     masked
         Whether cells that lack a modality are read as zeros, with a mask; else they are refused.
 
@@ -45,14 +46,14 @@ class ModalityCollection(ReadsInBackground):
         self,
         files: Sequence[MuDataFile],
         modalities: dict[str, CellCollection],
-        columns: dict[str, Column],
+        obs: Obs,
         *,
         masked: bool,
     ) -> None:
         self.files = [file.path for file in files]
         self.modalities = modalities
         self.n_obs = sum(file.n_obs for file in files)
-        self._columns = columns
+        self._obs = obs
         self._masked = masked
         self._rows = {name: _joined_rows(files, name) for name in modalities}
         if not masked:
@@ -63,30 +64,27 @@ class ModalityCollection(ReadsInBackground):
         """Which modalities each cell has."""
         return pd.DataFrame({name: rows >= 0 for name, rows in self._rows.items()})
 
-    @property
-    def obs(self) -> pd.DataFrame:
-        """The columns of obs that were asked for, labels as categories, shape ``(n_obs, n_columns)``."""
-        columns = {name: column.to_pandas() for name, column in self._columns.items()}
-        return pd.DataFrame(columns, index=pd.RangeIndex(self.n_obs))
-
-    @property
-    def categories(self) -> dict[str, NDArray[Any]]:
-        """What the codes of each column of labels stand for."""
-        return {name: c.categories for name, c in self._columns.items() if c.categories is not None}
-
     def __len__(self) -> int:
         return self.n_obs
 
     def __repr__(self) -> str:
         widths = ", ".join(f"{name}: {cells.n_vars}" for name, cells in self.modalities.items())
-        extra = f", obs={list(self._columns)}" if self._columns else ""
+        extra = f", obs={list(self._obs.batch)}" if self._obs.batch else ""
         n_files = f"{len(self.files)} file{'s' if len(self.files) > 1 else ''}"
         return f"ModalityCollection({self.n_obs} cells x {{{widths}}}, {n_files}{extra})"
 
     def __getitem__(self, rows: Any) -> MultiIndexable:
         """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""
-        wanted = row_index(rows, self.n_obs)
-        return self.read(np.arange(wanted.start, wanted.stop) if isinstance(wanted, slice) else wanted)
+        return self.read(self.rows_of(rows))
+
+    def to_adata(self, rows: Any, **options: Any) -> NoReturn:  # noqa: ARG002 those of one modality
+        """Refuse: an AnnData is made of one modality, in ``modalities``."""
+        one = next(iter(self.modalities))
+        message = (
+            f"to_adata({rows!r}) of {len(self.modalities)} modalities: an AnnData holds one. Call it on one of "
+            f"{list(self.modalities)}, cells.modalities[{one!r}].to_adata(rows), whose rows are its own cells."
+        )
+        raise UnimplementedError(message)
 
     def read(self, rows: NDArray[np.int64]) -> MultiIndexable:
         """Return cells in the order asked for: a matrix a modality, and one array a column of obs.
@@ -103,7 +101,7 @@ class ModalityCollection(ReadsInBackground):
                 read[name if part == "X" else f"{name}:{part}"] = _spread(values, local >= 0)
             if self._masked:
                 read[f"{name}:mask"] = local >= 0
-        return MultiIndexable({**read, **{name: column.codes[rows] for name, column in self._columns.items()}})
+        return MultiIndexable({**read, **{name: column.codes[rows] for name, column in self._obs.batch.items()}})
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these cells will be read soon."""
@@ -153,6 +151,8 @@ def joined_modalities(
     num_threads: int | None,
     *,
     masked: bool,
+    fill: bool = False,
+    origin: Origin | None = None,
 ) -> ModalityCollection:
     """Make a collection of the modalities in ``opened``, each of which is open in every file.
 
@@ -161,12 +161,9 @@ def joined_modalities(
     ArgumentValueError
         If a file lacks a column or an array, or cells lack a modality and are not to be masked.
     """
-    paths = [file.path for file in files]
     by_file = [{name: those[number] for name, those in opened.items()} for number in range(len(files))]
-    columns = {
-        name: joined(name, [file.column(name, those) for file, those in zip(files, by_file, strict=True)], paths)
-        for name in obs
-    }
+    cells_of = [ModalityObs(file, those) for file, those in zip(files, by_file, strict=True)]
+    columns = _obs(cells_of, obs, fill=fill, origin=origin)
     arrays: dict[str, list[str]] = {name: [] for name in opened}
     for name in obsm:
         modality, _, inside = name.partition(":")
@@ -178,8 +175,22 @@ def joined_modalities(
         name: CellCollection(_opened(those, arrays[name]), (), arrays[name], dtype, num_threads)
         for name, those in opened.items()
     }
-    _check_names([*columns, *cells])
+    _check_names([*columns.batch, *cells])
     return ModalityCollection(files, cells, columns, masked=masked)
+
+
+def _obs(files: Sequence[ModalityObs], names: Sequence[str], *, fill: bool, origin: Origin | None) -> Obs:
+    """Read the columns of batches, from all files."""
+    label = None if origin is None else origin.label
+    for file in files:
+        check_label(file, label)
+    columns = {
+        name: joined_column(name, [tried_column(file, name) for file in files], files, fill=fill)
+        for name in names
+        if name != label
+    }
+    named = origin is not None and origin.index_unique is not None
+    return Obs(files, columns, fill=fill, origin=origin, named=named)
 
 
 def _opened(files: Sequence[CellFile], obsm: Sequence[str]) -> list[Opened]:

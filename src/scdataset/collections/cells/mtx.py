@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.features import as_table, chosen_features
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.cache_folder import kept
@@ -66,11 +66,15 @@ class MtxFile:
         features = self._all_features()
         return features if self.chosen is None else features.iloc[self.chosen]
 
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of obs: ``barcode`` alone."""
+        return ["barcode"]
+
     def column(self, name: str) -> Column:
         """Read a column of obs; there is ``barcode`` alone."""
-        if name != "barcode":
-            message = f"{self.path}: obs has no column {name!r}; it has ['barcode']."
-            raise ArgumentValueError(message)
+        if name not in self.obs_keys:
+            raise no_column(self.path, name, self.obs_keys)
         return Column.of(self._names_of_cells().to_numpy())
 
     @property

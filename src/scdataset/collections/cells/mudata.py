@@ -17,11 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.collection import CellFile
-from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.reading import reading
-from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["MuDataFile", "holds_modalities", "is_mudata", "modalities_of"]
+__all__ = ["ModalityObs", "MuDataFile", "holds_modalities", "is_mudata", "modalities_of"]
 
 
 def is_mudata(path: str) -> bool:
@@ -91,12 +91,54 @@ class MuDataFile:
             return Column.of(self.obs[name].array)
         modality, _, inside = name.partition(":")
         if modality not in modalities or not inside:
-            message = (
-                f"{self.path}: obs has no column {name!r}; it has {list(self.obs.columns)}, and columns of modalities "
-                f"are called {[f'{one}:...' for one in modalities]}."
-            )
-            raise ArgumentValueError(message)
+            raise no_column(self.path, name, ModalityObs(self, modalities).obs_keys)
         return _spread(modalities[modality].column(inside), self.rows[modality])
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityObs:
+    """obs of one file of modalities: columns of all cells, and those of each modality as ``"modality:column"``.
+
+    Attributes
+    ----------
+    file
+        The file.
+    modalities
+        The modalities that are open, by name.
+    """
+
+    file: MuDataFile
+    modalities: Mapping[str, CellFile]
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self.file.path
+
+    @property
+    def n_obs(self) -> int:
+        """Number of cells."""
+        return self.file.n_obs
+
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of all cells, then those of each modality."""
+        inside = [f"{name}:{key}" for name, cells in self.modalities.items() for key in cells.obs_keys]
+        return list(dict.fromkeys([*map(str, self.file.obs.columns), *inside]))
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of the cells."""
+        return self.file.obs.index
+
+    def column(self, name: str) -> Column:
+        """Read a column, with missing values where cells lack its modality."""
+        return self.file.column(name, self.modalities)
+
+    def close(self) -> None:
+        """Close the modalities; the next read opens them again."""
+        for cells in self.modalities.values():
+            cells.close()
 
 
 def _spread(column: Column, rows: NDArray[Any]) -> Column:

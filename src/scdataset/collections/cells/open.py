@@ -7,13 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from scdataset._arguments import optional_whole
 from scdataset.collections.cells.collection import CellCollection, CellFile, Opened
+from scdataset.collections.cells.gene_ids import check_numbers
 from scdataset.collections.cells.genes import GeneKey, Genes, Join, join_genes
 from scdataset.collections.cells.kinds import Options, kind_of, sources_in
 from scdataset.collections.cells.modalities import ModalityCollection, joined_modalities
 from scdataset.collections.cells.mudata import MuDataFile, modalities_of
 from scdataset.collections.cells.opened import Wanted, gathered, open_all
+from scdataset.collections.cells.origin import Origin
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["open_collection"]
@@ -22,7 +26,7 @@ Source = str | os.PathLike[str]
 
 
 def open_collection(
-    source: Source | Iterable[Source],
+    source: Source | Iterable[Source] | Mapping[str, Source],
     *,
     layer: str | Mapping[str, str] | None = None,
     obs: Sequence[str] = (),
@@ -41,6 +45,9 @@ def open_collection(
     genes: Sequence[str] | None = None,
     missing_obs: Literal["fill"] | None = None,
     unique_names: bool = False,
+    label: str | None = None,
+    keys: Sequence[str] | None = None,
+    index_unique: str | None = None,
 ) -> CellCollection | ModalityCollection:
     """Open files of cells as one collection, without reading them.
 
@@ -51,7 +58,8 @@ def open_collection(
         in it: h5ad, AnnData or MuData in a zarr store (a folder or a .zarr.zip), h5mu, 10x .h5, a folder of Cell
         Ranger's text, Arrow or Parquet of lists of genes, an SCDL folder, loom, or an archive of cellstream. A folder
         of ``dataset_0``, ``dataset_1``, ... as annbatch writes it is many. Files with the same genes in the same order
-        act as one, in the order given; a folder's and a pattern's in the order of their names.
+        act as one, in the order given; a folder's and a pattern's in the order of their names. Or a mapping from keys
+        to such sources, for ``label`` and ``index_unique``.
     layer
         None for X, ``"raw"`` for raw/X with its own genes, or the name of a layer; of several modalities also a dict
         of the layer of each, X where it has none.
@@ -96,6 +104,14 @@ def open_collection(
         it, ``"fill"`` has missing values there.
     unique_names
         Whether to read the names of all cells, refuse two cells of one name, and have them as the index of ``obs``.
+    label
+        Name of a column of obs, in every batch, that has the file of origin of each cell, as in `anndata.concat`.
+    keys
+        What ``label`` and ``index_unique`` call each file, in their order; None for the keys of a mapping, or names of
+        files without their endings, or of folders where those repeat.
+    index_unique
+        Put between the name of a cell and the key of its file, such as ``"-"``, so that cells of several files differ
+        in their names; the names are the index of ``obs`` then. None leaves names as they are.
 
     Raises
     ------
@@ -115,7 +131,7 @@ def open_collection(
             message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
             raise ArgumentTypeError(message)
     threads = optional_whole("num_threads", num_threads, minimum=1)
-    paths = _paths(source)
+    paths, origin = Origin.of(source, _paths, keys, label, index_unique)
     several = not isinstance(modality, str) and _all_mudata(paths)
     if missing_modality not in ((None, "mask") if several else (None,)):
         message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
@@ -127,16 +143,17 @@ def open_collection(
     if missing_obs not in {None, "fill"}:
         message = f'missing_obs={missing_obs!r}; give None, or "fill" for missing values where files lack a column.'
         raise ArgumentValueError(message)
+    masked, fill = missing_modality == "mask", missing_obs == "fill"
     if several:
         _refuse_joins(join, gene_key, genes, unique_names=unique_names)
         opened = _open_modalities(paths, options)
         files = [MuDataFile.of(path) for path in paths]
-        return joined_modalities(files, opened, obs, obsm, dtype, threads, masked=missing_modality == "mask")
+        return joined_modalities(files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin)
     matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
-    wanted = Wanted(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names)
+    wanted = Wanted(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
     cells = open_all(paths, wanted)
-    joined = _joined(cells, join, genes) if matched else None
-    return CellCollection(cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs)
+    joined = _joined(cells, join, genes, gene_key) if matched else None
+    return CellCollection(cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin)
 
 
 def _paths(source: Source | Iterable[Source]) -> list[str]:
@@ -179,15 +196,22 @@ def _open_modalities(paths: Sequence[str], options: Options) -> dict[str, list[C
         matched = len(paths) > 1
         files = open_all(paths, Wanted(replace(options, modality=name, layer=layer), genes=matched))
         if matched:
-            _joined(files, "exact", None)
+            _joined(files, "exact", None, None)
         opened[name] = [one.file for one in files]
     return opened
 
 
-def _joined(opened: Sequence[Opened], join: Join, genes: Sequence[str] | None) -> Genes:
+def _joined(opened: Sequence[Opened], join: Join, genes: Sequence[str] | None, gene_key: GeneKey | None) -> Genes:
     """Return the genes of all files."""
     names = [one.genes for one in opened if one.genes is not None]
-    return join_genes(names, [one.file.path for one in opened], join, genes)
+    paths = [one.file.path for one in opened]
+
+    def var_of(number: int) -> pd.DataFrame:
+        return opened[number].file.var
+
+    if gene_key is None:
+        check_numbers(names, paths, [one.gene_ids for one in opened], var_of)
+    return join_genes(names, paths, join, genes, var_of)
 
 
 def _refuse_joins(join: Join, gene_key: GeneKey | None, genes: Sequence[str] | None, *, unique_names: bool) -> None:

@@ -13,11 +13,13 @@ import pandas as pd
 
 from scdataset._progress import late_bar
 from scdataset.collections.cells import listing
-from scdataset.collections.cells.collection import MANY, CellFile, Opened
+from scdataset.collections.cells.collection import CellFile, Opened
 from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.gene_ids import are_numbers, digests
 from scdataset.collections.cells.genes import GeneKey, gene_names
 from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.cells.kinds import Options, open_source
+from scdataset.collections.cells.obs import MANY, check_label, tried_column
 from scdataset.engine.threads import usable_cores
 from scdataset.errors import ArgumentValueError, CollectionError, ScDatasetError
 
@@ -54,6 +56,8 @@ class Wanted:
         The column of var that they are, or what makes them of var; None for the index of var.
     cells
         Whether names of cells are read.
+    label
+        The column that the collection adds, which no file may have; None for none.
     """
 
     options: Options
@@ -62,13 +66,14 @@ class Wanted:
     genes: bool = True
     gene_key: GeneKey | None = None
     cells: bool = False
+    label: str | None = None
 
     @property
     def listed(self) -> list[Any] | None:
         """All of it as JSON; None where it holds objects and functions."""
         given = [*self.options.given().items()]
         plain = all(isinstance(value, str) for _, value in given) and not callable(self.gene_key)
-        return [given, self.obs, self.obsm, self.genes, self.gene_key, self.cells] if plain else None
+        return [given, self.obs, self.obsm, self.genes, self.gene_key, self.cells, self.label] if plain else None
 
 
 def open_all(paths: Sequence[str], wanted: Wanted) -> list[Opened]:
@@ -175,12 +180,16 @@ def _together(failed: Sequence[tuple[str, Exception]], n_files: int) -> Exceptio
 def _open(path: str, wanted: Wanted, *, close: bool) -> Opened:
     file = open_source(path, wanted.options)
     try:
+        check_label(file, wanted.label)
+        genes = _genes(file, wanted.gene_key) if wanted.genes else None
+        numbered = genes is not None and wanted.gene_key is None and are_numbers(genes)
         return Opened(
             file,
-            _genes(file, wanted.gene_key) if wanted.genes else None,
-            {name: _column(file, name) for name in wanted.obs},
+            genes,
+            {name: tried_column(file, name) for name in wanted.obs if name != wanted.label},
             {name: file.array(name) for name in wanted.obsm},
             file.obs_names if wanted.cells else None,
+            digests(file.var) if numbered else {},
         )
     except BaseException:
         file.close()
@@ -188,14 +197,6 @@ def _open(path: str, wanted: Wanted, *, close: bool) -> Opened:
     finally:
         if close:
             file.close()
-
-
-def _column(file: CellFile, name: str) -> Column | ArgumentValueError:
-    """Return a column, or the error that names those there are: other files may have it."""
-    try:
-        return file.column(name)
-    except ArgumentValueError as error:
-        return error.with_traceback(None)
 
 
 def _genes(file: CellFile, key: GeneKey | None) -> pd.Index:

@@ -64,6 +64,12 @@ class ScdlFile:
         """The genes, with the columns that the folder has of them; it has names only where its writer kept them."""
         return self._var
 
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of obs that all data sets in the folder have."""
+        parts = self._features("obs_features")
+        return [str(name) for name in (parts[0] if parts else ()) if all(name in part for part in parts)]
+
     def column(self, name: str) -> Column:
         """Read a column of obs."""
         parts = self._features("obs_features")
@@ -80,7 +86,7 @@ class ScdlFile:
     @property
     def obs_names(self) -> pd.Index:
         """Refuse: cells have no names."""
-        message = f"{self.path} is an SCDL folder, where cells have no names; unique_names has to be False."
+        message = f"{self.path} is an SCDL folder, where cells have no names; tell them by row number."
         raise ArgumentValueError(message)
 
     def array(self, name: str) -> DenseMatrix:

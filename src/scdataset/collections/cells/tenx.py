@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.features import as_table, chosen_features
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
@@ -87,12 +87,16 @@ class TenxFile:
         features = self._features()
         return features if self.chosen is None else features.iloc[self.chosen]
 
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of obs: ``barcode`` at most."""
+        return ["barcode"] if "barcodes" in self._file.h5[self._group] else []
+
     def column(self, name: str) -> Column:
         """Read a column of obs; there is ``barcode`` at most."""
-        names = ["barcode"] if "barcodes" in self._file.h5[self._group] else []
+        names = self.obs_keys
         if name not in names:
-            message = f"{self.path}: obs has no column {name!r}; it has {names}."
-            raise ArgumentValueError(message)
+            raise no_column(self.path, name, names)
         barcodes = _strings(self._dataset("barcodes"))
         if len(barcodes) != self.n_obs:
             message = f"{self.path}: {len(barcodes)} barcodes for {self.n_obs} cells."

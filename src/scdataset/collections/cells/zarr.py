@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.reading import check_shape, reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import zarr
@@ -56,14 +56,19 @@ class ZarrFile:
         with reading(self.path, self._var_name):
             return _frame(self._store.node(self._var_name))
 
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of obs, in the order of the file."""
+        with reading(self.path, "names of columns of obs"):
+            return _column_names(self._store.node(f"{self._group}obs"))
+
     def column(self, name: str) -> Column:
         """Read a column of obs."""
         with reading(self.path, f"obs[{name!r}]"):
             obs = self._store.node(f"{self._group}obs")
             names = _column_names(obs)
             if name not in names:
-                message = f"{self.path}: obs has no column {name!r}; it has {names}."
-                raise ArgumentValueError(message)
+                raise no_column(self.path, name, names)
             of_frame = hasattr(obs, "dtype") or "categories" in obs[name].attrs  # before anndata 0.8
             column = Column.of(_frame(obs)[name].array if of_frame else anndata.io.read_elem(obs[name]))
         if column.codes.shape != (self.n_obs,):
