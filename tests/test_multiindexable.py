@@ -205,3 +205,67 @@ def test_a_container_of_nothing_is_refused():
     ]:
         with pytest.raises(error, match="give at least one"):
             nothing()
+
+
+def test_a_missing_modality_says_how_a_column_of_obs_gets_into_batches():
+    with pytest.raises(KeyError, match=r"obs=\['cell_type'\]"):
+        MultiIndexable(X=np.eye(3))["cell_type"]
+    with pytest.raises(KeyError, match="Did you mean 'cell_type'"):
+        MultiIndexable(cell_type=np.eye(3))["celltype"]
+
+
+def numbers():
+    return MultiIndexable(
+        dense=np.eye(4, dtype=">f4")[::-1],
+        csr=sp.csr_matrix(np.eye(4, 3)),
+        other=sp.csr_array(np.eye(4, 3, dtype="f4")),
+        listed=[1, 2, 3, 4],
+        flags=np.array([True, False] * 2),
+        tensor=torch.arange(4),
+        nested=MultiIndexable(y=np.arange(4)),
+        unstructured={"genes": ["a"]},
+    )
+
+
+def test_moving_makes_tensors_of_all_that_are_numbers():
+    given = numbers()
+    moved = given.to("cpu", torch.float64)
+    tensors = [*(value for _, value in moved.items() if not isinstance(value, MultiIndexable)), moved["nested"]["y"]]
+    assert {tensor.dtype for tensor in tensors} == {torch.float64}
+    assert moved["dense"].tolist() == np.eye(4)[::-1].tolist()
+    assert moved["csr"].layout == moved["other"].layout == torch.sparse_csr
+    assert moved["other"].to_dense().tolist() == np.eye(4, 3).tolist()
+    assert moved["listed"].tolist() == [1, 2, 3, 4]
+    assert (len(moved), moved.unstructured) == (4, {"genes": ["a"]})
+    assert given["listed"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        list("abcd"),
+        np.array(list("abcd")),
+        np.array([None] * 4),
+        pd.Categorical(list("abab")),
+        pd.DataFrame({"a": Y[:4]}),
+    ],
+)
+def test_what_no_device_takes_is_named(labels):
+    with pytest.raises(ArgumentTypeError, match=r"Modality 'cell_type' is a .* no device takes"):
+        MultiIndexable(x=np.eye(4), cell_type=labels).to("cpu")
+
+
+def test_hosts_that_move_every_batch_leave_arrays_and_strings_to_the_training_step():
+    transfer = pytest.importorskip("lightning_fabric.utilities.apply_func").move_data_to_device
+    batch = MultiIndexable(x=np.eye(4), t=torch.eye(4), y=list("abcd"), nested=MultiIndexable(z=np.eye(4)))
+    moved = transfer(batch, torch.device("meta"))
+    assert moved["t"].device.type == "meta"
+    assert [type(moved[name]) for name in ("x", "y")] == [np.ndarray, list]
+    assert type(moved["nested"]["z"]) is np.ndarray
+
+
+def test_columns_in_any_order_and_repeated_are_moved_too():
+    parts = (np.array([1.0, 2, 4, 8]), np.array([2, 0, 1, 1]), np.array([0, 2, 4]))
+    given = sp.csr_matrix(parts, shape=(2, 3))
+    assert MultiIndexable(x=given).to("cpu")["x"].to_dense().tolist() == [[2, 0, 1], [0, 12, 0]]
+    assert given.indices.tolist() == [2, 0, 1, 1]

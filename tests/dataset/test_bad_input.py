@@ -1,5 +1,7 @@
 """Bad input is refused at construction, naming the argument, what was given and what is allowed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -113,3 +115,20 @@ def test_ranks_without_a_seed_or_a_process_group_agree_and_say_how():
     with pytest.warns(UserWarning, match="seed=0 is used"):
         dataset = scDataset(DATA, BlockShuffling(), 4, rank=1, world_size=2)
     assert dataset.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("collection", "message"),
+    [
+        ("/data/cells.h5ad", r"open_collection\('/data/cells.h5ad'\)"),
+        (Path("/data/cells.h5ad"), r"is a path.* open_collection\('/data/cells.h5ad'\)"),
+        (["a.h5ad", Path("b.h5ad")], r"list of 2 paths.* open_collection\(paths\)"),
+    ],
+)
+def test_a_path_in_place_of_a_collection_says_how_to_open_it(collection, message):
+    with pytest.raises(CollectionError, match=message):
+        scDataset(collection, Streaming(), 4)
+
+
+def test_a_list_of_other_strings_is_a_collection():
+    assert len(list(scDataset(["a.h5ad", "words"], Streaming(), 1))) == 2

@@ -277,7 +277,7 @@ def test_a_damaged_state_is_refused(change, message):
 @pytest.mark.parametrize("name", STATE)
 def test_a_truncated_state_is_refused(name):
     state = {key: value for key, value in STATE.items() if key != name}
-    with pytest.raises(StateError, match="version None" if name == "version" else f"KeyError: '{name}'"):
+    with pytest.raises(StateError, match="and no version" if name == "version" else f"KeyError: '{name}'"):
         make().load_state_dict(state)
 
 
@@ -349,3 +349,15 @@ def test_states_of_earlier_versions_are_read(name):
     dataset.load_state_dict(saved["state"])
     assert [batch[0] for batch in taken(dataset, 3)] == saved["first_rows"]
     assert len(list(dataset)) == len(dataset)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"model": {"weight": 1}, "epoch": 3}])
+def test_a_dict_that_is_no_state_says_so_with_its_keys(wrong):
+    with pytest.raises(StateError, match=r"it has the keys \[.* Give what dataset\.state_dict"):
+        scDataset(np.arange(9), Streaming(), 4).load_state_dict(wrong)
+
+
+def test_a_checkpoint_that_has_the_state_inside_says_where():
+    dataset = scDataset(np.arange(9), Streaming(), 4)
+    with pytest.raises(StateError, match="here under 'data'"):
+        dataset.load_state_dict({"model": {}, "data": dataset.state_dict()})

@@ -1,10 +1,12 @@
 """What a collection is, and how whatever the user passed becomes one."""
 
+import os
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.collections.builtins import opened
 from scdataset.collections.indexable import Indexable
 from scdataset.collections.rows import adapter_for
 from scdataset.errors import CollectionError
@@ -77,6 +79,9 @@ def as_collection(source: Any) -> Collection:
             adapted: Collection | None = adapter.adapt(source)
             if adapted is not None:
                 return adapted
+    if isinstance(source, os.PathLike):
+        message = f"The collection is a path, which has no rows. Give {opened(os.fspath(source))}."
+        raise CollectionError(message)
     missing = [name for name in ("__len__", "__getitem__") if not hasattr(source, name)]
     if missing or getattr(source, "shape", None) == ():
         lacks = f"no {' and no '.join(missing)}" if missing else "no axis"

@@ -1,6 +1,8 @@
 """Lists and ranges, and lists of what another module knows."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,10 @@ from numpy.typing import NDArray
 from scdataset.collections.rows import RowList, adapter_for
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "opened"]
+
+_CELL_FILES = {".h5ad", ".h5mu", ".zarr", ".loom", ".mtx"}
+_LOOKED_AT = 100
 
 
 class ListRows:
@@ -55,9 +60,13 @@ def adapt(source: Any) -> Any:
         if together is not None:
             return together
     if isinstance(source, list):
+        _refuse_paths(source)
         return ListRows(source)
     if isinstance(source, range):
         return RangeRows(source)
+    if isinstance(source, (str, bytes)):
+        message = f"The collection is {source!r}, a {type(source).__name__}, which has no rows. Give {opened(source)}."
+        raise CollectionError(message)
     remedy = _remedy(source)
     if remedy:
         message = (
@@ -75,9 +84,24 @@ def _together(source: Sequence[Any]) -> Any:
     return None if adapt_list is None else adapt_list(source)
 
 
+def _refuse_paths(source: list[Any]) -> None:
+    """Raise for a list of paths of files of cells, whose names would be the rows."""
+    if source and all(isinstance(entry, (str, os.PathLike)) for entry in source):
+        endings = {Path(entry).suffix for entry in source[:_LOOKED_AT]}
+        if endings <= _CELL_FILES:
+            message = (
+                f"The collection is a list of {len(source)} paths, whose rows would be the paths. Give "
+                "open_collection(paths), which opens the files as one collection."
+            )
+            raise CollectionError(message)
+
+
+def opened(path: Any) -> str:
+    """Return how to open what a path names, in place of giving the path."""
+    return f"open_collection({path!r}) or anndata.read_h5ad({path!r}), if it is the path of a file of cells"
+
+
 def _remedy(source: Any) -> str | None:
-    if isinstance(source, (str, bytes)):
-        return "what it names, opened"
     if isinstance(source, (dict, tuple)):
         wrapped = "MultiIndexable(data)" if isinstance(source, dict) else "MultiIndexable(*data)"
         return f"{wrapped} if its entries are arrays of the same length, or list(data) if each entry is a row"

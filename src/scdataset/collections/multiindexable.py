@@ -1,20 +1,26 @@
 """MultiIndexable: several modalities of the same rows."""
 
 import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from difflib import get_close_matches
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset.collections.base import Collection, as_collection
+from scdataset.collections.device import as_tensor
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.memory import Fetched, InMemory
 from scdataset.collections.rows import ColumnList, RowIndex, RowList, Separable, alike
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["MultiIndexable", "row_index"]
+
+_MOVERS = ("accelerate", "lightning", "lightning_fabric", "pytorch_lightning")
+"""Packages that call ``to`` for every batch of a loader, whatever is in it."""
 
 
 class MultiIndexable(Separable):
@@ -147,8 +153,7 @@ class MultiIndexable(Separable):
         """Return a modality for a name or integer, and a `MultiIndexable` of some rows for a slice, list or array."""
         if isinstance(key, str):
             if key not in self._modalities:
-                message = f"No modality {key!r}; there are {self.keys()}."
-                raise KeyError(message)
+                raise KeyError(self._missing(key))
             return self._modality(key)
         if not isinstance(key, (slice, list, tuple)) and np.ndim(key) == 0:
             return self._by_position(key)
@@ -175,20 +180,47 @@ class MultiIndexable(Separable):
 
     def pin_memory(self) -> Self:
         """Return the same with every tensor in pinned memory; a DataLoader calls it for ``pin_memory=True``."""
-        return self._each(lambda value: value.pin_memory() if hasattr(value, "pin_memory") else value)
+        return self._each(lambda _, value: value.pin_memory() if hasattr(value, "pin_memory") else value)
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Return the same with every tensor moved, as ``torch.Tensor.to`` does with these arguments."""
-        return self._each(lambda value: value.to(*args, **kwargs) if hasattr(value, "to") else value)
+        """Return the same as tensors, each moved as ``torch.Tensor.to`` does with these arguments.
 
-    def _each(self, change: Callable[[Any], Any]) -> Self:
+        Arrays and lists of numbers become tensors, and sparse matrices CSR tensors. Lightning and Accelerate call this
+        for every batch; there only tensors are moved, so that a training step gets the arrays that the loop gives.
+
+        Raises
+        ------
+        ArgumentTypeError
+            For a modality of strings, objects or frames, which has no tensor.
+        """
+        caller = sys._getframe(1).f_globals.get("__name__") or ""  # noqa: SLF001 inspect.currentframe is its other name
+        return self._moved(args, kwargs, converts=caller.partition(".")[0] not in _MOVERS)
+
+    def _moved(self, args: Any, kwargs: Any, *, converts: bool) -> Self:
+        def move(name: str | int, value: Any) -> Any:
+            if isinstance(value, MultiIndexable):
+                return value._moved(args, kwargs, converts=converts)  # noqa: SLF001 our own
+            tensor = as_tensor(name, value) if converts else value
+            return tensor.to(*args, **kwargs) if hasattr(tensor, "to") else tensor
+
+        return self._each(move)
+
+    def _each(self, change: Callable[[str | int, Any], Any]) -> Self:
         collections, modalities = dict(self._collections), dict(self._modalities)
         for name, value in self.items():
-            changed = _changed(value, change)
+            changed = _changed(value, partial(change, name))
             if changed is not value:
                 collections[name] = window = Fetched(changed, len(self))
                 modalities[name] = window.source
         return self._over(collections, modalities)
+
+    def _missing(self, name: str) -> str:
+        near = get_close_matches(name, filter(None, self.names or ()), 1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        return (
+            f"No modality {name!r}; there are {self.keys()}.{meant} A column of obs is in batches if it was asked for: "
+            f"open_collection(path, obs=[{name!r}]), or adata_to_mindex(batch, columns=[{name!r}])."
+        )
 
     def _by_position(self, position: Any) -> Any:
         if isinstance(position, (bool, np.bool_)) or not hasattr(position, "__index__"):
@@ -225,7 +257,7 @@ def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, Mapping):
         named = {name: _changed(member, change) for name, member in value.items()}
         return value if all(named[name] is member for name, member in value.items()) else named
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)) and not all(map(np.isscalar, value)):
         members = [_changed(member, change) for member in value]
         if all(new is old for new, old in zip(members, value, strict=True)):
             return value

@@ -90,9 +90,11 @@ class SavedState:
                 "read with json.load if it was written as JSON."
             )
             raise ArgumentTypeError(message)
-        if state.get("version") != VERSION:
+        if "version" not in state:
+            raise StateError(_no_state(state))
+        if state["version"] != VERSION:
             message = (
-                f"The state has version {state.get('version')!r} and this scdataset reads version {VERSION}; load it "
+                f"The state has version {state['version']!r} and this scdataset reads version {VERSION}; load it "
                 "with the version of scdataset that saved it, or begin the epoch anew with set_epoch."
             )
             raise StateError(message)
@@ -176,6 +178,17 @@ def _typed(value: object, kind: type[T]) -> T:
         message = f"{value!r} is not of type {kind.__name__}"
         raise TypeError(message)
     return value
+
+
+def _no_state(state: Mapping[str, Any]) -> str:
+    """Say what a dict without a version has, and where in it the state may be."""
+    dicts = [(name, value) for name, value in state.items() if isinstance(value, Mapping)]
+    inside = [name for name, value in dicts if {"version", "chain"} <= set(value)]
+    place = f", which is here under {inside[0]!r}" if inside else ""
+    return (
+        f"The dict is not the state of a dataset: it has the keys {list(state)[:10]} and no version. Give what "
+        f"dataset.state_dict() returned{place}."
+    )
 
 
 def _shown(state: Mapping[str, Any]) -> str:
