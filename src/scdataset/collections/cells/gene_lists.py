@@ -125,7 +125,7 @@ class GeneListFile:
         if name not in names:
             raise no_column(self.path, name, names)
         with reading(self.path, name), arrow.arrow_batches(self._plain) as (batches, _):
-            column = pa.chunked_array([batch.column(name) for batch in batches])
+            column = pa.chunked_array([arrow.checked_column(self.path, name, batch) for batch in batches])
             if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
                 column = column.dictionary_encode()
             return Column.of(column.to_pandas().array)

@@ -25,7 +25,7 @@ from scdataset.engine.matrix import CsrMatrix
 from scdataset.engine.rowtable import RowTable
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["arrow_batches", "csr_matrix", "plain_arrow"]
+__all__ = ["arrow_batches", "checked_column", "csr_matrix", "plain_arrow"]
 
 _WIDEST = 2**63 - 1
 """Columns of a matrix whose column numbers may be any that are not negative."""
@@ -128,11 +128,31 @@ def arrow_batches(path: str) -> Iterator[tuple[list[Any], Any]]:
             else:
                 batches = list(pa.ipc.open_stream(pa.BufferReader(whole)))
             yield batches, whole
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, DamagedFileError):
             raise
         message = f"{path} cannot be read as Arrow: {error}"
         raise DamagedFileError(message) from error
+
+
+def checked_column(path: str, name: str, batch: Any) -> Any:
+    """Return a column of a record batch, once its buffers were found to lie within each other.
+
+    pyarrow follows the offsets of lists, strings and dictionaries in mapped bytes wherever they lead: a damaged one
+    ends the process.
+
+    Raises
+    ------
+    DamagedFileError
+        If offsets do not ascend or lie outside of the values, or a buffer is too small for its rows.
+    """
+    column = batch.column(name)
+    try:
+        column.validate(full=True)
+    except pa.ArrowException as error:
+        message = f"{path}: the column {name} is damaged: {error}"
+        raise DamagedFileError(message) from error
+    return column
 
 
 def plain_arrow(path: str) -> str:
@@ -168,6 +188,8 @@ def _write_plain(path: str, target: Path) -> None:
         if not _is_parquet(path):
             with arrow_batches(path) as (batches, _), pa.ipc.new_stream(str(target), batches[0].schema) as writer:
                 for batch in batches:
+                    for name in batch.schema.names:
+                        checked_column(path, name, batch)
                     writer.write_batch(batch)
             return
         stored = pyarrow.parquet.ParquetFile(path)
@@ -189,7 +211,7 @@ def _lists(path: str, name: str, batches: list[Any], mapped: Any) -> _Lists:
     """Return where the lists of a column are."""
     lengths, sizes, offsets, kinds = [np.empty(0, np.int64)], [], [], set()
     for batch in batches:
-        column = batch.column(name)
+        column = checked_column(path, name, batch)
         is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
         if not is_list or not _is_number(column.type.value_type):
             message = f"{path}: {name} is a column of {column.type}; it has to be one of lists of numbers."
