@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scdataset.collections.builtins import opened
 from scdataset.collections.indexable import Indexable
+from scdataset.collections.map_style import MapStyle
 from scdataset.collections.rows import adapter_for
 from scdataset.errors import CollectionError
 
@@ -58,7 +59,8 @@ def as_collection(source: Any) -> Collection:
         A numpy array or memmap, torch tensor, list, range, scipy sparse matrix, pandas or polars frame or series,
         pyarrow table, Hugging Face ``Dataset``, torch map-style dataset, AnnData (in memory or backed),
         a list of it, its matrices on disk, ``AnnCollection``, h5py dataset, zarr array, `MultiIndexable`, or a
-        `Collection`. Anything else with ``__len__`` and ``__getitem__`` is indexed with ascending arrays of rows.
+        `Collection`. Anything else with ``__len__`` and ``__getitem__`` is indexed with ascending arrays of rows, and
+        so is a torch dataset if it gives its rows that way; else by ``__getitems__``, or sample by sample.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def as_collection(source: Any) -> Collection:
             "indexed by row, or an object with __len__ and a fetch_callback(collection, rows) that reads its rows."
         )
         raise CollectionError(message)
-    return Indexable(source)
+    return MapStyle(source) if hasattr(type(source), "__getitems__") else Indexable(source)
 
 
 def _is_collection(source: Any) -> bool:
