@@ -80,6 +80,21 @@ class OpenFile:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         return descriptor
 
+    def accept_change(self) -> None:
+        """Take the file as it is now for the one that was opened, after a change of our own.
+
+        Raises
+        ------
+        DamagedFileError
+            If it is another file.
+        """
+        self.close()
+        now = FileIdentity.from_status(Path(self.path).stat())
+        if not self._identity.is_same_file(now):
+            message = f"{self.path} was replaced while it was written to; open it again."
+            raise DamagedFileError(message)
+        self._identity = now
+
     def check(self) -> None:
         """Raise if the file under this path is no longer the one that was opened."""
         try:

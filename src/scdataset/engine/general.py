@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import DamagedFileError
 
 __all__ = ["LibraryChunks", "Tiles"]
@@ -45,7 +46,7 @@ class LibraryChunks:
 
     def piece(self, number: int) -> NDArray[Any]:
         """Read rows through the library."""
-        with _LOCKS.setdefault(os.getpid(), threading.Lock()):
+        with handles_open(), _LOCKS.setdefault(os.getpid(), threading.Lock()):
             try:
                 rows = self._open_array()[number * self._rows : (number + 1) * self._rows]
             except Exception as error:

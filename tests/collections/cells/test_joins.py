@@ -69,7 +69,6 @@ def test_joins_hold_what_anndata_concatenates(join, kind, tmp_path):
 @pytest.mark.parametrize(
     ("names", "key"),
     [
-        (["cells/heart_human.h5ad", "cells/heart_chicken.h5ad", "cells/merfish_mouse.h5ad"], None),
         (["cells/heart_human.h5ad", "cells/heart_chicken.h5ad", "cells/merfish_mouse.h5ad"], "ensembl_id"),
         (["old_schema/scirpy_wu2020_200_v0_6.h5ad", "old_schema/scirpy_wu2020_200_v0_11.h5ad"], None),
     ],

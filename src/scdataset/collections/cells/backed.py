@@ -15,6 +15,7 @@ from scdataset.collections.reopening import OpenedFile
 from scdataset.engine.matrix import Matrix
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.stack import Stack
+from scdataset.engine.storage.handles import handles_open
 from scdataset.engine.storage.hdf5 import H5File
 from scdataset.engine.threads import Threads
 from scdataset.errors import ScDatasetError
@@ -66,7 +67,8 @@ class BackedMatrix:
 
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Return rows, in any order and repeated or not."""
-        return self._stack.read(rows, self._slabs, self._threads)
+        with handles_open():
+            return self._stack.read(rows, self._slabs, self._threads)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon."""
@@ -96,7 +98,8 @@ def _matrix_of(opened: OpenedFile) -> Matrix | None:
     file = H5File(opened.path)
     if file.bytes.identity != opened.identity.content:
         return None
-    return H5adFile(opened.path, layer=None, file=file).matrix
+    with handles_open():
+        return H5adFile(opened.path, layer=None, file=file).matrix
 
 
 class BackedRows(OwnedHandle, ABC):

@@ -1,6 +1,6 @@
 """CellCollection: cells of one file or many, read by the engine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._arguments import flag
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.genes import Genes, joined_var
 from scdataset.collections.cells.names import check_unique
 from scdataset.collections.cells.obs import MANY, HasObs, Obs, ObsFile, joined_column
 from scdataset.collections.cells.origin import Origin
+from scdataset.collections.cells.writing import write_rows
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.engine.matrix import Matrix, delivered_type
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.stack import Stack
+from scdataset.engine.storage.handles import handles_open
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, CollectionError
 
@@ -132,9 +135,10 @@ class CellCollection(HasObs, ReadsInBackground):
         Where files were joined, ``n_files`` is how many of them have the gene. Where genes were matched by a key, that
         is their index, and their names are ``var_names``.
         """
-        if self._genes is None:
-            return self._files[0].var
-        return joined_var(self._genes, self._frames())
+        with handles_open():
+            if self._genes is None:
+                return self._files[0].var
+            return joined_var(self._genes, self._frames())
 
     @property
     def var_names(self) -> pd.Index:
@@ -203,22 +207,61 @@ class CellCollection(HasObs, ReadsInBackground):
         chosen = self.rows_of(rows)
         matrices = {name: matrix for name, matrix in self._matrices.items() if name == "X" or obsm is None}
         matrices |= {name: self._matrices.get(name) or self._stored_obsm(name) for name in obsm or ()}
-        read = {name: matrix.read(chosen, self._slabs, self._threads) for name, matrix in matrices.items()}
-        values = read.pop("X") if self._dtype is None else read.pop("X").astype(self._dtype, copy=False)
+        read = self._read(matrices, chosen)
+        var = self.var.set_axis(self.var_names.astype(str), axis=0)
         frame = self._obs.frame(obs, chosen).set_axis(self._obs.names_or_numbers[chosen].astype(str), axis=0)
-        return anndata.AnnData(values, obs=frame, var=self.var.set_axis(self.var_names.astype(str), axis=0), obsm=read)
+        return anndata.AnnData(read.pop("X"), obs=frame, var=var, obsm=read)
 
     def _stored_obsm(self, name: str) -> Stack:
-        return _stack(name, [file.array(name) for file in self._files], self.files)
+        with handles_open():
+            return _stack(name, [file.array(name) for file in self._files], self.files)
+
+    def write_obsm(self, name: str, array: Any, *, overwrite: bool = False) -> None:
+        """Write an array of obsm back to the h5ad files and zarr stores of the collection, to each its rows.
+
+        A file keeps all else that it holds. The array comes into it under another name, which is changed when it is
+        whole. The collection can be read on; what else has a file open, such as another collection, sees it change.
+
+        Parameters
+        ----------
+        name
+            Name in obsm, such as ``"X_emb"``.
+        array
+            Numbers of shape ``(n_obs, k)``, in the order of the rows.
+        overwrite
+            Whether to replace an array of that name.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If the array is of another shape or type, or there is one of that name and it shall not be replaced;
+            nothing is written then.
+        CollectionError
+            If a file is of another format, or cannot be written to.
+
+        Examples
+        --------
+        >>> parts = [model(batch["X"]) for batch in scDataset(cells, Streaming(), 1024)]  # doctest: +SKIP
+        >>> cells.write_obsm("X_emb", torch.cat(parts).cpu().numpy())  # doctest: +SKIP
+        """
+        with handles_open():
+            write_rows(self._files, name, array, overwrite=flag("overwrite", overwrite))
+        if name != "X" and name in self._matrices:
+            self._matrices[name] = self._stored_obsm(name)
+
+    def _read(self, matrices: Mapping[str, Stack], rows: NDArray[np.int64]) -> dict[str, Any]:
+        with handles_open():
+            read = {name: matrix.read(rows, self._slabs, self._threads) for name, matrix in matrices.items()}
+        if self._dtype is not None:
+            read["X"] = read["X"].astype(self._dtype, copy=False)
+        return read
 
     def read(self, rows: NDArray[np.int64]) -> MultiIndexable:
         """Return cells in the order asked for: ``X``, one array a column of obs, one a key of obsm."""
         if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
             message = f"Rows from {rows.min()} to {rows.max()} of a collection with {self.n_obs} cells."
             raise IndexError(message)
-        read = {name: matrix.read(rows, self._slabs, self._threads) for name, matrix in self._matrices.items()}
-        if self._dtype is not None:
-            read["X"] = read["X"].astype(self._dtype, copy=False)
+        read = self._read(self._matrices, rows)
         values = {name: column.codes[rows] for name, column in self._obs.batch.items()}
         return MultiIndexable({"X": read.pop("X"), **values, **read})
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.reading import check_shape, reading
+from scdataset.collections.cells.writing import H5Writer
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
@@ -122,6 +123,10 @@ class H5adFile:
             message = f"{self.path}: obsm[{name!r}] has {matrix.shape[0]} rows and obs has {self.n_obs}."
             raise DamagedFileError(message)
         return matrix
+
+    def obsm_writer(self) -> H5Writer:
+        """Return what writes arrays of obsm."""
+        return H5Writer(self._file, self._group)
 
     def close(self) -> None:
         """Close what is open; the next read opens it again."""

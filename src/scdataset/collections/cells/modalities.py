@@ -15,6 +15,7 @@ from scdataset.collections.cells.mudata import ModalityObs, MuDataFile
 from scdataset.collections.cells.obs import HasObs, Obs, check_label, joined_column, tried_column
 from scdataset.collections.cells.origin import Origin
 from scdataset.collections.multiindexable import MultiIndexable
+from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentValueError, UnimplementedError
 
 __all__ = ["ModalityCollection", "joined_modalities"]
@@ -161,6 +162,22 @@ def joined_modalities(
     ArgumentValueError
         If a file lacks a column or an array, or cells lack a modality and are not to be masked.
     """
+    with handles_open():
+        return _joined(files, opened, obs, obsm, dtype, num_threads, masked=masked, fill=fill, origin=origin)
+
+
+def _joined(
+    files: Sequence[MuDataFile],
+    opened: dict[str, list[CellFile]],
+    obs: Sequence[str],
+    obsm: Sequence[str],
+    dtype: Any,
+    num_threads: int | None,
+    *,
+    masked: bool,
+    fill: bool,
+    origin: Origin | None,
+) -> ModalityCollection:
     by_file = [{name: those[number] for name, those in opened.items()} for number in range(len(files))]
     cells_of = [ModalityObs(file, those) for file, those in zip(files, by_file, strict=True)]
     columns = _obs(cells_of, obs, fill=fill, origin=origin)

@@ -13,6 +13,7 @@ from scdataset.collections.cells.columns import Column, joined, no_column
 from scdataset.collections.cells.names import joined_names
 from scdataset.collections.cells.origin import Origin
 from scdataset.collections.multiindexable import row_index
+from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["MANY", "HasObs", "Obs", "ObsColumns", "ObsFile", "check_label", "joined_column", "tried_column"]
@@ -109,12 +110,15 @@ class Obs:
 
     @cached_property
     def _keys_by_file(self) -> list[list[str]]:
-        return [file.obs_keys for file in self._each()]
+        with handles_open():
+            return [file.obs_keys for file in self._each()]
 
     @cached_property
     def names(self) -> pd.Index:
         """Names of the cells, in the order of the rows."""
-        return self._joined_names([file.obs_names for file in self._each()])
+        with handles_open():
+            names = [file.obs_names for file in self._each()]
+        return self._joined_names(names)
 
     def set_names(self, names: Sequence[pd.Index]) -> None:
         """Take the names of each file as they were read before."""
@@ -151,7 +155,8 @@ class Obs:
         if name not in self._read:
             if name not in self.keys:
                 raise no_column("The collection" if len(self._files) > 1 else self._files[0].path, name, self.keys)
-            read = [tried_column(file, name) for file in self._each()]
+            with handles_open():
+                read = [tried_column(file, name) for file in self._each()]
             self._read[name] = joined_column(name, read, self._files, fill=self._fill)
             while len(self._read) > 1 and sum(column.n_bytes for column in self._read.values()) > _CACHED_BYTES:
                 self._read.popitem(last=False)

@@ -18,6 +18,7 @@ from scdataset.collections.cells.modalities import ModalityCollection, joined_mo
 from scdataset.collections.cells.mudata import MuDataFile, modalities_of
 from scdataset.collections.cells.opened import Wanted, gathered, open_all
 from scdataset.collections.cells.origin import Origin
+from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["open_collection"]
@@ -209,9 +210,10 @@ def _joined(opened: Sequence[Opened], join: Join, genes: Sequence[str] | None, g
     def var_of(number: int) -> pd.DataFrame:
         return opened[number].file.var
 
-    if gene_key is None:
-        check_numbers(names, paths, [one.gene_ids for one in opened], var_of)
-    return join_genes(names, paths, join, genes, var_of)
+    with handles_open():
+        if gene_key is None:
+            check_numbers(names, paths, [one.gene_ids for one in opened], var_of)
+        return join_genes(names, paths, join, genes, var_of)
 
 
 def _refuse_joins(join: Join, gene_key: GeneKey | None, genes: Sequence[str] | None, *, unique_names: bool) -> None:

@@ -20,6 +20,7 @@ from scdataset.collections.cells.genes import GeneKey, gene_names
 from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.cells.kinds import Options, open_source
 from scdataset.collections.cells.obs import MANY, check_label, tried_column
+from scdataset.engine.storage.handles import handles_open
 from scdataset.engine.threads import usable_cores
 from scdataset.errors import ArgumentValueError, CollectionError, ScDatasetError
 
@@ -178,6 +179,11 @@ def _together(failed: Sequence[tuple[str, Exception]], n_files: int) -> Exceptio
 
 
 def _open(path: str, wanted: Wanted, *, close: bool) -> Opened:
+    with handles_open():
+        return _read(path, wanted, close=close)
+
+
+def _read(path: str, wanted: Wanted, *, close: bool) -> Opened:
     file = open_source(path, wanted.options)
     try:
         check_label(file, wanted.label)

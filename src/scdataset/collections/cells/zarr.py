@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.reading import check_shape, reading
+from scdataset.collections.cells.writing import ZarrWriter
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import zarr
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
@@ -95,6 +96,10 @@ class ZarrFile:
             message = f"{self.path}: obsm[{name!r}] has {matrix.shape[0]} rows and obs has {self.n_obs}."
             raise DamagedFileError(message)
         return matrix
+
+    def obsm_writer(self) -> ZarrWriter:
+        """Return what writes arrays of obsm."""
+        return ZarrWriter(self.path, self._group, self.close)
 
     def close(self) -> None:
         """Close what is open; the next read opens it again."""

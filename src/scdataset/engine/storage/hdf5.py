@@ -18,6 +18,7 @@ from scdataset.engine.general import LibraryChunks, Tiles
 from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
+from scdataset.engine.storage.handles import note_opened
 from scdataset.engine.storage.user_block import counts_user_block
 from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import CollectionError, DamagedFileError
@@ -74,6 +75,7 @@ class H5File:
             self.bytes.check()
             try:
                 self._h5, self._pid = h5py.File(self.path, "r"), os.getpid()
+                note_opened(self)
             except Exception as error:
                 message = f"{self.path} cannot be opened as HDF5: {error}"
                 raise DamagedFileError(message) from error
@@ -103,6 +105,10 @@ class H5File:
     def close(self) -> None:
         """Close the file in this process."""
         self.bytes.close()
+        self.release()
+
+    def release(self) -> None:
+        """Close h5py's view of the file in this process, so that it can be written to; the next use opens it again."""
         if self._h5 is not None and self._pid == os.getpid():
             self._h5.close()
         self._h5 = None
