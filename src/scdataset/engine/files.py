@@ -1,12 +1,12 @@
 """Open files, each process its own, watched for being replaced, and no more of them than a system allows."""
 
 import os
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ __all__ = ["OpenFile"]
 
 _MAX_OPEN = 128
 """Descriptors that a process keeps; the one used longest ago is closed for another. Systems allow 256 files or more."""
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+"""How files are opened: what has become a pipe meanwhile is not waited for."""
 
 _PROBES = 32
 """Bytes that are tried to tell whether a window is in the page cache: a microsecond each."""
@@ -34,7 +37,7 @@ class OpenFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._identity = FileIdentity.from_status(Path(path).stat())
+        self._identity = FileIdentity.from_status(_status(path))
 
     @property
     def size(self) -> int:
@@ -68,7 +71,7 @@ class OpenFile:
     def open_now(self) -> int:
         """Open the file and return the descriptor, or raise if it is not the one that was opened."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self.path, _FLAGS)
         except FileNotFoundError as error:
             message = f"{self.path} has vanished since it was opened: {error}."
             raise DamagedFileError(message) from error
@@ -89,7 +92,7 @@ class OpenFile:
             If it is another file.
         """
         self.close()
-        now = FileIdentity.from_status(Path(self.path).stat())
+        now = FileIdentity.from_status(_status(self.path))
         if not self._identity.is_same_file(now):
             message = f"{self.path} was replaced while it was written to; open it again."
             raise DamagedFileError(message)
@@ -160,6 +163,21 @@ class OpenFile:
     def __del__(self) -> None:
         if _OPEN is not None:  # as the interpreter ends, modules go before objects
             _OPEN.close(self)
+
+
+def _status(path: str) -> os.stat_result:
+    """Return what the system says of a regular file; FileNotFoundError and NotADirectoryError where there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 once a chunk, and Path is slow
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read: {error}."
+        raise DamagedFileError(message) from error
+    if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for whoever writes to it
+        message = f"{path} is no regular file."
+        raise DamagedFileError(message)
+    return status
 
 
 @dataclass(slots=True)

@@ -9,11 +9,13 @@ Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. What is not r
 import json
 import os
 import struct
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,17 +44,58 @@ _ZIP_HEADER = struct.Struct("<4s22xHH")
 """Local header of a zip member: signature, ..., length of the name and of the extra field that follow it."""
 
 
+_MAX_METADATA = 1 << 26
+"""Bytes of the metadata of one array or group: a deflated member may claim to hold any number of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The bytes of a key or chunk: ``size`` of them from ``offset`` in ``file``."""
+    """The bytes of a key or chunk: ``size`` of them from ``offset`` in ``file``.
+
+    Attributes
+    ----------
+    checksum
+        CRC-32 of all of them, where a zip file has it of a member; None elsewhere.
+    """
 
     file: OpenFile
     offset: int
     size: int
+    checksum: int | None = None
 
     def read(self) -> bytes:
-        """Return the bytes, or fewer where the file ends."""
-        return self.file.read(self.offset, self.size)
+        """Return the bytes, or fewer where the file ends.
+
+        Raises
+        ------
+        DamagedFileError
+            If they do not have the checksum.
+        """
+        content = self.file.read(self.offset, self.size)
+        if self.checksum is not None and len(content) == self.size and zlib.crc32(content) != self.checksum:
+            message = f"{self.file.path}: the {self.size} bytes at {self.offset} do not have the CRC-32 of their entry."
+            raise DamagedFileError(message)
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """An entry of a zip file.
+
+    Attributes
+    ----------
+    header, size
+        Where its local header begins, and its stored bytes.
+    encoded
+        Whether it is compressed or encrypted.
+    checksum
+        CRC-32 of its content.
+    """
+
+    header: int
+    size: int
+    encoded: bool
+    checksum: int
 
 
 class ZarrStore:
@@ -67,13 +110,8 @@ class ZarrStore:
     def __init__(self, path: str) -> None:
         self.path = path
         self._zip = OpenFile(path) if zipfile.is_zipfile(path) else None
-        self._members: dict[str, tuple[int, int, bool]] = {}
-        """Of each member of the zip file: its local header, its stored bytes, and whether they are compressed."""
-        if self._zip is not None:
-            with zipfile.ZipFile(path) as archive:
-                for member in archive.infolist():  # of members that share a name the last one counts
-                    encoded = member.compress_type != zipfile.ZIP_STORED or bool(member.flag_bits & 1)
-                    self._members[member.filename] = member.header_offset, member.compress_size, encoded
+        self._opened = time.time_ns()
+        self._members = {} if self._zip is None else _members(path)
         self._root: Any = None
         self._nodes: dict[str, Any] = {}
         self._pid = -1
@@ -105,39 +143,68 @@ class ZarrStore:
         for key in (f"{name}/{file}" for file in _METADATA):
             stored = self.find(key)
             if stored is not None:
-                content = stored.read()
+                content = self._read_metadata(key, stored)
                 try:
-                    if self._members.get(key, (0, 0, False))[2]:
-                        content = zlib.decompress(content, -15)
+                    if key in self._members and self._members[key].encoded:
+                        content = zlib.decompressobj(-15).decompress(content, _MAX_METADATA)
                     return key, dict(json.loads(content))
-                except (ValueError, TypeError, zlib.error) as error:
+                except (ValueError, TypeError, RecursionError, zlib.error) as error:
                     message = f"{self.path}: {key} is not zarr metadata: {error}."
                     raise DamagedFileError(message) from error
         message = f"{self.path}: there is no {name}."
         raise DamagedFileError(message)
 
+    def _read_metadata(self, key: str, stored: Stored) -> bytes:
+        if stored.size > _MAX_METADATA:
+            message = f"{self.path}: {key} has {stored.size} bytes, and metadata at most {_MAX_METADATA}."
+            raise DamagedFileError(message)
+        return stored.read()
+
     def find(self, key: str) -> Stored | None:
-        """Return where the bytes of a key are, or None if it was never written."""
+        """Return where the bytes of a key are, or None if it was never written.
+
+        Raises
+        ------
+        DamagedFileError
+            If it was written after the store was opened, or is no regular file.
+        """
         if self._zip is None:
-            try:
-                file = OpenFile(os.path.join(self.path, key))  # noqa: PTH118 once a chunk, and Path is slow
-                return Stored(file, 0, file.size)
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+            return self._find_file(os.path.join(self.path, key))  # noqa: PTH118 once a chunk, and Path is slow
         if key not in self._members:
             return None
-        header, size, _ = self._members[key]
+        member = self._members[key]
+        header, size = member.header, member.size
         signature, *lengths = _ZIP_HEADER.unpack(self._zip.read(header, _ZIP_HEADER.size).ljust(_ZIP_HEADER.size))
         if signature != b"PK\x03\x04":
             message = f"{self.path}: the zip file has no member where its directory says that {key} is."
             raise DamagedFileError(message)
-        return Stored(self._zip, header + _ZIP_HEADER.size + sum(lengths), size)
+        checksum = None if member.encoded else member.checksum
+        return Stored(self._zip, header + _ZIP_HEADER.size + sum(lengths), size, checksum)
+
+    def _find_file(self, path: str) -> Stored | None:
+        try:
+            file = OpenFile(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        self._refuse_newer(path, file.identity[-1])
+        return Stored(file, 0, file.size)
+
+    def check_absent(self, key: str) -> None:
+        """Raise if a key that is not there may have been there when the store was opened."""
+        if self._zip is None:
+            folder = next(folder for folder in Path(self.path, key).parents if folder.is_dir())
+            self._refuse_newer(str(folder), folder.stat().st_mtime_ns)
+
+    def _refuse_newer(self, path: str, changed: int) -> None:
+        """Raise for a chunk that was written after the store was opened, and a folder that lost or gained one."""
+        if changed > self._opened:
+            message = f"{path} was changed after {self.path} was opened; open the store again."
+            raise DamagedFileError(message)
 
     def encoded(self, name: str) -> bool:
         """Return whether the zip file itself compresses or encrypts keys of an array."""
-        return any(
-            encoded for key, (_, _, encoded) in self._members.items() if key.startswith(f"{name}/") and _is_chunk(key)
-        )
+        members = self._members.items()
+        return any(member.encoded for key, member in members if key.startswith(f"{name}/") and _is_chunk(key))
 
     def watch(self, key: str) -> OpenFile:
         """Return the file of a key, which tells whether the store is still the one that was opened."""
@@ -189,6 +256,10 @@ class ChunkFinder:
         shard = self._shard(row // rows, column // columns)
         return None if shard is None else shard.chunk(row % rows * columns + column % columns)
 
+    def check(self) -> None:
+        """Raise if the metadata of the array are not those that were read."""
+        self._metadata.check()
+
     def close(self) -> None:
         """Close all shards and the store."""
         for shard in self._shards.values():
@@ -200,9 +271,11 @@ class ChunkFinder:
 
     def _find_key(self, *place: int) -> Stored | None:
         place = place[: len(self.array.shape)]
-        found = self.store.find(f"{self.name}/{self.array.prefix}{self.array.separator.join(map(str, place))}")
+        key = f"{self.name}/{self.array.prefix}{self.array.separator.join(map(str, place))}"
+        found = self.store.find(key)
         if found is None:
             self._metadata.check()  # a store that was deleted is not one that was never written
+            self.store.check_absent(key)
         return found
 
     def _shard(self, row: int, column: int) -> _Shard | None:
@@ -270,7 +343,8 @@ class StoreChunks:
             raise DamagedFileError(message) from error
 
     def check(self) -> None:
-        """Do nothing: each chunk may be a file of its own, which is looked at when it is read."""
+        """Raise if the store was replaced; each chunk is looked at when it is read."""
+        self._finder.check()
 
     def announce(self, numbers: NDArray[np.int64]) -> None:
         """Tell the kernel which bytes will be read soon."""
@@ -291,6 +365,24 @@ class StoreChunks:
     def close(self) -> None:
         """Close what is open."""
         self._finder.close()
+
+
+def _members(path: str) -> dict[str, _Member]:
+    """Return the entries of a zip file; of those that share a name the last one counts."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listed = archive.infolist()
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+        message = f"{path} cannot be read as a zip file: {error}"
+        raise DamagedFileError(message) from error
+    members = {}
+    for member in listed:
+        if not _is_chunk(member.filename) and member.file_size > _MAX_METADATA:
+            message = f"{path}: {member.filename} has {member.file_size} bytes, and metadata at most {_MAX_METADATA}."
+            raise DamagedFileError(message)
+        encoded = member.compress_type != zipfile.ZIP_STORED or bool(member.flag_bits & 1)
+        members[member.filename] = _Member(member.header_offset, member.compress_size, encoded, member.CRC)
+    return members
 
 
 def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, general: bool = False) -> CsrMatrix:

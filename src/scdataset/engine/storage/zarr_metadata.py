@@ -3,6 +3,7 @@
 Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +14,9 @@ __all__ = ["ShardIndex", "ZarrArray", "array_of"]
 
 _CODECS = {"blosc": "blosc", "zstd": "zstd", "gzip": "gzip_file", "zlib": "gzip", "lz4": "lz4"}
 """Compressors of zarr that are decoded here, as `codecs` calls them; any other sends the array through zarr."""
+
+_LARGEST_PADDED = 1 << 31
+"""Bytes up to which a chunk may be larger than all of its array: more than that is a damaged size."""
 
 _V3_TYPES = {
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
@@ -101,10 +105,24 @@ def array_of(metadata: dict[str, Any]) -> ZarrArray | None:
         return None
     if array is None or len(array.shape) not in {1, 2} or array.dtype.kind not in "iufb":
         return None
-    fits = len(array.shape) == len(array.chunk) == len(array.shard) and min(array.chunk) > 0
-    if not fits or any(shard % chunk for shard, chunk in zip(array.shard, array.chunk, strict=True)):
+    if array.separator not in {"/", "."}:  # it becomes a part of paths
         return None
-    return array
+    return array if _fits(array) else None
+
+
+def _fits(array: ZarrArray) -> bool:
+    """Tell whether shapes are integers that agree, and a chunk is no larger than memory addresses and the array go."""
+    shapes = array.shape, array.chunk, array.shard
+    if any(
+        type(size) is not int or size < least for shape, least in zip(shapes, (0, 1, 1), strict=True) for size in shape
+    ):
+        return False
+    if not len(array.shape) == len(array.chunk) == len(array.shard):
+        return False
+    if any(shard % chunk for shard, chunk in zip(array.shard, array.chunk, strict=True)):
+        return False
+    n_bytes, held = (math.prod(shape) * array.dtype.itemsize for shape in (array.shard, array.shape))
+    return n_bytes <= max(held, _LARGEST_PADDED)
 
 
 def _version_2(metadata: dict[str, Any]) -> ZarrArray | None:
@@ -132,7 +150,8 @@ def _version_3(metadata: dict[str, Any]) -> ZarrArray | None:
         index = ShardIndex(options.get("index_location", "end") == "end", bool(checks), numbers)
         codecs = [_named(codec) for codec in options["codecs"]]
     dtype, filters = _encoding(codecs, np.dtype(metadata["data_type"]))
-    separator = keys.get("configuration", {}).get("separator", {"default": "/", "v2": "."}[keys["name"]])
+    default = {"default": "/", "v2": "."}[keys["name"]]  # a KeyError for any other encoding
+    separator = keys.get("configuration", {}).get("separator", default)
     prefix = f"c{separator}" if keys["name"] == "default" else ""
     fill = _fill(metadata["fill_value"], dtype)
     return ZarrArray(tuple(metadata["shape"]), dtype, chunk, shard, filters, fill, prefix, separator, index)

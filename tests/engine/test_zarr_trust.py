@@ -1,0 +1,169 @@
+"""zarr stores that are damaged, changed while they are read, or lead elsewhere: an error, and no wrong value."""
+
+import json
+import os
+import shutil
+import warnings
+import zipfile
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+import scipy.sparse
+import zarr
+
+from scdataset import DamagedFileError, ScDatasetError, open_collection
+
+ROWS = np.arange(40)
+
+
+def written(path, version=3, value=1.0):
+    """Write a store with several chunks an array."""
+    matrix = scipy.sparse.random(40, 30, 0.4, format="csr", dtype=np.float32, random_state=0)
+    matrix.data[:] = value
+    with warnings.catch_warnings(), anndata.settings.override(zarr_write_format=version):
+        warnings.simplefilter("ignore")
+        anndata.AnnData(matrix).write_zarr(path)
+    group = zarr.open_group(path, mode="a", zarr_format=version)["X"]
+    for name in ("data", "indices"):
+        group.create_array(name, data=group[name][:], chunks=(60,), overwrite=True)
+    (Path(path) / ".zmetadata").unlink(missing_ok=True)
+    return str(path)
+
+
+def changed(path, key, **values):
+    """Change the metadata of an array."""
+    file = Path(path) / key
+    metadata = json.loads(file.read_text())
+    metadata.update(values)
+    file.write_text(json.dumps(metadata))
+    return path
+
+
+def zipped(path, target, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(target, "w", compression) as archive:
+        for file in sorted(Path(path).rglob("*")):
+            if file.is_file():
+                archive.write(file, str(file.relative_to(path)))
+    return str(target)
+
+
+def chunk_file(path):
+    """Return a chunk of X/data."""
+    return next(file for file in sorted((Path(path) / "X/data").rglob("*")) if file.name == "2")
+
+
+SEPARATORS = ["NaN", "/../../../../other.zarr/X/data/c/", 7, None, ""]
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_separator_that_is_none_of_the_format_is_refused(tmp_path, separator):
+    written(tmp_path / "other.zarr", value=2.0)
+    path = written(tmp_path / "a.zarr")
+    encoding = {"name": "default", "configuration": {"separator": separator}}
+    changed(path, "X/data/zarr.json", chunk_key_encoding=encoding)
+    with pytest.raises(ScDatasetError, match=r"a\.zarr"):
+        open_collection(path).read(ROWS)
+    old = written(tmp_path / "b.zarr", version=2)
+    changed(old, "X/data/.zarray", dimension_separator=separator)
+    with pytest.raises(ScDatasetError, match=r"b\.zarr"):
+        open_collection(old).read(ROWS)
+
+
+@pytest.mark.parametrize("size", [2**40, 2**62, -1, 0, 1.5, "60", True])
+def test_a_size_of_chunks_that_cannot_be_is_refused(tmp_path, size):
+    path = written(tmp_path / "a.zarr")
+    grid = {"name": "regular", "configuration": {"chunk_shape": [size]}}
+    changed(path, "X/data/zarr.json", chunk_grid=grid)
+    with pytest.raises(ScDatasetError, match=r"a\.zarr"):
+        open_collection(path).read(ROWS)
+    old = changed(written(tmp_path / "b.zarr", version=2), "X/data/.zarray", chunks=[size])
+    with pytest.raises(ScDatasetError, match=r"b\.zarr"):
+        open_collection(old).read(ROWS)
+
+
+def replace_store(path):
+    written(f"{path}.other", value=2.0)
+    Path(path).rename(f"{path}.gone")
+    Path(f"{path}.other").rename(path)
+
+
+def overwrite_chunk(path):
+    file = chunk_file(path)
+    file.write_bytes(file.read_bytes())
+
+
+def delete_chunk(path):
+    chunk_file(path).unlink()
+
+
+def swap_chunks(path):
+    file = chunk_file(path)
+    other = file.with_name("1")
+    file.rename(file.with_name("kept"))
+    other.rename(file)
+    file.with_name("kept").rename(other)
+
+
+@pytest.mark.parametrize("change", [replace_store, overwrite_chunk, delete_chunk, swap_chunks])
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_store_that_changes_while_it_is_read_is_noticed(tmp_path, version, change):
+    path = written(tmp_path / "a.zarr", version)
+    cells = open_collection(path)
+    assert np.unique(cells.read(ROWS)["X"].data).tolist() == [1.0]
+    change(path)
+    with pytest.raises(DamagedFileError, match=r"a\.zarr"):
+        cells.read(ROWS)
+
+
+def make_folder(file):
+    file.mkdir()
+
+
+def make_loop(file):
+    file.symlink_to(file)
+
+
+def make_pipe(file):
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("make", [make_folder, make_loop, make_pipe])
+@pytest.mark.parametrize("name", ["chunk", "metadata"])
+def test_what_is_no_regular_file_is_refused(tmp_path, name, make):
+    path = written(tmp_path / "a.zarr")
+    file = chunk_file(path) if name == "chunk" else Path(path) / "X/data/zarr.json"
+    file.unlink()
+    make(file)
+    with pytest.raises(DamagedFileError, match=r"a\.zarr"):
+        open_collection(path).read(ROWS)
+
+
+def test_flipped_bytes_of_an_entry_of_a_zip_file_are_noticed(tmp_path):
+    path = zipped(written(tmp_path / "a.zarr"), tmp_path / "a.zarr.zip")
+    assert np.unique(open_collection(path).read(ROWS)["X"].data).tolist() == [1.0]
+    content = bytearray(Path(path).read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("X/data/c/2")
+    content[member.header_offset + 30 + len(member.filename) + 12] ^= 1
+    Path(path).write_bytes(content)
+    with pytest.raises(DamagedFileError, match="CRC-32"):
+        open_collection(path).read(ROWS)
+
+
+def test_metadata_that_inflate_to_gigabytes_are_refused(tmp_path):
+    path = written(tmp_path / "a.zarr", version=2)
+    file = Path(path) / "X/data/.zarray"
+    file.write_text(file.read_text() + " " * (1 << 27))
+    archive = zipped(path, tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
+    with pytest.raises(ScDatasetError, match="metadata at most"):
+        open_collection(archive)
+    with pytest.raises(ScDatasetError, match="metadata at most"):
+        open_collection(path)
+
+
+def test_a_sound_store_in_a_deflated_zip_file_is_read(tmp_path):
+    path = zipped(written(tmp_path / "a.zarr"), tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
+    shutil.rmtree(tmp_path / "a.zarr")
+    assert np.unique(open_collection(path).read(ROWS)["X"].data).tolist() == [1.0]
