@@ -15,6 +15,8 @@ settings.register_profile("no deadlines", deadline=None)  # no test asserts a ti
 settings.load_profile("no deadlines")
 compile_once()
 
+collect_ignore = ["preloaded.py"]  # is imported by other processes
+
 
 def pytest_collection_finish():
     """Leave what was imported and collected out of garbage collections, which tests ask for often."""
