@@ -213,7 +213,7 @@ def test_a_file_that_is_cut_while_it_is_read(files, name):
 def test_codes_outside_the_categories(files):
     with h5py.File(files["plain"], "a") as h5:
         h5["obs/type/codes"][7] = 3
-    refused(files["plain"], "obs['type'] cannot be read")
+    refused(files["plain"], "obs/type cannot be read")
 
 
 def test_a_size_that_takes_more_memory_than_there_is_is_damage():

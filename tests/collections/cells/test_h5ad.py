@@ -193,7 +193,9 @@ def test_missing_columns_and_arrays_are_named_at_opening(small):
     path = small()
     with pytest.raises(ArgumentValueError, match=r"obs has no column 'm'; it has \['n'\]"):
         open_collection(path, obs=["m"])
-    with pytest.raises(ArgumentValueError, match=r"obsm has no dense array 'frame'; it has \['X_pca'\]"):
+    with pytest.raises(ArgumentValueError, match=r"obsm has no array 'pca'; it has \['X_pca'\]"):
+        open_collection(path, obsm=["pca"])
+    with pytest.raises(CollectionError, match=r"a data frame.*a\.obsm\['frame'\]\.to_numpy\(\); a\.write_h5ad"):
         open_collection(path, obsm=["frame"])
 
 

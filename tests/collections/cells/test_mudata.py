@@ -227,7 +227,7 @@ def test_rows_that_contradict_each_other_are_refused(tmp_path, harm):
         del file["obsmap/rna"]
         if harm != "none":
             file["obsmap/rna"] = rows[:-1] if harm == "short" else rows
-    with pytest.raises(DamagedFileError, match=r"a\.h5mu: .*(obsmap/rna|aligned)"):
+    with pytest.raises(DamagedFileError, match=r"a\.h5mu.* obsmap/rna"):
         open_collection(path, missing_modality="mask")
 
 

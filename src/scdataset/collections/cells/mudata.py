@@ -5,12 +5,11 @@ cells that it lacks: https://mudata.readthedocs.io/stable/io/spec.html
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import anndata
 import h5py
 import numpy as np
 import pandas as pd
@@ -18,7 +17,10 @@ from numpy.typing import NDArray
 
 from scdataset.collections.cells.collection import CellFile
 from scdataset.collections.cells.columns import Column, no_column
+from scdataset.collections.cells.frames import frame_of, n_rows
+from scdataset.collections.cells.nodes import Node
 from scdataset.collections.cells.reading import reading
+from scdataset.engine.storage.hdf5 import H5File
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ModalityObs", "MuDataFile", "holds_modalities", "is_mudata", "modalities_of"]
@@ -27,7 +29,7 @@ __all__ = ["ModalityObs", "MuDataFile", "holds_modalities", "is_mudata", "modali
 def is_mudata(path: str) -> bool:
     """Return whether a zarr store holds modalities; False if it cannot be read."""
     with suppress(Exception), _opened(path) as root:
-        return holds_modalities(root)
+        return holds_modalities(root.stored)
     return False
 
 
@@ -68,13 +70,12 @@ class MuDataFile:
         DamagedFileError
             If rows contradict each other.
         """
-        with reading(path, "how its modalities are aligned"), _opened(path) as root:
-            if int(root.attrs.get("axis", 0)) == 1:
+        with _opened(path) as root:
+            if root.attribute("axis") == 1:
                 message = f"{path} has modalities of the same genes and other cells (axis=1); open one, modality=..."
                 raise CollectionError(message)
-            obs = anndata.io.read_elem(root["obs"])
-            names = _modalities(root)
-            rows = {name: _rows(path, root, name, obs.index) for name in names}
+            obs = frame_of(root.child("obs"))
+            rows = {name: _rows(root, name, len(obs)) for name in _modalities(root)}
         return cls(path, len(obs), rows, obs)
 
     def column(self, name: str, modalities: Mapping[str, CellFile]) -> Column:
@@ -152,38 +153,46 @@ def _spread(column: Column, rows: NDArray[Any]) -> Column:
 
 def modalities_of(path: str) -> list[str]:
     """Return the names of the modalities, in their order."""
-    with reading(path, "its modalities"), _opened(path) as root:
+    with _opened(path) as root:
         return _modalities(root)
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def _opened(path: str) -> Iterator[Node]:
     if Path(path).is_file() and h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
-            yield file
+        with closing(H5File(path)) as file:
+            yield Node(path, "", file.h5)
         return
     from scdataset.engine.storage.zarr import ZarrStore  # noqa: PLC0415 an optional package
 
-    store = ZarrStore(path)
-    yield store.node("")
-    store.close()
+    with reading(path, "the zarr store"):
+        store = ZarrStore(path)
+        root = store.node("")
+    with closing(store):
+        yield Node(path, "", root)
 
 
-def _modalities(root: Any) -> list[str]:
-    group = root["mod"]
-    ordered = [str(name) for name in group.attrs.get("mod-order", ())]
-    return ordered if sorted(ordered) == sorted(group) else sorted(group)
+def _modalities(root: Node) -> list[str]:
+    group = root.child("mod")
+    names = group.names()
+    ordered = group.texts("mod-order") if group.attribute("mod-order") is not None else []
+    return ordered if sorted(ordered) == names else names
 
 
-def _rows(path: str, root: Any, name: str, cells: "pd.Index[Any]") -> NDArray[Any]:
+def _rows(root: Node, name: str, n_cells: int) -> NDArray[Any]:
     """Return the row of each cell in a modality."""
-    n_rows = len(anndata.io.read_elem(root["mod"][name]["obs"]))
-    mapped = np.asarray(root["obsmap"][name]).reshape(-1).astype(np.int64) - 1
+    n_there = n_rows(root.child("mod").child(name).child("obs"))
+    stored = root.child("obsmap").child(name)
+    mapped = stored.values().reshape(-1)
+    if mapped.dtype.kind not in "iu":
+        message = f"{root.path}: {stored.name} is of type {mapped.dtype}; it has to be integers."
+        raise DamagedFileError(message)
+    mapped = mapped.astype(np.int64) - 1
     present = mapped[mapped >= 0]
-    if mapped.size != len(cells) or not np.array_equal(np.sort(present), np.arange(n_rows)):
+    if mapped.size != n_cells or not np.array_equal(np.sort(present), np.arange(n_there)):
         message = (
-            f"{path}: obsmap/{name} has {mapped.size} entries, {present.size} of them rows up to "
-            f"{present.max(initial=-1) + 1}, for {len(cells)} cells and {n_rows} rows of {name}; each has to be a cell."
+            f"{root.path}: {stored.name} has {mapped.size} entries, {present.size} of them rows up to "
+            f"{present.max(initial=-1) + 1}, for {n_cells} cells and {n_there} rows of {name}; each has to be a cell."
         )
         raise DamagedFileError(message)
-    return mapped.astype(np.min_scalar_type(-max(n_rows, 1)))
+    return mapped.astype(np.min_scalar_type(-max(n_there, 1)))

@@ -13,11 +13,11 @@ import pandas as pd
 
 from scdataset._progress import late_bar
 from scdataset.collections.cells import listing
+from scdataset.collections.cells.anndata_schema import AnnDataFile
 from scdataset.collections.cells.collection import CellFile, Opened
 from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.gene_ids import are_numbers, digests
 from scdataset.collections.cells.genes import GeneKey, gene_names
-from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.cells.kinds import Options, open_source
 from scdataset.collections.cells.obs import MANY, check_label, tried_column
 from scdataset.engine.storage.handles import handles_open
@@ -207,7 +207,7 @@ def _read(path: str, wanted: Wanted, *, close: bool) -> Opened:
 
 def _genes(file: CellFile, key: GeneKey | None) -> pd.Index:
     """Return what genes are matched by, without reading all of var if that can be."""
-    if isinstance(file, H5adFile) and not callable(key):
+    if isinstance(file, AnnDataFile) and not callable(key):
         names = file.var_names(key)
         if names is not None:
             return names

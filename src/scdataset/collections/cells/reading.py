@@ -1,10 +1,7 @@
 """What all readers of cells say when a file is not what it should be."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import anndata
 
 from scdataset.errors import DamagedFileError, ScDatasetError
 
@@ -13,11 +10,13 @@ __all__ = ["check_shape", "reading"]
 
 @contextmanager
 def reading(path: str, what: str) -> Iterator[None]:
-    """Say which file and what of it, whatever h5py, zarr, anndata or pandas raise over damaged bytes."""
+    """Say which file and what of it, whatever h5py, zarr, anndata or pandas raise over damaged bytes.
+
+    Only calls of such a library go inside: whatever else is raised there, a mistake of this package too, becomes damage
+    of the file.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
-            yield
+        yield
     except ScDatasetError:
         raise
     except MemoryError as error:

@@ -1,0 +1,143 @@
+"""Groups and arrays of HDF5 files and zarr stores, as h5py and zarr give them.
+
+Every call of these libraries is made here, one at a time, and what it raises becomes an error that names the file. What
+is made of the results is done elsewhere, outside any guard, so that a mistake of this package is never called damage.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.collections.cells.reading import reading
+from scdataset.errors import DamagedFileError
+
+__all__ = ["Node", "as_text"]
+
+
+class Node:
+    """A group or an array.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    name
+        Its name in the file.
+    stored
+        What h5py or zarr has for it.
+    """
+
+    def __init__(self, path: str, name: str, stored: Any) -> None:
+        self.path = path
+        self.name = name
+        self.stored = stored
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is an array, and no group."""
+        return hasattr(self.stored, "dtype")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of an array."""
+        with reading(self.path, self.name):
+            dtype: np.dtype[Any] = np.dtype(self.stored.dtype)
+            return dtype
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape of an array; None where it is HDF5's array of nothing."""
+        with reading(self.path, self.name):
+            shape: tuple[int, ...] | None = self.stored.shape
+            return shape
+
+    @property
+    def kind(self) -> str | None:
+        """How anndata encoded it, by what is written at it; None where nothing is, as before anndata 0.8."""
+        said = self.attribute("encoding-type")
+        return None if said is None else as_text(said)
+
+    def attribute(self, key: str) -> Any:
+        """Return an attribute, or None if there is none of that name."""
+        with reading(self.path, f"{key} of {self.name}"):
+            return self.stored.attrs.get(key)
+
+    def texts(self, key: str) -> list[str]:
+        """Return an attribute that is a list of strings.
+
+        Raises
+        ------
+        DamagedFileError
+            If it is not there, or something else.
+        """
+        said = self.attribute(key)
+        texts = np.atleast_1d(np.asarray(said, object)).tolist()
+        if said is None or not all(isinstance(text, (str, bytes)) for text in texts):
+            message = f"{self.path}: {key} of {self.name} is {said!r}; it has to be a list of strings."
+            raise DamagedFileError(message)
+        return [as_text(text) for text in texts]
+
+    def names(self) -> list[str]:
+        """Return the names of what is in a group, in order."""
+        with reading(self.path, f"what is in {self.name}"):
+            return sorted(self.stored)
+
+    def find(self, name: str) -> "Node | None":
+        """Return what is in a group under a name, or None if nothing is."""
+        whole = f"{self.name}/{name}" if self.name else name
+        if self.is_array:
+            return None
+        with reading(self.path, whole):
+            return Node(self.path, whole, self.stored[name]) if name in self.stored else None
+
+    def child(self, name: str) -> "Node":
+        """Return what is in a group under a name.
+
+        Raises
+        ------
+        DamagedFileError
+            If there is nothing.
+        """
+        found = self.find(name)
+        if found is None:
+            whole = f"{self.name}/{name}" if self.name else name
+            message = f"{self.path} has no {whole}; it is damaged."
+            raise DamagedFileError(message)
+        return found
+
+    def values(self) -> NDArray[Any]:
+        """Read an array as it is stored."""
+        with reading(self.path, self.name):
+            return np.asarray(self.stored[()])
+
+    def element(self) -> Any:
+        """Read it as anndata does."""
+        with reading(self.path, self.name), warnings.catch_warnings():
+            warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
+            return anndata.io.read_elem(self.stored)
+
+    def strings(self) -> NDArray[Any] | None:
+        """Read an array of strings of HDF5, shape ``(n,)``, several times as fast as anndata; None for any other."""
+        if not isinstance(self.stored, h5py.Dataset) or self.kind != "string-array" or len(self.shape or ()) != 1:
+            return None
+        values = self.values()
+        if values.dtype != object:
+            return None
+        return _decoded(self.path, self.name, values)
+
+
+def as_text(value: Any) -> str:
+    """Return what an attribute says, which old files have as bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _decoded(path: str, name: str, values: Sequence[bytes] | NDArray[Any]) -> NDArray[Any]:
+    strings = np.empty(len(values), object)
+    with reading(path, name):
+        strings[:] = [value.decode() for value in values]
+    return strings
