@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import anndata
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ import scipy.sparse
 from scdataset import BlockShuffling, open_collection, scDataset
 from scdataset.collections.cells import obs as module
 from scdataset.collections.cells.h5ad import H5adFile
-from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, UnimplementedError
 
 REAL = [
     "cells/heart_human.h5ad",
@@ -255,3 +256,28 @@ def test_other_formats_list_their_columns(real_data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # gene symbols that repeat
         assert list(text.to_adata([1, 0]).obs_names) == list(text.obs_names[[1, 0]])
+
+
+def test_modalities_have_columns_of_all_cells_and_of_each(tmp_path):
+    paths = []
+    for number in range(2):
+        names = [f"{number}-{i}" for i in range(12)]
+        rna = anndata.AnnData(np.ones((12, 3), "f4"), pd.DataFrame({"type": list("ab") * 6}, names))
+        protein = anndata.AnnData(np.ones((10, 2), "f4"), pd.DataFrame({"depth": range(10)}, names[2:]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = mudata.MuData({"rna": rna, "protein": protein})
+            data.obs["donor"] = pd.Categorical(["x", "y"] * 6)
+            data.write_h5mu(tmp_path / f"{number}.h5mu")
+        paths.append(str(tmp_path / f"{number}.h5mu"))
+    cells = open_collection(paths, missing_modality="mask", label="file", index_unique="-")
+    assert cells.obs_keys()[0] == "donor"
+    assert {"rna:type", "protein:depth", "file"} < set(cells.obs_keys())
+    found = cells.where(lambda obs: (obs["rna:type"] == "a") & (obs["donor"] == "x") & (obs["file"] == "1"))
+    assert found.tolist() == list(range(12, 24, 2))
+    assert cells.obs_frame(["protein:depth"])["protein:depth"].isna().sum() == 4
+    assert cells.obs_names[[0, 23]].tolist() == ["0-0-0", "1-11-1"]
+    assert cells[[0, 23]]["file"].tolist() == [0, 1]
+    with pytest.raises(UnimplementedError, match=r"cells\.modalities\['rna'\]\.to_adata"):
+        cells.to_adata([0])
+    assert cells.modalities["protein"].to_adata([9]).obs_names.tolist() == ["0-11"]
