@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import scdataset
 
@@ -13,6 +14,7 @@ def test_public_names():
         "ArgumentValueError",
         "BlockShuffling",
         "BlockWeightedSampling",
+        "CacheError",
         "CellCollection",
         "ClassBalancedSampling",
         "Collection",
@@ -24,6 +26,7 @@ def test_public_names():
         "HookError",
         "LoaderError",
         "MissingDependencyError",
+        "MissingFileError",
         "ModalityCollection",
         "MultiIndexable",
         "ReadOnlyError",
@@ -33,6 +36,7 @@ def test_public_names():
         "StateError",
         "Streaming",
         "UnimplementedError",
+        "UnreadableFileError",
         "WorldError",
         "adata_to_mindex",
         "as_collection",
@@ -60,7 +64,12 @@ def test_a_missing_optional_package_says_what_to_install():
         "except scdataset.MissingDependencyError as error:\n    print(error)"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert "pip install scdataset[anndata]" in answer
+    assert "pip install anndata h5py isal" in answer
+
+
+def test_messages_name_packages_and_no_extra_of_a_name_that_the_index_has_for_another_project():
+    sources = [path.read_text() for path in Path(scdataset.__file__).parent.rglob("*.py")]
+    assert not [source for source in sources if "pip install" in source and "scdataset[" in source]
 
 
 def test_importing_the_package_imports_no_optional_package():

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from scdataset._packages import missing
+from scdataset._version import __version__ as __version__
 from scdataset.batch import adata_to_mindex, bionemo_to_tensor, hf_tahoe_to_tensor
 from scdataset.collections import Collection, MultiIndexable, as_collection
 from scdataset.dataset import scDataset
@@ -9,17 +11,20 @@ from scdataset.errors import (
     ArgumentIndexError,
     ArgumentTypeError,
     ArgumentValueError,
+    CacheError,
     CollectionChangedError,
     CollectionError,
     DamagedFileError,
     HookError,
     LoaderError,
     MissingDependencyError,
+    MissingFileError,
     ReadOnlyError,
     RemovedApiError,
     ScDatasetError,
     StateError,
     UnimplementedError,
+    UnreadableFileError,
     WorldError,
 )
 from scdataset.experimental import estimate_sample_size, suggest_parameters
@@ -33,14 +38,13 @@ from scdataset.strategy import (
     Streaming,
 )
 
-__version__ = "0.4.0"
-
 __all__ = [
     "ArgumentIndexError",
     "ArgumentTypeError",
     "ArgumentValueError",
     "BlockShuffling",
     "BlockWeightedSampling",
+    "CacheError",
     "CellCollection",
     "ClassBalancedSampling",
     "Collection",
@@ -52,6 +56,7 @@ __all__ = [
     "HookError",
     "LoaderError",
     "MissingDependencyError",
+    "MissingFileError",
     "ModalityCollection",
     "MultiIndexable",
     "ReadOnlyError",
@@ -61,6 +66,7 @@ __all__ = [
     "StateError",
     "Streaming",
     "UnimplementedError",
+    "UnreadableFileError",
     "WorldError",
     "adata_to_mindex",
     "as_collection",
@@ -84,6 +90,6 @@ def __getattr__(name: str) -> Any:
     try:
         from scdataset.collections import cells  # noqa: PLC0415 as said above
     except ImportError as error:
-        message = f"{name} reads files of cells with anndata and h5py ({error}); run: pip install scdataset[anndata]"
-        raise MissingDependencyError(message) from error
+        needed_for = f"scdataset.{name}"
+        raise missing(needed_for, "anndata", "h5py", "isal", because=error) from error
     return getattr(cells, name)

@@ -3,13 +3,14 @@
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 
 import numpy as np
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["flag", "hook", "one_of", "optional_whole", "warn", "whole"]
+__all__ = ["flag", "hook", "nearest", "one_of", "optional_whole", "warn", "whole"]
 
 
 def whole(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
@@ -64,6 +65,13 @@ def hook(name: str, value: Callable[..., object] | None) -> Callable[..., object
         message = f"{name}={value!r} is of type {type(value).__name__}; give a function, or None for the default."
         raise ArgumentTypeError(message)
     return value
+
+
+def nearest(given: object, there: Iterable[object]) -> str:
+    """Return a full stop, and a question for the names that are most like the one given."""
+    names = {str(name).lower(): str(name) for name in there}
+    found = [names[name] for name in get_close_matches(str(given).lower(), list(names), n=3)]
+    return f". Did you mean {' or '.join(map(repr, found))}?" if found else "."
 
 
 def warn(message: str) -> None:

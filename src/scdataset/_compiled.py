@@ -2,13 +2,17 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
+import numpy as np
 
-__all__ = ["compiled"]
+__all__ = ["COMPILES", "compiled"]
+
+COMPILES: bool = not numba.config.DISABLE_JIT
+"""Whether functions are compiled: with ``NUMBA_DISABLE_JIT=1`` they run as Python, slower and with equal results."""
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -19,8 +23,21 @@ def compiled(function: F) -> F:
     Numba keeps compiled code for as long as the function's own file is unchanged, although it holds the constants and
     functions of other files too. The fingerprint in the name makes code kept by another version of this package miss.
     """
+    if not COMPILES:
+        return _wrapping(function)
     function.__qualname__ += f"_{_fingerprint()}"
     return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+def _wrapping(function: F) -> F:
+    """Return the function with integers that wrap around in silence, as they do in machine code."""
+
+    @wraps(function)
+    def wrapped(*args: object) -> object:
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return function(*args)
+
+    return cast("F", wrapped)
 
 
 @cache

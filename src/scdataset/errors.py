@@ -8,7 +8,10 @@ Each type also inherits the builtin that callers already catch::
     │   └── UnimplementedError    (NotImplementedError)  a method that has to be written, or does not apply
     ├── ArgumentValueError        (ValueError)      an argument has the right type and a wrong value
     │   ├── ArgumentIndexError    (IndexError)      a row or gene number is out of range
+    │   ├── MissingFileError      (FileNotFoundError)  a path leads nowhere
+    │   ├── UnreadableFileError   (PermissionError) a path may not be read
     │   └── WorldError            (RuntimeError)    rank or world_size does not fit the processes there are
+    ├── CacheError                (OSError)         a copy that is needed cannot be written
     ├── CollectionError           (TypeError)       a collection cannot be read as it was given
     ├── CollectionChangedError    (RuntimeError)    a collection is not what it was at construction
     ├── DamagedFileError          (OSError)         a file does not hold what it says it holds
@@ -25,17 +28,20 @@ __all__ = [
     "ArgumentIndexError",
     "ArgumentTypeError",
     "ArgumentValueError",
+    "CacheError",
     "CollectionChangedError",
     "CollectionError",
     "DamagedFileError",
     "HookError",
     "LoaderError",
     "MissingDependencyError",
+    "MissingFileError",
     "ReadOnlyError",
     "RemovedApiError",
     "ScDatasetError",
     "StateError",
     "UnimplementedError",
+    "UnreadableFileError",
     "WorldError",
 ]
 
@@ -66,6 +72,18 @@ class ArgumentIndexError(ArgumentValueError, IndexError):
 
 class WorldError(ArgumentValueError, RuntimeError):
     """Rank or world_size does not fit the processes that there are."""
+
+
+class MissingFileError(ArgumentValueError, FileNotFoundError):
+    """A path leads nowhere."""
+
+
+class UnreadableFileError(ArgumentValueError, PermissionError):
+    """A path leads to a file or folder that this user may not read."""
+
+
+class CacheError(ScDatasetError, OSError):
+    """A file can be read only through a copy, and there is no place to write it to."""
 
 
 class CollectionError(ScDatasetError, TypeError):

@@ -134,9 +134,9 @@ def bad_inputs(folder: Path, atlas: Path) -> dict[str, tuple[list[object], str]]
     strangers.var_names = [f"other_{i}" for i in range(strangers.n_vars)]
     strangers.write_h5ad(folder / "strangers.h5ad")
     return {
-        "missing file": ([folder / "none.h5ad", "--label", "x"], "there is no file"),
-        "folder": ([folder, "--label", "x"], "there is no file"),
-        "not HDF5": ([text, "--label", "x"], "not HDF5"),
+        "missing file": ([folder / "none.h5ad", "--label", "x"], "does not exist"),
+        "folder": ([folder, "--label", "x"], "it is a folder"),
+        "not HDF5": ([text, "--label", "x"], "not an h5ad file: it is"),
         "no X": ([other, "--label", "kind"], "has no X"),
         "no column": ([atlas, "--label", "celltype"], "did you mean 'cell_type'? Its columns: donor, cell_type"),
         "one class": ([one_class, "--label", "kind"], "needs two classes"),
@@ -212,7 +212,7 @@ def test_a_missing_package_is_named_with_the_remedy(
     monkeypatch.delattr("scdataset.cli._demo")
     monkeypatch.setitem(sys.modules, "rich.console", None)
     assert demo() == 2
-    assert "pip install scdataset[demo]" in capsys.readouterr().err
+    assert "pip install anndata h5py isal rich scikit-learn" in capsys.readouterr().err
 
 
 def test_a_log_has_no_control_characters(atlas: Path) -> None:

@@ -55,7 +55,7 @@ def made(path, tmp_path):
     folder = tmp_path / "made"
     folder.mkdir()
     by_cell.write_rows(path, folder)
-    matrix = by_cell.csr_matrix(folder, MatrixMarket.of(path).shape[0])
+    matrix = by_cell.csr_matrix(folder, MatrixMarket.of(path).shape[0], str(path))
     return matrix.read(np.arange(matrix.shape[0]), SlabPool(), Threads(1))
 
 

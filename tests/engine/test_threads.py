@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from scdataset.engine.threads import Threads, usable_cores
+from scdataset._cores import usable_cores
+from scdataset.engine.threads import Threads
 
 
 def of_ours():

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scdataset.errors import MissingDependencyError
+from scdataset._packages import missing
 
 __all__ = ["bionemo_to_tensor"]
 
@@ -36,8 +36,8 @@ def bionemo_to_tensor(
     try:
         from bionemo.scdl.util.torch_dataloader_utils import collate_sparse_matrix_batch  # noqa: PLC0415
     except ImportError as error:
-        message = "bionemo_to_tensor needs BioNeMo's collation of sparse cells; run: pip install bionemo-scdl"
-        raise MissingDependencyError(message) from error
+        needed_for = "bionemo_to_tensor, which collates as BioNeMo does,"
+        raise missing(needed_for, "bionemo-scdl") from error
     if isinstance(idx, slice):
         idx = range(*idx.indices(len(data_collection)))
     rows = np.atleast_1d(np.asarray(idx)).tolist()

@@ -16,6 +16,8 @@ from anndata.experimental import AnnCollection
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from scdataset._paths import existing
+from scdataset.collections.cells.unknown import description
 from scdataset.errors import ArgumentValueError, CollectionError
 from scdataset.simulation import simulate_atlas
 
@@ -77,10 +79,11 @@ def open_cells(paths: Sequence[Path], label: str) -> LabelledCells:
     Raises
     ------
     CollectionError
-        If a file cannot be used: it is missing, not h5ad, or lacks ``X``; or the files share no genes.
+        If a file cannot be used: it is not h5ad, or lacks ``X``; or the files share no genes.
     ArgumentValueError
-        If ``label`` is not a column, or has fewer than two usable classes.
+        If a file is missing, or ``label`` is not a column, or has fewer than two usable classes.
     """
+    paths = [Path(existing("--data", path)) for path in paths]
     files = [_open(path) for path in paths]
     for path, file in zip(paths, files, strict=True):
         _check_column(path, file.obs.columns, label)
@@ -101,11 +104,8 @@ def split(cells: LabelledCells, test_fraction: float, seed: int) -> Split:
 
 def _open(path: Path) -> AnnData:
     """Open one file after checks whose failure anndata would report less plainly."""
-    if not path.is_file():
-        message = f"there is no file {str(path)!r}."
-        raise CollectionError(message)
-    if not h5py.is_hdf5(path):
-        message = f"{str(path)!r} is not an h5ad file: it is not HDF5."
+    if path.is_dir() or not h5py.is_hdf5(path):
+        message = f"{str(path)!r} is not an h5ad file: it is {description(str(path)) or 'not HDF5'}."
         raise CollectionError(message)
     with h5py.File(path) as file:
         missing = [name for name in ("X", "obs", "var") if name not in file]

@@ -5,9 +5,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scdataset.errors import MissingDependencyError, ScDatasetError
+from scdataset._packages import missing
+from scdataset.errors import ScDatasetError
 
-_DEMO_PACKAGES = {"anndata", "h5py", "pandas", "rich", "sklearn"}
+_DEMO_PACKAGES = ("anndata", "h5py", "isal", "rich", "scikit-learn")
+_DEMO_MODULES = {"anndata", "h5py", "pandas", "rich", "sklearn"}
 _LARGEST = 2**32 - 1
 """The largest seed that all of numpy, torch and scikit-learn take."""
 
@@ -112,10 +114,10 @@ def _demo(arguments: argparse.Namespace) -> None:
         from scdataset.cli import _demo as demo  # noqa: PLC0415
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _DEMO_PACKAGES:
+        if package not in _DEMO_MODULES:
             raise
-        message = f"scdataset demo needs {package}, which is not installed; run: pip install scdataset[demo]"
-        raise MissingDependencyError(message) from error
+        needed_for = "scdataset demo"
+        raise missing(needed_for, *_DEMO_PACKAGES, because=error) from error
     demo.run(
         arguments.data,
         arguments.label,

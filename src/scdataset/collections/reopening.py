@@ -182,7 +182,7 @@ def _opened(path: Path) -> Iterator[int | None]:
     now = _identity_at(path)
     try:
         found = now is not None and stat.S_ISREG(now.mode) and now.size > 0
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if found else None
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)) if found else None
     except OSError:
         descriptor = None
     try:

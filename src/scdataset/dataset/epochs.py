@@ -12,7 +12,6 @@ with the same one has begun another iteration. What was consumed of an epoch bef
 and the seed that came with it: workers may be running already when a state is loaded.
 """
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -26,6 +25,7 @@ from multiprocessing.context import get_spawning_popen
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from torch.utils.data import get_worker_info
 
 from scdataset.errors import LoaderError
@@ -35,6 +35,11 @@ __all__ = ["Begun", "EpochClock"]
 
 _KEPT_ITERATIONS = 64
 """Iterations that wait for workers: more are only left by workers that were killed before they began."""
+
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+
+_POLL = 0.001
+"""Seconds between two tries to get the lock, which is held for less than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +155,8 @@ class EpochClock:
     @contextmanager
     def _shared(self) -> Iterator[dict[str, Any]]:
         """Give the shared state, and write back what becomes of it."""
-        descriptor = os.open(_path(self._name, _main_process()), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        path = _path(self._name, _main_process())
+        with FileLock(_lock(path), poll_interval=_POLL), os.fdopen(os.open(path, _FLAGS, 0o600), "r+") as file:
             first: dict[str, Any] = {
                 "next": _listed(self._next),
                 "seed": self._seed,
@@ -218,5 +222,11 @@ def _path(name: str, main_process: int) -> Path:
 
 
 def _remove(name: str) -> None:
-    with suppress(OSError):
-        _path(name, os.getpid()).unlink()
+    path = _path(name, os.getpid())
+    for file in (path, _lock(path)):
+        with suppress(OSError):
+            file.unlink()
+
+
+def _lock(path: Path) -> Path:
+    return path.with_suffix(".lock")

@@ -1,9 +1,9 @@
 """Tables that took long to make, kept in the user's cache folder for the next time a file is opened.
 
 A table is kept under the path of the file that it describes, and is used only for the very file that it was made from:
-the same inode, size and time of change. Whatever else is found there (an older one, one that was cut short, changed,
-or written by someone else) counts as nothing, and so does a folder that cannot be written. Nothing in it is executed.
-Tables are read into memory rather than mapped: a mapped file that another machine removes ends the process.
+the same device, inode, size and times of change. Whatever else is found there (an older one, one that was cut short,
+changed, or written by someone else) counts as nothing, and so does a folder that cannot be written. Nothing in it is
+executed. Tables are read into memory rather than mapped: a mapped file that another machine removes ends the process.
 
 ``SCDATASET_CACHE_DIR`` names the folder, and ``SCDATASET_CACHE=0`` switches it off. It holds 1 GiB at most.
 """
@@ -90,7 +90,7 @@ def _folder() -> Path | None:
 
 
 def _key(file: OpenFile, name: str) -> list[Any]:
-    return [os.path.realpath(file.path), file.inode, file.size, file.changed, name]
+    return [os.path.realpath(file.path), *file.identity, name]
 
 
 def _place(file: OpenFile, name: str) -> str:

@@ -4,13 +4,19 @@
 what a file cannot be read without is made all the same.
 """
 
+import atexit
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+
+from scdataset._arguments import warn
+from scdataset.engine.files import OpenFile
+from scdataset.errors import CacheError, ScDatasetError
 
 __all__ = ["cache_folder", "kept", "switched_off"]
 
@@ -42,27 +48,67 @@ def kept(path: str, kind: str, make: Callable[[Path], None]) -> Path:
     Parameters
     ----------
     path
-        The file: another path, size or time of change is another file.
+        The file: another path or identity, see `OpenFile`, is another file.
     kind
         What is made of it, with a version: a part of the folder's name.
     make
         Fills the empty folder that it is given. The folder is kept only when it returns, whole or not at all, so that
         processes that make the same at one time do not disturb each other.
+
+    Raises
+    ------
+    CacheError
+        If it can be written neither to the cache directory nor to the system's place for temporary files.
     """
-    status = os.stat(path)  # noqa: PTH116 of the path as it is given
-    identity = f"{os.path.realpath(path)}\n{status.st_size}\n{status.st_mtime_ns}"
+    identity = "\n".join([os.path.realpath(path), *map(str, OpenFile(path).identity)])
     name = f"{kind}-{hashlib.blake2b(os.fsencode(identity), digest_size=12).hexdigest()}"
-    final = cache_folder() / name
+    try:
+        return _made(cache_folder(), name, make)
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, ScDatasetError):
+            raise
+        return _made_for_now(path, name, make, error)
+
+
+def _made(folder: Path, name: str, make: Callable[[Path], None]) -> Path:
+    final = folder / name
     if final.is_dir():
         return final
-    final.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=final.parent))
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder))
     try:
         make(made)
         _keep(made, final)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return final
+
+
+def _made_for_now(path: str, name: str, make: Callable[[Path], None], reason: Exception) -> Path:
+    """Return the folder among the temporary files of this process, since the cache directory does not serve."""
+    try:
+        final = _made(_temporary(os.getpid()), name, make)
+    except OSError as error:
+        if isinstance(error, ScDatasetError):
+            raise
+        message = (
+            f"{path} can be read only through a copy, and that cannot be written: {reason}; nor as a temporary file: "
+            f"{error}. Set SCDATASET_CACHE_DIR to a directory that can be written and has space."
+        )
+        raise CacheError(message) from error
+    warn(
+        f"The copy of {path} that it takes to read it cannot be kept: {reason}. It is a temporary file, and made again "
+        "in the next process; set SCDATASET_CACHE_DIR to a directory that can be written and has space."
+    )
+    return final
+
+
+@cache
+def _temporary(pid: int) -> Path:
+    """Return a directory that is removed when the process ends that made it, whose workers read it until then."""
+    folder = tempfile.mkdtemp(prefix="scdataset-copies-")
+    atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == pid else None)
+    return Path(folder)
 
 
 def _keep(made: Path, final: Path) -> None:

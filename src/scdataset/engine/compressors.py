@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.errors import MissingDependencyError
+from scdataset._packages import missing
 
 __all__ = ["blosc", "check_size", "crc32c", "lz4", "lz4_block", "lz4_frames", "zstd"]
 
@@ -104,5 +104,5 @@ def _numcodecs(name: str) -> Any:
     try:
         return getattr(importlib.import_module("numcodecs"), name)()
     except (ImportError, AttributeError) as error:
-        message = f"{name} chunks need the package numcodecs with its crc32c: pip install 'numcodecs[crc32c]'"
-        raise MissingDependencyError(message) from error
+        needed_for = f"Reading {name} chunks"
+        raise missing(needed_for, "numcodecs[crc32c]") from error

@@ -6,6 +6,7 @@ anything else           ──► the same, with chunks from the library that kn
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from scdataset.engine.files import OpenFile
 from scdataset.engine.kernels import (
     NO_LIMIT,
     OUT_OF_RANGE,
+    READS_COMPILED,
     SHORT_READ,
     advise_spans,
     gather_spans,
@@ -50,6 +52,9 @@ GAP_BYTES = 4096
 
 BUFFER_BYTES = 1 << 18
 """Memory of a thread for spans that are read together: as much as stays in a core's own cache."""
+
+_ADVISES = READS_COMPILED and hasattr(os, "posix_fadvise")
+"""Whether the system can be told what will be read soon."""
 
 Task = tuple[Callable[[int, int], None], int, int]
 """Work, and the part of it to be done: ``task[0](task[1], task[2])``."""
@@ -138,11 +143,13 @@ class PlainElements:
         def work(first: int, last: int) -> None:
             part = spans.part(first, last)
             buffer = np.empty(BUFFER_BYTES // unsigned.itemsize, unsigned)
-            with self.opened() as place:
-                status, span = gather_spans(
-                    *place, part.starts, part.lengths, part.places, target, columns.limit, columns.table, max_gap,
-                    buffer,
-                )  # fmt: skip
+            status, span = SHORT_READ, 0
+            if READS_COMPILED:
+                with self.opened() as place:
+                    status, span = gather_spans(
+                        *place, part.starts, part.lengths, part.places, target, columns.limit, columns.table, max_gap,
+                        buffer,
+                    )  # fmt: skip
             if status == SHORT_READ:  # a signal, or an error that the compiled loop has no name for
                 status, span = self._gather_by_library(part, target, columns, max_gap, buffer.size)
             if status == OUT_OF_RANGE:
@@ -153,6 +160,8 @@ class PlainElements:
 
     def announce(self, spans: Spans) -> None:
         """Tell the kernel which bytes will be read soon."""
+        if not _ADVISES:
+            return
         item = self.dtype.itemsize
         starts = spans.starts[spans.lengths > 0]
         firsts = self._offsets[starts // self._chunk] + starts % self._chunk * item
@@ -361,7 +370,7 @@ class FileChunks:
         stored = numbers[self._table.offsets[numbers] != NOT_STORED]
         # A chunk is a span of bytes here: element size 1, one chunk that is the file.
         starts, sizes = self._table.offsets[stored], self._table.sizes[stored]
-        if self._file.in_page_cache(starts):
+        if not _ADVISES or self._file.in_page_cache(starts):
             return
         order = np.argsort(starts)
         with self._file.opened() as descriptor:

@@ -19,7 +19,7 @@ __all__ = ["OpenFile"]
 _MAX_OPEN = 128
 """Descriptors that a process keeps; the one used longest ago is closed for another. Systems allow 256 files or more."""
 
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """How files are opened: what has become a pipe meanwhile is not waited for."""
 
 _PROBES = 32
@@ -33,10 +33,18 @@ class OpenFile:
     ----------
     path
         The file. Its identity is noted now, and it is refused if that has changed when it is opened.
+    source
+        The user's file, if this one is a copy of it in the cache: messages name it.
+
+    Attributes
+    ----------
+    path
+        What messages call the file.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, source: str | None = None) -> None:
+        self.path = path if source is None else source
+        self._place = path
         self._identity = FileIdentity.from_status(_status(path))
 
     @property
@@ -48,11 +56,6 @@ class OpenFile:
     def identity(self) -> tuple[int, ...]:
         """Numbers that tell the file from any other, and from itself before a change of content; see `FileIdentity`."""
         return self._identity.content
-
-    @property
-    def inode(self) -> int:
-        """What the file system numbers the file by."""
-        return self._identity.inode
 
     @property
     def changed(self) -> int:
@@ -71,13 +74,13 @@ class OpenFile:
     def open_now(self) -> int:
         """Open the file and return the descriptor, or raise if it is not the one that was opened."""
         try:
-            descriptor = os.open(self.path, _FLAGS)
+            descriptor = os.open(self._place, _FLAGS)
         except FileNotFoundError as error:
-            message = f"{self.path} has vanished since it was opened: {error}."
+            message = f"{self._called} has vanished since it was opened: {error}."
             raise DamagedFileError(message) from error
         if not self._identity.is_unchanged(FileIdentity.from_status(os.fstat(descriptor))):
             os.close(descriptor)
-            message = f"{self.path} was replaced or changed since it was opened; open it again."
+            message = f"{self._called} was replaced or changed since it was opened; open it again."
             raise DamagedFileError(message)
         if hasattr(os, "posix_fadvise"):  # rows lie anywhere: what is read along with them is not read
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
@@ -101,12 +104,12 @@ class OpenFile:
     def check(self) -> None:
         """Raise if the file under this path is no longer the one that was opened."""
         try:
-            now = FileIdentity.from_status(os.stat(self.path))  # noqa: PTH116 half the time of Path.stat, at every read
+            now = FileIdentity.from_status(os.stat(self._place))  # noqa: PTH116 half the time of Path.stat, at every read
         except OSError as error:
-            message = f"{self.path} has vanished while it was read: {error}."
+            message = f"{self._called} has vanished while it was read: {error}."
             raise DamagedFileError(message) from error
         if not self._identity.is_unchanged(now):
-            message = f"{self.path} was replaced or changed while it was read; open it again."
+            message = f"{self._called} was replaced or changed while it was read; open it again."
             raise DamagedFileError(message)
 
     def read(self, offset: int, size: int) -> bytes:
@@ -125,9 +128,9 @@ class OpenFile:
         """
         with self.opened() as descriptor:
             try:
-                stored = os.pread(descriptor, size, offset)
+                stored = _read(descriptor, size, offset)
                 while 0 < len(stored) < size:  # a read may return less than it was asked for, and nothing at the end
-                    more = os.pread(descriptor, size - len(stored), offset + len(stored))
+                    more = _read(descriptor, size - len(stored), offset + len(stored))
                     if not more:
                         break
                     stored += more
@@ -142,7 +145,7 @@ class OpenFile:
         A few are tried. A window that lacks little is read faster as it is than announced.
         """
         flag = getattr(os, "RWF_NOWAIT", None)
-        if flag is None or offsets.size == 0:
+        if flag is None or offsets.size == 0 or not hasattr(os, "preadv"):
             return False
         tried = offsets[:: max(offsets.size // _PROBES, 1)]
         missing = 0
@@ -155,6 +158,10 @@ class OpenFile:
                 except OSError:  # the file system cannot tell
                     return False
         return missing <= tried.size // 8
+
+    @property
+    def _called(self) -> str:
+        return self.path if self.path == self._place else f"The copy of {self.path} in the cache"
 
     def close(self) -> None:
         """Close the descriptor of this process; the next read opens it again."""
@@ -178,6 +185,20 @@ def _status(path: str) -> os.stat_result:
         message = f"{path} is no regular file."
         raise DamagedFileError(message)
     return status
+
+
+if hasattr(os, "pread"):
+
+    def _read(descriptor: int, size: int, offset: int) -> bytes:
+        return os.pread(descriptor, size, offset)
+
+else:
+    _SEEKING = threading.Lock()
+
+    def _read(descriptor: int, size: int, offset: int) -> bytes:
+        with _SEEKING:  # threads share the position in a file
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            return os.read(descriptor, size)
 
 
 @dataclass(slots=True)

@@ -5,19 +5,21 @@ A *span* is a stretch of neighbouring elements of a stored 1-D array: ``starts[i
 overlap.
 """
 
+import os
 from typing import Any
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from scdataset._compiled import compiled
+from scdataset._compiled import COMPILES, compiled
 from scdataset.engine.stores import STEP, copy_past_cache
 
 __all__ = [
     "ADVISE_WILLNEED",
     "NO_LIMIT",
     "OUT_OF_RANGE",
+    "READS_COMPILED",
     "SHORT_READ",
     "advise_spans",
     "gather_spans",
@@ -46,6 +48,10 @@ _memcpy = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, ty
 _posix_fadvise = types.ExternalFunction(
     "posix_fadvise", types.int32(types.int32, types.int64, types.int64, types.int32)
 )
+
+
+READS_COMPILED = COMPILES and hasattr(os, "pread")
+"""Whether compiled loops read files; where not, Python reads them, and compiled loops find their bytes in memory."""
 
 
 @compiled
@@ -211,6 +217,9 @@ def _convert(target: NDArray[Any], source: NDArray[Any], columns: NDArray[np.int
 @compiled
 def _copy(out: NDArray[Any], place: int, source: NDArray[Any], start: int, length: int) -> None:
     """Copy ``source[start : start + length]`` to ``out[place:]``, which are of one size and do not overlap."""
+    if not COMPILES:
+        out[place : place + length] = source[start : start + length]
+        return
     item = out.itemsize
     target = out.ctypes.data + place * item
     origin = source.ctypes.data + start * item

@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset.engine.elements import ANY, BUFFER_BYTES, GAP_BYTES, Columns, Elements, PlainElements, Spans, equal_parts
-from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, SHORT_READ, reaches, read_elements, run_of, scatter_piece
+from scdataset.engine.kernels import (
+    NO_LIMIT,
+    OUT_OF_RANGE,
+    READS_COMPILED,
+    SHORT_READ,
+    reaches,
+    read_elements,
+    run_of,
+    scatter_piece,
+)
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 
@@ -119,7 +128,7 @@ def _tasks(
 def _keep_of_file(part: Wanted, dtype: np.dtype[Any]) -> Keep | None:
     """Return what keeps elements of plain bytes as they come into a buffer, or None for a matrix stored otherwise."""
     data, indices = part.data, part.indices
-    if not isinstance(data, PlainElements) or not isinstance(indices, PlainElements):
+    if not (READS_COMPILED and isinstance(data, PlainElements) and isinstance(indices, PlainElements)):
         return None
     few = _few(part.columns.table)
     room = max(BUFFER_BYTES // 8, int(part.lengths.max(initial=0)))

@@ -3,20 +3,11 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-__all__ = ["Threads", "usable_cores"]
+from scdataset._cores import usable_cores
 
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use: its affinity, and its cgroup's quota if that is less."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
+__all__ = ["Threads"]
 
 
 class Threads:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from scdataset._arguments import flag, warn, whole
+from scdataset._cores import usable_cores
 from scdataset.collections import as_collection
 from scdataset.dataset import scDataset
-from scdataset.engine.threads import usable_cores
 from scdataset.errors import ArgumentValueError, CollectionError
 from scdataset.experimental._memory import available_memory, size_of
 from scdataset.strategy import Streaming

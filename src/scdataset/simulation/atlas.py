@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._paths import absolute
 from scdataset._progress import progress_bar
 from scdataset.errors import ArgumentValueError
 from scdataset.simulation.design import BURST_PARAMETER, AtlasDesign, AtlasShape, Run, design_atlas
@@ -81,7 +82,7 @@ def simulate_atlas(
     >>> anndata.read_h5ad(path, backed="r").shape
     (50, 200)
     """
-    path = Path(path)
+    path = Path(absolute("path", path))
     shape = AtlasShape(n_cells, n_genes, genes_per_cell, n_donors, n_types, seed)
     storage = Storage(compression, chunk_elements)
     if not path.parent.is_dir():

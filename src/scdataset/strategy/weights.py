@@ -1,6 +1,5 @@
 """Weights of rows: nothing for uniform ones, a float a row as it was given, or a class code a row and a table."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._cores import usable_cores
 from scdataset.strategy.selection import Rows
 
 __all__ = ["STRATUM", "Weights", "stratum_prefix", "weight_at"]
@@ -97,7 +97,7 @@ def in_parts(n: int, work: Callable[[int, int], Any]) -> list[Any]:
     parts = [(start, min(start + _PART, n)) for start in range(0, n, _PART)]
     if len(parts) <= 1:
         return [work(*part) for part in parts]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         return list(threads.map(lambda part: work(*part), parts))
 
 

@@ -1,8 +1,13 @@
 """Kinds of files, told by what is in them."""
 
+import gzip
 import shutil
+import warnings
+import zipfile
 
+import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
 from scdataset import open_collection
@@ -37,7 +42,7 @@ def test_what_is_none_of_them_is_refused_with_the_kinds_there_are(tmp_path):
     (tmp_path / "a.txt").write_text("cells")
     (tmp_path / "b.h5ad").write_bytes(b"")
     for path in ("a.txt", "b.h5ad"):
-        with pytest.raises(CollectionError, match=rf"{path} is of no known kind; give one of \['cellstream', 'MuData'"):
+        with pytest.raises(CollectionError, match=rf"{path} is of no known kind: .*one of \['cellstream', 'MuData'"):
             open_collection(tmp_path / path)
 
 
@@ -62,3 +67,61 @@ def test_files_of_several_kinds_with_the_same_genes_act_as_one(real_data):
     n = len(collection) // 2
     found = collection.read(np.arange(2 * n))["X"]
     assert (found[:n] != found[n:]).nnz == 0
+
+
+UNKNOWN = {
+    "a.h5ad": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+    "b.h5ad": (b"some text\n", "it is text"),
+    "c.h5ad": (b"", "an empty file"),
+    "d.h5ad": (bytes(600), "begins with zeros"),
+    "e.h5ad": (b"<!DOCTYPE html><html>", "a page of HTML"),
+    "f.h5ad.gz": (gzip.compress(b"\x89HDF\r\n\x1a\n"), "gunzip"),
+    "g.rds": (gzip.compress(b"RDX3"), "in R"),
+    "h.csv": (b"a,b\n1,2\n", "read_csv"),
+    "i.tsv.gz": (gzip.compress(b"a\tb\n"), "read_csv"),
+    "j.loom": (b"no loom", "it is text"),
+    "k.pkl": (b"\x80\x05\x95", "a pickle"),
+    "l.bin": (bytes(range(1, 255)) * 3, r"of no known kind\."),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_file_of_no_known_kind_is_described(tmp_path, name):
+    content, said = UNKNOWN[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CollectionError, match=rf"{name} is of no known kind.*{said}|{said}"):
+        open_collection(tmp_path / name)
+
+
+def test_a_zip_file_that_is_no_store_says_what_is_in_it(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("cells.zarr/zarr.json", "{}")
+    with pytest.raises(CollectionError, match=r"without zarr.json .* but \['cells.zarr/zarr.json'\]"):
+        open_collection(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("zarr_format", [None, 3])
+def test_a_file_without_any_matrix_says_so(tmp_path, zarr_format):
+    cells = anndata.AnnData(obs=pd.DataFrame({"ct": list("aab")}, index=list("xyz")))
+    path = tmp_path / ("a.h5ad" if zarr_format is None else "a.zarr")
+    if zarr_format is None:
+        cells.write_h5ad(path)
+    else:
+        with anndata.settings.override(zarr_write_format=zarr_format), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            cells.write_zarr(path)
+    with pytest.raises(ArgumentValueError, match="no other matrix: neither X, nor raw, nor layers"):
+        open_collection(path)
+
+
+def test_names_that_are_not_there_are_answered_with_the_nearest(tmp_path):
+    cells = anndata.AnnData(np.eye(4, 3, dtype="f4"), obs={"cell_type": list("abab")}, obsm={"X_pca": np.eye(4)})
+    cells.layers["counts"] = cells.X
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    for wrong, right in (
+        ({"obs": ["celltype"]}, "cell_type"),
+        ({"obsm": ["x_pca"]}, "X_pca"),
+        ({"layer": "count"}, "counts"),
+    ):
+        with pytest.raises(ArgumentValueError, match=rf"Did you mean '{right}'\?"):
+            open_collection(tmp_path / "a.h5ad", **wrong)

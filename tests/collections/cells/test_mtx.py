@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import os
 import shutil
 
 import numpy as np
@@ -109,7 +110,7 @@ def test_the_text_is_read_once_for_a_file_as_it_is(tmp_path, monkeypatch, caplog
     assert np.array_equal(open_collection(tmp_path / "a").read(np.arange(5))["X"].toarray(), COUNTS[:5])
 
 
-def test_a_cache_that_is_damaged_is_refused_by_name(tmp_path, monkeypatch):
+def test_a_copy_that_is_damaged_is_told_by_the_name_of_the_users_file(tmp_path, monkeypatch):
     monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
     open_collection(write(tmp_path / "a"))
     [made] = (tmp_path / "cache").iterdir()
@@ -117,7 +118,9 @@ def test_a_cache_that_is_damaged_is_refused_by_name(tmp_path, monkeypatch):
         path = made / f"{name}.npy"
         whole = path.read_bytes()
         path.write_bytes(whole[:-8])
-        with pytest.raises(DamagedFileError, match=f"{name}.npy"):
+        with pytest.raises(
+            DamagedFileError, match=rf"^{tmp_path}/a/matrix.mtx.gz: .*cop.* in the cache.*delete {made}"
+        ):
             open_collection(tmp_path / "a")
         path.write_bytes(whole)
 
@@ -151,3 +154,20 @@ def test_layers_obsm_and_other_columns_are_refused(tmp_path):
     ):
         with pytest.raises(ArgumentValueError, match=said):
             open_collection(tmp_path / "a", **options)
+
+
+def test_a_matrix_written_anew_with_the_same_size_and_time_is_read_anew(tmp_path):
+    for values in (COUNTS, COUNTS + (COUNTS == 1)):
+        path = write(tmp_path / "a", values, packed=False) / "matrix.mtx"
+        os.utime(path, ns=(1, 1))
+        collection = open_collection(path)
+        assert np.array_equal(collection.read(np.arange(40))["X"].toarray(), values)
+
+
+def test_a_copy_that_vanishes_is_told_by_the_name_of_the_users_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
+    path = write(tmp_path / "a") / "matrix.mtx.gz"
+    collection = open_collection(path)
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(DamagedFileError, match=f"The copy of {path} in the cache has vanished"):
+        collection.read(np.arange(40))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.frames import (
     column_names,
@@ -113,7 +114,7 @@ class AnnDataFile(ABC):
         stored = {} if obsm is None or obsm.is_array else {key: obsm.child(key) for key in obsm.names()}
         if name not in stored:
             there = [key for key, node in stored.items() if _obstacle(node, "") is None]
-            message = f"{self.path}: obsm has no array {name!r}; it has {there}."
+            message = f"{self.path}: obsm has no array {name!r}; it has {there}{nearest(name, there)}"
             raise ArgumentValueError(message)
         self._check(stored[name], f"obsm[{name!r}]")
         shape = _shape(stored[name])
@@ -164,10 +165,15 @@ class AnnDataFile(ABC):
         names.update({key: f"{group}layers/{key}" for key in keys})
         there = [key for key, name in names.items() if self._holds(name)]
         if layer not in there:
-            wanted = names.get(layer, f"{group}layers/{layer}")
-            message = f"{self.path} has no {wanted}; layer={layer!r} has to be one of {there}."
-            raise ArgumentValueError(message)
+            raise self._no_matrix(names.get(layer, f"{group}layers/{layer}"), layer, there)
         return names[layer]
+
+    def _no_matrix(self, wanted: str, layer: str | None, there: list[str | None]) -> ArgumentValueError:
+        if there:
+            allowed = f"; layer={layer!r} has to be one of {there}{nearest(layer, there)}"
+        else:
+            allowed = ", and no other matrix: neither X, nor raw, nor layers. There is nothing to read."
+        return ArgumentValueError(f"{self.path} has no {wanted}{allowed}")
 
     def _holds(self, name: str) -> bool:
         """Tell whether there is something of a name; AnnData without X may have an array of nothing in its place."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.engine.columns import ReadApart
 from scdataset.engine.matrix import Matrix
@@ -64,7 +65,8 @@ class CellstreamFile:
         """Return an array of obsm, which is in memory as a whole."""
         with _store(self.path) as store:
             if getattr(store.obsm.get(name), "ndim", 0) != 2:
-                message = f"{self.path}: obsm has no dense array {name!r}; it has {list(store.obsm)}."
+                names = list(store.obsm)
+                message = f"{self.path}: obsm has no dense array {name!r}; it has {names}{nearest(name, names)}"
                 raise ArgumentValueError(message)
             return _Held(np.asarray(store.obsm[name]))
 

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import flag
+from scdataset._paths import same_place
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.genes import Genes, joined_var
@@ -276,8 +277,9 @@ class CellCollection(HasObs, ReadsInBackground):
 
     def fingerprint(self) -> str:
         """Return shape and files, each with its size in bytes, 0 for a folder: one written again differs."""
-        sizes = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in self.files]
-        return f"cells:{self.shape}:{list(zip(self.files, sizes, strict=True))}"
+        files = [same_place(path) for path in self.files]
+        sizes = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in files]
+        return f"cells:{self.shape}:{list(zip(files, sizes, strict=True))}"
 
     def close(self) -> None:
         """Close all files and threads; the next read opens them again."""

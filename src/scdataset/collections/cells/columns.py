@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._arguments import nearest
 from scdataset.errors import ArgumentValueError, CollectionError
 
 __all__ = ["Column", "joined", "no_column"]
@@ -135,9 +135,7 @@ def joined(
 
 def no_column(where: str, name: str, names: Sequence[str]) -> ArgumentValueError:
     """Return the error for a column that is not in obs: the nearest names, and all there are."""
-    near = get_close_matches(str(name), names, 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ArgumentValueError(f"{where}: obs has no column {name!r}; it has {list(names)}.{hint}")
+    return ArgumentValueError(f"{where}: obs has no column {name!r}; it has {list(names)}{nearest(name, names)}")
 
 
 def _check_alike(name: str, columns: Sequence[Column | None], paths: Sequence[str], *, fill: bool) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._arguments import nearest
 from scdataset.errors import ArgumentValueError
 
 __all__ = ["as_table", "chosen_features"]
@@ -37,7 +38,8 @@ def chosen_features(
         there = var[name].value_counts().to_dict() if name in var else {}
         unknown = [value for value in values if value not in there]
         if unknown:
-            message = f"{path} has no features of {name} {unknown}; there are, with their numbers, {there}."
+            near = nearest(unknown[0], there)
+            message = f"{path} has no features of {name} {unknown}; there are, with their numbers, {there}{near}"
             raise ArgumentValueError(message)
         kept &= var[name].isin(values).to_numpy()
     if not kept.any():

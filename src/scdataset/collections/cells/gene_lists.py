@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from scdataset._paths import existing
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.columns import NumberedColumns
@@ -47,7 +48,7 @@ class GeneTable:
             If it is nothing of the kind, or an id is there twice.
         """
         if isinstance(source, (str, os.PathLike)):
-            path = Path(source)
+            path = Path(existing("gene_table", source))
             with reading(str(path), "its table of genes"):
                 frame = pd.read_csv(path) if path.suffix == ".csv" else pyarrow.parquet.read_table(path).to_pandas()
             return cls.of(_by_id(str(path), frame))
@@ -109,7 +110,7 @@ class GeneListFile:
         if len(lists) != 2 or not set(lists) <= set(names):
             message = f"{path} has no gene_lists={tuple(lists)}; give the names of two of its columns, {names}."
             raise ArgumentValueError(message)
-        stored = arrow.csr_matrix(self._plain, *lists)
+        stored = arrow.csr_matrix(self._plain, lists[0], lists[1], path)
         self.n_obs = stored.shape[0]
         self.var = genes.var
         self.matrix: Matrix = NumberedColumns(path, stored, genes.ids, drop)
@@ -124,7 +125,7 @@ class GeneListFile:
         names = self.obs_keys
         if name not in names:
             raise no_column(self.path, name, names)
-        with reading(self.path, name), arrow.arrow_batches(self._plain) as (batches, _):
+        with reading(self.path, name), arrow.arrow_batches(self._plain, self.path) as (batches, _):
             column = pa.chunked_array([arrow.checked_column(self.path, name, batch) for batch in batches])
             if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
                 column = column.dictionary_encode()
@@ -146,7 +147,7 @@ class GeneListFile:
         self.matrix.close()
 
     def _schema(self) -> Any:
-        with arrow.arrow_batches(self._plain) as (batches, _):
+        with arrow.arrow_batches(self._plain, self.path) as (batches, _):
             if not batches:
                 message = f"{self.path} has no rows."
                 raise CollectionError(message)

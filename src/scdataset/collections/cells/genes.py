@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdataset._arguments import warn
+from scdataset._arguments import nearest, warn
 from scdataset.collections.cells.gene_ids import found_elsewhere
 from scdataset.errors import ArgumentValueError, CollectionError
 
@@ -66,7 +66,8 @@ def gene_names(path: str, var: pd.DataFrame, key: GeneKey | None) -> pd.Index:
         return var.index
     if isinstance(key, str) and key not in var.columns:
         message = (
-            f"{path}: var has no column {key!r}; gene_key has to be one of {list(var.columns)}, or a function of var."
+            f"{path}: var has no column {key!r}; gene_key has to be one of {list(var.columns)}, or a function of var"
+            f"{nearest(key, var.columns)}"
         )
         raise ArgumentValueError(message)
     names = pd.Index(var[key] if isinstance(key, str) else key(var))

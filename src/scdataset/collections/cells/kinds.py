@@ -1,24 +1,25 @@
 """The kinds of files and folders that hold cells: how to tell them apart, and what opens each."""
 
-import json
-import re
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from scdataset._arguments import nearest
+from scdataset._packages import missing
 from scdataset.collections.cells.collection import CellFile
 from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.cells.loom import LoomFile
 from scdataset.collections.cells.mtx import MtxFile
 from scdataset.collections.cells.mudata import is_mudata, modalities_of
-from scdataset.collections.cells.reading import reading
 from scdataset.collections.cells.source import Source
 from scdataset.collections.cells.tenx import TenxFile
+from scdataset.collections.cells.unknown import description
 from scdataset.engine.storage.matrix_market import is_matrix_market
-from scdataset.errors import ArgumentValueError, CollectionError, MissingDependencyError
+from scdataset.errors import ArgumentValueError, CollectionError
 
-__all__ = ["Kind", "Options", "kind_of", "open_source", "sources_in"]
+__all__ = ["Kind", "Options", "is_scdl", "is_zarr", "kind_of", "open_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,60 +108,26 @@ def _kind(source: Source) -> Kind:
     for kind in _KINDS:
         if kind.fits(source):
             return kind
-    message = f"{source.path} is of no known kind; give one of {[kind.name for kind in _KINDS]}."
+    known = description(source.path)
+    is_a = f": it is {known}" if known else ""
+    message = f"{source.path} is of no known kind{is_a}. Give one of {[kind.name for kind in _KINDS]}."
     raise CollectionError(message)
 
 
-def sources_in(folder: str) -> list[str]:
-    """Return the files and stores that a folder stands for: itself, or those in it, in the order of their names.
-
-    Raises
-    ------
-    ArgumentValueError
-        If there are none, or some of several kinds, which are counted.
-    """
-    datasets = _numbered(folder) or _hugging_face_files(folder)
-    if datasets or _is_store(folder):
-        return datasets or [folder]
-    inside = {kind: found for kind, fits in _NAMES.items() if (found := _entries(folder, fits))}
-    if len(inside) != 1:
-        counts = {kind: len(found) for kind, found in inside.items()}
-        message = (
-            f"source={folder!r} is a folder with {counts or 'none'} of {list(_NAMES)}; give one with files of one of "
-            "these kinds, or a pattern or list of the files."
-        )
-        raise ArgumentValueError(message)
-    [found] = inside.values()
-    twice = [path for path in found if f"{path}.gz" in found]
-    if twice:
-        message = f"source={folder!r} has {twice[0]!r} both gzipped and not; give the files as a list."
-        raise ArgumentValueError(message)
-    return [path for one in found for path in (sources_in(one) if Path(one).is_dir() else [one])]
-
-
-def _entries(folder: str, fits: Callable[[Path], bool]) -> list[str]:
-    return sorted(str(entry) for entry in Path(folder).iterdir() if fits(entry))
-
-
-def _numbered(folder: str) -> list[str]:
-    """Return the stores in a folder that names them dataset_0, dataset_1, ..., in the order of their numbers."""
-    matches = [(re.fullmatch(r"dataset_(\d+)", entry.name), str(entry)) for entry in Path(folder).iterdir()]
-    return [path for _, path in sorted((int(match[1]), path) for match, path in matches if match) if _is_zarr(path)]
-
-
-def _ends(*endings: str) -> Callable[[Path], bool]:
-    return lambda entry: entry.name.endswith(endings)
-
-
-def _is_zarr(path: str) -> bool:
+def is_zarr(path: str) -> bool:
+    """Return whether a folder or a zip file is a zarr store."""
     if Path(path).is_dir():
         return any((Path(path) / mark).is_file() for mark in ("zarr.json", ".zgroup"))
-    return path.endswith(".zip")
+    return path.endswith(".zip") and _is_zarr_zip(path)
 
 
-def _is_store(folder: str) -> bool:
-    """Return whether a folder is one source, and not one of several."""
-    return _is_zarr(folder) or _is_scdl(folder)
+def _is_zarr_zip(path: str) -> bool:
+    """Return whether a zip file holds a store, or is too damaged to tell."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(mark in archive.NameToInfo for mark in ("zarr.json", ".zgroup"))
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return zipfile.is_zipfile(path)
 
 
 def _by_path(fits: Callable[[str], bool]) -> Callable[[Source], bool]:
@@ -172,7 +139,7 @@ def _holds(content: str) -> Callable[[Source], bool]:
 
 
 def _holds_modalities(source: Source) -> bool:
-    return source.content == "MuData" or (_is_zarr(source.path) and is_mudata(source.path))
+    return source.content == "MuData" or (is_zarr(source.path) and is_mudata(source.path))
 
 
 def _mtx_file(source: Source, options: Options) -> CellFile:
@@ -196,10 +163,12 @@ def _loom_file(source: Source, options: Options) -> CellFile:
 def _mudata_file(source: Source, options: Options) -> CellFile:
     there = modalities_of(source.path)
     if options.modality not in there:
-        message = f"{source.path} has no modality {options.modality!r}; it has {there}."
+        message = (
+            f"{source.path} has no modality {options.modality!r}; it has {there}{nearest(options.modality, there)}"
+        )
         raise ArgumentValueError(message)
     group = f"mod/{options.modality}/"
-    if _is_zarr(source.path):
+    if is_zarr(source.path):
         return _zarr_file(source, options, group)
     return H5adFile(source.path, options.layer, group=group, file=source.hdf5)
 
@@ -209,12 +178,13 @@ def _zarr_file(source: Source, options: Options, group: str = "") -> CellFile:
     try:
         from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
     except ImportError as error:
-        message = f"{path} is a zarr store, which takes the package zarr: pip install 'scdataset[zarr]'"
-        raise MissingDependencyError(message) from error
+        needed_for = f"{path}, a zarr store,"
+        raise missing(needed_for, "zarr", "numcodecs", "anndata>=0.12") from error
     return ZarrFile(path, options.layer, group=group)
 
 
-def _is_scdl(path: str) -> bool:
+def is_scdl(path: str) -> bool:
+    """Return whether a folder is of SCDL."""
     return all((Path(path) / name).is_file() for name in _SCDL)
 
 
@@ -227,8 +197,8 @@ def _cellstream_file(source: Source, options: Options) -> CellFile:  # noqa: ARG
     try:
         from scdataset.collections.cells.cellstream import CellstreamFile  # noqa: PLC0415 an optional package
     except ImportError as error:
-        message = f"{path} is an archive of cellstream, which takes that package: pip install cellstream"
-        raise MissingDependencyError(message) from error
+        needed_for = f"{path}, an archive of cellstream,"
+        raise missing(needed_for, "cellstream") from error
     return CellstreamFile(path)
 
 
@@ -237,8 +207,8 @@ def _scdl_file(source: Source, options: Options) -> CellFile:  # noqa: ARG001 it
     try:
         from scdataset.collections.cells.scdl import ScdlFile  # noqa: PLC0415 an optional package
     except ImportError as error:
-        message = f"{path} is an SCDL folder, which takes the package pyarrow: pip install 'scdataset[tables]'"
-        raise MissingDependencyError(message) from error
+        needed_for = f"{path}, an SCDL folder,"
+        raise missing(needed_for, "pyarrow") from error
     return ScdlFile(path)
 
 
@@ -255,8 +225,8 @@ def _gene_list_file(source: Source, options: Options) -> CellFile:
     try:
         from scdataset.collections.cells.gene_lists import GeneListFile, GeneTable  # noqa: PLC0415 an optional package
     except ImportError as error:
-        message = f"{path} is Arrow or Parquet, which takes the package pyarrow: pip install 'scdataset[tables]'"
-        raise MissingDependencyError(message) from error
+        needed_for = f"{path}, a file of Arrow or Parquet,"
+        raise missing(needed_for, "pyarrow") from error
     if options.gene_table is None:
         message = f"{path} has genes by number: give gene_table, a dict of names, the path of a table, or their number."
         raise ArgumentValueError(message)
@@ -267,55 +237,20 @@ def _gene_list_file(source: Source, options: Options) -> CellFile:
     return GeneListFile(path, GeneTable.of(options.gene_table), lists, drop=options.unknown_genes == "drop")
 
 
-def _hugging_face_files(folder: str) -> list[str]:
-    """Return the files of a data set that `datasets` saved, in their order; none if the folder is not one."""
-    if (Path(folder) / "dataset_dict.json").is_file():
-        splits = sorted(entry.name for entry in Path(folder).iterdir() if entry.is_dir())
-        message = f"source={folder!r} holds the splits {splits}; give the folder of one, or a list of several."
-        raise ArgumentValueError(message)
-    state = Path(folder) / "state.json"
-    if not state.is_file():
-        return []
-    with reading(str(state), "the list of files"):
-        saved = json.loads(state.read_text(encoding="utf-8"))
-        if saved.get("_indices_data_files"):
-            message = (
-                f"{folder} holds a selection of rows; save it as rows: dataset.flatten_indices().save_to_disk(...)."
-            )
-            raise CollectionError(message)
-        return [str(Path(folder) / one["filename"]) for one in saved["_data_files"]]
-
-
 _ARROW = (b"ARROW1", b"PAR1", b"\xff\xff\xff\xff")
 """How files of Arrow, of Parquet, and streams of Arrow begin."""
 
 _SCDL = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
 
-_NAMES: dict[str, Callable[[Path], bool]] = {
-    ".h5ad": _ends(".h5ad"),
-    ".zarr": _ends(".zarr"),
-    ".zarr.zip": _ends(".zarr.zip"),
-    ".h5": _ends(".h5"),
-    ".h5mu": _ends(".h5mu"),
-    ".loom": _ends(".loom"),
-    "matrix.mtx": _ends("matrix.mtx", "matrix.mtx.gz"),
-    ".shad": _ends(".shad", ".csad"),
-    ".arrow": lambda entry: entry.name.endswith(".arrow") and not entry.name.startswith("cache-"),
-    ".parquet": _ends(".parquet"),
-    "SCDL": lambda entry: _is_scdl(str(entry)),
-    "folders of matrix.mtx": lambda entry: entry.is_dir() and bool(_entries(str(entry), _NAMES["matrix.mtx"])),
-}
-"""What entries of a folder are called that are files or stores, by the name of their kind."""
-
 _KINDS = (
     Kind("cellstream", _is_cellstream, _cellstream_file, ()),  # before HDF5, which it holds a file of, without values
     Kind("MuData", _holds_modalities, _mudata_file, ("layer", "modality")),
-    Kind("AnnData in zarr", _by_path(_is_zarr), _zarr_file, ("layer",)),
+    Kind("AnnData in zarr", _by_path(is_zarr), _zarr_file, ("layer",)),
     Kind("10x .h5", _holds("10x"), _tenx_file, ("layer", "genome", "feature_types")),
     Kind("loom", _holds("loom"), _loom_file, ("layer",)),
     Kind("h5ad", _holds("h5ad"), _h5ad_file, ("layer",)),
     Kind("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes")),
-    Kind("SCDL", _by_path(_is_scdl), _scdl_file, ()),
+    Kind("SCDL", _by_path(is_scdl), _scdl_file, ()),
     Kind("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
 )
 """How to tell the kinds of sources apart, and what opens each; the first that fits."""

@@ -9,12 +9,12 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from scdataset._version import __version__
 from scdataset.collections.cells.collection import Opened
 from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.h5ad import H5adFile
@@ -69,7 +69,7 @@ def store(place: str | None, opened: Sequence[Opened]) -> None:
 
 
 def _key(files: Sequence[H5File]) -> list[Any]:
-    return [_FORMAT, version("scdataset"), _digest([file.bytes.identity for file in files])]
+    return [_FORMAT, __version__, _digest([file.bytes.identity for file in files])]
 
 
 def _digest(value: Any) -> str:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
@@ -47,7 +48,7 @@ class LoomFile:
         with reading(path, "its structure"):
             names = {None: "matrix", **{name: f"layers/{name}" for name in self._file.h5.get("layers", ())}}
             if layer not in names:
-                message = f"{path} has no layer {layer!r}; it has to be one of {list(names)}."
+                message = f"{path} has no layer {layer!r}; it has to be one of {list(names)}{nearest(layer, names)}"
                 raise ArgumentValueError(message)
             shape = self._file.dataset("matrix").shape
             if len(shape) != 2 or self._file.dataset(names[layer]).shape != shape:
@@ -89,7 +90,7 @@ class LoomFile:
         """Return an attribute of cells that has several values each."""
         names = self._attributes("col_attrs", 2)
         if name not in names:
-            message = f"{self.path}: obsm has no array {name!r}; it has {names}."
+            message = f"{self.path}: obsm has no array {name!r}; it has {names}{nearest(name, names)}"
             raise ArgumentValueError(message)
         matrix = hdf5.dense_matrix(self._file, f"col_attrs/{name}")
         if matrix.shape[0] != self.n_obs:

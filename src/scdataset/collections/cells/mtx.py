@@ -57,7 +57,9 @@ class MtxFile:
             )
             raise DamagedFileError(message)
         self.chosen = chosen_features(path, features, None, feature_types)
-        stored = by_cell.csr_matrix(kept(path, _KIND, lambda folder: by_cell.write_rows(path, folder)), len(features))
+        stored = by_cell.csr_matrix(
+            kept(path, _KIND, lambda folder: by_cell.write_rows(path, folder)), len(features), path
+        )
         self.matrix: Matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
 
     @property

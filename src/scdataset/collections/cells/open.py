@@ -1,10 +1,7 @@
 """open_collection: from paths to one collection of cells."""
 
-import glob
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -13,17 +10,16 @@ from scdataset._arguments import optional_whole
 from scdataset.collections.cells.collection import CellCollection, CellFile, Opened
 from scdataset.collections.cells.gene_ids import check_numbers
 from scdataset.collections.cells.genes import GeneKey, Genes, Join, join_genes
-from scdataset.collections.cells.kinds import Options, kind_of, sources_in
+from scdataset.collections.cells.kinds import Options, kind_of
 from scdataset.collections.cells.modalities import ModalityCollection, joined_modalities
 from scdataset.collections.cells.mudata import MuDataFile, modalities_of
 from scdataset.collections.cells.opened import Wanted, gathered, open_all
 from scdataset.collections.cells.origin import Origin
+from scdataset.collections.cells.sources import Source, names_of, paths_of, warn_of_repeated
 from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["open_collection"]
-
-Source = str | os.PathLike[str]
 
 
 def open_collection(
@@ -117,7 +113,9 @@ def open_collection(
     Raises
     ------
     ArgumentValueError
-        If there is no such file, column, layer or array; it names those there are.
+        If there is no such column, layer or array; it names those there are. A MissingFileError, which is also a
+        FileNotFoundError, if a path leads nowhere; an UnreadableFileError, also a PermissionError, if it may not be
+        read.
     CollectionError
         If a file is of an unknown kind, files differ in their genes, or two cells have one name and shall not.
     DamagedFileError
@@ -126,13 +124,14 @@ def open_collection(
     Of several files that cannot be opened, the first ones and their number are in one error, of the type that all
     share, or a CollectionError.
     """
-    names = {"obs": obs, "obsm": obsm, "feature_types": feature_types, "gene_lists": gene_lists, "genes": genes}
-    for name, value in names.items():
-        if isinstance(value, str):
-            message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
-            raise ArgumentTypeError(message)
+    obs, obsm = names_of("obs", obs) or [], names_of("obsm", obsm) or []
+    feature_types, gene_lists = names_of("feature_types", feature_types), names_of("gene_lists", gene_lists)
+    genes = names_of("genes", genes)
+    if not isinstance(modality, str):
+        modality = names_of("modality", modality)
     threads = optional_whole("num_threads", num_threads, minimum=1)
-    paths, origin = Origin.of(source, _paths, keys, label, index_unique)
+    paths, origin = Origin.of(source, paths_of, keys, label, index_unique)
+    warn_of_repeated(paths)
     several = not isinstance(modality, str) and _all_mudata(paths)
     if missing_modality not in ((None, "mask") if several else (None,)):
         message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
@@ -157,30 +156,9 @@ def open_collection(
     return CellCollection(cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin)
 
 
-def _paths(source: Source | Iterable[Source]) -> list[str]:
-    listed = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    if not listed:
-        message = "source is an empty list; give at least one file."
-        raise ArgumentValueError(message)
-    return [path for found in gathered([os.fspath(one) for one in listed], _files_of) for path in found]
-
-
 def _all_mudata(paths: Sequence[str]) -> bool:
     """Tell whether all are MuData; the others are looked into only if the first is."""
     return kind_of(paths[0]).name == "MuData" and all(kind.name == "MuData" for kind in gathered(paths[1:], kind_of))
-
-
-def _files_of(path: str) -> list[str]:
-    """Return the files and zarr stores that a path, a pattern or a folder stands for."""
-    if not Path(path).exists():
-        found = [file for match in sorted(glob.glob(path)) for file in _files_of(match)]  # noqa: PTH207 any pattern
-        if not found:
-            message = f"source={path!r} matches no file or folder."
-            raise ArgumentValueError(message)
-        return found
-    if not Path(path).is_dir():
-        return [path]
-    return sources_in(path)
 
 
 def _open_modalities(paths: Sequence[str], options: Options) -> dict[str, list[CellFile]]:

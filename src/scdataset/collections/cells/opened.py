@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from scdataset._cores import usable_cores
 from scdataset._progress import late_bar
 from scdataset.collections.cells import listing
 from scdataset.collections.cells.anndata_schema import AnnDataFile
@@ -21,7 +22,6 @@ from scdataset.collections.cells.genes import GeneKey, gene_names
 from scdataset.collections.cells.kinds import Options, open_source
 from scdataset.collections.cells.obs import MANY, check_label, tried_column
 from scdataset.engine.storage.handles import handles_open
-from scdataset.engine.threads import usable_cores
 from scdataset.errors import ArgumentValueError, CollectionError, ScDatasetError
 
 __all__ = ["Wanted", "gathered", "open_all"]

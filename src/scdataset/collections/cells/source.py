@@ -11,7 +11,7 @@ from scdataset.collections.cells.mudata import holds_modalities
 from scdataset.collections.cells.reading import reading
 from scdataset.collections.cells.tenx import is_tenx
 from scdataset.engine.storage.hdf5 import H5File
-from scdataset.errors import DamagedFileError
+from scdataset.errors import DamagedFileError, UnreadableFileError
 
 __all__ = ["Source"]
 
@@ -41,8 +41,12 @@ class Source:
         """The first bytes of a file, eight or fewer; none of a folder."""
         if not self.is_file:
             return b""
-        with Path(self.path).open("rb") as file:
-            return file.read(8)
+        try:
+            with Path(self.path).open("rb") as file:
+                return file.read(8)
+        except PermissionError as error:
+            message = f"{self.path} cannot be read: {error.strerror}; ask its owner for permission."
+            raise UnreadableFileError(message) from error
 
     @cached_property
     def hdf5(self) -> H5File | None:

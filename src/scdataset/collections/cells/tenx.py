@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.features import as_table, chosen_features
 from scdataset.collections.cells.reading import reading
@@ -130,7 +131,10 @@ class TenxFile:
         if genome in groups:
             return str(genome)
         if len(groups) != 1:
-            message = f"{self.path} holds {len(groups)} genomes, {groups}; genome={genome!r} has to be one of them."
+            near = nearest(genome, groups)
+            message = (
+                f"{self.path} holds {len(groups)} genomes, {groups}; genome={genome!r} has to be one of them{near}"
+            )
             raise ArgumentValueError(message)
         if genome is not None and "features" not in self._file.h5[groups[0]]:
             message = f"{self.path} holds the genome {groups[0]!r} alone; genome={genome!r} has to be that or None."

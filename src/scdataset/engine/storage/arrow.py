@@ -7,6 +7,7 @@
 https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,8 +83,15 @@ class _Lists(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def csr_matrix(path: str, columns: str, values: str) -> CsrMatrix:
+def csr_matrix(place: str, columns: str, values: str, path: str | None = None) -> CsrMatrix:
     """Return rows of an uncompressed file as a matrix, of a column of lists of column numbers and one of values.
+
+    Parameters
+    ----------
+    place, path
+        The file; and what messages call it, if that is a copy of the user's.
+    columns, values
+        Names of the two columns.
 
     Raises
     ------
@@ -92,8 +100,9 @@ def csr_matrix(path: str, columns: str, values: str) -> CsrMatrix:
     DamagedFileError
         If a row has more or fewer numbers than values.
     """
-    file = OpenFile(path)
-    with arrow_batches(path) as (batches, mapped):
+    path = place if path is None else path
+    file = OpenFile(place, path)
+    with arrow_batches(place, path) as (batches, mapped):
         parts = {name: _lists(path, name, batches, mapped) for name in (columns, values)}
     numbers, data = parts[columns], parts[values]
     if numbers.dtype.kind not in "iu":
@@ -110,7 +119,7 @@ def csr_matrix(path: str, columns: str, values: str) -> CsrMatrix:
 
 
 @contextmanager
-def arrow_batches(path: str) -> Iterator[tuple[list[Any], Any]]:
+def arrow_batches(place: str, path: str | None = None) -> Iterator[tuple[list[Any], Any]]:
     """Open a file, stream or not, as record batches over the mapped bytes, which are there until the end.
 
     Raises
@@ -119,7 +128,7 @@ def arrow_batches(path: str) -> Iterator[tuple[list[Any], Any]]:
         If it cannot be read.
     """
     try:
-        mapped = pa.memory_map(path)
+        mapped = pa.memory_map(place)
         with mapped:
             whole = mapped.read_buffer(mapped.size())
             if whole.slice(0, min(6, whole.size)).to_pybytes() == b"ARROW1":
@@ -131,7 +140,7 @@ def arrow_batches(path: str) -> Iterator[tuple[list[Any], Any]]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, DamagedFileError):
             raise
-        message = f"{path} cannot be read as Arrow: {error}"
+        message = f"{place if path is None else path} cannot be read as Arrow: {error}"
         raise DamagedFileError(message) from error
 
 
@@ -201,10 +210,15 @@ def _write_plain(path: str, target: Path) -> None:
                 writer.write_batch(batch)
                 advance(batch.num_rows)
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, DamagedFileError):
+        if isinstance(error, DamagedFileError) or _of_the_target(error, target):
             raise
         message = f"{path} cannot be read: {error}"
         raise DamagedFileError(message) from error
+
+
+def _of_the_target(error: Exception, target: Path) -> bool:
+    """Tell whether an error is about the copy that is written: no space, or no permission."""
+    return getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or str(target) in str(error)
 
 
 def _lists(path: str, name: str, batches: list[Any], mapped: Any) -> _Lists:

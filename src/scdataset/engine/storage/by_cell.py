@@ -79,15 +79,20 @@ def write_rows(path: str, folder: Path) -> None:
     np.save(folder / "indptr.npy", indptr)
 
 
-def csr_matrix(folder: Path, n_columns: int) -> CsrMatrix:
-    """Return the matrix that `write_rows` wrote."""
-    (data, size), (indices, _) = (npy_elements(str(folder / f"{name}.npy"), name) for name in ("data", "indices"))
+def csr_matrix(folder: Path, n_columns: int, source: str) -> CsrMatrix:
+    """Return the matrix that `write_rows` wrote of a file, ``source``."""
+    try:
+        parts = [npy_elements(str(folder / f"{name}.npy"), name, source) for name in ("data", "indices")]
+    except DamagedFileError as error:
+        message = f"{error}; it is of a copy in the cache: delete {folder}, and it is made again."
+        raise DamagedFileError(message) from error
+    (data, size), (indices, _) = parts
     pointers = folder / "indptr.npy"
     try:
         indptr = np.load(pointers)
         table = RowTable.of_pointers(indptr, size)
     except (ValueError, OSError, EOFError) as error:
-        message = f"{pointers}: it {error}; delete {folder}, and it is made again."
+        message = f"{source}: row pointers of its copy in the cache {error}; delete {folder}, and it is made again."
         raise DamagedFileError(message) from error
     return CsrMatrix((indptr.size - 1, n_columns), data, indices, table)
 

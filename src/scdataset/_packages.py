@@ -1,0 +1,25 @@
+"""Optional packages that are not installed: one message for all."""
+
+from scdataset.errors import MissingDependencyError
+
+__all__ = ["missing"]
+
+
+def missing(needed_for: str, *packages: str, because: object = None) -> MissingDependencyError:
+    """Return the error that says which packages to install.
+
+    Packages are named as the index names them. An extra of this package would not do: the index has another project
+    under its name.
+
+    Parameters
+    ----------
+    needed_for
+        What needs them, the subject of a sentence.
+    packages
+        Their names for ``pip install``.
+    because
+        What went wrong, if it says more than their names.
+    """
+    reason = "" if because is None else f" ({because})"
+    quoted = " ".join(f"'{name}'" if "[" in name or ">" in name else name for name in packages)
+    return MissingDependencyError(f"{needed_for} needs {' and '.join(packages)}{reason}; run: pip install {quoted}")

@@ -1,0 +1,34 @@
+"""The number of cores that this process may use."""
+
+import os
+
+import pytest
+
+from scdataset import _cores
+from scdataset._cores import usable_cores
+
+
+@pytest.fixture
+def quota(monkeypatch):
+    """Return a function that sets the quota of the cgroup."""
+    yield lambda cores: monkeypatch.setattr(_cores, "_quota", lambda: cores)
+    monkeypatch.undo()
+
+
+def test_it_is_the_affinity_at_most_and_the_quota_at_most(quota, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    for allowed, expected in ((None, 4), (2, 2), (64, 4), (0, 1)):
+        quota(allowed)
+        assert usable_cores() == expected
+
+
+def test_a_change_of_affinity_is_followed_and_the_quota_is_read_once(monkeypatch, tmp_path):
+    (tmp_path / "cpu.max").write_text("300000 100000")
+    reads = []
+    monkeypatch.setattr(_cores, "Path", lambda _: reads.append(1) or tmp_path / "cpu.max")
+    _cores._quota.cache_clear()
+    for affinity, expected in (({0, 1}, 2), ({0, 1, 2, 3}, 3), ({0}, 1)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=affinity: cores, raising=False)
+        assert usable_cores() == expected
+    assert len(reads) == 1
+    _cores._quota.cache_clear()
