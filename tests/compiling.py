@@ -35,3 +35,4 @@ def _compile_locked(self, signature):
                 return _compile_alone(self, signature)
             finally:
                 _locked.clear()
+                fcntl.flock(file, fcntl.LOCK_UN)  # closing it leaves it locked by whoever was forked meanwhile
