@@ -127,7 +127,8 @@ def _is_zarr_zip(path: str) -> bool:
         with zipfile.ZipFile(path) as archive:
             return any(mark in archive.NameToInfo for mark in ("zarr.json", ".zgroup"))
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return zipfile.is_zipfile(path)
+        with Path(path).open("rb") as file:
+            return file.read(2) == b"PK"
 
 
 def _by_path(fits: Callable[[str], bool]) -> Callable[[Source], bool]:
