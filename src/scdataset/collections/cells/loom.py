@@ -5,13 +5,13 @@ https://linnarssonlab.org/loompy/format
 
 from typing import Any
 
-import anndata
 import h5py
 import numpy as np
 import pandas as pd
 
 from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
+from scdataset.collections.cells.nodes import Node
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
@@ -107,7 +107,7 @@ class LoomFile:
         return [name for name, item in self._file.h5[group].items() if len(getattr(item, "shape", ())) == n_axes]
 
     def _values(self, group: str, name: str) -> Any:
-        values = anndata.io.read_elem(self._file.h5[f"{group}/{name}"])
+        values = Node(self.path, f"{group}/{name}", self._file.h5[f"{group}/{name}"]).element()
         wanted = self.n_obs if group == "col_attrs" else self.matrix.shape[1]
         if len(values) != wanted:
             message = f"{self.path}: {group}/{name} has {len(values)} values; it has to have {wanted}."

@@ -160,14 +160,14 @@ class ZarrWriter:
     ----------
     path, group
         The folder, and the group in it that is an AnnData, with a slash at its end.
-    close
-        Forgets what is known of the metadata.
+    written
+        Called after the store was changed.
     """
 
-    def __init__(self, path: str, group: str, close: Callable[[], None]) -> None:
+    def __init__(self, path: str, group: str, written: Callable[[], None]) -> None:
         self._folder = Path(path)
         self._group = group.rstrip("/")
-        self._close = close
+        self._written = written
         if not self._folder.is_dir():
             message = f"{path} is a zip file, which cannot be added to; unpack it, or save the array with numpy.save."
             raise CollectionError(message)
@@ -197,7 +197,7 @@ class ZarrWriter:
             (Path(beside) / "new" / name).rename(place)
         if self._is_consolidated():
             zarr.consolidate_metadata(root.store, zarr_format=root.metadata.zarr_format)
-        self._close()
+        self._written()
 
     def _is_consolidated(self) -> bool:
         modern = self._folder / "zarr.json"

@@ -45,7 +45,12 @@ class ZarrFile(AnnDataFile):
 
     def obsm_writer(self) -> ZarrWriter:
         """Return what writes arrays of obsm."""
-        return ZarrWriter(self.path, self._group, self.close)
+        return ZarrWriter(self.path, self._group, self._open_again)
+
+    def _open_again(self) -> None:
+        """Look at the store as it is now, after a change of our own; matrices stay with the store that was opened."""
+        self.close()
+        self._store = zarr.ZarrStore(self.path)
 
     def close(self) -> None:
         """Close what is open; the next read opens it again."""
