@@ -24,7 +24,7 @@ FORMS = {
     "int8": lambda: (np.unique(UNEQUAL, return_inverse=True)[1] - 120).astype(np.int8),
     "uint16": lambda: (np.unique(UNEQUAL, return_inverse=True)[1] * 3 + 40_000).astype(np.uint16),
     "int64": lambda: np.unique(UNEQUAL, return_inverse=True)[1] * 10**12 - 5,
-    "floats": lambda: np.unique(UNEQUAL, return_inverse=True)[1] / 4,
+    "floats": lambda: np.unique(UNEQUAL, return_inverse=True)[1] * 4.0,
 }
 
 
@@ -62,11 +62,74 @@ def test_an_epoch_is_that_of_weights_of_one_over_the_class_size(labels, seed):
     assert balanced.labels.tolist() == labels
 
 
-def test_labels_of_the_collection_balance_over_the_collection_and_indices_pick_from_it():
+def test_classes_are_balanced_over_what_is_drawn_from_whatever_labels_belong_to():
+    labels = np.repeat(["T", "B", "NK"], [90, 10, 50])
+    indices = np.arange(45, 91)
+    of_collection = ClassBalancedSampling(labels, 8, indices, 20_000).get_indices(range(150), seed=0)
+    assert stats.binomtest(np.count_nonzero(of_collection == 90), 20_000, 0.5).pvalue > FALSE_ALARM
+    of_indices = ClassBalancedSampling(labels[indices], 8, indices, 20_000).get_indices(range(150), seed=0)
+    assert np.array_equal(of_collection, of_indices)
+
+
+def test_a_strategy_that_balances_over_indices_has_a_fingerprint_of_its_own():
     labels = np.repeat(["T", "B"], [90, 10])
-    rows = ClassBalancedSampling(labels, 8, range(45, 91), 20_000).get_indices(range(100), seed=0)
+    part = ClassBalancedSampling(labels, indices=range(50, 100)).fingerprint()
+    assert part != ClassBalancedSampling(labels[50:], indices=range(50, 100)).fingerprint()
+
+
+def test_balancing_over_the_collection_is_given_as_weights():
+    labels = np.repeat(["T", "B"], [90, 10])
+    weights = ClassBalancedSampling(labels).weights
+    rows = BlockWeightedSampling(8, range(45, 91), weights, 20_000).get_indices(range(100), seed=0)
     expected = (1 / 10) / (45 / 90 + 1 / 10)
     assert stats.binomtest(np.count_nonzero(rows == 90), 20_000, expected).pvalue > FALSE_ALARM
+
+
+def test_labels_and_weights_can_be_assigned_between_epochs():
+    strategy = ClassBalancedSampling(["a"] * 9 + ["b"], total_size=1000)
+    strategy.labels = ["a"] * 5 + ["b"] * 5
+    assert strategy.weights.tolist() == [0.1] * 10
+    assert abs(np.mean(strategy.get_indices(range(10), seed=0) < 5) - 0.5) < 0.1
+    strategy.weights = np.eye(10)[3]
+    assert set(strategy.get_indices(range(10), seed=0)) == {3}
+    assert strategy.labels.tolist() == ["a"] * 5 + ["b"] * 5
+
+
+def test_floats_are_classes_and_nan_is_never_drawn():
+    labels = np.array([0.0, 1.0, np.nan, 1.0])
+    with pytest.warns(
+        UserWarning, match=r"labels has 1 missing values \(NaN\) among 4: rows without a label"
+    ):
+        strategy = ClassBalancedSampling(labels, total_size=400)
+    assert strategy.weights.tolist() == [0.5, 0.25, 0, 0.25]
+    rows = strategy.get_indices(range(4), seed=0)
+    assert set(rows) == {0, 1, 3}
+    assert abs(np.mean(rows == 0) - 0.5) < 0.1
+    assert strategy.labels.tolist() == [0, 1, None, 1]
+
+
+@pytest.mark.parametrize("labels", [["a", None, "b", "a"], np.array([0.0, np.nan, 1.0, 0.0])])
+def test_rows_that_are_not_drawn_from_need_no_label(labels):
+    strategy = ClassBalancedSampling(labels, indices=[0, 2, 3], total_size=200)
+    rows = strategy.get_indices(range(4), seed=0)
+    assert set(rows) == {0, 2, 3}
+    assert abs(np.mean(rows == 2) - 0.5) < 0.15
+
+
+def test_a_missing_label_among_the_indices_is_refused():
+    strategy = ClassBalancedSampling(["a", None, "b", "a"], indices=[0, 1])
+    with pytest.raises(ArgumentValueError, match="labels has 1 missing values among 2"):
+        strategy.get_len(range(4))
+
+
+def test_fractional_labels_warn_since_each_is_a_class():
+    with pytest.warns(UserWarning, match=r"labels has fractional numbers \(0.25, 0.5, 1.0, ...\), and each of the 3"):
+        ClassBalancedSampling(np.array([0.5, 0.25, 1.0]))
+
+
+def test_fewer_labels_than_indices_are_refused_at_construction():
+    with pytest.raises(ValueError, match=r"labels has length 2 and indices selects 5 rows"):
+        ClassBalancedSampling(["a", "b"], indices=range(5))
 
 
 def test_labels_of_the_indices_balance_within_the_indices():
@@ -119,11 +182,11 @@ def test_rounds_without_replacement_are_balanced_too():
     assert stats.binomtest(np.count_nonzero(rows >= 90), 20_000, 0.5).pvalue > FALSE_ALARM
 
 
-def test_weights_sum_to_the_number_of_classes():
+def test_weights_are_shares_of_one_in_which_classes_are_alike():
     weights = ClassBalancedSampling(UNEQUAL).weights
     assert weights.shape == (1200,)
-    assert weights.sum() == pytest.approx(3)
-    assert weights[0] == pytest.approx(1 / 30)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[0] == pytest.approx(1 / 90)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +202,7 @@ def test_bad_labels_are_refused_at_construction(labels, error, message):
         ClassBalancedSampling(labels)
 
 
-@pytest.mark.parametrize("labels", [np.array([True, False]), np.array(["a", "b"]), np.array([2.5, 1.0]), ["a", "b"]])
+@pytest.mark.parametrize("labels", [np.array([True, False]), np.array(["a", "b"]), np.array([2.0, 1.0]), ["a", "b"]])
 def test_labels_are_shown_as_they_were_given(labels):
     shown = ClassBalancedSampling(labels).labels
     assert [type(label) for label in shown.tolist()] == [type(label) for label in np.asarray(labels).tolist()]

@@ -188,3 +188,86 @@ def test_a_row_that_is_not_there_is_also_an_index_error():
     for strategy in (Streaming(indices=[3, 9]), BlockShuffling(indices=[3, 9])):
         with pytest.raises(IndexError, match="row 9 and the collection has 4"):
             strategy.get_indices(range(4))
+
+
+@pytest.mark.parametrize(
+    ("base", "shuffles"),
+    [(BlockShuffling, True), (BlockWeightedSampling, True), (Streaming, False), (SamplingStrategy, False)],
+)
+def test_a_subclass_that_writes_get_indices_inherits_the_shuffle_inside_windows(base, shuffles):
+    class Mine(base):
+        def get_indices(self, data_collection, seed=None, rng=None):
+            return np.arange(10)
+
+    assert Mine().epoch_order(range(10), 0, 0).shuffles is shuffles
+
+    class Declared(Mine):
+        _shuffle_before_yield = not shuffles
+
+    assert Declared().epoch_order(range(10), 0, 0).shuffles is not shuffles
+    strategy = Mine()
+    strategy._shuffle_before_yield = not shuffles
+    assert strategy.epoch_order(range(10), 0, 0).shuffles is not shuffles
+
+
+@pytest.mark.parametrize("base", [BlockShuffling, BlockWeightedSampling, Streaming])
+def test_whether_windows_are_shuffled_can_be_assigned(base):
+    strategy = base()
+    for declared in (True, False):
+        strategy._shuffle_before_yield = declared
+        assert strategy.order(10, 0, 0).shuffles is declared
+
+
+def test_a_subclass_may_keep_what_it_likes_as_its_indices():
+    class Own(SamplingStrategy):
+        def __init__(self, indices, *, inherits):
+            if inherits:
+                super().__init__()
+            self._indices = indices
+
+        def get_indices(self, data_collection, seed=None, rng=None):
+            return self._get_rng(seed, rng).permutation(self._indices)
+
+    for inherits in (True, False):
+        strategy = Own(np.array([7, 3, 5]), inherits=inherits)
+        assert strategy._indices.tolist() == [7, 3, 5]
+        assert sorted(_rows(strategy)) == [3, 5, 7]
+        assert strategy.fingerprint() != Own(np.array([7, 3, 6]), inherits=inherits).fingerprint()
+
+
+def test_a_subclass_finds_its_indices_sorted():
+    with pytest.warns(UserWarning, match="not in ascending order"):
+        assert WithNeither([5, 2])._indices.tolist() == [2, 5]
+    assert WithNeither()._indices is None
+    with pytest.warns(UserWarning, match="not in ascending order"):
+        assert WithNeither()._validate_and_sort_indices([5, 2]).tolist() == [2, 5]
+
+
+def test_the_generator_comes_before_the_seed():
+    rng = np.random.default_rng(5)
+    assert SamplingStrategy()._get_rng(3, rng) is rng
+    assert SamplingStrategy()._get_rng(3).random() == np.random.default_rng(3).random()
+    strategy = BlockShuffling(1)
+    first, second = (strategy.get_indices(range(300), seed=1, rng=rng) for _ in range(2))
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, strategy.get_indices(range(300), rng=np.random.default_rng(5)))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "name", "value"),
+    [(BlockShuffling(4), "block_size", 0), (BlockShuffling(4), "drop_last", "no"), (Streaming(), "shuffle", 3)],
+)
+def test_what_is_assigned_is_checked(strategy, name, value):
+    before = getattr(strategy, name)
+    with pytest.raises((ArgumentTypeError, ArgumentValueError), match=name):
+        setattr(strategy, name, value)
+    assert getattr(strategy, name) == before
+
+
+def test_what_is_assigned_counts_from_the_next_epoch_on():
+    strategy = BlockShuffling(4)
+    strategy.block_size, strategy.drop_last = np.int8(5), 1
+    assert np.array_equal(
+        strategy.get_indices(range(99), seed=0), BlockShuffling(5, drop_last=True).get_indices(range(99), seed=0)
+    )
+    assert strategy.fingerprint() == BlockShuffling(5, drop_last=True).fingerprint()

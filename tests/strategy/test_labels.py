@@ -37,7 +37,7 @@ CONTAINERS = {
     "int list": (NUMBERS, lambda: NUMBERS),
     "bool list": ([True, False, True], lambda: [True, False, True]),
     "bool array": ([True, False, True], lambda: np.array([True, False, True])),
-    "float array": ([0.5, -1.0, 0.5], lambda: np.array([0.5, -1.0, 0.5])),
+    "float array": ([5.0, -1.0, 5.0], lambda: np.array([5.0, -1.0, 5.0])),
     "numpy dates": ([20, 10, 20], lambda: np.array([20, 10, 20], "datetime64[ns]")),
     "pandas Series": (WORDS, _pandas(lambda pd: pd.Series(WORDS, index=range(10, 17)))),
     "pandas string": (WORDS, _pandas(lambda pd: pd.array(WORDS, dtype="string"))),
@@ -159,8 +159,11 @@ def test_missing_labels_are_counted_and_refused(name):
     n_missing, build = MISSING[name]
     labels = build()
     message = rf"labels has {n_missing} missing values among {len(labels)}; .* a class of their own"
+    encoded = encode_labels(labels)
+    assert encoded.n_missing == n_missing
+    assert [label is None for label in encoded.labels().tolist()].count(True) == n_missing
     with pytest.raises(ArgumentValueError, match=message):
-        encode_labels(labels)
+        encoded.refuse_missing("labels")
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,65 @@ def test_weights_of_any_numeric_type_draw_the_same_rows(dtype):
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i8"])
 def test_weights_are_kept_as_given_without_a_copy(dtype):
     weights = np.ones(10, dtype)
-    assert np.shares_memory(BlockWeightedSampling(weights=weights).weights, weights)
+    strategy = BlockWeightedSampling(weights=weights)
+    prepared = strategy.order(10, 0, 0).draws.weights
+    assert np.shares_memory(prepared.values, weights)
+
+
+def test_weights_are_read_as_shares():
+    strategy = BlockWeightedSampling(weights=np.arange(5, dtype="u1"))
+    assert strategy.weights.tolist() == [0, 0.1, 0.2, 0.3, 0.4]
+    assert BlockWeightedSampling().weights is None
+
+
+def test_what_is_assigned_takes_effect_in_the_next_epoch():
+    strategy = BlockWeightedSampling(4, weights=np.ones(100), total_size=60)
+    before = strategy.order(100, 0, 0)
+    strategy.weights = np.eye(100)[7]
+    strategy.total_size = 30
+    strategy.block_size = np.int64(2)
+    assert set(strategy.get_indices(range(100), seed=0)) == {7}
+    assert strategy.get_len(range(100)) == 30
+    assert len(before) == 60
+    assert len(set(before.rows(0, 60))) > 10
+    strategy.weights = None
+    strategy.indices = range(20, 40)
+    assert set(strategy.get_indices(range(100), seed=0)) <= set(range(20, 40))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weights", [1, -1]),
+        ("weights", "no"),
+        ("total_size", 0),
+        ("block_size", 1.5),
+        ("replace", "yes"),
+        ("aligned_to", "rows"),
+        ("indices", [-1]),
+        ("sampling_size", -3),
+    ],
+)
+def test_what_is_assigned_is_checked_and_what_was_there_stays(name, value):
+    strategy = BlockWeightedSampling(4, weights=np.ones(100), total_size=60)
+    rows = strategy.get_indices(range(100), seed=0)
+    with pytest.raises((ArgumentValueError, ArgumentTypeError), match=name):
+        setattr(strategy, name, value)
+    assert np.array_equal(strategy.get_indices(range(100), seed=0), rows)
+
+
+def test_parameters_that_do_not_go_together_are_refused_in_the_next_epoch():
+    strategy = BlockWeightedSampling(4)
+    strategy.replace = False
+    with pytest.raises(ArgumentValueError, match="replace=False needs sampling_size"):
+        strategy.get_indices(range(100), seed=0)
+    strategy.sampling_size = 50
+    assert len(set(strategy.get_indices(range(100), seed=0)[:50])) == 50
+
+
+def test_fewer_weights_than_indices_are_refused_at_construction():
+    with pytest.raises(ArgumentValueError, match=r"weights has length 2 and indices selects 5 rows; .*\(5\)"):
+        BlockWeightedSampling(weights=[1.0, 2.0], indices=range(5))
 
 
 def test_weights_may_be_strided_or_read_only():
@@ -170,7 +228,7 @@ def test_weights_that_are_no_probabilities_are_refused_at_construction(weights, 
 
 def test_a_selection_without_weight_is_refused():
     strategy = BlockWeightedSampling(8, [0, 1], [0, 0, 1.0])
-    with pytest.raises(ArgumentValueError, match="weights: no selected row has a positive weight"):
+    with pytest.raises(ArgumentValueError, match="weights: none of 2 selected rows has a positive weight"):
         strategy.order(3, 0, 0)
 
 
@@ -185,7 +243,7 @@ def test_an_empty_collection_has_nothing_to_draw():
         ({"total_size": 0}, r"total_size=0 .* at least 1"),
         ({"total_size": 2.5}, r"total_size=2.5 is of type float"),
         ({"block_size": 0}, r"block_size=0 .* at least 1"),
-        ({"replace": 1}, r"replace=1 is of type int; give True or False"),
+        ({"replace": 2}, r"replace=2 is of type int; give True or False"),
         ({"sampling_size": -1, "replace": False}, r"sampling_size=-1 .* at least 1"),
         ({"aligned_to": "rows"}, r"aligned_to='rows' is not known; give \"auto\", \"collection\" or \"indices\""),
     ],

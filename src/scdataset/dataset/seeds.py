@@ -1,7 +1,6 @@
 """One seed for all ranks, when the user gave none."""
 
 import os
-import secrets
 
 import torch
 import torch.distributed
@@ -13,18 +12,26 @@ __all__ = ["drawn_seed"]
 
 
 def drawn_seed(world: World) -> int:
-    """Draw a seed from the operating system, the same on every rank of a process group."""
+    """Draw a seed from torch's default generator, the same on every rank of a process group.
+
+    ``torch.manual_seed`` and ``seed_everything`` repeat it. It is one draw, on every rank alike, so that ranks whose
+    generators were in step stay so.
+    """
     if world.size == 1:
-        return secrets.randbits(63)
+        return _drawn()
     if not world.has_group:
         warn(
             f"seed=None with rank={world.rank} of {world.size} and no process group: ranks cannot agree on a random "
             "seed, so seed=0 is used. Give the same seed on every rank.",
         )
         return 0
-    drawn = [secrets.randbits(63)]
+    drawn = [_drawn()]
     torch.distributed.broadcast_object_list(drawn, src=0, device=_device_of_group(torch.distributed.get_backend()))
     return drawn[0]
+
+
+def _drawn() -> int:
+    return int(torch.randint(2**63 - 1, (), device="cpu"))
 
 
 def _device_of_group(backend: str) -> "torch.device | None":

@@ -1,14 +1,17 @@
 """ClassBalancedSampling: every class equally likely."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset.strategy.labels import encode_labels
-from scdataset.strategy.selection import AlignedTo
+from scdataset._arguments import warn
+from scdataset.strategy.labels import ClassCodes, encode_labels
+from scdataset.strategy.selection import AlignedTo, Rows
 from scdataset.strategy.weighted import BlockWeightedSampling
+from scdataset.strategy.weights import Weights
 
 __all__ = ["ClassBalancedSampling"]
 
@@ -16,15 +19,17 @@ __all__ = ["ClassBalancedSampling"]
 class ClassBalancedSampling(BlockWeightedSampling):
     """Rows drawn so that every class is equally likely, read in blocks of neighbours.
 
-    A row weighs one over the number of labels of its class. Only a code a row is kept: 1 or 2 bytes, and nothing where
-    labels already are small integers or categories.
+    A row weighs one over the number of labels of its class among the rows that are drawn from: ``indices``, or all. To
+    balance over the whole collection and draw from a part, give its ``weights`` to `BlockWeightedSampling`. Only a code
+    a row is kept: 1 or 2 bytes, and nothing where labels already are small integers or categories.
 
     Parameters
     ----------
     labels
-        Class of each row: strings, integers, booleans or categories; one a row of the collection or one an index. With
-        one a row of the collection, classes are balanced over the whole collection and ``indices`` picks from it; with
-        one an index, they are balanced within ``indices``.
+        Class of each row: strings, integers, booleans or categories; one a row of the collection or one an index. Those
+        of a pandas Series are found by its index, as weights are. Rows that are not drawn from may lack a label. Of
+        floats each is a class, with a `UserWarning` if they are fractional, and a row with NaN is never drawn, with a
+        `UserWarning`; other missing labels are refused.
     block_size, indices, total_size, replace, sampling_size, aligned_to
         As in `BlockWeightedSampling`.
 
@@ -35,8 +40,6 @@ class ClassBalancedSampling(BlockWeightedSampling):
     >>> bool(abs(np.mean(rows >= 90) - 0.5) < 0.03)
     True
     """
-
-    _values_name = "labels"
 
     def __init__(
         self,
@@ -50,24 +53,68 @@ class ClassBalancedSampling(BlockWeightedSampling):
         aligned_to: AlignedTo = "auto",
     ) -> None:
         super().__init__(block_size, indices, None, total_size, replace, sampling_size, aligned_to=aligned_to)
-        encoded = encode_labels(labels)
-        self._values = encoded.codes
-        self._offset = encoded.offset
-        self._table = np.divide(1.0, encoded.counts, out=np.zeros(encoded.counts.size), where=encoded.counts > 0)
-        self._classes = encoded.classes
+        self.labels = labels
 
     @property
     def labels(self) -> NDArray[Any]:
-        """The label of each entry, shape ``(n_labels,)``, decoded on each access."""
-        return self._classes[self._codes]
+        """The label of each entry, shape ``(n_labels,)``, decoded on each access; None where it is missing.
+
+        What is assigned takes effect in the next epoch.
+        """
+        return self._encoded.labels()
+
+    @labels.setter
+    def labels(self, labels: ArrayLike | Sequence[Hashable]) -> None:
+        encoded = encode_labels(labels)
+        is_float = encoded.classes.dtype.kind == "f"
+        if self._selection.count in (None, encoded.codes.size):
+            _check_missing(encoded, is_float=is_float)
+        self._keep("labels", labels, encoded.codes)
+        self._encoded, self._is_float = encoded, is_float
+        self._table = self._weights_of(encoded.counts)
 
     @property
-    def weights(self) -> NDArray[np.float64]:
-        """The weight of each entry, shape ``(n_labels,)``, computed on each access; a class weighs 1 in all."""
-        assert self._table is not None  # noqa: S101 set in the constructor
-        return self._table[self._codes]
+    def weights(self) -> NDArray[np.float64] | None:
+        """The weight of each entry, divided by their sum, shape ``(n_labels,)``, computed on each access.
 
-    @property
-    def _codes(self) -> NDArray[np.intp]:
-        assert self._values is not None  # noqa: S101 set in the constructor
-        return self._values.astype(np.intp) - self._offset
+        What is assigned replaces the labels in the next epoch.
+        """
+        if self._table is None:
+            return self._normalised()
+        table = self._table if self._prepared is None else self._prepared.weights.table
+        weights = table[self._encoded.codes.astype(np.intp) - self._encoded.offset]
+        normalised: NDArray[np.float64] = weights / weights.sum()
+        return normalised
+
+    @weights.setter
+    def weights(self, weights: ArrayLike | None) -> None:
+        self._keep_weights(weights)
+
+    def _tabled(self, values: NDArray[Any], lookup: Rows) -> Weights:
+        if self._table is None:
+            return super()._tabled(values, lookup)
+        drawn_from = replace(self._encoded, codes=values).at(lookup)
+        if drawn_from.counts is not self._encoded.counts:  # and was not checked before
+            _check_missing(drawn_from, is_float=self._is_float)
+        return Weights.of(values, lookup, self._weights_of(drawn_from.counts), self._encoded.offset)
+
+    def _weights_of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the weight of each class; at the end that of missing labels, whose code is -1, if there are any."""
+        if self._encoded.n_missing:
+            counts = np.append(counts, 0)
+        return np.divide(1.0, counts, out=np.zeros(counts.size), where=counts > 0)
+
+    def _arrays(self) -> Iterator[NDArray[Any]]:
+        yield from super()._arrays()
+        if self._table is not None and self._selection.count not in (None, self._encoded.codes.size):
+            yield np.array("balanced over indices")
+
+
+def _check_missing(encoded: ClassCodes, *, is_float: bool) -> None:
+    if not is_float:
+        encoded.refuse_missing("labels")
+    elif encoded.n_missing:
+        warn(
+            f"labels has {encoded.n_missing} missing values (NaN) among {encoded.codes.size}: rows without a label are "
+            "never drawn. Leave them out with indices to silence this.",
+        )

@@ -4,16 +4,19 @@ import hashlib
 import inspect
 import re
 import secrets
+import weakref
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import optional_whole
-from scdataset.errors import ArgumentIndexError, ArgumentTypeError, UnimplementedError
+from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, UnimplementedError
 from scdataset.strategy.keys import MAX_SEED, make_key
+from scdataset.strategy.names import NamedRows
 from scdataset.strategy.selection import Selection
 
 __all__ = ["EpochOrder", "SamplingStrategy", "count_rows"]
@@ -55,12 +58,24 @@ class SamplingStrategy:
     Parameters
     ----------
     indices
-        The rows that take part: None for all, a ``range``, integers, or a boolean mask over the collection.
+        The rows that take part: None for all, a ``range``, integers, a boolean mask over the collection, or names of
+        cells. A boolean Series of pandas is aligned by its index to the names of the cells, and goes by position if
+        that is 0, 1, 2, ...
 
     Notes
     -----
-    Set the class attribute ``_shuffle_before_yield = True`` to have rows shuffled inside each fetch window; otherwise
-    they come in the order of ``get_indices``.
+    Subclasses may use:
+
+    ``_shuffle_before_yield``
+        Whether rows are shuffled inside each fetch window, or come in the order of ``get_indices``; an attribute of the
+        class or of the instance. A subclass of a strategy inherits that strategy's.
+    ``_indices``
+        The rows that take part, ascending, or None for all; what is assigned is kept as it is.
+    ``_get_rng(seed, rng)``
+        The generator to draw from.
+
+    Attributes that are assigned are checked, and take effect in the next epoch; one that is running goes on as it was.
+    DataLoader workers that are already running have a copy of the strategy and do not see it.
 
     Examples
     --------
@@ -73,14 +88,56 @@ class SamplingStrategy:
     """
 
     _shuffle_before_yield: bool | None = None
+    _raw_indices: Any = None
+    _row_selection: Selection | None = None
+    _named_selection: Selection | None = None
+    _met: "weakref.ref[Any] | None" = None
+    _is_located = False
+    _changes: int = 0
 
     def __init__(self, indices: ArrayLike | range | None = None) -> None:
-        self._selection = Selection(indices)
+        self._select(indices)
 
     @property
-    def indices(self) -> NDArray[np.int64] | None:
-        """The rows that take part, ascending, shape ``(n_selected,)``; None for all rows."""
-        return self._selection.given
+    def indices(self) -> Any:
+        """The rows that take part, ascending, shape ``(n_selected,)``; None for all rows.
+
+        Names, as they were given, until they are looked up in a collection.
+        """
+        return self._selection.given if self._raw_indices is None else self._raw_indices
+
+    @indices.setter
+    def indices(self, indices: Any) -> None:
+        if self._writes_indices():
+            self._indices = indices
+        else:
+            self._select(indices)
+
+    @property
+    def _indices(self) -> Any:
+        return self.indices
+
+    @_indices.setter
+    def _indices(self, indices: Any) -> None:
+        # A subclass may keep here whatever its own get_indices takes, so that it is only checked when it is used.
+        self._raw_indices, self._row_selection, self._named_selection = indices, None, None
+        self._forget()
+
+    def _select(self, indices: ArrayLike | range | None) -> None:
+        self._row_selection = Selection(indices)
+        self._raw_indices = self._named_selection = None
+        self._forget()
+
+    @property
+    def _selection(self) -> Selection:
+        if self._row_selection is None:
+            self._row_selection = Selection(self._raw_indices)
+        return self._row_selection
+
+    @property
+    def _block_rows(self) -> int:
+        """Neighbouring rows that come together."""
+        return 1
 
     @property
     def batch_unit(self) -> int:
@@ -101,9 +158,9 @@ class SamplingStrategy:
         data_collection
             The collection; its length counts, its content is not read.
         seed
-            Seed of the order, in [0, 2**64). None draws one.
+            Seed of the order, in [0, 2**64). None draws one from the operating system.
         rng
-            Where to draw the seed from if none is given; None asks the operating system.
+            Where to draw the seed from, in place of ``seed``.
 
         Returns
         -------
@@ -116,9 +173,9 @@ class SamplingStrategy:
             )
             raise UnimplementedError(message)
         seed = optional_whole("seed", seed, minimum=0, maximum=MAX_SEED)
-        if seed is None:
-            seed = secrets.randbits(63) if rng is None else int(rng.integers(2**63))
-        order = self.order(count_rows(data_collection), seed, 0)
+        if rng is not None:
+            seed = int(rng.integers(2**63))
+        order = self._order_over(data_collection, secrets.randbits(63) if seed is None else seed, 0)
         return order.rows(0, len(order))
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
@@ -128,8 +185,46 @@ class SamplingStrategy:
     def epoch_order(self, data_collection: Any, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch over ``data_collection``, by whichever method the subclass wrote."""
         if self._writes_indices():
+            self._meet(data_collection)
             return self._order_of_indices(data_collection, seed, epoch)
+        return self._order_over(data_collection, seed, epoch)
+
+    def _order_over(self, data_collection: Any, seed: int, epoch: int) -> EpochOrder:
+        """Return the order of one epoch, by ``order``, once names are looked up in the collection."""
+        self._meet(data_collection)
         return self.order(count_rows(data_collection), seed, epoch)
+
+    def _meet(self, data_collection: Any) -> None:
+        """Look names up in a collection, if some parameter goes by names and they were not looked up there before."""
+        if not self._goes_by_names() or (self._met is not None and self._met() is data_collection):
+            return
+        self._look_up(NamedRows(data_collection, count_rows(data_collection)))
+        self._is_located = True
+        with suppress(TypeError):  # not everything can be referred to weakly
+            self._met = weakref.ref(data_collection)
+
+    def _goes_by_names(self) -> bool:
+        """Tell whether some parameter is told by the names of cells."""
+        return self._raw_indices is None and (self._named_selection or self._selection).names is not None
+
+    def _look_up(self, rows: NamedRows) -> None:
+        """Find the rows of a collection that parameters tell by name."""
+        named = self._named_selection or self._selection
+        if named.names is not None:
+            self._row_selection, self._named_selection = named.found_in(rows), named
+
+    def _check_located(self) -> None:
+        if self._goes_by_names() and not self._is_located:
+            message = (
+                f"{self!r} goes by names of cells, and the collection is not known here; call "
+                "epoch_order(data_collection, seed, epoch) in place of order."
+            )
+            raise ArgumentValueError(message)
+
+    def _forget(self) -> None:
+        """Forget what followed from the parameters before: called when one is assigned."""
+        self._changes += 1
+        self._met, self._is_located = None, False
 
     def fingerprint(self) -> str:
         """Return what tells this strategy from another one: type, parameters, and a digest of its arrays.
@@ -147,11 +242,23 @@ class SamplingStrategy:
 
     def _arrays(self) -> Iterator[NDArray[Any]]:
         """Yield the arrays among the parameters."""
-        selection = getattr(self, "_selection", None)  # which a subclass may have done without
-        if selection is not None and selection.rows is not None:
-            rows = selection.rows
+        if self._raw_indices is not None:
+            yield np.asarray(self._raw_indices)
+        elif self._selection.rows is not None:
+            rows = self._selection.rows
             yield np.array([rows.count, rows.start, rows.step])
             yield rows.listed
+
+    def _get_rng(self, seed: int | None = None, rng: np.random.Generator | None = None) -> np.random.Generator:
+        """Return ``rng``, or a generator of ``seed`` if there is none."""
+        return np.random.default_rng(seed) if rng is None else rng
+
+    def _validate_and_sort_indices(self, indices: ArrayLike | None) -> NDArray[Any] | None:
+        """Return indices checked and in ascending order."""
+        return Selection(indices).given
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_met"}
 
     def _writes_indices(self) -> bool:
         """Tell whether ``get_indices`` was written nearer to this class than ``order``."""

@@ -1,6 +1,7 @@
 """BlockShuffling: blocks of neighbouring rows in random order."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +10,7 @@ from scdataset._arguments import flag, whole
 from scdataset._compiled import compiled
 from scdataset.strategy.base import EpochOrder, SamplingStrategy
 from scdataset.strategy.keys import make_key, unit_float
+from scdataset.strategy.parameters import Parameter
 from scdataset.strategy.permutation import KeyedPermutation, permute_one
 from scdataset.strategy.selection import Rows
 
@@ -103,7 +105,7 @@ class BlockOrder:
     selected: Rows
     blocks: ShuffledBlocks
     n_samples: int
-    shuffles: bool = True
+    shuffles: bool
 
     def __len__(self) -> int:
         return self.n_samples
@@ -121,8 +123,7 @@ class BlockShuffling(SamplingStrategy):
     block_size
         Rows in a block. 1 is true random order; larger blocks read faster and mix less (README, "How random is it").
     indices
-        The rows that take part: None for all, a ``range``, integers, or a boolean mask over the collection. Blocks are
-        cut from the *selected* rows.
+        The rows that take part, as in `SamplingStrategy`. Blocks are cut from the *selected* rows.
     drop_last
         Leave out the last ``n_selected % block_size`` rows, which do not fill a block.
 
@@ -135,6 +136,10 @@ class BlockShuffling(SamplingStrategy):
     9
     """
 
+    block_size = Parameter(partial(whole, minimum=1))
+    drop_last = Parameter(flag)
+    _shuffle_before_yield = True
+
     def __init__(
         self,
         block_size: int = 8,
@@ -142,14 +147,19 @@ class BlockShuffling(SamplingStrategy):
         drop_last: bool = False,  # noqa: FBT001, FBT002 the API that users have
     ) -> None:
         super().__init__(indices)
-        self.block_size = whole("block_size", block_size, minimum=1)
-        self.drop_last = flag("drop_last", drop_last)
+        self.block_size = block_size
+        self.drop_last = drop_last
 
     def __repr__(self) -> str:
         return f"BlockShuffling(block_size={self.block_size}, {self._selection!r}, drop_last={self.drop_last})"
+
+    @property
+    def _block_rows(self) -> int:
+        return self.block_size
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""
         selected = self._selection.of(n_rows)
         n_samples = selected.count - (selected.count % self.block_size if self.drop_last else 0)
-        return BlockOrder(selected, ShuffledBlocks.of(n_samples, self.block_size, seed, epoch), n_samples)
+        blocks = ShuffledBlocks.of(n_samples, self.block_size, seed, epoch)
+        return BlockOrder(selected, blocks, n_samples, shuffles=bool(self._shuffle_before_yield))

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -9,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import one_of, optional_whole, whole
 from scdataset.errors import ArgumentValueError
-from scdataset.strategy.base import EpochOrder, SamplingStrategy
+from scdataset.strategy.base import EpochOrder, ListedOrder, SamplingStrategy
 from scdataset.strategy.cells import Cells, code_of
 from scdataset.strategy.controls import Controls, sets_with_controls
 from scdataset.strategy.keys import make_key
 from scdataset.strategy.labels import ClassCodes, encode_labels
+from scdataset.strategy.names import NamedRows, names_of, names_of_columns, rows_of
+from scdataset.strategy.parameters import Parameter
 from scdataset.strategy.permutation import KeyedPermutation
 from scdataset.strategy.selection import AlignedTo, Rows
 from scdataset.strategy.sets import Members, Sets, count_codes, members_by_code
@@ -36,7 +39,7 @@ class GroupedOrder:
     shuffled: KeyedPermutation
     cells_key: np.uint64
     controls_key: np.uint64
-    shuffles: bool = False  # sets are in random order already, and their rows have to stay together
+    shuffles: bool  # False if not asked for: sets are in random order already, and their rows have to stay together
 
     def __len__(self) -> int:
         return self.sets.total * self._unit
@@ -83,7 +86,8 @@ class GroupedSampling(SamplingStrategy):
     Parameters
     ----------
     groups
-        Group of each row: strings, integers or categories; one a row of the collection or one an index.
+        Group of each row: strings, integers or categories; one a row of the collection or one an index. Those of a
+        pandas Series are found by its index, as weights are in `BlockWeightedSampling`; ``match`` likewise.
     set_size
         Cells in a set.
     balance
@@ -113,7 +117,7 @@ class GroupedSampling(SamplingStrategy):
         ``block_size=set_size`` reads fastest where cells of a group lie together, and makes sets of neighbours. Blocks
         begin at another cell each epoch, so that sets differ.
     indices
-        The rows that take part: None for all, a ``range``, integers, or a boolean mask over the collection.
+        The rows that take part, as in `SamplingStrategy`.
     aligned_to
         As in `BlockWeightedSampling`, for ``groups`` and ``match``.
 
@@ -137,6 +141,18 @@ class GroupedSampling(SamplingStrategy):
     (['GATA1', 'GATA1', 'KLF1', 'KLF1', 'KLF1'], {'non-targeting'})
     """
 
+    set_size = Parameter(partial(whole, minimum=1))
+    balance = Parameter(partial(one_of, allowed=get_args(Balance)))
+    sets_per_group = Parameter(partial(optional_whole, minimum=1))
+    remainder = Parameter(partial(one_of, allowed=get_args(Remainder)))
+    control: Parameter[Hashable] = Parameter(lambda _, label: label)
+    n_controls = Parameter(partial(optional_whole, minimum=1))
+    unmatched = Parameter(partial(one_of, allowed=get_args(Unmatched)))
+    block_size = Parameter(partial(whole, minimum=1))
+    aligned_to = Parameter(partial(one_of, allowed=get_args(AlignedTo)))
+    _shuffle_before_yield = False
+    _prepared: Prepared | None = None
+
     def __init__(
         self,
         groups: ArrayLike | Sequence[Hashable],
@@ -154,22 +170,26 @@ class GroupedSampling(SamplingStrategy):
         aligned_to: AlignedTo = "auto",
     ) -> None:
         super().__init__(indices)
-        self.set_size = whole("set_size", set_size, minimum=1)
-        self.balance = one_of("balance", balance, get_args(Balance))
-        self.sets_per_group = optional_whole("sets_per_group", sets_per_group, minimum=1)
-        self.remainder = one_of("remainder", remainder, get_args(Remainder))
+        self.set_size = set_size
+        self.balance = balance
+        self.sets_per_group = sets_per_group
+        self.remainder = remainder
         self.control = control
-        self.n_controls = optional_whole("n_controls", n_controls, minimum=1)
-        self.unmatched = one_of("unmatched", unmatched, get_args(Unmatched))
-        self.block_size = whole("block_size", block_size, minimum=1)
-        self.aligned_to = one_of("aligned_to", aligned_to, get_args(AlignedTo))
-        self._check_together(matched=match is not None)
+        self.n_controls = n_controls
+        self.unmatched = unmatched
+        self.block_size = block_size
+        self.aligned_to = aligned_to
+        self._names: dict[str, NDArray[Any]] = {}
+        self._owners: dict[str, NDArray[np.int64] | None] = {}
+        self._match: Strata | None = None
+        self.groups = groups
+        self.match = match
+        self._check_together()
         if self.n_controls is None:
-            self.n_controls = 0 if control is None else self.set_size
-        self._groups = encode_labels(groups, "groups")
-        self._control = -1 if control is None else code_of(control, self._groups)
-        self._match = None if match is None else Strata.of(match)
-        self._prepared = self._prepare(self._least_rows())
+            vars(self)["n_controls"] = 0 if control is None else self.set_size  # 0 may not be asked for
+        self._control()
+        if self._selection.names is None and not (self._goes_by_names() and self._depends_on_names()):
+            self._prepared = self._prepare(self._least_rows())
 
     def __repr__(self) -> str:
         return (
@@ -184,43 +204,109 @@ class GroupedSampling(SamplingStrategy):
         return self.set_size + (self.n_controls or 0)
 
     @property
+    def groups(self) -> NDArray[Any]:
+        """The group of each entry, shape ``(n_groups,)``, decoded on each access; assign others for the next epoch."""
+        return self._groups.labels()
+
+    @groups.setter
+    def groups(self, groups: ArrayLike | Sequence[Hashable]) -> None:
+        encoded = encode_labels(groups, "groups")
+        self._keep_names("groups", names_of(groups), encoded)
+        self._groups = encoded
+
+    @property
+    def match(self) -> dict[str, NDArray[Any]] | None:
+        """The columns of labels to match, decoded on each access; assign others for the next epoch."""
+        return None if self._match is None else {name: one.labels() for name, one in self._match.columns.items()}
+
+    @match.setter
+    def match(self, match: Any) -> None:
+        strata = None if match is None else Strata.of(match)
+        names = None if match is None else names_of_columns(match)
+        self._keep_names("match", names, None if strata is None else strata.encoded)
+        self._match = strata
+
+    @property
     def n_sets(self) -> int:
         """Number of sets in an epoch."""
-        return self._prepared.sets.total
+        return self._ready().sets.total
 
     @property
     def left_out(self) -> list[Any]:
         """The groups that have cells and yield no set, for what ``remainder`` and ``unmatched`` drop."""
-        names: list[Any] = self._groups.classes[self._prepared.left_out].tolist()
+        names: list[Any] = self._groups.classes[self._ready().left_out].tolist()
         return names
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""
+        shuffles = bool(self._shuffle_before_yield)
         selected = self._selection.of(n_rows)
-        if self._targets(n_rows) != self._prepared.targets:
+        if self._selection.count == 0:
+            return ListedOrder(np.empty(0, np.int64), n_rows, shuffles=shuffles)
+        self._check_located()
+        if self._prepared is None or self._targets(n_rows) != self._prepared.targets:
+            self._check_together()
             self._prepared = self._prepare(n_rows)
         sets, controls = self._prepared.sets, self._prepared.controls
         shuffled = KeyedPermutation(sets.total, make_key(seed, epoch, "sets"))
-        return GroupedOrder(
-            selected, sets, controls, shuffled, make_key(seed, epoch, "cells"), make_key(seed, epoch, "controls")
-        )
+        keys = make_key(seed, epoch, "cells"), make_key(seed, epoch, "controls")
+        return GroupedOrder(selected, sets, controls, shuffled, *keys, shuffles)
+
+    def _ready(self) -> Prepared:
+        if self._prepared is None:
+            if self._goes_by_names():
+                self._check_located()
+            self._prepared = self._prepare(self._least_rows())
+        return self._prepared
+
+    def _keep_names(self, name: str, names: NDArray[Any] | None, encoded: ClassCodes | None) -> None:
+        """Keep the names that go with the labels of an argument."""
+        if encoded is not None:
+            self._selection.check_length(name, encoded.codes.size)
+        self._owners.pop(name, None)
+        self._names.pop(name, None)
+        if names is not None:
+            self._names[name] = names
+        self._forget()
+
+    def _goes_by_names(self) -> bool:
+        return bool(self._names) or super()._goes_by_names()
+
+    def _depends_on_names(self) -> bool:
+        """Tell whether sets and controls are others, and not only other rows, where rows have other names."""
+        names = list(self._names.values())
+        together = len(names) == len(self._labels()) and all(np.array_equal(names[0], other) for other in names[1:])
+        return self._selection.count is not None or not together
+
+    def _look_up(self, rows: NamedRows) -> None:
+        super()._look_up(rows)
+        self._owners = {name: rows_of(name, names, rows) for name, names in self._names.items()}
+        self._prepared = None
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._prepared = None
 
     def _arrays(self) -> Iterator[NDArray[Any]]:
         yield from super()._arrays()
         for labels in self._labels().values():
             yield labels.codes
             yield np.asarray(labels.classes)
+        yield from (owners for owners in self._owners.values() if owners is not None)
         yield np.array([str(self.sets_per_group), self.unmatched, self.aligned_to])
 
-    def _check_together(self, *, matched: bool) -> None:
+    def _control(self) -> int:
+        return -1 if self.control is None else code_of(self.control, self._groups)
+
+    def _check_together(self) -> None:
         if self.sets_per_group is not None and self.balance != "balanced":
             message = (
                 f"sets_per_group={self.sets_per_group} with balance={self.balance!r}, where the size of a group says "
                 'how many sets it yields; give balance="balanced", or leave sets_per_group out.'
             )
             raise ArgumentValueError(message)
-        if self.control is None and (matched or self.n_controls is not None):
-            given = "match" if matched else f"n_controls={self.n_controls}"
+        if self.control is None and (self._match is not None or self.n_controls):
+            given = "match" if self._match is not None else f"n_controls={self.n_controls}"
             message = f"{given} without control; give control, the label that controls have in groups."
             raise ArgumentValueError(message)
 
@@ -239,7 +325,9 @@ class GroupedSampling(SamplingStrategy):
 
     def _targets(self, n_rows: int) -> tuple[str, ...]:
         return tuple(
-            self._selection.target(name, codes.codes.size, n_rows, self.aligned_to)
+            "names"
+            if self._owners.get(name) is not None
+            else self._selection.target(name, codes.codes.size, n_rows, self.aligned_to)
             for name, codes in self._labels().items()
         )
 
@@ -247,7 +335,7 @@ class GroupedSampling(SamplingStrategy):
         cells = Cells(
             groups=self._of_selected("groups", self._groups, n_rows),
             labels=self._groups.classes,
-            control=self._control,
+            control=self._control(),
             strata=None if self._match is None else self._of_selected("match", self._match.encoded, n_rows),
             match=self._match,
         )
@@ -261,7 +349,10 @@ class GroupedSampling(SamplingStrategy):
         return Prepared(self._targets(n_rows), sets, controls, np.flatnonzero(present & (in_round == 0)))
 
     def _of_selected(self, name: str, codes: ClassCodes, n_rows: int) -> NDArray[Any]:
-        values, lookup = self._selection.align(name, codes.from_zero(), n_rows, self.aligned_to)
+        owners = self._owners.get(name)
+        values, lookup = self._selection.align(name, codes.from_zero(), n_rows, self.aligned_to, owners)
+        if codes.n_missing:
+            codes.at(lookup).refuse_missing(name)
         return np.ascontiguousarray(lookup.taken(values))
 
     def _first_set(self, members: Members, in_round: NDArray[np.int64]) -> NDArray[np.int64]:

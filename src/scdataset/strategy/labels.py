@@ -1,18 +1,20 @@
 """Class labels as small integer codes."""
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scdataset._arguments import warn
 from scdataset._compiled import compiled
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.strategy.selection import Rows
 from scdataset.strategy.weights import in_parts
 
-__all__ = ["ClassCodes", "encode_labels"]
+__all__ = ["ClassCodes", "encode_labels", "encode_present"]
 
 _MAX_SMALL = 1 << 16
 _CHUNK = 1 << 20
@@ -25,20 +27,44 @@ class ClassCodes:
     Attributes
     ----------
     codes
-        ``classes[codes[k] - offset]`` is the label of entry k; shape ``(n,)``, the smallest integer type that fits, and
-        the caller's own array where that is one.
+        ``classes[codes[k] - offset]`` is the label of entry k, and the code of a missing one is -1; shape ``(n,)``, the
+        smallest integer type that fits, and the caller's own array where that is one.
     offset
         Code of the first class.
     classes
         The labels, shape ``(n_classes,)``; integer labels between the smallest and the largest may be unused.
     counts
         Entries of each class, shape ``(n_classes,)``, int64.
+    n_missing
+        Entries without a label.
     """
 
     codes: NDArray[Any]
     offset: int
     classes: NDArray[Any]
     counts: NDArray[np.int64]
+    n_missing: int = 0
+
+    def labels(self) -> NDArray[Any]:
+        """Return the label of each entry, shape ``(n,)``; None where it is missing."""
+        places = self.codes.astype(np.intp) - self.offset
+        return (np.append(self.classes.astype(object), [None]) if self.n_missing else self.classes)[places]
+
+    def at(self, rows: Rows) -> "ClassCodes":
+        """Return these codes with the counts of some entries: themselves where those are all, in order."""
+        if not rows.listed.size and rows.count == self.codes.size:
+            return self
+        n_missing, counts = _counts(rows.taken(self.codes) if rows.count else self.codes[:0], self.offset, self.classes)
+        return replace(self, counts=counts, n_missing=n_missing)
+
+    def refuse_missing(self, name: str) -> None:
+        """Raise an `ArgumentValueError` if a label is missing among the entries that are counted."""
+        if self.n_missing:
+            message = (
+                f"{name} has {self.n_missing} missing values among {self.n_missing + self.counts.sum()}; give those "
+                "rows a class of their own, or leave them out with indices."
+            )
+            raise ArgumentValueError(message)
 
     def from_zero(self) -> NDArray[Any]:
         """Return codes that count from 0, as uint8, uint16 or int32: without a copy where they already are such."""
@@ -64,7 +90,7 @@ def encode_labels(labels: ArrayLike | Sequence[Hashable], name: str = "labels") 
     Raises
     ------
     ArgumentValueError
-        If there are no labels, or some are missing (None, NaN, pandas.NA); it says how many.
+        If there are no labels. Those that are missing (None, NaN, pandas.NA) are counted.
     ArgumentTypeError
         If labels cannot be compared.
     """
@@ -112,9 +138,26 @@ def _shifted(values: NDArray[Any], first: int, dtype: np.dtype[Any]) -> NDArray[
 
 
 def _of_floats(values: NDArray[Any], name: str) -> ClassCodes:
-    _refuse_missing(int(np.count_nonzero(np.isnan(values))), values.size, name)
-    classes, codes = np.unique(values, return_inverse=True)
+    is_missing = np.isnan(values)
+    classes = np.unique(values[~is_missing])
+    if np.any(classes != np.round(classes)):
+        warn(
+            f"{name} has fractional numbers ({', '.join(map(str, classes[:3].tolist()))}, ...), and each of the "
+            f"{classes.size} different ones is a class of its own; cut them into intervals first, as numpy.digitize "
+            "does, or give strings to silence this.",
+        )
+    if is_missing.any():
+        return encode_present(values, ~is_missing, name)
+    codes = np.searchsorted(classes, values)
     return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes, name)
+
+
+def encode_present(values: NDArray[Any], is_present: NDArray[np.bool_], name: str) -> ClassCodes:
+    """Encode the values that are present; the others are missing."""
+    classes, codes = np.unique(values[is_present], return_inverse=True)
+    placed = np.full(values.size, -1, np.promote_types(np.int8, np.min_scalar_type(classes.size)))
+    placed[is_present] = codes
+    return _counted(placed, 0, classes, name)
 
 
 class _CodeOf(dict[Hashable, int]):
@@ -164,19 +207,15 @@ def _counted(codes: NDArray[Any], offset: int, classes: NDArray[Any], name: str)
     if codes.size == 0:
         message = f"{name} is empty; give one label a row of the collection or one an index."
         raise ArgumentValueError(message)
+    n_missing, counts = _counts(codes, offset, classes)
+    return ClassCodes(codes, offset, classes, counts, n_missing)
+
+
+def _counts(codes: NDArray[Any], offset: int, classes: NDArray[Any]) -> tuple[int, NDArray[np.int64]]:
+    """Return the number of missing labels and the entries of each class, shape ``(n_classes,)``."""
     parts = in_parts(codes.size, lambda start, stop: _histogram(codes[start:stop], offset, classes.size))
-    counts = np.sum(parts, axis=0)
-    _refuse_missing(int(counts[0]), codes.size, name)
-    return ClassCodes(codes, offset, classes, counts[1:])
-
-
-def _refuse_missing(n_missing: int, n_labels: int, name: str) -> None:
-    if n_missing:
-        message = (
-            f"{name} has {n_missing} missing values among {n_labels}; give those rows a class of their own, or leave "
-            "them out with indices."
-        )
-        raise ArgumentValueError(message)
+    counts = np.sum(parts, axis=0) if parts else np.zeros(classes.size + 1, np.int64)
+    return int(counts[0]), counts[1:]
 
 
 @compiled

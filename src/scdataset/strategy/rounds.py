@@ -23,8 +23,6 @@ class RoundsOrder:
     A round holds O(sampling_size) in memory while it is in use; the weights are read once a round.
     """
 
-    shuffles = True
-
     def __init__(
         self,
         selected: Rows,
@@ -34,7 +32,10 @@ class RoundsOrder:
         block_size: int,
         seed: int,
         epoch: int,
+        *,
+        shuffles: bool = True,
     ) -> None:
+        self.shuffles = shuffles
         self._selected = selected
         self._weights = weights
         self._n_samples = n_samples

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import warn
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
+from scdataset.strategy.names import NamedRows, names_of, places_of, rows_of
 
 __all__ = ["AlignedTo", "Rows", "Selection"]
 
@@ -63,13 +64,20 @@ class Selection:
     Parameters
     ----------
     indices
-        None for all rows, a ``range``, integers, or a boolean mask over the collection. Integers that are not ascending
-        are sorted, with a `UserWarning`; a row that is listed twice is sampled twice, with a `UserWarning`.
+        None for all rows, a ``range``, integers, a boolean mask over the collection, or names of cells. Integers that
+        are not ascending are sorted, with a `UserWarning`; a row that is listed twice is sampled twice, with a
+        `UserWarning`.
+
+    Attributes
+    ----------
+    names
+        Names of the selected cells that have yet to be found in a collection, shape ``(count,)``, or None.
     """
 
     def __init__(self, indices: ArrayLike | range | None) -> None:
         self.mask_length: int | None = None
         self.sorting: NDArray[np.int64] | None = None
+        self.names: NDArray[Any] | None = None
         self.rows: Rows | None = None
         if indices is None:
             return
@@ -77,33 +85,50 @@ class Selection:
             self.rows = _rows_of_range(indices)
         else:
             self.rows = self._rows_of_array(indices)
-        if self.rows.count == 0:
-            message = "indices selects no row; give at least one, or None for all rows."
-            raise ArgumentValueError(message)
+        if self.count == 0:
+            self._warn_of_nothing()
 
     def __repr__(self) -> str:
-        return "indices=None" if self.rows is None else f"indices=<{self.rows.count} rows>"
+        return "indices=None" if self.count is None else f"indices=<{self.count} rows>"
 
     @cached_property
-    def given(self) -> NDArray[np.int64] | None:
-        """The selected rows in ascending order, shape ``(count,)``, or None for all rows."""
-        return None if self.rows is None else self.rows.between(0, self.rows.count)
+    def given(self) -> NDArray[Any] | None:
+        """The selected rows in ascending order, shape ``(count,)``, or None for all rows; names as they were given."""
+        return self.names if self.rows is None else self.rows.between(0, self.rows.count)
 
     @property
     def count(self) -> int | None:
         """Number of selected rows, or None for all rows."""
+        if self.names is not None:
+            return self.names.size
         return None if self.rows is None else self.rows.count
+
+    def found_in(self, rows: NamedRows) -> "Selection":
+        """Return the selection by row numbers, where it is one by names."""
+        if self.names is None:
+            return self
+        if self.mask_length is not None:
+            self._check_mask(rows.n_rows)
+        found = rows_of("indices", self.names, rows)
+        numbers = np.arange(rows.n_rows) if found is None else found
+        selection = Selection(None)
+        selection.rows = Rows(numbers.size, listed=selection._ascending(numbers, by_name=True))
+        selection.mask_length = self.mask_length
+        return selection
 
     def of(self, n_rows: int) -> Rows:
         """Return the rows selected from a collection of ``n_rows``, refusing indices that it does not have."""
-        if self.rows is None:
-            return Rows(n_rows)
-        if self.mask_length not in (None, n_rows):
+        if self.names is not None:
             message = (
-                f"indices is a boolean mask of length {self.mask_length} and the collection has {n_rows} rows; "
-                "give a mask with one entry a row, or the row numbers."
+                "indices goes by names, and the names of the collection are not known here; call "
+                "epoch_order(data_collection, seed, epoch) in place of order, or give row numbers."
             )
             raise ArgumentValueError(message)
+        if self.rows is None:
+            return Rows(n_rows)
+        self._check_mask(n_rows)
+        if self.rows.count == 0:
+            return self.rows
         last = int(self.rows.between(self.rows.count - 1, self.rows.count)[0])
         if last >= n_rows:
             message = (
@@ -128,23 +153,78 @@ class Selection:
             raise ArgumentValueError(message)
         return "collection" if in_collection else "indices"
 
-    def align(self, name: str, values: NDArray[Any], n_rows: int, aligned_to: str) -> tuple[NDArray[Any], Rows]:
-        """Return the values and where the selected rows stand in them."""
+    def check_length(self, name: str, n_values: int) -> None:
+        """Refuse values, given as the argument ``name``, that are fewer than the indices."""
+        if self.count is not None and n_values < self.count:
+            message = (
+                f"{name} has length {n_values} and indices selects {self.count} rows; give one a row of the "
+                f"collection or one an index ({self.count})."
+            )
+            raise ArgumentValueError(message)
+
+    def align(
+        self,
+        name: str,
+        values: NDArray[Any],
+        n_rows: int,
+        aligned_to: str,
+        owners: NDArray[np.int64] | None = None,
+    ) -> tuple[NDArray[Any], Rows]:
+        """Return the values and where the selected rows stand in them.
+
+        Parameters
+        ----------
+        owners
+            The row of each value, shape ``(n_values,)``, where values are told by name; None if they go by position.
+        """
         selected = self.of(n_rows)
+        if owners is not None:
+            places = places_of(name, selected.between(0, selected.count), owners, n_rows)
+            return values, Rows(selected.count, listed=places)
         if self.target(name, values.size, n_rows, aligned_to) == "collection":
             return values, selected
         return (values if self.sorting is None else values[self.sorting]), Rows(selected.count)
 
-    def _rows_of_array(self, indices: ArrayLike) -> Rows:
+    def _check_mask(self, n_rows: int) -> None:
+        if self.mask_length not in (None, n_rows):
+            message = (
+                f"indices is a boolean mask of length {self.mask_length} and the collection has {n_rows} rows; "
+                "give a mask with one entry a row, or the row numbers."
+            )
+            raise ArgumentValueError(message)
+
+    def _warn_of_nothing(self) -> None:
+        if self.mask_length is not None:
+            message = (
+                f"indices is a boolean mask of length {self.mask_length} that is False everywhere, so that no row "
+                "takes part; the condition that it was made by matched no cell."
+            )
+            raise ArgumentValueError(message)
+        warn(
+            "indices is empty: no row takes part, and there are no batches. If it comes from a condition, the "
+            "condition matched no cell."
+        )
+
+    def _rows_of_array(self, indices: ArrayLike) -> Rows | None:
+        """Return the rows, or None if they are told by names, which are kept."""
         array = np.asarray(indices)
         if array.ndim != 1:
             message = f"indices has shape {array.shape}; give a one-dimensional sequence of row numbers."
             raise ArgumentValueError(message)
-        if array.dtype == np.bool_:
+        if _is_mask(array):
+            array = array.astype(bool)
             self.mask_length = array.size
+            names = names_of(indices)
+            if names is not None and array.any():
+                self.names = names[array]
+                return None
             return Rows(int(np.count_nonzero(array)), listed=np.flatnonzero(array))
+        if _are_strings(array):
+            self.names = array
+            return None
         if array.size and array.dtype.kind not in "iu":
-            message = f"indices has dtype {array.dtype}; give integers, or a boolean mask over the collection."
+            allowed = "integers, a boolean mask over the collection, or names of cells"
+            message = f"indices has dtype {array.dtype}; give {allowed}."
             raise ArgumentTypeError(message)
         if array.size and array.min() < 0:
             message = f"indices has the negative value {array.min()}; rows are numbered from 0, never from the end."
@@ -155,12 +235,13 @@ class Selection:
         rows = array.astype(np.int64, copy=False)
         return Rows(rows.size, listed=self._ascending(rows))
 
-    def _ascending(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _ascending(self, rows: NDArray[np.int64], *, by_name: bool = False) -> NDArray[np.int64]:
         if np.any(rows[1:] < rows[:-1]):
-            warn(
-                "indices is not in ascending order: it is read as a set of rows and sorted, because blocks are "
-                "neighbours on disk. Per-index weights and labels follow their index. Sort it to silence this.",
-            )
+            if not by_name:  # whose order says nothing about that of the rows
+                warn(
+                    "indices is not in ascending order: it is read as a set of rows and sorted, because blocks are "
+                    "neighbours on disk. Per-index weights and labels follow their index. Sort it to silence this.",
+                )
             self.sorting = np.argsort(rows, kind="stable")
             rows = rows[self.sorting]
         repeated = int(np.count_nonzero(rows[1:] == rows[:-1]))
@@ -177,3 +258,16 @@ def _rows_of_range(indices: range) -> Rows:
         message = f"indices={indices!r} has negative values; rows are numbered from 0, never from the end."
         raise ArgumentValueError(message)
     return Rows(len(indices), indices.start, indices.step)
+
+
+def _is_mask(array: NDArray[Any]) -> bool:
+    """Tell whether these are booleans, also as objects, which pandas makes of nullable ones."""
+    if array.dtype.kind == "O":
+        return array.size > 0 and all(isinstance(value, (bool, np.bool_)) for value in array)
+    return array.dtype == np.bool_
+
+
+def _are_strings(array: NDArray[Any]) -> bool:
+    if array.dtype.kind == "O":
+        return array.size > 0 and all(isinstance(value, str) for value in array)
+    return array.dtype.kind in "UT"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset.errors import ArgumentValueError
-from scdataset.strategy.labels import ClassCodes, encode_labels
+from scdataset.strategy.labels import ClassCodes, encode_labels, encode_present
 
 __all__ = ["Strata"]
 
@@ -74,7 +74,10 @@ def _crossed(columns: list[ClassCodes]) -> ClassCodes:
         message = f"match has columns of {sizes} labels, too many combinations to tell apart; leave a column out."
         raise ArgumentValueError(message)
     numbers: NDArray[np.int64] = np.zeros(columns[0].codes.size, np.int64)
+    is_whole: NDArray[np.bool_] = np.ones(numbers.size, bool)
     for column, size in zip(columns, sizes, strict=True):
         numbers *= size
         numbers += column.from_zero()
-    return encode_labels(numbers)
+        if column.n_missing:
+            is_whole &= column.codes >= 0
+    return encode_labels(numbers, "match") if is_whole.all() else encode_present(numbers, is_whole, "match")

@@ -33,7 +33,7 @@ class Streaming(SamplingStrategy):
     Parameters
     ----------
     indices
-        The rows that take part: None for all, a ``range``, integers, or a boolean mask over the collection.
+        The rows that take part, as in `SamplingStrategy`.
     shuffle
         Shuffle rows inside each fetch window (``batch_size * fetch_factor`` rows), as a shuffle buffer does. Windows
         themselves still come in order.
@@ -46,7 +46,18 @@ class Streaming(SamplingStrategy):
 
     def __init__(self, indices: ArrayLike | range | None = None, shuffle: bool = False) -> None:  # noqa: FBT001, FBT002 the API that users have
         super().__init__(indices)
-        self.shuffle = flag("shuffle", shuffle)
+        if flag("shuffle", shuffle) or self._shuffle_before_yield is None:  # which a subclass may declare
+            self.shuffle = shuffle
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether rows are shuffled inside each fetch window."""
+        return bool(self._shuffle_before_yield)
+
+    @shuffle.setter
+    def shuffle(self, shuffle: bool) -> None:
+        self._shuffle_before_yield = flag("shuffle", shuffle)
+        self._forget()
 
     def __repr__(self) -> str:
         return f"Streaming({self._selection!r}, shuffle={self.shuffle})"

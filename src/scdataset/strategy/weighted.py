@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -10,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset._arguments import flag, one_of, optional_whole, warn, whole
 from scdataset._compiled import compiled
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
-from scdataset.strategy.base import EpochOrder, SamplingStrategy
+from scdataset.strategy.base import EpochOrder, ListedOrder, SamplingStrategy
 from scdataset.strategy.blocks import ShuffledBlocks
 from scdataset.strategy.draws import SortedDraws
 from scdataset.strategy.keys import make_key
+from scdataset.strategy.names import NamedRows, names_of, rows_of
+from scdataset.strategy.parameters import Parameter
 from scdataset.strategy.rounds import RoundsOrder
 from scdataset.strategy.selection import AlignedTo, Rows
 from scdataset.strategy.weights import Weights, in_parts, stratum_prefix, weight_at
@@ -28,7 +31,7 @@ class DrawnOrder:
     selected: Rows
     draws: SortedDraws
     blocks: ShuffledBlocks
-    shuffles: bool = True
+    shuffles: bool
 
     def __len__(self) -> int:
         return self.draws.n_draws
@@ -59,10 +62,11 @@ class BlockWeightedSampling(SamplingStrategy):
     block_size
         Draws in a block.
     indices
-        The rows that take part: None for all, a ``range``, integers, or a boolean mask over the collection.
+        The rows that take part, as in `SamplingStrategy`.
     weights
         Non-negative numbers in proportion to the probabilities, one a row of the collection or one an index; None for
-        equal ones. Kept as they are given, without a copy.
+        equal ones. Kept as they are given, without a copy. Those of a pandas Series are found by its index, if the
+        collection has names of cells, and are refused if it has none; the default index 0, 1, 2, ... goes by position.
     total_size
         Number of draws in an epoch; None for the number of selected rows.
     replace
@@ -81,7 +85,14 @@ class BlockWeightedSampling(SamplingStrategy):
     (6, [1, 2])
     """
 
+    block_size = Parameter(partial(whole, minimum=1))
+    total_size = Parameter(partial(optional_whole, minimum=1))
+    replace = Parameter(flag)
+    sampling_size = Parameter(partial(optional_whole, minimum=1))
+    aligned_to = Parameter(partial(one_of, allowed=get_args(AlignedTo)))
+    _shuffle_before_yield = True
     _values_name = "weights"
+    _prepared: Prepared | None = None
 
     def __init__(
         self,
@@ -95,16 +106,13 @@ class BlockWeightedSampling(SamplingStrategy):
         aligned_to: AlignedTo = "auto",
     ) -> None:
         super().__init__(indices)
-        self.block_size = whole("block_size", block_size, minimum=1)
-        self.total_size = optional_whole("total_size", total_size, minimum=1)
-        self.replace = flag("replace", replace)
-        self.sampling_size = optional_whole("sampling_size", sampling_size, minimum=1)
-        self.aligned_to = one_of("aligned_to", aligned_to, get_args(AlignedTo))
+        self.block_size = block_size
+        self.total_size = total_size
+        self.replace = replace
+        self.sampling_size = sampling_size
+        self.aligned_to = aligned_to
         self._check_rounds()
-        self._values = None if weights is None else _checked_weights(weights)
-        self._table: NDArray[np.float64] | None = None
-        self._offset = 0
-        self._prepared: Prepared | None = None
+        self.weights = weights
 
     def __repr__(self) -> str:
         given = "None" if self._values is None else f"<{self._values.size} values>"
@@ -114,25 +122,73 @@ class BlockWeightedSampling(SamplingStrategy):
         )
 
     @property
-    def weights(self) -> NDArray[Any] | None:
-        """The weights as they were given, or None for equal ones."""
-        return self._values
+    def weights(self) -> NDArray[np.float64] | None:
+        """The weights divided by their sum, shape ``(n_weights,)``, computed on each access; None for equal ones.
+
+        What is assigned takes effect in the next epoch.
+        """
+        return self._normalised()
+
+    @weights.setter
+    def weights(self, weights: ArrayLike | None) -> None:
+        self._keep_weights(weights)
+
+    @property
+    def _block_rows(self) -> int:
+        return self.block_size
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""
+        shuffles = bool(self._shuffle_before_yield)
+        if self._selection.count == 0 and self.total_size is None:
+            return ListedOrder(np.empty(0, np.int64), n_rows, shuffles=shuffles)
         prepared = self._prepare(n_rows)
         selected, weights = prepared.selected, prepared.weights
         n_samples = self._n_samples(prepared)
         if self.sampling_size is not None and not self.replace:
-            return RoundsOrder(selected, weights, n_samples, self.sampling_size, self.block_size, seed, epoch)
+            sizes = n_samples, self.sampling_size, self.block_size
+            return RoundsOrder(selected, weights, *sizes, seed, epoch, shuffles=shuffles)
         key = make_key(seed, epoch, "draws")
         draws = SortedDraws.of(selected.count, n_samples, weights, prepared.prefix, key)
-        return DrawnOrder(selected, draws, ShuffledBlocks.of(n_samples, self.block_size, seed, epoch))
+        return DrawnOrder(selected, draws, ShuffledBlocks.of(n_samples, self.block_size, seed, epoch), shuffles)
+
+    def _normalised(self) -> NDArray[np.float64] | None:
+        return None if self._values is None else self._values / self._values.sum(dtype=np.float64)
+
+    def _keep_weights(self, weights: ArrayLike | None) -> None:
+        self._keep("weights", weights, None if weights is None else _checked_weights(weights))
+
+    def _keep(self, name: str, given: object, values: NDArray[Any] | None) -> None:
+        """Keep the values of the argument ``name``, one a row or an index, and the names that go with them."""
+        if values is not None:
+            self._selection.check_length(name, values.size)
+        self._values_name = name
+        self._values = values
+        self._table: NDArray[np.float64] | None = None
+        self._names = names_of(given)
+        self._owners: NDArray[np.int64] | None = None
+        self._forget()
+
+    def _goes_by_names(self) -> bool:
+        return self._names is not None or super()._goes_by_names()
+
+    def _look_up(self, rows: NamedRows) -> None:
+        super()._look_up(rows)
+        self._owners = None if self._names is None else rows_of(self._values_name, self._names, rows)
+        self._prepared = None
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._prepared = None
+
+    def _tabled(self, values: NDArray[Any], lookup: Rows) -> Weights:
+        """Return the weights of selected rows that are found in ``values`` at ``lookup``."""
+        return Weights.of(values, lookup)
 
     def _arrays(self) -> Iterator[NDArray[Any]]:
         yield from super()._arrays()
         sorting = self._selection.sorting
-        yield from (array for array in (self._values, self._table, sorting) if array is not None)
+        yield from (array for array in (self._values, self._table, sorting, self._owners) if array is not None)
         yield np.array(self.aligned_to)
 
     def _n_samples(self, prepared: Prepared) -> int:
@@ -157,17 +213,22 @@ class BlockWeightedSampling(SamplingStrategy):
         return self._prepared
 
     def _prepare_for(self, n_rows: int) -> Prepared:
+        self._check_located()
+        self._check_rounds()
         selected = self._selection.of(n_rows)
         weights = Weights.of(None, selected)
         if self._values is not None:
-            values, lookup = self._selection.align(self._values_name, self._values, n_rows, self.aligned_to)
-            weights = Weights.of(values, lookup, self._table, self._offset)
+            name, aligned_to = self._values_name, self.aligned_to
+            weights = self._tabled(*self._selection.align(name, self._values, n_rows, aligned_to, self._owners))
         prefix = stratum_prefix(weights, selected.count)
         if prefix.size and not np.isfinite(prefix[-1]):
             message = f"{self._values_name}: the sum of the weights overflows; divide them all by the largest."
             raise ArgumentValueError(message)
         if selected.count == 0 or (prefix.size and prefix[-1] == 0.0):
-            message = f"{self._values_name}: no selected row has a positive weight, so nothing can be drawn."
+            message = (
+                f"{self._values_name}: none of {selected.count} selected rows has a positive weight, so that nothing "
+                f"can be drawn; select others with indices, or give {self._values_name} that are positive there."
+            )
             raise ArgumentValueError(message)
         self._check_sampling_size(selected.count, weights)
         return Prepared(n_rows, selected, weights, prefix)
