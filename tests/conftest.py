@@ -18,6 +18,11 @@ compile_once()
 collect_ignore = ["preloaded.py"]  # is imported by other processes
 
 
+def pytest_configure(config):
+    """Let tests of random sizes have blocks beyond windows."""
+    config.addinivalue_line("filterwarnings", "ignore:block_size=.* is beyond the window:UserWarning")
+
+
 def pytest_collection_finish():
     """Leave what was imported and collected out of garbage collections, which tests ask for often."""
     gc.collect()

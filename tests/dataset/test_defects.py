@@ -80,7 +80,7 @@ def test_class_codes_of_many_rows_are_all_that_is_kept():
 
 def test_length_is_arithmetic():
     """Defect: len() loops over fetches in Python."""
-    assert len(scDataset(RowNumbers(10**18), BlockShuffling(), 1, 1, seed=0)) == 10**18
+    assert len(scDataset(RowNumbers(10**18), BlockShuffling(1), 1, 1, seed=0)) == 10**18
 
 
 def test_the_weight_of_an_index_stays_with_its_row_when_indices_are_sorted():

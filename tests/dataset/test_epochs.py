@@ -137,13 +137,13 @@ def test_a_copy_goes_on_from_here_and_counts_for_itself(copied):
     assert batches_of(dataset) == batches_of(twin) == EPOCHS[1]
 
 
-def test_no_global_random_state_is_read_or_changed():
+def test_no_global_random_state_but_that_of_torch_is_read_or_changed():
     orders, states = [], []
-    for _ in range(2):
+    for k in range(2):
         np.random.seed(0)  # noqa: NPY002 the state that must not matter
-        torch.manual_seed(0)
+        torch.manual_seed(k)
         orders.append(np.concatenate(list(make(seed=None))).tolist())
-        states.append((np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()))  # noqa: NPY002 as above
+        states.append(np.random.get_state()[1].tolist())  # noqa: NPY002 as above
     assert orders[0] != orders[1]
     assert states[0] == states[1]
 

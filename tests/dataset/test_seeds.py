@@ -1,7 +1,9 @@
 """One seed for all ranks."""
 
+import numpy as np
 import torch
 
+from scdataset import BlockShuffling, scDataset
 from scdataset.dataset import seeds
 from scdataset.schedule.world import World
 
@@ -18,3 +20,28 @@ def test_a_seed_is_sent_from_the_device_that_the_backend_needs(monkeypatch):
     monkeypatch.delenv("LOCAL_RANK")
     seeds.drawn_seed(World(11, 16, has_group=True))
     assert sent == [None, torch.device("cuda:3"), torch.device("cuda:3"), None]
+
+
+def _order():
+    return np.concatenate(list(scDataset(np.arange(1000), BlockShuffling(4), 10)))
+
+
+def test_torch_repeats_the_order_of_a_dataset_without_a_seed():
+    torch.manual_seed(0)
+    first = _order()
+    assert not np.array_equal(_order(), first)
+    torch.manual_seed(0)
+    assert np.array_equal(_order(), first)
+
+
+def test_drawing_a_seed_is_one_draw_of_torch_and_nothing_else_moves_its_stream():
+    torch.manual_seed(0)
+    torch.randint(2**31, ())
+    expected = torch.get_rng_state()
+    torch.manual_seed(0)
+    dataset = scDataset(np.arange(1000), BlockShuffling(4), 10)
+    list(dataset)
+    dataset.strategy.get_indices(range(1000))
+    assert torch.equal(torch.get_rng_state(), expected)
+    scDataset(np.arange(1000), BlockShuffling(4), 10, seed=1)
+    assert torch.equal(torch.get_rng_state(), expected)

@@ -169,7 +169,7 @@ def test_a_round_larger_than_the_rows_with_weight_is_refused_with_both_numbers(i
     strategy = BlockWeightedSampling(4, indices, weights, replace=False, sampling_size=max(n_positive, 20) + 1)
     message = rf"sampling_size={max(n_positive, 20) + 1} .*{n_positive} selected rows.* at most {n_positive}"
     if n_positive == 0:
-        message = "no selected row has a positive weight"
+        message = "none of 10 selected rows has a positive weight"
     with pytest.raises(ArgumentValueError, match=message):
         strategy.get_len(range(20))
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.strategy.grouped import GroupedSampling
 from scdataset.strategy.strata import Strata
 
 
@@ -47,7 +48,6 @@ def test_many_combinations_take_no_more_codes_than_there_are():
     [
         ({}, ArgumentValueError, "match has no columns"),
         ({"a": [1, 2], "b": [1, 2, 3]}, ArgumentValueError, r"different lengths \(\{'a': 2, 'b': 3\}\)"),
-        ({"a": [1, None]}, ArgumentValueError, r"match\['a'\] has 1 missing values among 2"),
         ([["a"]], ArgumentTypeError, "match cannot be compared"),
         (dict.fromkeys("abcde", np.arange(40_000)), ArgumentValueError, "too many combinations"),
     ],
@@ -55,3 +55,12 @@ def test_many_combinations_take_no_more_codes_than_there_are():
 def test_bad_columns_are_refused_by_name(match, error, message):
     with pytest.raises(error, match=message):
         Strata.of(match)
+
+
+@pytest.mark.parametrize("match", [{"a": [1, None, 1]}, {"a": [1, None, 1], "b": [1, 1, 1]}])
+def test_rows_that_take_part_need_a_label_in_every_column(match):
+    with pytest.raises(ArgumentValueError, match=r"match\['a'\] has 1 missing values among 3"):
+        GroupedSampling(["x", "x", "y"], 1, control="y", match=match)
+    strategy = GroupedSampling(["x", "x", "y"], 1, control="y", match=match, indices=[0, 2])
+    assert strategy.get_indices(range(3), seed=0).tolist() == [0, 2]
+    assert strategy.match["a"].tolist() == [1, None, 1]

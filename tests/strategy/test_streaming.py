@@ -46,7 +46,7 @@ def test_something_without_rows_is_refused():
         Streaming().get_len(5)
 
 
-@pytest.mark.parametrize("shuffle", [1, "yes", None])
+@pytest.mark.parametrize("shuffle", [2, "yes", None])
 def test_a_misplaced_argument_is_no_flag(shuffle):
     with pytest.raises(ArgumentTypeError, match=r"shuffle=.* give True or False"):
         Streaming(None, shuffle)

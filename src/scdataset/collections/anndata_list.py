@@ -6,6 +6,7 @@ from typing import Any
 
 import anndata
 import numpy as np
+import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
@@ -37,6 +38,12 @@ class AnnDataListRows(BackedRows):
 
     def __len__(self) -> int:
         return sum(int(adata.n_obs) for adata in self.source)
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of the cells, shape ``(n_obs,)``."""
+        names: pd.Index = self.source[0].obs_names
+        return names.append([adata.obs_names for adata in self.source[1:]])
 
     def finish(self, rows: NDArray[np.int64], begun: Any) -> anndata.AnnData:
         """Return the cells, given their X."""

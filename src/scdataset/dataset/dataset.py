@@ -15,6 +15,7 @@ from scdataset._arguments import optional_whole
 from scdataset.collections.handles import dumps, loads
 from scdataset.collections.memory import InMemory
 from scdataset.dataset.ahead import Fetch, read_ahead
+from scdataset.dataset.epochs import Begun
 from scdataset.dataset.hooks import Hooks
 from scdataset.dataset.iteration import Iteration, Pass
 from scdataset.dataset.ledger import Ledger
@@ -35,7 +36,7 @@ from scdataset.schedule.partition import Partition
 from scdataset.schedule.progress import Course, Progress
 from scdataset.schedule.windows import rows_of_batches
 from scdataset.schedule.world import World
-from scdataset.strategy.base import EpochOrder, SamplingStrategy, count_rows
+from scdataset.strategy.base import EpochOrder, SamplingStrategy, changes_of, count_rows
 from scdataset.strategy.keys import MAX_SEED
 
 __all__ = ["scDataset"]
@@ -75,7 +76,8 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         This process among those that train together; both, or neither to ask torch.distributed, or else the
         environment (``RANK`` and ``WORLD_SIZE``, as torchrun sets them).
     seed
-        Seed of all that is random, in [0, 2**64). None draws one, the same on all ranks of a process group.
+        Seed of all that is random, in [0, 2**64). None draws one from torch's default generator, so that
+        ``torch.manual_seed`` and ``seed_everything`` repeat the order; the same on all ranks of a process group.
     prefetch
         Keyword only. Windows that are read in the background before they are asked for, from collections that
         `open_collection` made and from backed AnnData; 0 for none. Besides these, the window in use and the one before
@@ -174,6 +176,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         For progress bars: ``tqdm(loader, total=dataset.remaining)``, or
         ``tqdm(loader, initial=len(dataset) - dataset.remaining, total=len(dataset))``.
         """
+        self._catch_up()
         upcoming, _ = self._ledger.clock.peek()
         return len(self._course(upcoming, 0))
 
@@ -181,10 +184,15 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         """Return the exact number of batches that this rank yields in an epoch.
 
         For an epoch that goes on from a loaded state, those that were consumed before count as well, so that it is the
-        same before and after.
+        same before and after. Where epochs of a strategy of your own differ in length, it goes by the ``get_len`` that
+        the strategy has for the next one, or without that by the last one.
         """
+        self._catch_up()
         resumed = self._ledger.total(self._course)
-        return len(self._partition) if resumed is None else resumed
+        if resumed is not None:
+            return resumed
+        self._ask_for_length()
+        return len(self._partition)
 
     def __repr__(self) -> str:
         return (
@@ -224,6 +232,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         >>> bool(all((a == b).all() for a, b in zip(again, batches, strict=True)))
         True
         """
+        self._catch_up()
         world_size = self.world_size
         if get_worker_info() is None:
             progress, worker = self._ledger.progress(self._course, batches, epoch, num_workers), None
@@ -250,6 +259,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         StateError
             If the state is damaged, of another version or of another dataset, or an iteration is running.
         """
+        self._catch_up()
         saved = SavedState.of(state)
         saved.check(self._identity, None if self._own_seed else self._seed, ignore)
         self._ledger.load(saved, saved.seed, self._course)
@@ -258,6 +268,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
     def __iter__(self) -> Iterator[Any]:
         """Return an iterator over the next epoch's batches of this rank, or of this worker's part of them."""
         refuse_hosts_that_share_out_again(self.world_size)
+        self._catch_up()
         n_rows = count_rows(self._sized)
         if n_rows != self._n_rows:
             message = (
@@ -272,17 +283,26 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         return iteration
 
     def _begin(self, *, checked: bool) -> tuple[Pass, Iterator[Any]]:
-        begun, seed = self._ledger.begin(self._course)
-        self._seed = self._seed if seed is None else seed
+        order = None
+
+        def course_of(begun: Begun) -> Course:
+            nonlocal order
+            self._seed = self._seed if begun.seed is None else begun.seed
+            with suppress(Exception):  # raised again by _batches: torch loses it here if workers persist
+                order = self._next_order(begun.progress)
+            return self._course(begun.progress, begun.n_workers)
+
+        begun = self._ledger.begin(course_of)
         hooks = self._hooks
-        batches = self._batches(begun, hooks)
+        batches = self._batches(begun, order, hooks)
         return begun, sendable(batches, hooks) if checked and get_worker_info() is not None else batches
 
-    def _batches(self, begun: Pass, hooks: Hooks) -> Iterator[Any]:
+    def _batches(self, begun: Pass, order: EpochOrder | None, hooks: Hooks) -> Iterator[Any]:
         # Options may be assigned while this runs, so nothing is asked for after the first batch.
         epoch, partition, seed = begun.begun.epoch, begun.course.partition, self._seed
         try:
-            order = self._order(epoch)
+            order = self._next_order(begun.begun) if order is None else order
+            self._check_length(order, begun)
             fetches = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches())
             yield from self._cut(fetches, begun.course.n_workers, hooks)
         finally:
@@ -353,15 +373,24 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
             for rows, bounds in fetches:
                 yield collection.read(rows), None, bounds
 
-    def _order(self, epoch: int) -> EpochOrder:
-        order = self.strategy.epoch_order(self._sized, self.seed, epoch)
-        if len(order) != self._n_samples:
+    def _next_order(self, progress: Progress) -> EpochOrder:
+        """Return the order of an epoch that begins, and go by its length if no other rank has to."""
+        order = self.strategy.epoch_order(self._sized, self._seed, progress.epoch)
+        self._settled_changes = changes_of(self.strategy)
+        vars(self)["_in_order"] = not order.shuffles
+        if len(order) != self._n_samples and self.world_size == 1 and not progress.chain:
+            self._take_length(len(order))
+        return order
+
+    def _check_length(self, order: EpochOrder, begun: Pass) -> None:
+        n_samples, n_ranks = begun.course.partition.n_samples, begun.course.partition.world_size
+        if len(order) != n_samples:
+            why = f"with {n_ranks} ranks" if n_ranks > 1 else "where one is resumed,"
             message = (
-                f"{type(self.strategy).__name__}.get_len gave {self._n_samples} samples and epoch {epoch} "
-                f"has {len(order)}; every epoch has to have the same number."
+                f"{type(self.strategy).__name__} has {len(order)} samples in epoch {begun.begun.epoch} and had "
+                f"{n_samples} before; {why} every epoch has to have the same number, which all ranks count by."
             )
             raise ArgumentValueError(message)
-        return order
 
     def __getstate__(self) -> dict[str, Any]:
         if get_spawning_popen() is not None:

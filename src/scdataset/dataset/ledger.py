@@ -31,17 +31,17 @@ class Ledger:
         self._pass: Pass | None = None
         self._loaded: SavedState | None = None
 
-    def begin(self, course_of: CourseOf) -> tuple[Pass, int | None]:
-        """Begin the next iteration of this process, and return it and the seed that came with a loaded state."""
+    def begin(self, course_of: Callable[[Begun], Course]) -> Pass:
+        """Begin the next iteration of this process; ``course_of`` gives the rest of its epoch."""
         info = get_worker_info()
         loaded, self._loaded = self._loaded, None
         begun = self.clock.start(None if loaded is None else loaded.progress)
-        course = course_of(begun.progress, begun.n_workers)
+        course = course_of(begun)
         part, before = course.part_of(0 if info is None else info.id)
         if loaded is not None and loaded.worker is not None:
             part, before = loaded.worker[0], loaded.worker[3]
         self._pass = Pass(begun.progress, course, part, before)
-        return self._pass, begun.seed
+        return self._pass
 
     def change(self, name: str, seed: int, *, reorders: bool) -> None:
         """Note that an option of the dataset was assigned.

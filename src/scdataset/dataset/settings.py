@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from scdataset._arguments import flag, whole
+from scdataset._arguments import flag, warn, whole
 from scdataset.collections import Collection, as_collection
 from scdataset.dataset.hooks import Hooks
 from scdataset.dataset.ledger import Ledger
@@ -13,7 +13,7 @@ from scdataset.dataset.options import Option, Refused, hook_option
 from scdataset.dataset.unsized import Unsized, has_length
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, LoaderError, ReadOnlyError
 from scdataset.schedule.world import World
-from scdataset.strategy.base import SamplingStrategy, count_rows
+from scdataset.strategy.base import SamplingStrategy, block_rows_of, changes_of, count_rows, gives_length
 from scdataset.strategy.keys import MAX_SEED
 
 __all__ = ["Settings", "adapted"]
@@ -51,6 +51,7 @@ class Settings:
     _ledger: Ledger
     _n_rows: int
     _n_samples: int
+    _settled_changes: int
 
     def change(self, name: str, **stored: Any) -> None:
         """Store what the option ``name`` was assigned and all that follows from it, or nothing if it does not fit."""
@@ -73,14 +74,33 @@ class Settings:
         if self._collection is None:
             self._collection = adapted(self._source, self.fetch_callback)
         self._n_rows = count_rows(self._sized)
-        self._n_samples = self.strategy.get_len(self._sized)
-        for derived in ("_in_order", "_identity"):
-            vars(self).pop(derived, None)
+        self._take_length(self.strategy.get_len(self._sized))
+        self._settled_changes = changes_of(self.strategy)
+        vars(self).pop("_in_order", None)
+        if self._n_samples > self.fetch_size < block_rows_of(self.strategy):
+            _warn_of_blocks_beyond_windows(block_rows_of(self.strategy), self.batch_size, self.fetch_factor)
+
+    def _take_length(self, n_samples: int) -> None:
+        """Go by an epoch of this length."""
+        self._n_samples = n_samples
+        vars(self).pop("_identity", None)
+
+    def _catch_up(self) -> None:
+        """Go by what was assigned to the strategy since."""
+        if changes_of(self.strategy) != self._settled_changes:
+            self.change("strategy", strategy=self.strategy)
+
+    def _ask_for_length(self) -> None:
+        """Go by the length that a strategy gives for the next epoch, where no other rank has to."""
+        if gives_length(self.strategy) and self.world_size == 1:
+            n_samples = self.strategy.get_len(self._sized)
+            if n_samples != self._n_samples:
+                self._take_length(n_samples)
 
     @property
     def _ordering(self) -> tuple[Any, ...]:
         """All that decides on the order of an epoch; objects of the user's count by identity."""
-        objects = id(self.strategy), id(self._source)
+        objects = id(self.strategy), self._settled_changes, id(self._source)
         sizes = self.batch_size, self.fetch_factor, self._n_samples
         return (*objects, *sizes, self.drop_last, self.uneven_ranks, self._seed, self._known_world)
 
@@ -234,6 +254,14 @@ def _check_whole_units(batch_size: int, strategy: SamplingStrategy) -> None:
             f"give a multiple of {unit}, such as {near} or {near + unit}."
         )
         raise ArgumentValueError(message)
+
+
+def _warn_of_blocks_beyond_windows(block_rows: int, batch_size: int, fetch_factor: int) -> None:
+    warn(
+        f"block_size={block_rows} is beyond the window of {batch_size * fetch_factor} rows (batch_size={batch_size} * "
+        f"fetch_factor={fetch_factor}): windows hold neighbours of one block, so that batches are not mixed. Give "
+        f"fetch_factor={-(-block_rows // batch_size)} or more, or a smaller block_size.",
+    )
 
 
 def adapted(source: Any, fetch_callback: Callable[..., Any] | None) -> Collection | None:

@@ -19,7 +19,7 @@ from scdataset.strategy.keys import MAX_SEED, make_key
 from scdataset.strategy.names import NamedRows
 from scdataset.strategy.selection import Selection
 
-__all__ = ["EpochOrder", "SamplingStrategy", "count_rows"]
+__all__ = ["EpochOrder", "SamplingStrategy", "block_rows_of", "changes_of", "count_rows", "gives_length"]
 
 
 class EpochOrder(Protocol):
@@ -136,7 +136,6 @@ class SamplingStrategy:
 
     @property
     def _block_rows(self) -> int:
-        """Neighbouring rows that come together."""
         return 1
 
     @property
@@ -276,6 +275,24 @@ class SamplingStrategy:
         options: dict[str, Any] = {"seed": epoch_seed, "rng": np.random.default_rng(epoch_seed)}
         rows = self.get_indices(data_collection, **{k: v for k, v in options.items() if takes_any or k in known})
         return ListedOrder(np.asarray(rows), count_rows(data_collection), shuffles=bool(self._shuffle_before_yield))
+
+
+# Functions, since subclasses may have attributes of any name.
+
+
+def changes_of(strategy: SamplingStrategy) -> int:
+    """Return how often parameters of a strategy were assigned."""
+    return strategy._changes  # noqa: SLF001
+
+
+def block_rows_of(strategy: SamplingStrategy) -> int:
+    """Return how many neighbouring rows come together."""
+    return strategy._block_rows  # noqa: SLF001
+
+
+def gives_length(strategy: SamplingStrategy) -> bool:
+    """Tell whether a strategy says itself how long its epochs are, rather than by writing one out."""
+    return type(strategy).get_len is not SamplingStrategy.get_len
 
 
 class ListedOrder:

@@ -351,8 +351,10 @@ class GroupedSampling(SamplingStrategy):
     def _of_selected(self, name: str, codes: ClassCodes, n_rows: int) -> NDArray[Any]:
         owners = self._owners.get(name)
         values, lookup = self._selection.align(name, codes.from_zero(), n_rows, self.aligned_to, owners)
-        if codes.n_missing:
-            codes.at(lookup).refuse_missing(name)
+        columns = {name: codes} if name == "groups" or self._match is None else self._match.named("match")
+        for column, labels in columns.items():
+            if labels.n_missing:
+                labels.at(lookup).refuse_missing(column)
         return np.ascontiguousarray(lookup.taken(values))
 
     def _first_set(self, members: Members, in_round: NDArray[np.int64]) -> NDArray[np.int64]:

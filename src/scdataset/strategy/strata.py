@@ -36,7 +36,7 @@ class Strata:
     def of(cls, match: Any) -> "Strata":
         """Encode the ``match`` argument: labels, or a mapping or frame of several columns of labels."""
         named = _columns(match)
-        columns = {name: encode_labels(labels, f"match[{name!r}]" if name else "match") for name, labels in named}
+        columns = {name: encode_labels(labels, _column_of("match", name)) for name, labels in named}
         if not columns:
             message = "match has no columns; give at least one, or None to match every cell with every control."
             raise ArgumentValueError(message)
@@ -45,6 +45,10 @@ class Strata:
             message = f"match has columns of different lengths ({lengths}); give one label a row in each."
             raise ArgumentValueError(message)
         return cls(_crossed(list(columns.values())), columns)
+
+    def named(self, argument: str) -> dict[str, ClassCodes]:
+        """Return the columns by what errors call them."""
+        return {_column_of(argument, name): column for name, column in self.columns.items()}
 
     def label(self, stratum: int) -> str:
         """Return what a stratum is, as errors show it."""
@@ -56,6 +60,10 @@ class Strata:
             number, code = divmod(number, column.classes.size)
             parts.append(f"{name}={column.classes.tolist()[code]!r}")
         return ", ".join(reversed(parts))
+
+
+def _column_of(argument: str, name: str) -> str:
+    return f"{argument}[{name!r}]" if name else argument
 
 
 def _columns(match: Any) -> list[tuple[str, ArrayLike | Sequence[Hashable]]]:

@@ -112,6 +112,11 @@ class BlockWeightedSampling(SamplingStrategy):
         self.sampling_size = sampling_size
         self.aligned_to = aligned_to
         self._check_rounds()
+        if self.replace and self.sampling_size is not None:
+            warn(
+                f"sampling_size={self.sampling_size} has no effect with replace=True; leave it out, or give "
+                "replace=False.",
+            )
         self.weights = weights
 
     def __repr__(self) -> str:
@@ -201,11 +206,6 @@ class BlockWeightedSampling(SamplingStrategy):
                 "give sampling_size=len(indices) for rounds over all rows."
             )
             raise ArgumentValueError(message)
-        if self.replace and self.sampling_size is not None:
-            warn(
-                f"sampling_size={self.sampling_size} has no effect with replace=True; leave it out, or give "
-                "replace=False.",
-            )
 
     def _prepare(self, n_rows: int) -> Prepared:
         if self._prepared is None or self._prepared.n_rows != n_rows:
