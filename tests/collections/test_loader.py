@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from containers import BUILDERS
 from reference import N_ROWS
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from scdataset import BlockShuffling, Streaming
 
@@ -46,6 +47,33 @@ def test_rows_are_in_order(container, workers):
     ]
 
 
+class Every(IterableDataset):
+    """The batches of many datasets, by name."""
+
+    def __init__(self, datasets):
+        self.datasets = datasets
+
+    def __iter__(self):
+        for name, dataset in self.datasets.items():
+            for batch in dataset:
+                yield name, batch
+
+
+def test_workers_read_every_container_that_was_read_before(built):
+    containers = {name: built(name) for name in BUILDERS if name != "numpy big endian"}  # see `loader`
+    datasets = {name: container.dataset(BlockShuffling(4)) for name, container in containers.items()}
+    for dataset in datasets.values():
+        list(dataset)
+    rows = {name: [] for name in datasets}
+    workers = DataLoader(
+        Every(datasets), batch_size=None, num_workers=2, collate_fn=as_it_is, multiprocessing_context="fork"
+    )
+    for name, batch in workers:
+        rows[name] += containers[name].rows(batch)
+    assert {name: sorted(found) for name, found in rows.items()} == {name: list(range(N_ROWS)) for name in rows}
+
+
+@pytest.mark.slow
 def test_shuffled_rows_all_come_once(container):
     dataset = container.dataset(BlockShuffling(4))
     list(dataset)

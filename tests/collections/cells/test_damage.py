@@ -28,8 +28,9 @@ def damage():
     del sys.modules["soak_damage"]
 
 
-def test_harm_anywhere_in_a_file(damage, tmp_path):
-    outcomes, failures = damage.run_all(50, 12, tmp_path)
+@pytest.mark.parametrize("n_cases", [15, pytest.param(150, marks=pytest.mark.slow)])
+def test_harm_anywhere_in_a_file(damage, tmp_path, n_cases):
+    outcomes, failures = damage.run_all(n_cases, 12, tmp_path)
     assert not failures
     assert outcomes["right values"]
     assert outcomes["DamagedFileError"]
