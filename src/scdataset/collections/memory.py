@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.collections.rows import RowIndex, as_rows, cut_rows, take_rows
+from scdataset.collections.rows import RowIndex, as_rows, cut_rows, row_taker
 from scdataset.errors import CollectionError
 
 __all__ = ["Fetched", "InMemory"]
@@ -24,6 +24,7 @@ class InMemory:
 
     def __init__(self, source: Any) -> None:
         self.source = source
+        self._take = row_taker(source)
 
     def __len__(self) -> int:
         shape = getattr(self.source, "shape", None)
@@ -35,7 +36,7 @@ class InMemory:
 
     def take(self, rows: RowIndex) -> Any:
         """Take the rows: a view where a slice is one."""
-        return take_rows(self.source, rows)
+        return self._take(self.source, rows)
 
     def cut(self, rows: slice) -> Any:
         """Take rows from start to stop, without holding the memory of the others."""
@@ -68,5 +69,5 @@ class Fetched(InMemory):
     def of_rows(cls, source: Any, n_rows: int) -> "Fetched":
         """Return what was taken of something that was read, which is known to have ``n_rows`` rows."""
         part = cls.__new__(cls)
-        part.source, part._n_rows = source, n_rows  # noqa: SLF001 our own
+        part.source, part._take, part._n_rows = source, row_taker(source), n_rows  # noqa: SLF001 our own
         return part

@@ -42,9 +42,9 @@ class Pass:
         """How the steps of the rank are dealt to workers."""
         return self.course.dealing
 
-    def fetches(self) -> Iterator[list[range]]:
-        """Yield what is fetched together, as runs of batches."""
-        return self.course.partition.fetches_of_part(self.dealing, self.part, self.before)
+    def fetches(self, n_at_once: int = 1) -> Iterator[list[range]]:
+        """Yield what is fetched together, as runs of batches; several fetches at once where nothing is fetched."""
+        return self.course.partition.fetches_of_part(self.dealing, self.part, self.before, n_at_once)
 
     @property
     def gave_all(self) -> bool:
@@ -87,8 +87,8 @@ class Iteration(Iterator[Any]):
             close()
 
     def __next__(self) -> Any:
-        self.begin()
+        if self._pass is None:
+            self.begin()
         batch = next(self._batches)
-        assert self._pass is not None  # noqa: S101 begun above
-        self._pass.given += 1
+        self._pass.given += 1  # type: ignore[union-attr] begun above
         return batch

@@ -59,6 +59,9 @@ class Dealing:
 
     def steps(self, worker: int, start: int, stop: int) -> Iterator[range]:
         """Yield the steps from the ``start``-th to before the ``stop``-th of a worker, as runs."""
+        if self.n_workers == 1:
+            yield range(start, stop)
+            return
         while start < stop:
             number, offset = divmod(start, self.size)
             first = (number * self.n_workers + worker) * self.size + offset

@@ -99,9 +99,12 @@ class Partition:
         """
         return self.fetches_of_part(self.dealing(n_workers, in_order=in_order), worker, 0)
 
-    def fetches_of_part(self, dealing: Dealing, part: int, begun: int) -> Iterator[list[range]]:
-        """Yield what is fetched together of one worker's part of the steps, after ``begun`` of them."""
-        size, length = self.fetch_factor, dealing.length(part)
+    def fetches_of_part(self, dealing: Dealing, part: int, begun: int, n_fetches: int = 1) -> Iterator[list[range]]:
+        """Yield what is fetched together of one worker's part of the steps, after ``begun`` of them.
+
+        Where nothing is fetched, as batches are taken from memory, ``n_fetches`` are yielded as one.
+        """
+        size, length = self.fetch_factor * n_fetches, dealing.length(part)
         while begun < length:
             stop = min((begun // size + 1) * size, length)
             steps = dealing.steps(part, begun, stop)
