@@ -2,8 +2,8 @@
 
     python benchmarks/matrix.py [--collections numpy csr] [--strategies Streaming] [--batches 4 64]
 
-Both packages read in processes that stay, each in an environment of its own, for a fraction of a second at a time and in
-turns. With the default fetch_factor of 16. Cells and other files are made beside the data on first use.
+Both packages read in processes that stay, each in an environment of its own, for a fraction of a second at a time and
+in turns. With the default fetch_factor of 16. Cells and other files are made beside the data on first use.
 """
 
 import argparse
@@ -33,8 +33,8 @@ class Reader:
 
     def measure(self, **asked: Any) -> dict[str, Any]:
         """Measure one loop."""
-        assert self._process.stdin is not None  # noqa: S101 both are pipes
-        assert self._process.stdout is not None  # noqa: S101
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         print(json.dumps(asked), file=self._process.stdin, flush=True)
         return dict(json.loads(self._process.stdout.readline()))
 

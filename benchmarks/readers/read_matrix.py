@@ -1,7 +1,7 @@
 """Loops over collections of every kind through scDataset: the package here, or the one on PyPI, whichever there is.
 
-Each line of the input is JSON: a collection, a strategy, a batch size and for how many seconds to read. Each is answered
-with a line of JSON: rows and seconds, or the error.
+Each line of the input is JSON: a collection, a strategy, a batch size and for how many seconds to read. Each is
+answered with a line of JSON: rows and seconds, or the error.
 """
 
 import importlib.util

@@ -13,15 +13,25 @@ from numpy.typing import NDArray
 
 from scdataset.collections.anncollection import AnnCollectionRows
 from scdataset.collections.anndata_list import AnnDataListRows
-from scdataset.collections.annotated import as_stored, cut, in_memory, matrix_of, take, without_matrix
+from scdataset.collections.annotated import (
+    apart,
+    as_stored,
+    batch_taker,
+    cut,
+    in_memory,
+    matrix_of,
+    take,
+    without_matrix,
+)
 from scdataset.collections.ascending import ascending
 from scdataset.collections.cells.backed import BackedMatrix, BackedRows
 from scdataset.collections.handles import OwnedHandle, is_on_disk
+from scdataset.collections.memory import BatchTaker
 from scdataset.collections.reopening import OpenedFile
 from scdataset.collections.scipy import warn_if_by_column
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt", "adapt_list", "cut", "take"]
+__all__ = ["adapt", "adapt_list", "apart", "cut", "take"]
 
 _TO_ROWS = "Set adata.X = adata.X.tocsr() once and, if it is a file, write it again."
 
@@ -56,6 +66,10 @@ class AnnDataRows(BackedRows):
         with as_stored():
             cells = in_memory(source[wanted])
         return cells if places is None else take(cells, places)
+
+    def batch_taker(self, *, leave: bool) -> BatchTaker | None:
+        """Return what takes cells, for one iteration: views for a ``batch_transform``; None where windows are read."""
+        return batch_taker(self.source, leave=leave)
 
     @cached_property
     def _without_matrix(self) -> anndata.AnnData:

@@ -1,16 +1,31 @@
 """Cells of AnnData, taken as they are stored."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
 from multiprocessing import parent_process
 from typing import Any
 
 import anndata
+import numpy as np
+from numpy.typing import NDArray
 
-from scdataset.collections.rows import RowIndex, cut_rows
+from scdataset.collections.memory import BatchTaker
+from scdataset.collections.rows import RowIndex, cut_rows, take_rows
 
-__all__ = ["BY_ROW_OR_GENE", "as_stored", "cut", "in_memory", "matrix_of", "take", "without_matrix"]
+__all__ = [
+    "BY_ROW_OR_GENE",
+    "apart",
+    "as_stored",
+    "batch_taker",
+    "cut",
+    "in_memory",
+    "matrix_of",
+    "take",
+    "without_matrix",
+]
 
 BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
 """What an AnnData has besides X and raw."""
@@ -39,15 +54,48 @@ def cut(value: Any, rows: slice) -> Any:
         if value.isbacked or value.is_view or value.raw is not None or len(value.obsp):
             cells = value[rows]
             return in_memory(cells) if value.isbacked else cells.copy()
-        return _cut_by_parts(value, rows)
+        return _by_parts(value, lambda part: cut_rows(part, rows), _shared(value))
 
 
-def _cut_by_parts(value: anndata.AnnData, rows: slice) -> anndata.AnnData:
-    """Return cells as the copy of a view has them, in half the time."""
-    obsm, layers = ({key: cut_rows(array, rows) for key, array in d.items()} for d in (value.obsm, value.layers))
-    shared = {name: dict(getattr(value, name)) for name in ("varm", "varp", "uns")}
-    X = None if value.X is None else cut_rows(value.X, rows)  # noqa: N806 as there
-    return anndata.AnnData(X, obs=cut_rows(value.obs, rows), var=value.var, obsm=obsm, layers=layers, **shared)
+def apart(value: Any) -> Any:
+    """Return cells that are no view of others."""
+    return value.copy() if isinstance(value, anndata.AnnData) and value.is_view else value
+
+
+def batch_taker(value: anndata.AnnData, *, leave: bool) -> BatchTaker | None:
+    """Return what takes cells of AnnData in memory; None for those that only anndata itself can copy.
+
+    Copies share what belongs to genes or to all cells: a copy of it as it is now.
+    """
+    if not leave and not value.isbacked:
+        return partial(_view, value)
+    if value.isbacked or value.is_view or value.raw is not None or len(value.obsp):
+        return None
+    shared = {name: deepcopy(part if name == "var" else dict(part)) for name, part in _shared(value).items()}
+
+    def take(rows: NDArray[np.int64]) -> anndata.AnnData:
+        with as_stored():
+            return _by_parts(value, lambda part: take_rows(part, rows), shared)
+
+    return take
+
+
+def _view(value: anndata.AnnData, rows: NDArray[np.int64]) -> anndata.AnnData:
+    with as_stored():
+        return value[rows]
+
+
+def _shared(value: anndata.AnnData) -> dict[str, Any]:
+    """Return what does not belong to single cells."""
+    return {name: getattr(value, name) for name in ("var", "varm", "varp", "uns")}
+
+
+def _by_parts(value: anndata.AnnData, of: Callable[[Any], Any], shared: Mapping[str, Any]) -> anndata.AnnData:
+    """Return some cells as the copy of a view has them, in half the time; ``of`` takes them of each part."""
+    obsm, layers = ({key: of(array) for key, array in parts.items()} for parts in (value.obsm, value.layers))
+    X = None if value.X is None else of(value.X)  # noqa: N806 as there
+    own = {name: part if name == "var" else dict(part) for name, part in shared.items()}
+    return anndata.AnnData(X, obs=of(value.obs), obsm=obsm, layers=layers, **own)
 
 
 @contextmanager

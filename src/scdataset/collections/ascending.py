@@ -18,10 +18,8 @@ def ascending(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def runs(rows: NDArray[np.int64], max_gap: int) -> list[tuple[int, int]]:
-    """Cut strictly ascending rows into stretches [first, last + 1) whose gaps leave out at most ``max_gap`` rows."""
+    """Cut strictly ascending rows into runs ``rows[first:last]`` whose gaps leave out at most ``max_gap`` rows."""
     if rows.size == 0:
         return []
-    cuts = np.flatnonzero(np.diff(rows) > max_gap + 1)
-    firsts = rows[np.concatenate(([0], cuts + 1))]
-    lasts = rows[np.concatenate((cuts, [rows.size - 1]))]
-    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))
+    cuts = (np.flatnonzero(rows[1:] - rows[:-1] > max_gap + 1) + 1).tolist()
+    return list(zip([0, *cuts], [*cuts, rows.size], strict=True))

@@ -6,7 +6,7 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.collections.memory import InMemory
+from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.reopening import OpenedFile
 from scdataset.collections.rows import RowIndex, RowList
 from scdataset.errors import CollectionError
@@ -59,6 +59,10 @@ class ColumnRows(InMemory):
         return RowList(fetched) if isinstance(fetched, list) else fetched
 
     cut = take
+
+    def batch_taker(self, *, leave: bool) -> BatchTaker:  # noqa: ARG002 as of all in memory
+        """Return what takes entries."""
+        return self.take
 
     def fingerprint(self) -> str:
         """Return the fingerprint of the dataset and the name of the column."""

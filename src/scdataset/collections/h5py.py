@@ -1,5 +1,6 @@
 """h5py datasets."""
 
+import os
 from typing import Any
 
 import h5py
@@ -19,6 +20,10 @@ _GAP_BYTES = 1 << 16
 class H5Rows(OwnedHandle):
     """A dense HDF5 dataset, read in stretches of neighbouring rows."""
 
+    def __init__(self, source: h5py.Dataset) -> None:
+        super().__init__(source)
+        self._plain: dict[int, tuple[int, int] | None] = {}
+
     def __len__(self) -> int:
         return int(self.source.shape[0])
 
@@ -27,13 +32,29 @@ class H5Rows(OwnedHandle):
         self.check()
         dataset = self.source
         wanted, places = ascending(rows)
-        row_bytes = max(dataset.dtype.itemsize * int(np.prod(dataset.shape[1:])), 1)
-        parts = [np.empty((0, *dataset.shape[1:]), dataset.dtype)]
-        for start, stop in runs(wanted, _GAP_BYTES // row_bytes):
-            inside = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, stop)]
-            parts.append(dataset[start:stop][inside - start])
-        fetched = np.concatenate(parts)
-        return fetched if places is None else fetched[places]
+        fetched = np.empty((wanted.size, *dataset.shape[1:]), dataset.dtype)
+        if not self._read_plain(wanted, fetched):
+            for first, last in runs(wanted, _GAP_BYTES * wanted.size // max(fetched.nbytes, 1)):
+                start, stop = int(wanted[first]), int(wanted[last - 1]) + 1
+                stretch = dataset[start:stop]
+                fetched[first:last] = stretch if last - first == stop - start else stretch[wanted[first:last] - start]
+        return fetched if places is None else fetched.take(places, axis=0)
+
+    def _read_plain(self, rows: NDArray[np.int64], out: NDArray[Any]) -> bool:
+        """Read ascending rows past HDF5, which takes five times as long for a few; return whether that was possible."""
+        process = os.getpid()
+        if process not in self._plain:
+            self._plain = {process: _plain_place(self.source) if self.files else None}
+        place = self._plain[process]
+        if place is None or not out.size:
+            return False
+        descriptor, offset = place
+        content, row_bytes = out.reshape(-1).view(np.uint8), out.nbytes // len(rows)
+        for first, last in runs(rows, 0):
+            part = content[first * row_bytes : last * row_bytes]
+            if os.preadv(descriptor, [part], offset + int(rows[first]) * row_bytes) != part.size:
+                return False  # HDF5 says what is wrong with the file
+        return True
 
     def fingerprint(self) -> str:
         """Return file, name, shape and dtype."""
@@ -43,6 +64,23 @@ class H5Rows(OwnedHandle):
 
     def _open_files(self, source: Any) -> list[Any]:
         return [source.file] if is_on_disk(source.file) else []
+
+
+def _plain_place(dataset: h5py.Dataset) -> tuple[int, int] | None:
+    """Return the descriptor and the offset of what lies in the file as it is read, or None.
+
+    None also where the file may be written to, as HDF5 may not have written all yet.
+    """
+    file, offset = dataset.file, dataset.id.get_offset()
+    is_plain = file.mode == "r" and file.driver == "sec2" and not file.swmr_mode and not file.userblock_size
+    if not (is_plain and offset is not None and _stored_as_it_is(dataset) and hasattr(os, "preadv")):
+        return None
+    return file.id.get_vfd_handle(), offset
+
+
+def _stored_as_it_is(dataset: h5py.Dataset) -> bool:
+    kind: h5py.h5t.TypeID = dataset.id.get_type()
+    return dataset.dtype.kind in "iuf" and kind == h5py.h5t.py_create(dataset.dtype)
 
 
 def adapt(source: Any) -> H5Rows | None:

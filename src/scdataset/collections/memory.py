@@ -1,30 +1,39 @@
 """Rows that are in memory."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.collections.rows import RowIndex, as_rows, cut_rows, row_taker
+from scdataset.collections.rows import RowIndex, as_rows, cut_rows, row_taker, take_rows
 from scdataset.errors import CollectionError
 
-__all__ = ["Fetched", "InMemory"]
+__all__ = ["BatchTaker", "Fetched", "InMemory", "TakesBatches"]
+
+BatchTaker = Callable[[NDArray[np.int64]], Any]
+"""Takes some rows from memory, in any order."""
+
+
+@runtime_checkable
+class TakesBatches(Protocol):
+    """A collection of which batches may be taken without a window."""
+
+    def batch_taker(self, *, leave: bool) -> BatchTaker | None:
+        """Return what takes rows, for one iteration; None where it costs less to read a window and cut it.
+
+        Those that ``leave`` the loop as they are may hold no memory of other rows; those that a ``batch_transform``
+        gets may.
+        """
+        ...
 
 
 class InMemory:
-    """A container that `take_rows` takes rows of in any order, into new memory.
-
-    Attributes
-    ----------
-    gives_batches
-        Whether to take batch by batch costs no more than to take a window and cut it.
-    """
-
-    gives_batches = True
+    """A container that `take_rows` takes rows of in any order, into new memory."""
 
     def __init__(self, source: Any) -> None:
         self.source = source
-        self._take = row_taker(source)
 
     def __len__(self) -> int:
         shape = getattr(self.source, "shape", None)
@@ -36,7 +45,11 @@ class InMemory:
 
     def take(self, rows: RowIndex) -> Any:
         """Take the rows: a view where a slice is one."""
-        return self._take(self.source, rows)
+        return take_rows(self.source, rows)
+
+    def batch_taker(self, *, leave: bool) -> BatchTaker | None:  # noqa: ARG002 of most, taking is copying
+        """Return what takes rows, for one iteration; None where it costs less to read a window and cut it."""
+        return partial(row_taker(self.source), self.source)
 
     def cut(self, rows: slice) -> Any:
         """Take rows from start to stop, without holding the memory of the others."""
@@ -69,5 +82,5 @@ class Fetched(InMemory):
     def of_rows(cls, source: Any, n_rows: int) -> "Fetched":
         """Return what was taken of something that was read, which is known to have ``n_rows`` rows."""
         part = cls.__new__(cls)
-        part.source, part._take, part._n_rows = source, row_taker(source), n_rows  # noqa: SLF001 our own
+        part.source, part._n_rows = source, n_rows  # noqa: SLF001 our own
         return part

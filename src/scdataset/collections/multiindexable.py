@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset.collections.base import Collection, as_collection
 from scdataset.collections.device import as_tensor
 from scdataset.collections.handles import OwnedHandle
-from scdataset.collections.memory import Fetched, InMemory
-from scdataset.collections.rows import ColumnList, RowIndex, RowList, Separable, alike
+from scdataset.collections.memory import BatchTaker, Fetched, InMemory
+from scdataset.collections.rows import ColumnList, RowIndex, RowList, Separable, alike, row_cutter
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["MultiIndexable", "row_index"]
@@ -102,6 +102,11 @@ class MultiIndexable(Separable):
         """Return pairs of name and what was read."""
         return self._collections.items()
 
+    @cached_property
+    def _cutters(self) -> dict[str | int, Callable[[slice], Any]]:
+        """What cuts rows of each modality."""
+        return {name: _cutter(collection) for name, collection in self._collections.items()}
+
     def _over(self, collections: Mapping[str | int, Collection], modalities: dict[str | int, Any]) -> Self:
         new = type(self).__new__(type(self))
         new._set(collections, modalities, self.unstructured)  # noqa: SLF001 our own
@@ -167,12 +172,20 @@ class MultiIndexable(Separable):
         """Return some rows of every modality."""
         return self._with({name: collection.read(rows) for name, collection in self._collections.items()}, rows.size)
 
+    def batch_taker(self, *, leave: bool) -> BatchTaker | None:
+        """Return what takes rows of every modality, for one iteration; None where one of them is not in memory."""
+        taking = {name: c.batch_taker(leave=leave) for name, c in self._collections.items() if isinstance(c, InMemory)}
+        takers = {name: taker for name, taker in taking.items() if taker is not None}
+        return partial(self._taken, takers) if takers.keys() == self._collections.keys() else None
+
+    def _taken(self, takers: Mapping[str | int, BatchTaker], rows: NDArray[np.int64]) -> Self:
+        return self._of({name: Fetched.of_rows(take(rows), rows.size) for name, take in takers.items()})
+
     def cut(self, rows: slice) -> Self:
         """Return rows from start to stop, without holding the memory of the others."""
         n_rows = rows.stop - rows.start
-        if self._is_read:
-            return self._of({name: Fetched.of_rows(window.cut(rows), n_rows) for name, window in self._windows()})
-        return self._with({name: _cut(collection, rows) for name, collection in self._collections.items()}, n_rows)
+        modalities = {name: cut(rows) for name, cut in self._cutters.items()}
+        return self._over({name: Fetched.of_rows(part, n_rows) for name, part in modalities.items()}, modalities)
 
     def fingerprint(self) -> str:
         """Return the fingerprints of the modalities."""
@@ -245,8 +258,15 @@ def _take(collection: Collection, rows: RowIndex) -> Any:
     return collection.read(np.arange(rows.start, rows.stop))
 
 
-def _cut(collection: Collection, rows: slice) -> Any:
-    return collection.cut(rows) if isinstance(collection, InMemory) else _take(collection, rows)
+def _cutter(collection: Collection) -> Callable[[slice], Any]:
+    if isinstance(collection, InMemory):
+        plain = type(collection).cut is InMemory.cut
+        return partial(row_cutter(collection.source), collection.source) if plain else collection.cut
+    return partial(_read_part, collection)
+
+
+def _read_part(collection: Collection, rows: slice) -> Any:
+    return Fetched(_take(collection, rows), rows.stop - rows.start).source
 
 
 def _changed(value: Any, change: Callable[[Any], Any]) -> Any:

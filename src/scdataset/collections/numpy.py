@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 from scdataset.collections.handles import mapped_file, mapped_whole
-from scdataset.collections.memory import InMemory
+from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.engine.slabs import part
 from scdataset.errors import DamagedFileError
@@ -16,10 +16,12 @@ from scdataset.errors import DamagedFileError
 __all__ = ["MemmapRows", "adapt", "cut", "take"]
 
 
+_ROWS_A_CHECK = 1024
+"""Rows of a mapped file that are taken between two looks at it, where batches are taken one by one."""
+
+
 class MemmapRows(InMemory):
     """A read-only memmap, or a view of one, whose file must not change: where it was cut short, reading is a crash."""
-
-    gives_batches = False  # a window is looked at once
 
     def __init__(self, source: "np.memmap[Any, Any]") -> None:
         super().__init__(source)
@@ -31,6 +33,20 @@ class MemmapRows(InMemory):
         """Take the rows into an ordinary array, or a view for a slice."""
         self._check()
         return super().take(rows)
+
+    def batch_taker(self, *, leave: bool) -> BatchTaker:  # noqa: ARG002 taking is copying
+        """Return what takes rows, for one iteration, and looks at the file as often as a window would."""
+        mapped, unchecked = self.source.view(np.ndarray), 0
+
+        def checked(rows: NDArray[np.int64]) -> NDArray[Any]:
+            nonlocal unchecked
+            if unchecked <= 0:
+                self._check()
+                unchecked = _ROWS_A_CHECK
+            unchecked -= rows.size
+            return take(mapped, rows)
+
+        return checked
 
     def cut(self, rows: slice) -> Any:
         """Copy rows from start to stop into an ordinary array."""
@@ -61,7 +77,7 @@ def take(value: NDArray[Any], rows: RowIndex) -> NDArray[Any]:
 
 def cut(value: NDArray[Any], rows: slice) -> NDArray[Any]:
     """Copy rows, or give them as a part of a slab; in a worker always a copy, as all of a slab would be sent along."""
-    if get_worker_info() is None:
+    if value.base is not None and get_worker_info() is None:
         view = part(value, rows.start, rows.stop)
         if view is not None:
             return view

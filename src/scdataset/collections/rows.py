@@ -21,6 +21,7 @@ __all__ = [
     "Separable",
     "adapter_for",
     "alike",
+    "apart",
     "as_rows",
     "as_window",
     "cut_rows",
@@ -120,6 +121,13 @@ def row_cutter(value: Any) -> Callable[[Any, slice], Any]:
     return _cutter_of(kind)
 
 
+def apart(value: Any) -> Any:
+    """Return ``value``, or a copy where it is of a kind that may be a view of other rows and is one."""
+    kind: Any = type(value)
+    own = _apart_of(kind)
+    return value if own is None else own(value)
+
+
 def alike(value: Sequence[Any], members: Iterable[Any]) -> Any:
     """Return columns as the kind of tuple that ``value`` is, or as a list."""
     kind: Any = type(value) if isinstance(value, tuple) else ColumnList
@@ -150,6 +158,11 @@ def _cutter_of(kind: type) -> Callable[[Any, slice], Any]:
         return _cut_of_named_columns
     cutters = (getattr(adapter_for(cls), "cut", None) for cls in kind.__mro__)
     return next(filter(None, cutters), _cut_by_positions)
+
+
+@cache
+def _apart_of(kind: type) -> Callable[[Any], Any] | None:
+    return next(filter(None, (getattr(adapter_for(cls), "apart", None) for cls in kind.__mro__)), None)
 
 
 def _cut_by_positions(value: Any, rows: slice) -> Any:

@@ -1,5 +1,6 @@
 """torch tensors and map-style datasets."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset
 
 from scdataset.collections.map_style import adapt_dataset
-from scdataset.collections.memory import InMemory
+from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.errors import CollectionError
 
@@ -20,6 +21,10 @@ class TensorRows(InMemory):
     def take(self, rows: RowIndex) -> torch.Tensor:
         """Return the rows, shape ``(n, *shape[1:])``."""
         return take(self.source.detach(), rows)
+
+    def batch_taker(self, *, leave: bool) -> BatchTaker:  # noqa: ARG002 as of all in memory
+        """Return what takes rows."""
+        return partial(take, self.source.detach())
 
     def cut(self, rows: slice) -> torch.Tensor:
         """Copy rows from start to stop."""

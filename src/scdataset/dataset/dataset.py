@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from scdataset._arguments import optional_whole
 from scdataset.collections.handles import dumps, loads
-from scdataset.collections.memory import InMemory
+from scdataset.collections.memory import BatchTaker, TakesBatches
 from scdataset.dataset.ahead import Fetch, read_ahead
 from scdataset.dataset.epochs import Begun
 from scdataset.dataset.hooks import Hooks
@@ -40,6 +40,9 @@ from scdataset.strategy.base import EpochOrder, SamplingStrategy, changes_of, co
 from scdataset.strategy.keys import MAX_SEED
 
 __all__ = ["scDataset"]
+
+_ROWS_AT_ONCE = 4096
+"""Rows whose order is worked out together where batches are taken from memory."""
 
 
 class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that users have
@@ -303,21 +306,27 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         try:
             order = self._next_order(begun.begun) if order is None else order
             self._check_length(order, begun)
-            fetches = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches())
-            yield from self._cut(fetches, begun.course.n_workers, hooks)
+            taker = None if hooks.need_windows else self._batch_taker(hooks)
+            n_at_once = 1 if taker is None else -(-_ROWS_AT_ONCE // (partition.batch_size * partition.fetch_factor))
+            fetches = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches(n_at_once))
+            if taker is None:
+                yield from self._cut(fetches, begun.course.n_workers, hooks)
+            else:
+                yield from hooks.transformed(_taken(taker, fetches))
         finally:
             begun.is_running = False
             give_back_unused()
 
     def _cut(self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks) -> Iterator[Any]:
-        """Yield batches: taken from the collection itself where it is in memory, and else from windows."""
-        collection = self._collection
-        if isinstance(collection, InMemory) and collection.gives_batches and not hooks.need_windows:
-            for rows, bounds in fetches:
-                yield from hooks.transformed(collection.read(rows[start:stop]) for start, stop in pairwise(bounds))
-            return
+        """Yield the batches of windows."""
         for fetched, places, bounds in self._windows(fetches, n_workers, hooks):
             yield from hooks.batches(fetched, places, bounds)
+
+    def _batch_taker(self, hooks: Hooks) -> BatchTaker | None:
+        """Return what takes batches from memory, without a window; None for all other collections."""
+        collection = self._collection
+        leave = hooks.batch_transform is None or get_worker_info() is not None
+        return collection.batch_taker(leave=leave) if isinstance(collection, TakesBatches) else None
 
     def _course(self, progress: Progress, n_workers: int) -> Course:
         return Course.of(self._partition, progress, n_workers, in_order=self._in_order)
@@ -418,3 +427,10 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
     def set_mode(self, mode: object) -> Never:
         """Refuse: version 0.1 switched between training and evaluation here, and two datasets do it now."""
         refuse_set_mode(mode, self.batch_size, self.fetch_factor)
+
+
+def _taken(take: BatchTaker, fetches: Iterator[Fetch]) -> Iterator[Any]:
+    """Yield batches, each taken by itself."""
+    for rows, bounds in fetches:
+        for start, stop in pairwise(bounds):
+            yield take(rows[start:stop])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import hook
-from scdataset.collections.rows import as_window, row_cutter, row_taker
+from scdataset.collections.rows import apart, as_window, row_cutter, row_taker
 from scdataset.errors import HookError
 
 __all__ = ["HOOK_ARGUMENTS", "Hook", "Hooks"]
@@ -66,7 +66,7 @@ class Hooks:
             batch = cut if self.batch_transform is None else self.batch_transform(cut)
             if batch is None:
                 self._refuse_none()
-            yield batch
+            yield apart(batch) if batch is cut else batch
 
     @property
     def need_windows(self) -> bool:

@@ -90,5 +90,6 @@ class Iteration(Iterator[Any]):
         if self._pass is None:
             self.begin()
         batch = next(self._batches)
-        self._pass.given += 1  # type: ignore[union-attr] begun above
+        assert self._pass is not None  # noqa: S101 begun above
+        self._pass.given += 1
         return batch
