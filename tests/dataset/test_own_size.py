@@ -137,6 +137,36 @@ def test_a_batch_of_a_collection_in_memory_costs_its_own_size(name):
     assert saved(batch) <= 8 * BATCH * ROW + 8192
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_cells_that_a_batch_transform_returns_are_no_view_of_others(workers):
+    """It may be given a view, which costs a third of a copy."""
+    dataset = scDataset(cells(), BlockShuffling(16), BATCH, FACTOR, seed=0, batch_transform=as_it_is)
+    for batch in DataLoader(dataset, batch_size=None, num_workers=workers):
+        assert not batch.is_view
+        assert np.array_equal(batch.X.toarray(), X[batch.obs["id"]])
+        assert saved(batch) <= 8 * BATCH * ROW + 8192
+        break
+
+
+def as_it_is(batch):
+    return batch
+
+
+def test_batches_of_cells_share_nothing_that_can_be_assigned():
+    adata = cells()
+    adata.uns["colors"] = {"a": 1}
+    adata.var["name"] = "a"
+    batches = iter(scDataset(adata, BlockShuffling(16), BATCH, FACTOR, seed=0))
+    first, second = next(batches), next(batches)
+    first.uns["more"], first.var["name"], first.obs["id"] = 1, "b", -1
+    first.X.data[:] = first.obsm["pca"][:] = 0
+    for other in (second, adata):
+        assert list(other.uns) == ["colors"]
+        assert (other.var["name"] == "a").all()
+        assert np.array_equal(other.X.toarray(), X[other.obs["id"]])
+        assert np.array_equal(other.obsm["pca"], X[other.obs["id"]])
+
+
 def test_a_batch_from_a_worker_has_no_window_behind_it():
     """Defect: /dev/shm of 64 MB is full at once."""
     for transform in (None, torch.from_numpy, WINDOWS["dict"], WINDOWS["tuple"], WINDOWS["MultiIndexable"]):

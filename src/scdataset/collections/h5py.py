@@ -52,7 +52,7 @@ class H5Rows(OwnedHandle):
         content, row_bytes = out.reshape(-1).view(np.uint8), out.nbytes // len(rows)
         for first, last in runs(rows, 0):
             part = content[first * row_bytes : last * row_bytes]
-            if os.preadv(descriptor, [part], offset + int(rows[first]) * row_bytes) != part.size:
+            if os.preadv(descriptor, [part.data], offset + int(rows[first]) * row_bytes) != part.size:
                 return False  # HDF5 says what is wrong with the file
         return True
 

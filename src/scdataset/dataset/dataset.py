@@ -122,6 +122,11 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
     iteration goes by them; one that is running goes on as it was. DataLoader workers that are already running
     (``persistent_workers=True``) have a copy of the dataset, and raise `LoaderError` in their next epoch.
 
+    A batch holds no memory of the rows beside it, kept, saved or sent from a worker. One of `open_collection` or of
+    backed AnnData lies in the memory of its window as long as the loop is in that window, and may keep the last two
+    windows whole; of those before it keeps its own pages and no others, and so it does once the iterator has ended.
+    ``batch_transform`` may be given a view of AnnData in memory.
+
     The strategy shuffles: leave out ``shuffle`` and ``sampler`` of the DataLoader, which torch refuses here.
 
     Examples
