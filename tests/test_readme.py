@@ -83,7 +83,8 @@ def test_every_python_block_runs(tmp_path, monkeypatch):
         "batch": np.repeat(["A", "B"], 500),
     }
     obs = pd.DataFrame(columns, index=[f"cell {i}" for i in range(1000)]).astype("category")
-    cells = anndata.AnnData(X, obs=obs)
+    genes = {7: "CD3E", 9: "MS4A1", 12: "CD8A"}
+    cells = anndata.AnnData(X, obs=obs, var=pd.DataFrame(index=[genes.get(i, f"GENE{i}") for i in range(20)]))
     cells.write_h5ad("atlas.h5ad")
     cells[:600, :15].write_h5ad("plate1.h5ad")
     cells[600:, 5:].write_h5ad("plate2.h5ad")
