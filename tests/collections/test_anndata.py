@@ -12,7 +12,7 @@ from files import cells
 from reference import IDS, LABELS, N_ROWS, TYPES, X
 from torch.utils.data import DataLoader
 
-from scdataset import BlockShuffling, BlockWeightedSampling, Streaming, as_collection, scDataset
+from scdataset import BlockShuffling, BlockWeightedSampling, CollectionError, Streaming, as_collection, scDataset
 
 BATCHES = ["AnnData CSR", "AnnData dense backed", "AnnCollection CSR", "AnnCollection dense backed"]
 
@@ -131,3 +131,62 @@ def test_a_whole_anndata_in_memory_and_a_part_of_it_are_collections():
     batch = next(iter(scDataset(bare, Streaming(), 3)))
     assert batch.X is None
     assert batch.obs["id"].tolist() == [0, 1, 2]
+
+
+STORED_SPARSE = ["AnnData CSR backed", "AnnCollection CSR backed", "AnnData list backed", "CSR on disk"]
+
+
+@pytest.mark.parametrize("name", [*STORED_SPARSE, "AnnCollection genes joined"])
+def test_sparse_arrays_are_read_where_anndata_is_set_to(built, name):
+    def batch_of(dataset):
+        batch = next(iter(dataset))
+        return getattr(batch, "X", batch)
+
+    dataset = scDataset(built(name).data, Streaming(), 5)
+    with anndata.settings.override(use_sparse_array_on_read=True):
+        assert type(batch_of(dataset)) is sp.csr_array
+        pickled = pickle.dumps(dataset)
+    assert type(batch_of(dataset)) is sp.csr_matrix
+    assert type(batch_of(pickle.loads(pickled))) is sp.csr_array  # as where it was pickled
+    assert np.array_equal(batch_of(dataset).toarray(), X[:5])
+
+
+def test_what_anndata_itself_reads_follows_the_setting_too(tmp_path):
+    adata = cells(sp.csr_matrix)
+    adata.raw = adata.copy()
+    adata.write_h5ad(tmp_path / "raw.h5ad")
+    dataset = scDataset(anndata.read_h5ad(tmp_path / "raw.h5ad", backed="r"), Streaming(), 5)
+    with anndata.settings.override(use_sparse_array_on_read=True):
+        pickled = pickle.dumps(dataset)
+    batch = next(iter(pickle.loads(pickled)))
+    assert type(batch.X) is sp.csr_array
+    assert type(batch.raw.X) is sp.csr_array
+
+
+@pytest.fixture(params=["h5ad", "zarr"])
+def lazy(request, tmp_path):
+    pytest.importorskip("dask")
+    pytest.importorskip("xarray")
+    path = tmp_path / f"a.{request.param}"
+    with anndata.settings.override(auto_shard_zarr_v3=False):
+        getattr(cells(sp.csr_matrix), f"write_{request.param}")(path)
+    return anndata.experimental.read_lazy(path)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_batches_of_lazy_anndata_are_in_memory(lazy, num_workers):
+    dataset = scDataset(lazy, BlockShuffling(2), 5, seed=0)
+    next(iter(dataset))  # which starts the threads of dask
+    seen = []
+    for batch in DataLoader(dataset, batch_size=None, num_workers=num_workers):
+        assert type(batch.obs) is pd.DataFrame
+        assert batch.obs["type"].cat.categories.tolist() == sorted(set(TYPES))
+        assert np.array_equal(batch.X.toarray(), X[batch.obs["id"]])
+        assert np.array_equal(batch.layers["counts"].toarray(), 2 * X[batch.obs["id"]])
+        seen.extend(batch.obs["id"])
+    assert sorted(seen) == IDS.tolist()
+
+
+def test_several_lazy_anndata_are_refused(lazy):
+    with pytest.raises(CollectionError, match=r"some are lazy.*anndata\.concat\(adatas\)"):
+        as_collection([lazy, lazy])

@@ -47,6 +47,13 @@ REFUSED = {
     "a lazy frame": (pl.LazyFrame({"id": IDS}), r"LazyFrame.*data\.collect\(\)"),
     "a dict of splits": (datasets.DatasetDict(train=FACES), r'DatasetDict.*split="train"'),
     "a streamed dataset": (FACES.to_iterable_dataset(), r'IterableDataset.*split="train"'),
+    "a frame that was grouped": (
+        pd.DataFrame({"id": IDS}).groupby("id"),
+        r"DataFrameGroupBy of 37 groups.*labels=frame",
+    ),
+    "layers": (anndata.AnnData(X, layers={"a": X}).layers, r"Layers of 1 arrays \(a\)"),
+    "raw": (anndata.Raw(anndata.AnnData(X)), r"adata\.raw\.to_adata\(\)"),
+    "a class": (anndata.AnnData, "class AnnData; give an object"),
     "an iterable dataset": (Endless(), "Endless, an IterableDataset.*map-style"),
 }
 
@@ -70,6 +77,15 @@ def test_groups_and_scalars_of_files_are_refused(tmp_path):
         for name in other:
             with pytest.raises(CollectionError, match="at least one axis"):
                 as_collection(other[name])
+
+
+def test_a_file_of_arrays_is_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", a=X, b=IDS)
+    with (
+        np.load(tmp_path / "x.npz") as arrays,
+        pytest.raises(CollectionError, match=r"2 arrays \(a, b\).*MultiIndexable"),
+    ):
+        as_collection(arrays)
 
 
 def test_a_closed_file_is_refused(tmp_path):

@@ -37,7 +37,7 @@ class AnnCollectionRows(BackedRows):
             return self._read_without_engine(rows)
         wanted, places = ascending(rows)
         window = _Window.of(self.source[wanted], None, self.source)
-        return Cells(replace(window.take(places), X=begun), range(rows.size))
+        return Cells(replace(window.take(places), X=self.as_read(begun)), range(rows.size))
 
     def _read_without_engine(self, rows: NDArray[np.int64]) -> "Cells":
         if not rows.size:  # nor has it an X
@@ -45,7 +45,9 @@ class AnnCollectionRows(BackedRows):
         wanted, places = ascending(rows)
         view = self.source[wanted]
         view.convert = None
-        return Cells(_Window.of(view, view.X, self.source).take(places), range(rows.size))
+        with as_stored(self.sparse_arrays):
+            matrix = view.X
+        return Cells(_Window.of(view, matrix, self.source).take(places), range(rows.size))
 
     def fingerprint(self) -> str:
         """Return shape and files."""

@@ -1,6 +1,6 @@
 """AnnData, in memory and backed, lists of them, their sparse matrices on disk, and AnnCollection."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from scdataset.collections.anncollection import AnnCollectionRows
 from scdataset.collections.anndata_list import AnnDataListRows
 from scdataset.collections.annotated import (
+    SparseSetting,
     apart,
     as_stored,
     batch_taker,
+    computed_here,
     cut,
     in_memory,
+    is_lazy,
     matrix_of,
     take,
     without_matrix,
@@ -46,6 +49,7 @@ class AnnDataRows(BackedRows):
     def __init__(self, source: anndata.AnnData) -> None:
         on_disk = BackedMatrix.of(source) if source.raw is None else None
         super().__init__(source, on_disk, reopens=source.isbacked)
+        self._is_lazy = is_lazy(source)
 
     def __len__(self) -> int:
         return int(self.source.n_obs)
@@ -54,22 +58,31 @@ class AnnDataRows(BackedRows):
         """Return the cells, with obs, obsm, layers and raw, given their X."""
         with as_stored():
             cells = self._without_matrix[rows].copy()
-        cells.X = begun
+        cells.X = self.as_read(begun)
         return cells
 
     def _read_without_engine(self, rows: NDArray[np.int64]) -> anndata.AnnData:
         source = self.source
+        if self._is_lazy:
+            return self._computed(source, rows)
         if not source.isbacked:
             cells: anndata.AnnData = take(source, rows)
             return cells
         wanted, places = ascending(rows)
-        with as_stored():
+        with as_stored(self.sparse_arrays):
             cells = in_memory(source[wanted])
         return cells if places is None else take(cells, places)
 
     def batch_taker(self, *, leave: bool) -> BatchTaker | None:
         """Return what takes cells, for one iteration: views for a ``batch_transform``; None where windows are read."""
-        return batch_taker(self.source, leave=leave)
+        return None if self._is_lazy else batch_taker(self.source, leave=leave)
+
+    def _computed(self, source: anndata.AnnData, rows: NDArray[np.int64]) -> anndata.AnnData:
+        """Return cells of a lazy AnnData in memory."""
+        wanted, places = ascending(rows)
+        with as_stored(self.sparse_arrays), computed_here():
+            cells = source[wanted].to_memory()
+        return cells if places is None else take(cells, places)
 
     @cached_property
     def _without_matrix(self) -> anndata.AnnData:
@@ -86,7 +99,7 @@ class AnnDataRows(BackedRows):
         return [source]
 
 
-class SparseRows(OwnedHandle):
+class SparseRows(SparseSetting, OwnedHandle):
     """A sparse matrix on disk, such as X of a backed AnnData: reading gives a sparse matrix in memory."""
 
     def __init__(self, source: Any) -> None:
@@ -103,7 +116,8 @@ class SparseRows(OwnedHandle):
         if self._metadata is not None:
             self._metadata.check_path()
         wanted, places = ascending(rows)
-        matrix = self.source[wanted]
+        with as_stored(self.sparse_arrays):
+            matrix = self.source[wanted]
         return matrix if places is None else matrix[places]
 
     def fingerprint(self) -> str:
@@ -138,11 +152,21 @@ def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | SparseRows | None:
         _warn_if_by_column(source)
         return AnnDataRows(source)
     if isinstance(source, AnnCollection):
+        _refuse_lazy(source.adatas)
         _warn_if_by_column(*source.adatas)
         return AnnCollectionRows(source)
     if isinstance(source, (CSRDataset, CSCDataset)):
         warn_if_by_column(source, _TO_ROWS)
         return SparseRows(source)
+    if isinstance(source, Mapping):
+        message = (
+            f"The collection is a {type(source).__name__} of {len(source)} arrays ({', '.join(source)}). Give one of "
+            "them, or MultiIndexable(dict(adata.layers)) for all of adata.layers."
+        )
+        raise CollectionError(message)
+    if isinstance(source, anndata.Raw):
+        message = "The collection is the raw of an AnnData; give adata.raw.to_adata()."
+        raise CollectionError(message)
     return None
 
 
@@ -152,6 +176,7 @@ def adapt_list(source: Sequence[Any]) -> AnnDataListRows | None:
         return None
     for adata in source:
         _refuse_view(adata)
+    _refuse_lazy(source)
     _warn_if_by_column(*source)
     return AnnDataListRows(source)
 
@@ -162,6 +187,15 @@ def _refuse_view(source: anndata.AnnData) -> None:
             f"The collection is a view of {source.n_obs} cells of an AnnData backed by {source.filename}, which "
             "cannot be indexed again. Give the whole AnnData, and the rows to the strategy: "
             "BlockShuffling(indices=...); or give view.to_memory()."
+        )
+        raise CollectionError(message)
+
+
+def _refuse_lazy(adatas: Sequence[anndata.AnnData]) -> None:
+    if any(map(is_lazy, adatas)):
+        message = (
+            f"The collection is made of {len(adatas)} AnnData, and some are lazy (anndata.experimental.read_lazy). "
+            "Give anndata.concat(adatas), which is one lazy AnnData, or open_collection(paths), which is faster."
         )
         raise CollectionError(message)
 

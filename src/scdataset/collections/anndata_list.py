@@ -49,7 +49,7 @@ class AnnDataListRows(BackedRows):
         """Return the cells, given their X."""
         with as_stored():
             cells = self._without_matrix[rows].copy()
-        cells.X = begun
+        cells.X = self.as_read(begun)
         return cells
 
     def _read_without_engine(self, rows: NDArray[np.int64]) -> anndata.AnnData:
@@ -65,7 +65,8 @@ class AnnDataListRows(BackedRows):
         firsts = np.cumsum([0, *(adata.n_obs for adata in self.source)])
         bounds = np.searchsorted(rows, firsts)
         touched = np.flatnonzero(np.diff(bounds)).tolist() or [0]  # of no rows, no rows of the first
-        parts = [matrices[i][rows[bounds[i] : bounds[i + 1]] - firsts[i]] for i in touched]
+        with as_stored(self.sparse_arrays):
+            parts = [matrices[i][rows[bounds[i] : bounds[i + 1]] - firsts[i]] for i in touched]
         sparse = scipy.sparse.issparse(parts[0])
         joined = scipy.sparse.vstack(parts, format="csr") if sparse else np.concatenate(parts)
         return joined.astype(np.result_type(*(matrix.dtype for matrix in matrices)), copy=False)

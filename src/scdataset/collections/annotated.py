@@ -1,8 +1,9 @@
 """Cells of AnnData, taken as they are stored."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from functools import partial
 from multiprocessing import parent_process
@@ -10,6 +11,7 @@ from typing import Any
 
 import anndata
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset.collections.memory import BatchTaker
@@ -17,11 +19,14 @@ from scdataset.collections.rows import RowIndex, cut_rows, take_rows
 
 __all__ = [
     "BY_ROW_OR_GENE",
+    "SparseSetting",
     "apart",
     "as_stored",
     "batch_taker",
+    "computed_here",
     "cut",
     "in_memory",
+    "is_lazy",
     "matrix_of",
     "take",
     "without_matrix",
@@ -98,10 +103,34 @@ def _by_parts(value: anndata.AnnData, of: Callable[[Any], Any], shared: Mapping[
     return anndata.AnnData(X, obs=of(value.obs), obsm=obsm, layers=layers, **own)
 
 
+class SparseSetting:
+    """anndata's ``settings.use_sparse_array_on_read``: that of this process, or of the process that pickled this."""
+
+    _sparse_arrays: bool | None = None
+
+    @property
+    def sparse_arrays(self) -> bool:
+        """Whether a sparse matrix on disk is read as ``csr_array``, and not as ``csr_matrix``."""
+        own = self._sparse_arrays
+        return bool(anndata.settings.use_sparse_array_on_read) if own is None else own
+
+    def as_read(self, matrix: Any) -> Any:
+        """Return a matrix of the engine as the type that anndata would read, over the same memory."""
+        is_other = isinstance(matrix, scipy.sparse.csr_matrix) and self.sparse_arrays
+        return scipy.sparse.csr_array(matrix) if is_other else matrix
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_sparse_arrays": self.sparse_arrays}
+
+
 @contextmanager
-def as_stored() -> Iterator[None]:
-    """Keep categories that the cells at hand do not have, and let a cell be there twice, name and all."""
-    with warnings.catch_warnings(), anndata.settings.override(remove_unused_categories=False):
+def as_stored(sparse_arrays: bool | None = None) -> Iterator[None]:  # noqa: FBT001 a setting's value
+    """Keep categories that the cells at hand do not have, and let a cell be there twice, name and all.
+
+    ``sparse_arrays`` sets ``use_sparse_array_on_read``, if it is not None.
+    """
+    other = {} if sparse_arrays is None else {"use_sparse_array_on_read": sparse_arrays}
+    with warnings.catch_warnings(), anndata.settings.override(remove_unused_categories=False, **other):
         warnings.filterwarnings("ignore", "Observation names are not unique", UserWarning)
         yield
 
@@ -114,6 +143,25 @@ def in_memory(cells: anndata.AnnData) -> anndata.AnnData:
     loaded = anndata.AnnData(**parts).copy()
     loaded.X = matrix_of(cells)
     return loaded
+
+
+def is_lazy(cells: anndata.AnnData) -> bool:
+    """Tell whether arrays are those of dask, or obs one of xarray, as of `anndata.experimental.read_lazy`."""
+    if hasattr(cells.obs, "to_memory"):
+        return True
+    if cells.isbacked:
+        return False
+    few = cells[:0] if cells.is_view else cells  # arrays of a view are copies
+    arrays = (few.X, *few.layers.values(), *few.obsm.values())
+    return any(type(array).__module__.startswith("dask.") for array in arrays)
+
+
+@contextmanager
+def computed_here() -> Iterator[None]:
+    """Compute lazy arrays in this thread in a worker, which lacks the threads of dask if it was forked."""
+    dask = sys.modules.get("dask")
+    with nullcontext() if dask is None or parent_process() is None else dask.config.set(scheduler="synchronous"):
+        yield
 
 
 def without_matrix(cells: anndata.AnnData) -> anndata.AnnData:

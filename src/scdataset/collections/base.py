@@ -84,6 +84,9 @@ def as_collection(source: Any) -> Collection:
     if isinstance(source, os.PathLike):
         message = f"The collection is a path, which has no rows. Give {opened(os.fspath(source))}."
         raise CollectionError(message)
+    if isinstance(source, type):
+        message = f"The collection is the class {source.__qualname__}; give an object of it."
+        raise CollectionError(message)
     missing = [name for name in ("__len__", "__getitem__") if not hasattr(source, name)]
     if missing or getattr(source, "shape", None) == ():
         lacks = f"no {' and no '.join(missing)}" if missing else "no axis"

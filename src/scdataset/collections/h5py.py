@@ -94,7 +94,7 @@ def adapt(source: Any) -> H5Rows | None:
         return H5Rows(source)
     message = (
         f"The collection is an h5py {type(source).__name__} ({source!r}), which has no rows. Give a dataset with at "
-        "least one axis, or, for an h5ad file, anndata.read_h5ad(path, backed='r')."
+        "least one axis, or, for a file of cells, open_collection(path) or anndata.read_h5ad(path, backed='r')."
     )
     raise CollectionError(message)
 

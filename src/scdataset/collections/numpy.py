@@ -1,5 +1,6 @@
 """numpy arrays and memmaps."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +12,7 @@ from scdataset.collections.handles import mapped_file, mapped_whole
 from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.engine.slabs import part
-from scdataset.errors import DamagedFileError
+from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["MemmapRows", "adapt", "cut", "take"]
 
@@ -59,7 +60,13 @@ class MemmapRows(InMemory):
 
 
 def adapt(source: Any) -> InMemory | None:
-    """Adapt arrays with at least one axis; rows of a memmap are read into ordinary arrays."""
+    """Adapt arrays with at least one axis; refuse the several arrays of an ``.npz`` file."""
+    if isinstance(source, Mapping):
+        message = (
+            f"The collection is a file of {len(source)} arrays ({', '.join(source)}), which has no rows of its own. "
+            "Give one of them, or MultiIndexable(dict(data)) if they have the same length."
+        )
+        raise CollectionError(message)
     if not isinstance(source, np.ndarray) or not source.ndim:
         return None
     if isinstance(source, np.memmap) and source.mode == "r" and mapped_whole(source) is not None:

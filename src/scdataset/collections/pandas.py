@@ -4,12 +4,20 @@ from typing import Any
 
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
+from scdataset.errors import CollectionError
 
 __all__ = ["adapt", "take"]
 
 
 def adapt(source: Any) -> InMemory | None:
-    """Adapt frames, series, indexes and extension arrays."""
+    """Adapt frames, series, indexes and extension arrays; say what to do with a frame that was grouped."""
+    if hasattr(source, "ngroups"):
+        message = (
+            f"The collection is a pandas {type(source).__qualname__} of {source.ngroups} groups, which has no rows of "
+            "its own. Give the frame that was grouped, and the groups to the strategy, such as "
+            "ClassBalancedSampling(labels=frame[column])."
+        )
+        raise CollectionError(message)
     return InMemory(source) if hasattr(source, "take") and hasattr(source, "shape") else None
 
 

@@ -87,7 +87,7 @@ def adapt(source: Any) -> ZarrRows | None:
     if isinstance(source, (zarr.Array, zarr.Group)):
         message = (
             f"The collection is a zarr {type(source).__name__} ({source!r}), which has no rows. Give an array with at "
-            "least one axis."
+            "least one axis, or, for a store of cells, open_collection(path)."
         )
         raise CollectionError(message)
     return None

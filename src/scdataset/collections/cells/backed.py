@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.collections.annotated import SparseSetting
 from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.handles import OwnedHandle, descriptor_of, opened_file
 from scdataset.collections.reopening import OpenedFile
@@ -102,7 +103,7 @@ def _matrix_of(opened: OpenedFile) -> Matrix | None:
         return H5adFile(opened.path, layer=None, file=file).matrix
 
 
-class BackedRows(OwnedHandle, ABC):
+class BackedRows(SparseSetting, OwnedHandle, ABC):
     """AnnData, one or several: X comes from the engine if it can read all of it, and in the background then.
 
     Parameters
