@@ -39,7 +39,8 @@ class Column:
     def of(cls, values: Any) -> "Column":
         """Make a column of what anndata reads: an array, a categorical, or a masked array of pandas.
 
-        Integers and booleans of which some are missing become float64, with NaN for those.
+        Integers and booleans of which some are missing become float64, with NaN for those. Numbers get the byte order
+        of this machine.
         """
         if isinstance(values, pd.Categorical):
             return cls(np.asarray(values.codes), np.asarray(values.categories), bool(values.ordered))
@@ -50,7 +51,7 @@ class Column:
             return cls(plain.to_numpy(getattr(values.dtype, "numpy_dtype", None)))
         array = np.asarray(values)
         if array.dtype.kind in "iufb":
-            return cls(array)
+            return cls(array.astype(array.dtype.newbyteorder("="), copy=False))
         coded = pd.Categorical(array)
         return cls(np.asarray(coded.codes), np.asarray(coded.categories))
 

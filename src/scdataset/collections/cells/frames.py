@@ -14,7 +14,7 @@ from scdataset.collections.cells.nodes import Node, as_text
 from scdataset.collections.cells.reading import reading
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["column_names", "column_values", "frame_of", "index_of", "n_rows", "usual_strings"]
+__all__ = ["column_names", "column_values", "frame_of", "index_of", "n_rows", "usual_strings", "values_of"]
 
 _COLUMN_KINDS = {
     *("array", "string-array", "categorical"),
@@ -97,6 +97,15 @@ def values_of(stored: Node) -> Any:
     CollectionError
         If it is of a kind that is not known.
     """
+    values = _read(stored)
+    one_axis = getattr(values, "ndim", 0) == 1 and isinstance(values, np.ndarray | pd.api.extensions.ExtensionArray)
+    if not one_axis or values.dtype.kind == "V":
+        message = f"{stored.path}: {stored.name} is no column; a column has a number or a label for each row."
+        raise CollectionError(message)
+    return values
+
+
+def _read(stored: Node) -> Any:
     kind = stored.kind
     if kind and kind not in _COLUMN_KINDS:
         message = (

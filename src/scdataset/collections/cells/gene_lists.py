@@ -125,11 +125,13 @@ class GeneListFile:
         names = self.obs_keys
         if name not in names:
             raise no_column(self.path, name, names)
-        with reading(self.path, name), arrow.arrow_batches(self._plain, self.path) as (batches, _):
+        with arrow.arrow_batches(self._plain, self.path) as (batches, _):
             column = pa.chunked_array([arrow.checked_column(self.path, name, batch) for batch in batches])
-            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-                column = column.dictionary_encode()
-            return Column.of(column.to_pandas().array)
+            with reading(self.path, name):
+                if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                    column = column.dictionary_encode()
+                values = column.to_pandas().array
+            return Column.of(values)
 
     @property
     def obs_names(self) -> pd.Index:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
+from scdataset.collections.cells.frames import values_of
 from scdataset.collections.cells.nodes import Node
-from scdataset.collections.cells.reading import reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
 from scdataset.errors import ArgumentValueError, DamagedFileError
@@ -45,27 +45,27 @@ class LoomFile:
     def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
         self._file = hdf5.H5File(path)
         self.path = path
-        with reading(path, "its structure"):
-            names = {None: "matrix", **{name: f"layers/{name}" for name in self._file.h5.get("layers", ())}}
-            if layer not in names:
-                message = f"{path} has no layer {layer!r}; it has to be one of {list(names)}{nearest(layer, names)}"
-                raise ArgumentValueError(message)
-            shape = self._file.dataset("matrix").shape
-            if len(shape) != 2 or self._file.dataset(names[layer]).shape != shape:
-                message = f"{path}: {names[layer]} and matrix have other shapes than genes x cells, {shape}."
-                raise DamagedFileError(message)
-            self.n_obs = int(shape[1])
-            self.matrix: Matrix = hdf5.transposed_matrix(self._file, names[layer], general=general)
+        layers = self._root.find("layers")
+        names: dict[str | None, str] = {None: "matrix"}
+        names.update({name: f"layers/{name}" for name in (layers.names() if layers and not layers.is_array else ())})
+        if layer not in names:
+            message = f"{path} has no layer {layer!r}; it has to be one of {list(names)}{nearest(layer, names)}"
+            raise ArgumentValueError(message)
+        shape = self._file.dataset("matrix").shape
+        if len(shape) != 2 or self._file.dataset(names[layer]).shape != shape:
+            message = f"{path}: {names[layer]} and matrix have other shapes than genes x cells, {shape}."
+            raise DamagedFileError(message)
+        self.n_obs = int(shape[1])
+        self.matrix: Matrix = hdf5.transposed_matrix(self._file, names[layer], general=general)
 
     @property
     def var(self) -> pd.DataFrame:
         """The genes, by the first of ``Gene`` and ``Accession`` that the file has, else by number."""
-        with reading(self.path, "row_attrs"):
-            columns = {name: self._values("row_attrs", name) for name in self._attributes("row_attrs", 1)}
-            named = next((columns.pop(name) for name in _NAMES if name in columns), None)
-            n_genes = self.matrix.shape[1]
-            index = pd.Index(np.arange(n_genes).astype(str) if named is None else named, dtype=object)
-            return pd.DataFrame(columns, index=index)
+        columns = {name: self._values("row_attrs", name) for name in self._attributes("row_attrs", 1)}
+        named = next((columns.pop(name) for name in _NAMES if name in columns), None)
+        n_genes = self.matrix.shape[1]
+        index = pd.Index(np.arange(n_genes).astype(str) if named is None else named, dtype=object)
+        return pd.DataFrame(columns, index=index)
 
     @property
     def obs_keys(self) -> list[str]:
@@ -77,8 +77,7 @@ class LoomFile:
         names = self.obs_keys
         if name not in names:
             raise no_column(self.path, name, names)
-        with reading(self.path, f"col_attrs/{name}"):
-            return Column.of(self._values("col_attrs", name))
+        return Column.of(self._values("col_attrs", name))
 
     @property
     def obs_names(self) -> pd.Index:
@@ -103,11 +102,17 @@ class LoomFile:
         self.matrix.close()
         self._file.close()
 
+    @property
+    def _root(self) -> Node:
+        return Node(self.path, "", self._file.h5)
+
     def _attributes(self, group: str, n_axes: int) -> list[str]:
-        return [name for name, item in self._file.h5[group].items() if len(getattr(item, "shape", ())) == n_axes]
+        node = self._root.child(group)
+        stored = {name: node.child(name) for name in node.names()}
+        return [name for name, one in stored.items() if one.is_array and len(one.shape or ()) == n_axes]
 
     def _values(self, group: str, name: str) -> Any:
-        values = Node(self.path, f"{group}/{name}", self._file.h5[f"{group}/{name}"]).element()
+        values = values_of(self._root.child(group).child(name))
         wanted = self.n_obs if group == "col_attrs" else self.matrix.shape[1]
         if len(values) != wanted:
             message = f"{self.path}: {group}/{name} has {len(values)} values; it has to have {wanted}."

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.features import as_table, chosen_features
+from scdataset.collections.cells.nodes import Node
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
@@ -71,8 +72,8 @@ class TenxFile:
         self._file = hdf5.H5File(path)
         self.path = path
         self._group = self._chosen_group(genome)
-        shape = np.asarray(self._dataset("shape"))
-        if shape.shape != (2,):
+        shape = self._child("shape").values()
+        if shape.shape != (2,) or shape.dtype.kind not in "iu":
             message = f"{path}: {self._group}/shape is {shape}; it has to be the number of genes and of cells."
             raise DamagedFileError(message)
         self._n_stored, self.n_obs = int(shape[0]), int(shape[1])
@@ -98,7 +99,7 @@ class TenxFile:
         names = self.obs_keys
         if name not in names:
             raise no_column(self.path, name, names)
-        barcodes = _strings(self._dataset("barcodes"))
+        barcodes = _strings(self._child("barcodes"))
         if len(barcodes) != self.n_obs:
             message = f"{self.path}: {len(barcodes)} barcodes for {self.n_obs} cells."
             raise DamagedFileError(message)
@@ -143,22 +144,21 @@ class TenxFile:
 
     def _features(self) -> pd.DataFrame:
         """Return all that are stored."""
-        with reading(self.path, f"the features of {self._group}"):
-            group = self._file.h5[self._group]
-            if self._has_features:
-                features = group["features"]
-                columns = {name: _strings(features[key]) for name, key in _FEATURES.items() if key in features}
-                names = _strings(features["name"])
-            else:
-                columns, names = {"gene_ids": _strings(group["genes"])}, _strings(group["gene_names"])
+        if self._has_features:
+            features = self._child("features")
+            stored = {name: features.child(key) for name, key in _FEATURES.items() if features.find(key) is not None}
+            named = features.child("name")
+        else:
+            stored, named = {"gene_ids": self._child("genes")}, self._child("gene_names")
+        columns, names = {name: _strings(one) for name, one in stored.items()}, _strings(named)
         wrong = {name: len(column) for name, column in columns.items() if len(column) != self._n_stored}
         if wrong or len(names) != self._n_stored:
             message = f"{self.path}: {len(names)} names and {wrong} for {self._n_stored} genes."
             raise DamagedFileError(message)
         return pd.DataFrame(columns, index=pd.Index(names, dtype=object))
 
-    def _dataset(self, name: str) -> h5py.Dataset:
-        return self._file.dataset(f"{self._group}/{name}")
+    def _child(self, name: str) -> Node:
+        return Node(self.path, "", self._file.h5).child(self._group).child(name)
 
 
 def _groups(file: h5py.File) -> list[str]:
@@ -170,5 +170,7 @@ def _groups(file: h5py.File) -> list[str]:
     ]
 
 
-def _strings(dataset: Any) -> NDArray[Any]:
-    return np.array([value.decode() if isinstance(value, bytes) else value for value in dataset[:]], dtype=object)
+def _strings(stored: Node) -> NDArray[Any]:
+    values = np.atleast_1d(stored.values()).tolist()
+    with reading(stored.path, stored.name):
+        return np.array([value.decode() if isinstance(value, bytes) else value for value in values], dtype=object)
