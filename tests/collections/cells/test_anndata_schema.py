@@ -1,6 +1,7 @@
 """What h5ad files and zarr stores have in common: names of layers, kinds of indices and of arrays in obsm."""
 
 import anndata
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
@@ -95,4 +96,12 @@ def test_a_mistake_of_this_package_is_not_called_damage(path, monkeypatch, error
     write(cells(), path)
     monkeypatch.setattr(Column, "of", fail)
     with pytest.raises(error, match="ours"):
+        open_collection(path, obs=["type"])
+
+
+def test_what_is_encoded_as_no_column_is_refused_and_not_called_damaged(tmp_path):
+    path = write(cells(), tmp_path / "a.h5ad")
+    with h5py.File(path, "a") as file:
+        file["obs/type"].attrs["encoding-type"] = "awkward-array"
+    with pytest.raises(CollectionError, match="obs/type is encoded as 'awkward-array', which is not read as a column"):
         open_collection(path, obs=["type"])

@@ -132,3 +132,9 @@ def test_categories_do_not_depend_on_the_order_of_files(order):
     columns = [Column.of(pd.Categorical(labels)) for labels in (["d", "b"], ["c", "b"], ["a"], [None])]
     column = joined("type", [columns[number] for number in order], list("0123"))
     assert column.categories.tolist() == ["a", "b", "c", "d"]
+
+
+def test_numbers_get_the_byte_order_of_this_machine():
+    column = Column.of(np.array([1, 2], ">i2"))
+    assert column.codes.dtype == np.dtype("int16")
+    assert column.codes.tolist() == [1, 2]

@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from scdataset import open_collection
 from scdataset.errors import ArgumentValueError, CollectionError
@@ -181,7 +182,7 @@ def check_obs(path, layer, expected):
                 open_collection(path, layer=layer, obsm=[name])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(written())
 def test_it_is_read_as_anndata_reads_it(case):
     made, way, compression, flag = case
