@@ -46,7 +46,7 @@ class CellFile(ObsFile, Protocol):
         ...
 
     def array(self, name: str) -> Matrix:
-        """Return a dense array of obsm."""
+        """Return an array of obsm, dense or row-sparse."""
         ...
 
 

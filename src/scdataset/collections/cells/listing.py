@@ -25,7 +25,7 @@ from scdataset.errors import ArgumentValueError
 
 __all__ = ["load", "place_of", "store"]
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised whenever what is kept, or what opening reads, changes."""
 
 _MAX_BYTES = 1 << 28

@@ -58,12 +58,13 @@ def open_collection(
         act as one, in the order given; a folder's and a pattern's in the order of their names. Or a mapping from keys
         to such sources, for ``label`` and ``index_unique``.
     layer
-        None for X, ``"raw"`` for raw/X with its own genes, or the name of a layer; of several modalities also a dict
+        None for X, ``"raw"`` for raw/X with its own genes, or the name of a layer. A layer that is itself called "raw"
+        is taken rather than raw/X, which is ``"raw/X"`` in any case. Of several modalities also a dict
         of the layer of each, X where it has none.
     obs
         Columns of obs to have in every batch, labels as integer codes (-1 for missing).
     obsm
-        Arrays of obsm to have in every batch.
+        Arrays of obsm to have in every batch, dense or row-sparse.
     dtype
         Type that values are converted to; None for the stored one, or float32 where row-sparse values are stored as
         float16, of which scipy has no sparse matrices.
