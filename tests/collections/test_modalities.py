@@ -7,7 +7,7 @@ from containers import BUILDERS
 from reference import IDS, N_ROWS, X
 from torch.utils.data import DataLoader, TensorDataset
 
-from scdataset import BlockShuffling, CollectionError, MultiIndexable, Streaming, scDataset
+from scdataset import ArgumentTypeError, BlockShuffling, CollectionError, MultiIndexable, Streaming, scDataset
 
 
 @pytest.mark.parametrize("name", [name for name in BUILDERS if not name.startswith("Multi")])
@@ -80,32 +80,33 @@ class Pinnable:
 
 
 def test_pin_memory_and_to_reach_what_is_inside():
-    data = MultiIndexable(x=Pinnable(), y=["a", "b"], inner=MultiIndexable(z=Pinnable()), unstructured={"genes": 3})
+    data = MultiIndexable(x=Pinnable(), inner=MultiIndexable(z=Pinnable()), unstructured={"genes": 3})
     moved = data.pin_memory().to("cuda", non_blocking=True)
     for pinnable in (moved["x"], moved["inner"]["z"]):
         assert pinnable.done == ("pinned", ("cuda",), {"non_blocking": True})
-    assert moved["y"] == ["a", "b"]
     assert moved.unstructured == {"genes": 3}
     assert data["x"].done == ()
 
 
-def test_tensors_move_within_dicts_and_lists_of_columns(built):
-    data = MultiIndexable({name: built(name).data for name in ("datasets torch", "map-style tuples", "torch 1-D")})
-    moved = data[3:5].to("meta")
-    assert moved["torch 1-D"].device.type == moved["map-style tuples"][0].device.type == "meta"
-    assert moved["datasets torch"]["X"].device.type == "meta"
-    assert {tensor.device.type for tensor in moved["datasets torch"]["ragged"]} == {"meta"}
-    assert moved["datasets torch"]["label"] == ["cell 3", "cell 4"]
+def test_tensors_move_within_tuples_of_columns(built):
+    pair = TensorDataset(torch.tensor(X), torch.arange(N_ROWS))
+    moved = MultiIndexable(pair=pair, numbers=built("torch 1-D").data)[3:5].to("meta")
+    assert {tensor.device.type for tensor in (*moved["pair"], moved["numbers"])} == {"meta"}
 
 
-def test_what_cannot_move_stays_as_it_is(built):
-    names = ["h5py chunked", "list", "datasets None", "numpy 1-D"]
-    data = MultiIndexable({name: built(name).data for name in names} | {"tensors": list(torch.tensor(X))})
+@pytest.mark.parametrize("name", ["list", "datasets None", "datasets torch"])
+def test_what_has_no_tensor_is_refused(built, name):
+    data = MultiIndexable({name: built(name).data})
+    with pytest.raises(ArgumentTypeError, match=name):
+        data[3:5].to("meta")
+
+
+def test_numbers_become_tensors(built):
+    data = MultiIndexable(numbers=built("numpy 1-D").data, tensors=list(torch.tensor(X)))
     moved = data.to(torch.float64)
-    for name in names:
-        assert moved[name] is data[name]
+    assert moved["numbers"].dtype == torch.float64
     part = moved[[7, 3]]
-    assert all(built(name).rows(part[name]) == [7, 3] for name in names)
+    assert np.array_equal(part["numbers"].numpy(), data["numbers"][[7, 3]])
     assert [(tensor.dtype, tensor[0].item()) for tensor in part["tensors"]] == [
         (torch.float64, X[7, 0]),
         (torch.float64, X[3, 0]),
