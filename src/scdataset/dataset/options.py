@@ -4,9 +4,10 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, Self, TypeVar, overload
+from typing import Any, Protocol, TypeVar
 
 from scdataset._arguments import hook
+from scdataset._attributes import CheckedAttribute
 from scdataset.dataset.hooks import HOOK_ARGUMENTS
 from scdataset.errors import HookError, ReadOnlyError
 
@@ -23,31 +24,8 @@ class Owner(Protocol):
         ...
 
 
-class Option(Generic[T]):
-    """An attribute that is checked whenever it is assigned, and kept under its own name.
-
-    Parameters
-    ----------
-    check
-        ``check(name, value)`` returns the value to keep, or raises.
-    """
-
-    def __init__(self, check: Callable[[str, Any], T]) -> None:
-        self._check = check
-        self._name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, dataset: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, dataset: object, owner: type) -> T: ...
-    def __get__(self, dataset: object | None, owner: type) -> Self | T:
-        if dataset is None:
-            return self
-        value: T = vars(dataset)[self._name]
-        return value
+class Option(CheckedAttribute[T]):
+    """An attribute of a dataset that can be assigned."""
 
     def __set__(self, dataset: Any, value: Any) -> None:
         owner: Owner = dataset
