@@ -97,6 +97,13 @@ def test_integers_of_any_type_and_range_are_counted(dtype, data):
     _check(encode_labels(np.array(labels, dtype)), labels)
 
 
+@pytest.mark.parametrize("dtype", ["i8", "u8"])
+def test_the_largest_integers_are_classes(dtype):
+    largest = int(np.iinfo(dtype).max)
+    for labels in ([largest], [largest - 2, largest], [2**63 - 2, 2**63 - 1]):
+        _check(encode_labels(np.array(labels, dtype)), labels)
+
+
 @pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2"])
 def test_small_integer_labels_are_not_copied(dtype):
     labels = np.arange(100).astype(dtype)

@@ -122,7 +122,7 @@ def _of_integers(values: NDArray[Any], name: str) -> ClassCodes:
     if n_classes > _MAX_SMALL:
         classes, codes = np.unique(values, return_inverse=True)
         return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes, name)
-    classes = np.arange(first, last + 1).astype(kind)
+    classes = np.array(range(first, last + 1), kind)  # numpy's arange ends below 2**63
     if values.dtype.itemsize <= np.dtype(np.uint16).itemsize and values.dtype.isnative:
         return _counted(values, first, classes, name)
     codes = _shifted(values, first, np.dtype(np.uint8 if n_classes <= 1 << 8 else np.uint16))
