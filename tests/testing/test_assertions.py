@@ -63,19 +63,24 @@ class ByRank(scDataset):
         )
 
 
+def with_chain(state, chain):
+    """Return a state with another chain, of the version that had no checksum."""
+    return {name: value for name, value in state.items() if name != "checksum"} | {"version": 1, "chain": chain}
+
+
 class Forgets(scDataset):
     """Goes on one batch too late."""
 
     def load_state_dict(self, state, *, ignore=()):
         chain = [[*link[:2], link[2] + 1] for link in state["chain"]]
-        super().load_state_dict({**state, "chain": chain}, ignore=ignore)
+        super().load_state_dict(with_chain(state, chain), ignore=ignore)
 
 
 class Repeats(scDataset):
     """Begins every epoch anew."""
 
     def load_state_dict(self, state, *, ignore=()):
-        super().load_state_dict({**state, "chain": []}, ignore=ignore)
+        super().load_state_dict(with_chain(state, []), ignore=ignore)
 
 
 class Rambling(scDataset):

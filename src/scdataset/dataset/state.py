@@ -1,15 +1,17 @@
 """The saved state: a small dict that JSON takes, with what must match where it is loaded.
 
-    {"version": 1, "epoch": 3, "chain": [[8, 4, 200], [6, 4, 31]], "seed": 7, "n_samples": 100000000, ...}
+    {"version": 2, "epoch": 3, "chain": [[8, 4, 200], [6, 4, 31]], "seed": 7, "n_samples": 100000000, ...,
+     "checksum": "5c9f1a0be3d2"}
 
 It says what was consumed and nothing of who is asking, so it is the same on every rank. A link of the chain has the
-number of ranks, of workers, and of batches taken from each rank.
+number of ranks, of workers, and of batches taken from each rank. The checksum is of all other fields: one that was
+changed would be another order, or other batches, without an error.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, StateError
@@ -20,8 +22,11 @@ __all__ = ["IGNORABLE", "VERSION", "Identity", "SavedState", "shortened"]
 
 T = TypeVar("T")
 
-VERSION = 1
-"""Version of the form of states; a state of another one is refused."""
+VERSION = 2
+"""Version of the form of states that are saved."""
+
+_WITHOUT_CHECKSUM = 1
+"""Version of states that have no checksum; they are read as well."""
 
 IGNORABLE = ("collection", "strategy")
 """What may differ where the user says so: the rows are counted all the same."""
@@ -71,7 +76,8 @@ class SavedState:
         chain = [[link.world_size, link.n_workers, link.taken] for link in self.progress.chain]
         state = {"version": VERSION, "epoch": self.progress.epoch, "chain": chain, "seed": self.seed}
         worker = {} if self.worker is None else {"worker": list(self.worker)}
-        return {**state, **asdict(self.identity), **worker}
+        whole = {**state, **asdict(self.identity), **worker}
+        return {**whole, "checksum": _checksum(whole)}
 
     @classmethod
     def of(cls, state: object) -> "SavedState":
@@ -82,7 +88,7 @@ class SavedState:
         ArgumentTypeError
             If it is not a dict.
         StateError
-            If it is of another version, or not whole.
+            If it is of another version, not whole, or was changed since it was saved.
         """
         if not isinstance(state, Mapping):
             message = (
@@ -92,9 +98,10 @@ class SavedState:
             raise ArgumentTypeError(message)
         if "version" not in state:
             raise StateError(_no_state(state))
-        if state["version"] != VERSION:
+        version = state["version"]
+        if type(version) is not int or not _WITHOUT_CHECKSUM <= version <= VERSION:
             message = (
-                f"The state has version {state['version']!r} and this scdataset reads version {VERSION}; load it "
+                f"The state has version {version!r} and this scdataset reads versions 1 to {VERSION}; load it "
                 "with the version of scdataset that saved it, or begin the epoch anew with set_epoch."
             )
             raise StateError(message)
@@ -109,9 +116,10 @@ class SavedState:
 
     @classmethod
     def _parsed(cls, state: Mapping[str, Any]) -> "SavedState":
+        _check_keys(state)
         chain = tuple(
             Generation(_counted(size, 1, _LARGEST_WORLD), _counted(n_workers, 1, _LARGEST_WORLD), _counted(taken, 1))
-            for size, n_workers, taken in state["chain"]
+            for size, n_workers, taken in map(_listed, _listed(state["chain"]))
         )
         identity = Identity(
             n_samples=_counted(state["n_samples"], 0),
@@ -124,9 +132,12 @@ class SavedState:
         )
         worker = None
         if "worker" in state:
-            part, parts, ranks, given = (_counted(value, 0) for value in state["worker"])
-            worker = part, parts, ranks, given
-        return cls(Progress(_counted(state["epoch"], 0), chain), _counted(state["seed"], 0), identity, worker)
+            part, parts, ranks, given = _listed(state["worker"])
+            parts = _counted(parts, 1)
+            worker = _counted(part, 0, parts - 1), parts, _counted(ranks, 1, _LARGEST_WORLD), _counted(given, 0)
+        progress, seed = Progress(_counted(state["epoch"], 0), chain), _counted(state["seed"], 0)
+        _check_sum(state)
+        return cls(progress, seed, identity, worker)
 
     def check(self, here: Identity, seed: int | None, ignore: Collection[str]) -> None:
         """Raise unless the state was taken of the dataset ``here``, naming what differs and both values.
@@ -178,6 +189,40 @@ def _typed(value: object, kind: type[T]) -> T:
         message = f"{value!r} is not of type {kind.__name__}"
         raise TypeError(message)
     return value
+
+
+def _listed(value: object) -> Sequence[object]:
+    """Return a list, or a tuple, which JSON makes a list of."""
+    return value if isinstance(value, tuple) else _typed(value, list)
+
+
+def _check_keys(state: Mapping[str, Any]) -> None:
+    """Raise unless a state has the fields of its version and no others."""
+    known = {"version", "epoch", "chain", "seed", *(one.name for one in fields(Identity))}
+    if state["version"] > _WITHOUT_CHECKSUM:
+        known.add("checksum")
+    for name in sorted(known):
+        if name not in state:
+            raise KeyError(name)
+    others = [name for name in state if name not in known | {"worker"}]
+    if others:
+        message = f"version {state['version']} has no fields {others}"
+        raise ValueError(message)
+
+
+def _check_sum(state: Mapping[str, Any]) -> None:
+    """Raise unless the fields have the checksum with which they were saved."""
+    if state["version"] == _WITHOUT_CHECKSUM:
+        return
+    saved, found = state["checksum"], _checksum({name: state[name] for name in state if name != "checksum"})
+    if saved != found:
+        message = f"its checksum is {saved!r} and its fields give {found!r}, so one was changed since it was saved"
+        raise ValueError(message)
+
+
+def _checksum(state: Mapping[str, Any]) -> str:
+    """Return a checksum of fields, whatever their order and whether lists are tuples."""
+    return hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def _no_state(state: Mapping[str, Any]) -> str:
