@@ -3,16 +3,18 @@
 import copy
 import gc
 import multiprocessing
+import os
 import pickle
 import tempfile
 
 import numpy as np
 import pytest
 import torch
-from tests.children import CONTEXT
+from tests.children import CONTEXT, output_of
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, Streaming, scDataset
+from scdataset.dataset import epochs
 
 
 def make(seed=3, **options):
@@ -161,3 +163,33 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
 def test_streaming_is_the_same_in_every_epoch():
     dataset = scDataset(np.arange(50), Streaming(), 8)
     assert [batch.tolist() for batch in dataset] == [batch.tolist() for batch in dataset]
+
+
+LEAVES = """
+import os
+import sys
+import tempfile
+import numpy as np
+from scdataset import Streaming, scDataset
+tempfile.tempdir = sys.argv[1]
+dataset = scDataset(np.arange(50), Streaming(), 8)
+list(dataset)
+os._exit(0)
+"""
+
+
+def test_files_of_a_main_process_that_was_killed_go_with_the_next_first_clock(tmp_path, monkeypatch):
+    output_of(LEAVES, tmp_path)
+    left = sorted(tmp_path.glob("scdataset-epochs-*"))
+    assert [path.suffix for path in left] == [".json", ".lock"]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    epochs._remove_abandoned.cache_clear()
+    make()
+    assert sorted(tmp_path.iterdir()) == left  # it may just have begun
+    for path in left:
+        os.utime(path, (1, 1))
+    make()
+    assert sorted(tmp_path.iterdir()) == left  # once in a process
+    epochs._remove_abandoned.cache_clear()
+    make()
+    assert list(tmp_path.iterdir()) == []

@@ -10,17 +10,19 @@ share, under a lock that the system frees if its holder dies.
 The workers of one iteration know each other by the DataLoader's base seed; a worker that arrives for the second time
 with the same one has begun another iteration. What was consumed of an epoch before it is resumed travels the same way,
 and the seed that came with it: workers may be running already when a state is loaded.
+
+A main process that is killed leaves its files behind. The first clock of another one removes them.
 """
 
 import json
 import multiprocessing
 import os
-import secrets
 import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from typing import Any
 from filelock import FileLock
 from torch.utils.data import get_worker_info
 
+from scdataset._processes import abandoned, name_of_process, new_name
 from scdataset.errors import LoaderError
 from scdataset.schedule.progress import Generation, Progress
 
@@ -35,6 +38,9 @@ __all__ = ["Begun", "EpochClock"]
 
 _KEPT_ITERATIONS = 64
 """Iterations that wait for workers: more are only left by workers that were killed before they began."""
+
+_KIND = "scdataset-epochs"
+"""How the names of its files begin."""
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
@@ -68,7 +74,8 @@ class EpochClock:
     """Counts the epochs of one dataset, for all processes that iterate over it together."""
 
     def __init__(self) -> None:
-        self._begin(Progress(0), None, secrets.token_hex(8), 0)
+        _remove_abandoned()
+        self._begin(Progress(0), None, new_name(_KIND), 0)
 
     def _begin(self, first: Progress, seed: int | None, name: str, revision: int) -> None:
         self._next = first
@@ -149,7 +156,7 @@ class EpochClock:
         return {**kept, "revision": self._revision, "name": self._name if get_spawning_popen() is not None else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        name = state["name"] or secrets.token_hex(8)
+        name = state["name"] or new_name(_KIND)
         self._begin(_progress(state["next"]), state["seed"], name, state["revision"])
 
     @contextmanager
@@ -218,7 +225,15 @@ def _main_process() -> int:
 
 
 def _path(name: str, main_process: int) -> Path:
-    return Path(tempfile.gettempdir()) / f"scdataset-epochs-{name}-{main_process}.json"
+    return Path(tempfile.gettempdir()) / f"{name_of_process(name, main_process)}.json"
+
+
+@cache
+def _remove_abandoned() -> None:
+    """Remove the files of main processes that exist no longer, once in a process."""
+    for path in abandoned(Path(tempfile.gettempdir()), _KIND, (".json", ".lock")):
+        with suppress(OSError):
+            path.unlink()  # a folder of this name stays
 
 
 def _remove(name: str) -> None:
