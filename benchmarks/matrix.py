@@ -3,7 +3,8 @@
     python benchmarks/matrix.py [--collections numpy csr] [--strategies Streaming] [--batches 4 64]
 
 Both packages read in processes that stay, each in an environment of its own, for a fraction of a second at a time and
-in turns. With the default fetch_factor of 16. Cells and other files are made beside the data on first use.
+in turns. Rates are those of epochs: the time to the first batch, and the time of a batch since then for all others.
+With the default fetch_factor of 16. Cells and other files are made beside the data on first use.
 """
 
 import argparse

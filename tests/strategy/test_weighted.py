@@ -8,7 +8,7 @@ from scipy import stats
 from tests.examples import examples
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
-from scdataset.strategy import BlockWeightedSampling
+from scdataset.strategy import BlockWeightedSampling, weighted
 
 FALSE_ALARM = 1e-4
 """Chance of another, equally good generator to fail one check; with the fixed seeds here the answer never changes."""
@@ -79,11 +79,11 @@ def test_weights_of_another_length_are_refused_with_all_lengths(aligned_to, n_we
     n=st.integers(1, 300),
     total_size=st.none() | st.integers(1, 1000),
     block_size=st.integers(1, 60),
-    weighted=st.booleans(),
+    is_weighted=st.booleans(),
     seed=st.integers(0, 2**64 - 1),
 )
-def test_an_epoch_has_exactly_total_size_draws(n, total_size, block_size, weighted, seed):
-    strategy = BlockWeightedSampling(block_size, None, np.arange(1, n + 1) if weighted else None, total_size)
+def test_an_epoch_has_exactly_total_size_draws(n, total_size, block_size, is_weighted, seed):
+    strategy = BlockWeightedSampling(block_size, None, np.arange(1, n + 1) if is_weighted else None, total_size)
     rows = strategy.get_indices(range(n), seed=seed)
     assert len(rows) == strategy.get_len(range(n)) == (n if total_size is None else total_size)
     assert rows.min() >= 0
@@ -98,6 +98,19 @@ def test_an_epoch_is_its_sorted_draws_cut_into_blocks(n_blocks, block_size, seed
     blocks = rows.reshape(n_blocks, block_size)
     assert (np.diff(blocks, axis=1) >= 0).all()
     assert sorted(blocks.tolist()) == np.sort(rows).reshape(n_blocks, block_size).tolist()
+
+
+@pytest.mark.parametrize("indices", [None, np.arange(0, 3000, 7)])
+def test_an_epoch_that_is_written_out_is_the_one_that_is_not(monkeypatch, indices):
+    strategy = BlockWeightedSampling(5, indices, np.arange(3000) % 11, total_size=4_003)
+    written = strategy.order(3000, seed=1, epoch=2)
+    expected = written.rows(0, len(written))
+    monkeypatch.setattr(weighted, "_SHORT_EPOCH", 0)
+    lazy = strategy.order(3000, seed=1, epoch=2)
+    for start in (0, 1, 997, 3_990):
+        stop = min(start + 500, len(lazy))
+        assert np.array_equal(lazy.rows(start, stop), expected[start:stop])
+        assert np.array_equal(written.rows(start, stop), expected[start:stop])
 
 
 def test_blocks_come_in_random_order():

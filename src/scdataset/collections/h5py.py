@@ -16,6 +16,15 @@ __all__ = ["adapt", "cut"]
 _GAP_BYTES = 1 << 16
 """Rows between two wanted ones are read along up to this size: a call costs more than they do."""
 
+_PLAIN_GAP_BYTES = 1 << 13
+"""The same for a call of the system."""
+
+_ROWS_A_PLAIN_CALL = 512
+"""Rows of a call of the system, which fills at most 1,024 buffers: a row and a gap are two."""
+
+_ROWS_A_CALL = 256
+"""Rows far apart that HDF5 is asked for at once: older versions take time by the square of their number."""
+
 
 class H5Rows(OwnedHandle):
     """A dense HDF5 dataset, read in stretches of neighbouring rows."""
@@ -34,10 +43,7 @@ class H5Rows(OwnedHandle):
         wanted, places = ascending(rows)
         fetched = np.empty((wanted.size, *dataset.shape[1:]), dataset.dtype)
         if not self._read_plain(wanted, fetched):
-            for first, last in runs(wanted, _GAP_BYTES * wanted.size // max(fetched.nbytes, 1)):
-                start, stop = int(wanted[first]), int(wanted[last - 1]) + 1
-                stretch = dataset[start:stop]
-                fetched[first:last] = stretch if last - first == stop - start else stretch[wanted[first:last] - start]
+            _read(dataset, wanted, fetched)
         return fetched if places is None else fetched.take(places, axis=0)
 
     def _read_plain(self, rows: NDArray[np.int64], out: NDArray[Any]) -> bool:
@@ -50,9 +56,10 @@ class H5Rows(OwnedHandle):
             return False
         descriptor, offset = place
         content, row_bytes = out.reshape(-1).view(np.uint8), out.nbytes // len(rows)
-        for first, last in runs(rows, 0):
-            part = content[first * row_bytes : last * row_bytes]
-            if os.preadv(descriptor, [part.data], offset + int(rows[first]) * row_bytes) != part.size:
+        for start in range(0, rows.size, _ROWS_A_PLAIN_CALL):
+            piece = rows[start : start + _ROWS_A_PLAIN_CALL]
+            part = content[start * row_bytes : (start + piece.size) * row_bytes]
+            if not _read_past(descriptor, offset, piece, part, row_bytes):
                 return False  # HDF5 says what is wrong with the file
         return True
 
@@ -64,6 +71,38 @@ class H5Rows(OwnedHandle):
 
     def _open_files(self, source: Any) -> list[Any]:
         return [source.file] if is_on_disk(source.file) else []
+
+
+def _read(dataset: h5py.Dataset, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+    """Read ascending rows through HDF5, in stretches where they lie near each other."""
+    stretches = runs(rows, _GAP_BYTES * rows.size // max(out.nbytes, 1))
+    if 2 * len(stretches) > rows.size:
+        for start in range(0, rows.size, _ROWS_A_CALL):
+            out[start : start + _ROWS_A_CALL] = dataset[rows[start : start + _ROWS_A_CALL]]
+        return
+    for first, last in stretches:
+        start, stop = int(rows[first]), int(rows[last - 1]) + 1
+        stretch = dataset[start:stop]
+        out[first:last] = stretch if last - first == stop - start else stretch[rows[first:last] - start]
+
+
+def _read_past(descriptor: int, offset: int, rows: NDArray[np.int64], out: NDArray[np.uint8], row_bytes: int) -> bool:
+    """Read ascending rows that lie one after the other from ``offset`` on; return whether all were there."""
+    content, left_out = out.data, np.empty(_PLAIN_GAP_BYTES, np.uint8).data
+    buffers: list[memoryview] = []
+    begun = stop = int(rows[0])
+    for first, last in [*runs(rows, 0), (rows.size, rows.size)]:
+        start = int(rows[first]) if first < rows.size else stop + _PLAIN_GAP_BYTES + 1  # the end
+        gap = (start - stop) * row_bytes
+        if gap > _PLAIN_GAP_BYTES:
+            if os.preadv(descriptor, buffers, offset + begun * row_bytes) != (stop - begun) * row_bytes:
+                return False
+            buffers, begun = [], start
+        elif gap:
+            buffers.append(left_out[:gap])
+        buffers.append(content[first * row_bytes : last * row_bytes])
+        stop = start + last - first
+    return True
 
 
 def _plain_place(dataset: h5py.Dataset) -> tuple[int, int] | None:

@@ -2,7 +2,7 @@
 
 import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import Any, Self
@@ -14,7 +14,7 @@ from scdataset.collections.base import Collection, as_collection
 from scdataset.collections.device import as_tensor
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.memory import BatchTaker, Fetched, InMemory
-from scdataset.collections.rows import ColumnList, RowIndex, RowList, Separable, alike, row_cutter
+from scdataset.collections.rows import ColumnList, RowIndex, RowList, Separable, alike, row_cutter, take_rows
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["MultiIndexable", "row_index"]
@@ -53,6 +53,9 @@ class MultiIndexable(Separable):
     (['d', 'a'], (2, 4), ['X', 'label'])
     """
 
+    _n_read: int | None = None
+    """Number of rows where all modalities are what reading gave."""
+
     def __init__(
         self,
         *indexables: Any,
@@ -86,21 +89,20 @@ class MultiIndexable(Separable):
         self._modalities = modalities
         self.unstructured = {} if unstructured is None else unstructured
 
+    @cached_property
+    def _collections(self) -> Mapping[str | int, Collection]:
+        n_rows = 0 if self._n_read is None else self._n_read
+        return {name: Fetched.of_rows(value, n_rows) for name, value in self._modalities.items()}
+
     def _with(self, fetched: dict[str | int, Any], n_rows: int) -> Self:
         """Return a container of the same modalities with other rows, those that were read."""
-        return self._of({name: Fetched(value, n_rows) for name, value in fetched.items()})
+        return self._of_rows({name: Fetched(value, n_rows).source for name, value in fetched.items()}, n_rows)
 
-    def _of(self, windows: dict[str | int, Fetched]) -> Self:
-        return self._over(windows, {name: window.source for name, window in windows.items()})
-
-    @cached_property
-    def _is_read(self) -> bool:
-        """Whether all modalities are what reading gave."""
-        return all(type(collection) is Fetched for collection in self._collections.values())
-
-    def _windows(self) -> Iterable[tuple[str | int, Any]]:
-        """Return pairs of name and what was read."""
-        return self._collections.items()
+    def _of_rows(self, modalities: dict[str | int, Any], n_rows: int) -> Self:
+        """Return a container of rows that were read, ``n_rows`` of them, at little more than its own cost."""
+        new = type(self).__new__(type(self))
+        new._modalities, new.unstructured, new._n_read = modalities, self.unstructured, n_rows  # noqa: SLF001
+        return new
 
     @cached_property
     def _cutters(self) -> dict[str | int, Callable[[slice], Any]]:
@@ -164,8 +166,8 @@ class MultiIndexable(Separable):
             return self._by_position(key)
         rows = row_index(key, len(self))
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else rows.size
-        if isinstance(rows, slice) and self._is_read:
-            return self._of({name: Fetched.of_rows(window.take(rows), n_rows) for name, window in self._windows()})
+        if isinstance(rows, slice) and self._n_read is not None:
+            return self._of_rows({name: take_rows(value, rows) for name, value in self._modalities.items()}, n_rows)
         return self._with({name: _take(collection, rows) for name, collection in self._collections.items()}, n_rows)
 
     def read(self, rows: NDArray[np.int64]) -> Self:
@@ -179,13 +181,11 @@ class MultiIndexable(Separable):
         return partial(self._taken, takers) if takers.keys() == self._collections.keys() else None
 
     def _taken(self, takers: Mapping[str | int, BatchTaker], rows: NDArray[np.int64]) -> Self:
-        return self._of({name: Fetched.of_rows(take(rows), rows.size) for name, take in takers.items()})
+        return self._of_rows({name: take(rows) for name, take in takers.items()}, rows.size)
 
     def cut(self, rows: slice) -> Self:
         """Return rows from start to stop, without holding the memory of the others."""
-        n_rows = rows.stop - rows.start
-        modalities = {name: cut(rows) for name, cut in self._cutters.items()}
-        return self._over({name: Fetched.of_rows(part, n_rows) for name, part in modalities.items()}, modalities)
+        return self._of_rows({name: cut(rows) for name, cut in self._cutters.items()}, rows.stop - rows.start)
 
     def fingerprint(self) -> str:
         """Return the fingerprints of the modalities."""

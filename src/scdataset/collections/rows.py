@@ -56,6 +56,7 @@ class Separable(ABC):
         ...
 
 
+@cache
 def adapter_for(cls: type) -> Any:
     """Return the module of this package that knows objects of ``cls`` itself, or None."""
     package = cls.__module__.partition(".")[0]

@@ -87,7 +87,7 @@ class Hooks:
         assert self.fetch_callback is not None  # noqa: S101 only called where there is one
         if np.all(rows[1:] >= rows[:-1]):
             return self.fetch_callback(source, rows), None
-        order = np.argsort(rows, kind="stable")
+        order = np.argsort(rows)
         places = np.empty_like(order)
         places[order] = np.arange(rows.size)
         return self.fetch_callback(source, rows[order]), places

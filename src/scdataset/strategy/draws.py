@@ -114,13 +114,14 @@ def _draws_at(
     done = 0
     while done < ranks.size:
         rank = ranks[done]
-        run = 1
-        while done + run < ranks.size and ranks[done + run] == rank + run:
-            run += 1
         c = np.searchsorted(first_rank, rank, side="right") - 1
         n_in_cell = first_rank[c + 1] - first_rank[c]
         start = rank - first_rank[c]
-        stop = min(start + run, n_in_cell)
+        longest = min(n_in_cell - start, ranks.size - done)
+        run = 1
+        while run < longest and ranks[done + run] == rank + run:
+            run += 1
+        stop = start + run
         stack[0, :] = (c * cell, min((c + 1) * cell, n), n_in_cell, start, stop)
         _descend(stack, out[done : done + stop - start], n, weights, prefix, key)
         done += stop - start
