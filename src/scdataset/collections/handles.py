@@ -10,6 +10,7 @@ import mmap
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -88,15 +89,16 @@ class OwnedHandle:
         self._descriptors = None
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
     """Pickle ``value`` with every h5py object and memmap in it as a path.
 
-    While a worker process is being started, tensors go through shared memory, as torch does it.
+    While a worker process is being started, tensors go through shared memory, as torch does it. Arrays go by
+    ``buffer_callback``, as in `pickle.dumps`.
     """
-    buffer = io.BytesIO()
+    stream = io.BytesIO()
     pickler = _WorkerPickler if get_spawning_popen() is not None else _PathPickler
-    pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(value)
-    return buffer.getvalue()
+    pickler(stream, pickle.HIGHEST_PROTOCOL, True, buffer_callback).dump(value)  # noqa: FBT003 by position: ForkingPickler
+    return stream.getvalue()
 
 
 class _Paths:

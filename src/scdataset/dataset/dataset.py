@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from scdataset._arguments import optional_whole
 from scdataset.collections.handles import dumps, loads
 from scdataset.collections.memory import BatchTaker, TakesBatches
+from scdataset.collections.shared_buffers import SharedBuffers
 from scdataset.dataset.ahead import Fetch, read_ahead
 from scdataset.dataset.epochs import Begun
 from scdataset.dataset.hooks import Hooks
@@ -43,6 +44,9 @@ __all__ = ["scDataset"]
 
 _ROWS_AT_ONCE = 4096
 """Rows whose order is worked out together where batches are taken from memory."""
+
+_SENT = ("_source", "_collection", "strategy")
+"""What has arrays of the size of the data, which worker processes share."""
 
 
 class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that users have
@@ -176,6 +180,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         self._seed = drawn_seed(self._known_world) if given_seed is None else given_seed
         self._settle()
         self._ledger = Ledger()
+        self._buffers = SharedBuffers()
 
     @property
     def remaining(self) -> int:
@@ -407,15 +412,20 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
             raise ArgumentValueError(message)
 
     def __getstate__(self) -> dict[str, Any]:
-        if get_spawning_popen() is not None:
-            refuse_hooks_that_cannot_be_sent(self._hooks)
         state = self.__dict__.copy()
-        state["_source"] = state["_collection"] = dumps((self._source, self._collection))
-        return state
+        if get_spawning_popen() is None:
+            state["_source"] = state["_collection"] = dumps((self._source, self._collection))
+            return state
+        refuse_hooks_that_cannot_be_sent(self._hooks)
+        return {**state, **dict.fromkeys(_SENT), "packed": self._buffers.dumps([state[name] for name in _SENT])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        packed = state.pop("packed", None)
         self.__dict__.update(state)
-        self._source, self._collection = loads(state["_collection"])
+        if packed is None:
+            self._source, self._collection = loads(state["_collection"])
+        else:
+            self.__dict__.update(zip(_SENT, packed.loads(), strict=True))
 
     def __getitem__(self, index: object) -> Never:
         """Refuse: batches come by iteration."""
