@@ -14,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.reading import reading
+from scdataset.engine.storage.heaps import by_path, child_of, found_in, takes_others, tried
 from scdataset.errors import DamagedFileError
 
 __all__ = ["Node", "as_text"]
+
+_DEPTH = 3
+"""Groups within each other in what anndata reads at once: a frame, its columns, and the categories of one."""
 
 
 class Node:
@@ -93,7 +97,9 @@ class Node:
         if self.is_array:
             return None
         with reading(self.path, whole):
-            return Node(self.path, whole, self.stored[name]) if name in self.stored else None
+            find = child_of if isinstance(self.stored, h5py.Group) else found_in
+            stored = find(self.stored, name)
+            return None if stored is None else Node(self.path, whole, stored)
 
     def child(self, name: str) -> "Node":
         """Return what is in a group under a name.
@@ -119,7 +125,15 @@ class Node:
         """Read it as anndata does."""
         with reading(self.path, self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
-            return anndata.io.read_elem(self.stored)
+            return anndata.io.read_elem(self._alone)
+
+    @property
+    def _alone(self) -> Any:
+        """What is stored, opened by path where other files have a part in what is in it."""
+        if not isinstance(self.stored, h5py.Group):
+            return self.stored
+        others, alone = tried(lambda: takes_others(self.stored, _DEPTH))
+        return self.stored if alone and not others else by_path(self.stored)
 
     def strings(self) -> NDArray[Any] | None:
         """Read an array of strings of HDF5, shape ``(n,)``, several times as fast as anndata; None for any other."""

@@ -62,7 +62,7 @@ class Source:
             return None
         try:
             with reading(self.path, "its structure"):
-                return _content(self.hdf5.h5)
+                return self.hdf5.ask(_content)
         except DamagedFileError:
             self.close()
             raise

@@ -92,7 +92,7 @@ class TenxFile:
     @property
     def obs_keys(self) -> list[str]:
         """Columns of obs: ``barcode`` at most."""
-        return ["barcode"] if "barcodes" in self._file.h5[self._group] else []
+        return [] if self._matrix_group.find("barcodes") is None else ["barcode"]
 
     def column(self, name: str) -> Column:
         """Read a column of obs; there is ``barcode`` at most."""
@@ -125,10 +125,11 @@ class TenxFile:
     @property
     def _has_features(self) -> bool:
         """Whether the file is of version 3, which has genomes as a column."""
-        return "features" in self._file.h5[self._group]
+        return self._matrix_group.find("features") is not None
 
     def _chosen_group(self, genome: str | None) -> str:
-        groups = _groups(self._file.h5)
+        with reading(self.path, "its groups"):
+            groups = self._file.ask(_groups)
         if genome in groups:
             return str(genome)
         if len(groups) != 1:
@@ -137,7 +138,7 @@ class TenxFile:
                 f"{self.path} holds {len(groups)} genomes, {groups}; genome={genome!r} has to be one of them{near}"
             )
             raise ArgumentValueError(message)
-        if genome is not None and "features" not in self._file.h5[groups[0]]:
+        if genome is not None and self._root.child(groups[0]).find("features") is None:
             message = f"{self.path} holds the genome {groups[0]!r} alone; genome={genome!r} has to be that or None."
             raise ArgumentValueError(message)
         return groups[0]
@@ -158,7 +159,15 @@ class TenxFile:
         return pd.DataFrame(columns, index=pd.Index(names, dtype=object))
 
     def _child(self, name: str) -> Node:
-        return Node(self.path, "", self._file.h5).child(self._group).child(name)
+        return self._matrix_group.child(name)
+
+    @property
+    def _matrix_group(self) -> Node:
+        return self._root.child(self._group)
+
+    @property
+    def _root(self) -> Node:
+        return Node(self.path, "", self._file.h5)
 
 
 def _groups(file: h5py.File) -> list[str]:

@@ -3,10 +3,11 @@
 import math
 import os
 from array import array
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import h5py
 import numpy as np
@@ -19,11 +20,14 @@ from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
 from scdataset.engine.storage.handles import note_opened
+from scdataset.engine.storage.heaps import child_of, open_checked, tried
 from scdataset.engine.storage.user_block import counts_user_block
 from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "layout_of", "transposed_matrix"]
+
+T = TypeVar("T")
 
 _FILTER_NAMES = {
     h5py.h5z.FILTER_DEFLATE: "gzip",
@@ -74,7 +78,7 @@ class H5File:
         if self._h5 is None or self._pid != os.getpid():
             self.bytes.check()
             try:
-                self._h5, self._pid = h5py.File(self.path, "r"), os.getpid()
+                self._h5, self._pid = open_checked(self.bytes), os.getpid()
                 note_opened(self)
             except Exception as error:
                 message = f"{self.path} cannot be opened as HDF5: {error}"
@@ -91,7 +95,10 @@ class H5File:
         """
         self.bytes.check()
         try:
-            dataset = self.h5[name]
+            dataset = child_of(self.h5, name)
+            if dataset is None:
+                message = "there is nothing of this name"
+                raise KeyError(message)  # noqa: TRY301 named below, as all are
             usable = isinstance(dataset, h5py.Dataset) and dataset.dtype is not None and bool(dataset.shape)
             found = "" if usable else repr(dataset)
         except Exception as error:  # what HDF5 finds wrong comes as anything from KeyError to RuntimeError
@@ -101,6 +108,14 @@ class H5File:
             message = f"{self.path}: {name} is {found}; it has to be an array."
             raise DamagedFileError(message)
         return dataset
+
+    def ask(self, question: Callable[[h5py.File], T]) -> T:
+        """Return what a function finds out from the file, which may have links to others."""
+        found, alone = tried(lambda: question(self.h5))
+        if alone:
+            return cast("T", found)
+        with h5py.File(self.path, "r") as file:
+            return question(file)
 
     def close(self) -> None:
         """Close the file in this process."""

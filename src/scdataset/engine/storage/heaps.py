@@ -1,0 +1,198 @@
+"""HDF5's view of a file through reads of our own, which keep damaged heaps of strings from the library.
+
+Strings of variable length lie in global heap collections. The library walks through all objects of one by their sizes,
+without end where a size takes it nowhere: see "Global Heap" in
+https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html. No option of h5py bounds that walk.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from struct import Struct
+from typing import Any, TypeVar
+
+import h5py
+import numpy as np
+
+from scdataset.engine.files import OpenFile
+
+__all__ = ["by_path", "child_of", "found_in", "open_checked", "takes_others", "tried"]
+
+_MARK = b"GCOL\x01"
+"""How a collection begins; its size follows after three more bytes."""
+
+_SIZE_AT = 8
+"""Where the size is in a collection, and in each of its objects."""
+
+_WORD = 8
+"""Bytes that objects begin at a multiple of."""
+
+_OBJECTS = {2: Struct("<H6xH"), 4: Struct("<H6xI"), 8: Struct("<H6xQ")}
+"""Headers of objects by the bytes of a size: the number of an object, 0 for what is free, and its size."""
+
+_OVERFLOWS = (1 << 64) - 32
+"""A size from which on its sum with a header may be zero."""
+
+T = TypeVar("T")
+
+
+def open_checked(file: OpenFile) -> h5py.File:
+    """Open a file for h5py, which gets its bytes from the very file whose identity was noted."""
+    stream = _Stream(file)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, stream)
+    # By its own name: links to other files are followed from its folder.
+    opened = h5py.h5f.open(os.fsencode(file.path), h5py.h5f.ACC_RDONLY, access)
+    properties = opened.get_create_plist()
+    stream.size_bytes, stream.begin = properties.get_sizes()[1], properties.get_userblock()
+    return h5py.File(opened)
+
+
+def child_of(group: h5py.Group, name: str) -> Any:
+    """Return what is in a group under a name, or None if nothing is.
+
+    What other files have a part in is opened by path: the library opens them in the way that it opened this one, and
+    would find this one again in place of each.
+    """
+    found, alone = tried(lambda: found_in(group, name))
+    return found if alone and not takes_others(found) else found_in(by_path(group), name)
+
+
+def found_in(group: Any, name: str) -> Any:
+    """Return what is in a group under a name, or None if nothing is; `get` returns None for what cannot be read too."""
+    if name not in group:
+        return None
+    return group[name]
+
+
+def tried(read: Callable[[], T]) -> tuple[T | None, bool]:
+    """Return what a function reads of files opened by `open_checked`, and False if it takes others, which are not read.
+
+    It may be False because of other threads, and costs time then.
+    """
+    before = _Stream.n_others
+    try:
+        found = read()
+    except Exception:
+        if _Stream.n_others == before:
+            raise
+        return None, False
+    return found, _Stream.n_others == before
+
+
+def by_path(stored: Any) -> Any:
+    """Return a group or dataset of the file that h5py opens by its path."""
+    return h5py.File(stored.file.filename, "r")[stored.name]
+
+
+def takes_others(stored: Any, depth: int = 0) -> bool:
+    """Tell whether a dataset, or one in a group down to some depth, is virtual and has values from other files."""
+    if isinstance(stored, h5py.Dataset):
+        return bool(stored.is_virtual) and any(source.file_name != "." for source in stored.virtual_sources())
+    return depth > 0 and any(takes_others(stored[name], depth - 1) for name in stored)
+
+
+class _Stream(io.RawIOBase):
+    """The bytes of a file for h5py, which calls it under its own lock.
+
+    What the library must not believe is given to it without the signature that it looks for: it refuses that, while an
+    exception raised in here is lost in some calls of h5py. No lock of ours is taken: the garbage collector may close
+    objects of h5py, and so wait for h5py's lock, in a thread that holds ours.
+
+    Attributes
+    ----------
+    size_bytes
+        Bytes of a size in this file.
+    begin
+        Where its signature is, once it is open; None before.
+    """
+
+    n_others = 0
+    """How often the library tried to open another file by the stream of one."""
+
+    def __init__(self, file: OpenFile) -> None:
+        self.size_bytes = 8
+        self.begin: int | None = None
+        self._size = file.size
+        self._raw = os.fdopen(file.open_now(), "rb", buffering=0)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte."""
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return where it is."""
+        return self._raw.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, with zeros after the end of the file, as the library's own reads do."""
+        start = self._raw.tell()
+        view = memoryview(buffer).cast("B")
+        read = self._fill(view)
+        view[read:] = bytes(len(view) - read)
+        another = start == self.begin
+        _Stream.n_others += another
+        if another or (bytes(view[: len(_MARK)]) == _MARK and not self._leads_through(start, view)):
+            view[:] = bytes(len(view))
+        return len(view)
+
+    def _fill(self, view: memoryview) -> int:
+        """Read as much as there is, and return how much that is."""
+        read = 0
+        while read < len(view):
+            more = self._raw.readinto(view[read:])
+            if not more:
+                break
+            read += more
+        return read
+
+    def _leads_through(self, start: int, view: memoryview) -> bool:
+        """Return whether the walk through a collection ends; the library may have asked for its first bytes alone."""
+        size = int.from_bytes(view[_SIZE_AT : _SIZE_AT + self.size_bytes], "little")
+        if size > self._size - start:
+            return False
+        heap = bytes(view[:size])
+        if len(heap) < size:
+            whole = bytearray(size)
+            self._raw.seek(start)
+            self._fill(memoryview(whole))
+            heap = bytes(whole)
+        return _leads_through(heap, self.size_bytes)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._raw.close()
+        super().close()
+
+
+def _leads_through(heap: bytes, size_bytes: int) -> bool:
+    """Return whether the sizes of the objects of a collection lead from each to the next, and to its end."""
+    if size_bytes not in _OBJECTS:
+        return False  # the library knows no others
+    if size_bytes == _WORD and not _may_stall(heap):
+        return True
+    read = _OBJECTS[size_bytes].unpack_from
+    header = place = _aligned(_SIZE_AT + size_bytes)
+    while place + header <= len(heap):
+        number, size = read(heap, place)
+        step = header + _aligned(size) if number else size
+        if not 0 < step <= len(heap) - place:
+            return False
+        place += step
+    return True
+
+
+def _may_stall(heap: bytes) -> bool:
+    """Tell whether a collection has, anywhere, two words that lead nowhere as the header of an object.
+
+    Nearly none has, and to look for them takes a tenth of the time of a walk.
+    """
+    words = np.frombuffer(heap, "<u8", len(heap) // _WORD)[2:]  # after the collection's own header
+    numbers, sizes = words[:-1] & np.uint64(0xFFFF), words[1:]
+    free = (numbers == 0) & ((sizes == 0) | (sizes % _WORD != 0))
+    return bool((free | (sizes > _OVERFLOWS)).any())
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _WORD) * _WORD

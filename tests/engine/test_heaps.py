@@ -1,0 +1,172 @@
+"""Strings of variable length in HDF5: damaged heaps end in an error, and sound ones are read wherever they lie."""
+
+import os
+import signal
+import warnings
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from tests.written import modalities
+
+from scdataset import open_collection
+from scdataset.collections.cells.nodes import Node
+from scdataset.engine.storage.hdf5 import H5File, elements_of
+from scdataset.errors import DamagedFileError
+
+LONG = "a" * 20_000
+FREE_OF_NOTHING = bytes(16)
+ENDLESS = b"\1\0\0\0\0\0\0\0" + b"\xf0" + b"\xff" * 7
+
+
+def in_child(work, seconds=20):
+    """Call a function in a forked process, which is killed if it hangs; return its exit status."""
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(seconds)
+        try:
+            work()
+        except DamagedFileError:
+            os._exit(3)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def damage_heaps(path, header):
+    """Give the first object of every collection of a file another header."""
+    data = bytearray(path.read_bytes())
+    at = data.find(b"GCOL\x01")
+    while at >= 0:
+        data[at + 16 : at + 32] = header
+        at = data.find(b"GCOL\x01", at + 1)
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as h5:
+        h5.attrs["kind"] = "some text"
+        h5["names"] = np.array(["b", "c" * 100, ""], object)
+    return path
+
+
+def root_of(path):
+    return Node(str(path), "", H5File(str(path)).h5)
+
+
+@pytest.mark.parametrize("header", [FREE_OF_NOTHING, ENDLESS])
+def test_a_heap_without_an_end_is_refused(path, header):
+    damage_heaps(path, header)
+    assert in_child(lambda: root_of(path).attribute("kind")) == 3
+    assert in_child(lambda: root_of(path).child("names").values()) == 3
+
+
+def test_a_heap_without_an_end_in_a_mudata_file(tmp_path):
+    path = tmp_path / "m.h5mu"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        modalities().write_h5mu(path)
+    damage_heaps(path, FREE_OF_NOTHING)
+    assert in_child(lambda: open_collection(path)) == 3
+
+
+def test_a_heap_that_is_damaged_behind_what_is_read_of_it_first(path):
+    with h5py.File(path, "a") as h5:
+        h5["many"] = np.array(["b" * 64] * 200 + ["e" * 64] + ["d" * 64] * 9, object)
+    data = path.read_bytes()
+    at = data.index(b"e" * 64)
+    assert at - data.rindex(b"GCOL\x01", 0, at) > 4096
+    assert root_of(path).child("many").values()[200] == b"e" * 64
+    path.write_bytes(data[: at - 16] + FREE_OF_NOTHING + data[at:])
+    assert in_child(lambda: root_of(path).child("many").values()) == 3
+
+
+def test_a_heap_of_short_sizes_is_read(tmp_path):
+    properties = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    properties.set_sizes(8, 4)
+    path = tmp_path / "m.h5"
+    with h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, properties)) as h5:
+        h5["names"] = np.array(["b", LONG, ""], object)
+    assert root_of(path).child("names").values().tolist() == [b"b", LONG.encode(), b""]
+
+
+def test_a_file_that_cannot_be_read_on_is_named(path, monkeypatch):
+    file = H5File(str(path))
+    file.h5  # noqa: B018 it is opened
+    monkeypatch.setattr("scdataset.engine.storage.heaps._Stream._fill", _failing)
+    with pytest.raises(DamagedFileError, match=r"m\.h5: names"):
+        Node(str(path), "", file.h5).child("names").values()
+
+
+def _failing(stream, view):
+    raise OSError(5, "Input/output error")
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """Write a file with links to another, and virtual datasets that are made of another and of the file itself."""
+    with h5py.File(tmp_path / "other.h5", "w") as h5:
+        h5["numbers"] = np.arange(10)
+        anndata.io.write_elem(h5, "frame", pd.DataFrame({"a": [1, 2]}, index=["x", "y"]))
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as h5:
+        h5["numbers"] = np.arange(10)[::-1]
+        h5["linked"] = h5py.ExternalLink("other.h5", "/numbers")
+        h5["group"] = h5py.ExternalLink("other.h5", "/")
+        h5["none"] = h5py.ExternalLink("absent.h5", "/")
+        anndata.io.write_elem(h5, "frame", pd.DataFrame({"a": [3, 4]}, index=["x", "y"]))
+        for name, source in (("virtual", "other.h5"), ("own", "."), ("frame/a", "other.h5")):
+            layout = h5py.VirtualLayout((2,), "i8")
+            layout[:] = h5py.VirtualSource(source, "numbers", (10,))[4:6]
+            attributes = dict(h5[name].attrs) if name in h5 else {}
+            if name in h5:
+                del h5[name]
+            h5.create_virtual_dataset(name, layout).attrs.update(attributes)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("linked", range(10)),
+        ("group/numbers", range(10)),
+        ("virtual", [4, 5]),
+        ("own", [5, 4]),
+        ("frame/a", [4, 5]),
+        ("group/frame/a", [1, 2]),
+    ],
+)
+def test_what_other_files_have_a_part_in_is_read_from_them(shared, name, values):
+    (elements,) = elements_of(H5File(str(shared)), name)
+    node = root_of(shared)
+    for part in name.split("/"):
+        node = node.child(part)
+    assert node.values().tolist() == list(values)
+    assert elements._chunks.piece(0).tolist() == list(values) if name != "linked" else True
+
+
+def test_a_frame_with_a_virtual_column_is_read_as_anndata_reads_it(shared):
+    root = root_of(shared)
+    assert root.child("frame").element()["a"].tolist() == [4, 5]
+    assert root.child("group").child("frame").element()["a"].tolist() == [1, 2]
+    with pytest.raises(DamagedFileError, match=r"m\.h5: none"):
+        root.find("none")
+
+
+def test_no_descriptor_stays_open(path):
+    def n_open():
+        return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+
+    before = n_open()
+    for _ in range(5):
+        file = H5File(str(path))
+        Node(str(path), "", file.h5).child("names").values()
+        file.close()
+        del file
+    assert n_open() == before
