@@ -14,7 +14,11 @@ from scipy import stats
 from tests.examples import examples
 
 from scdataset.errors import ArgumentValueError
-from scdataset.strategy import BlockWeightedSampling
+from scdataset.strategy import BlockWeightedSampling, rounds
+from scdataset.strategy import weights as weights_module
+from scdataset.strategy.keys import make_key, mix, unit_float
+from scdataset.strategy.selection import Rows
+from scdataset.strategy.weights import STRATUM, Weights
 
 FALSE_ALARM = 1e-4
 
@@ -77,6 +81,36 @@ def test_rounds_may_be_asked_for_in_any_order():
     whole = order.rows(0, 95)
     for start in [90, 0, 55, 12, 94, 31, 3]:
         assert np.array_equal(order.rows(start, min(start + 25, 95)), whole[start : start + 25])
+
+
+def _first_by_sorting(size, weights, key):
+    """Return the positions of the first arrivals, by the time of each."""
+    positions = np.flatnonzero(weights)
+    uniform = np.array([unit_float(np.uint64(mix(key, np.uint64(position)))) for position in positions.tolist()])
+    times = np.log(-np.log1p(-uniform)) - np.log(weights[positions])
+    return np.sort(positions[np.argsort(times)[:size]])
+
+
+@settings(deadline=None, max_examples=examples(100))
+@given(
+    n=st.integers(1, 20 * STRATUM),
+    power=st.sampled_from([0.0, 1.0, 10.0, 300.0]),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+    strides=st.lists(st.sampled_from([2, 3, 16]), max_size=2),
+)
+def test_the_rows_of_a_round_are_those_that_arrive_first_however_their_bound_is_found(n, power, share, seed, strides):
+    rng = np.random.default_rng(seed)
+    weights = np.sort(10.0 ** (rng.uniform(-1, 1, n) * power)) * (rng.random(n) < 0.8)  # strata that are unlike
+    weights[rng.integers(n)] = 1.0
+    size = 1 + int(share * (np.count_nonzero(weights) - 1))
+    key = make_key(seed, 0, "arrivals")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, "_STRIDES", strides)
+        patch.setattr(rounds, "_MARGIN", 1.0)
+        patch.setattr(weights_module, "_PART", 4 * STRATUM)
+        found = rounds.distinct(size, n, Weights.of(weights, Rows(n)), key)
+    assert np.array_equal(found, _first_by_sorting(size, weights, key))
 
 
 def test_total_size_left_out_is_as_many_as_there_are_rows():

@@ -8,7 +8,13 @@ from tests.examples import examples
 
 from scdataset.strategy import weights as weights_module
 from scdataset.strategy.selection import Rows
-from scdataset.strategy.weights import STRATUM, Weights, in_parts, stratum_prefix, weight_at
+from scdataset.strategy.weights import STRATUM, Weights, fill_weights, in_parts, stratum_prefix
+
+
+def _weights(n, weights, start=0):
+    out = np.empty(n)
+    fill_weights(out, start, weights)
+    return out
 
 
 @settings(deadline=None, max_examples=examples(100))
@@ -22,13 +28,13 @@ def test_prefix_sums_the_weights_of_the_selected_rows(n, seed, start, step):
         assert prefix.size == -(-n // STRATUM) + 1
         ends = np.minimum(np.arange(prefix.size) * STRATUM, n)
         assert np.allclose(prefix, np.concatenate([[0], np.cumsum(values[rows])])[ends], rtol=1e-12)
-        assert weight_at(n - 1, weights) == values[rows[-1]]
+        assert np.array_equal(_weights(n, weights), values[rows])
 
 
 def test_classes_weigh_what_the_table_says():
     codes = np.array([-3, -1, -3, -2], np.int8)
     weights = Weights.of(codes, Rows(3, listed=np.array([0, 1, 3])), np.array([5.0, 7.0, 11.0]), -3)
-    assert [weight_at(k, weights) for k in range(3)] == [5.0, 11.0, 7.0]
+    assert _weights(3, weights).tolist() == [5.0, 11.0, 7.0]
     assert stratum_prefix(weights, 3).tolist() == [0.0, 23.0]
 
 
@@ -36,7 +42,7 @@ def test_uniform_weights_need_no_sums():
     weights = Weights.of(None, Rows(10**12))
     assert weights.uniform
     assert stratum_prefix(weights, 10**12).size == 0
-    assert weight_at(10**11, weights) == 1.0
+    assert _weights(2, weights, start=10**11).tolist() == [1.0, 1.0]
 
 
 def test_a_stratum_without_weight_leaves_the_sum_exactly_as_it_was():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset.strategy.binomial import binomial
 from scdataset.strategy.keys import mix
-from scdataset.strategy.weights import STRATUM, Weights, weight_at
+from scdataset.strategy.weights import STRATUM, Weights, fill_weights
 
 __all__ = ["SortedDraws"]
 
@@ -69,9 +69,11 @@ def _weight_between(low: int, high: int, n: int, weights: Weights, prefix: NDArr
         return float(high - low)
     if low % STRATUM == 0 and (high % STRATUM == 0 or high == n):
         return float(prefix[-(-high // STRATUM)] - prefix[low // STRATUM])
+    part = np.empty(high - low)
+    fill_weights(part, low, weights)
     total = 0.0
-    for position in range(low, high):
-        total += weight_at(position, weights)
+    for i in range(part.size):
+        total += part[i]
     return total
 
 

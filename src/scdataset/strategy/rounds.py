@@ -1,6 +1,7 @@
 """Weighted draws without replacement, in rounds."""
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,25 @@ from scdataset.strategy.blocks import ShuffledBlocks
 from scdataset.strategy.keys import make_key, mix, unit_float
 from scdataset.strategy.permutation import KeyedPermutation
 from scdataset.strategy.selection import Rows
-from scdataset.strategy.weights import Weights, weight_at
+from scdataset.strategy.weights import STRATUM, Weights, fill_weights, in_parts
 
 __all__ = ["RoundsOrder"]
 
 _ROUNDS_KEPT = 2
+
+_STRIDES = (256, 16)
+"""Of how many strata one is looked at for a bound on times."""
+
+_MARGIN = 6.0
+"""Standard deviations of a count by which a bound from some strata is raised."""
+
+_ROUNDING = 1.0 + 1e-9
+"""More than the rounding of a time and of a bound together."""
+
+_SHIFT = 50
+_N_TIMES = 1 << (64 - _SHIFT)
+_INFINITE = 0x7FF << (52 - _SHIFT)
+"""Times are counted by the exponent of their float and the first two bits after it: a quarter more at most."""
 
 
 class RoundsOrder:
@@ -78,37 +93,80 @@ def distinct(size: int, n: int, weights: Weights, key: np.uint64) -> NDArray[np.
     """
     if weights.uniform:
         return np.sort(KeyedPermutation(n, key)(np.arange(size)))
-    return np.sort(_first_arrivals(size, n, weights, key))
+    return _first_arrivals(size, n, weights, key)
 
 
-@compiled
 def _first_arrivals(size: int, n: int, weights: Weights, key: np.uint64) -> NDArray[np.int64]:
-    capacity = 2 * size + 1024
-    times = np.empty(capacity)  # logarithms: neither tiny nor huge weights leave the range of floats
-    positions = np.empty(capacity, np.int64)
-    held = 0
-    latest = np.inf
-    for position in range(n):
-        weight = weight_at(position, weights)
-        if weight <= 0.0:
-            continue
-        waited = -math.log1p(-unit_float(mix(key, np.uint64(position))))
-        time = (math.log(waited) if waited > 0.0 else -np.inf) - math.log(weight)
-        if time >= latest:
-            continue
-        times[held] = time
-        positions[held] = position
-        held += 1
-        if held == capacity:
-            held = _keep_first(size, held, times, positions)
-            latest = times[:size].max()
-    return positions[: _keep_first(size, held, times, positions)].copy()
+    """Return the ``size`` positions that arrive first.
+
+    A bound on the time of the last of them is found in some strata, by times that are rounded up. Logarithms, which
+    cost more than all else, are then taken only of the arrivals within the bound. If these are too few, the bound comes
+    from more strata, and at last from all of them, when it holds.
+    """
+    strides = [stride for stride in _STRIDES if size >= stride * _MARGIN**2]  # of fewer, some strata tell nothing
+    for stride in [*strides, 1]:
+        bound = _bound(size, n, stride, weights, key)
+        found = in_parts(n, partial(_arrivals, bound=bound, weights=weights, key=key))
+        times = np.concatenate([times for _, times in found])
+        if times.size >= size:
+            break
+    positions = np.concatenate([positions for positions, _ in found])
+    is_first = np.zeros(times.size, bool)
+    is_first[np.argpartition(times, size - 1)[:size]] = True
+    return positions[is_first]
+
+
+def _bound(size: int, n: int, stride: int, weights: Weights, key: np.uint64) -> float:
+    """Return a time by which ``size`` positions have arrived, as far as every ``stride``-th stratum tells."""
+    wanted = size / stride
+    if stride > 1:
+        wanted += _MARGIN * math.sqrt(wanted)
+    counts = sum(in_parts(n, partial(_count_by_time, stride=stride, weights=weights, key=key)))
+    last = int(np.searchsorted(np.cumsum(counts), wanted))
+    return float(np.uint64(min(last + 1, _INFINITE) << _SHIFT).view(np.float64))
 
 
 @compiled
-def _keep_first(size: int, held: int, times: NDArray[np.float64], positions: NDArray[np.int64]) -> int:
-    """Move the ``size`` earliest of ``held`` arrivals to the front and return how many there are."""
-    order = np.argsort(times[:held])[:size]
-    times[: order.size] = times[order]
-    positions[: order.size] = positions[order]
-    return order.size
+def _count_by_time(start: int, stop: int, stride: int, weights: Weights, key: np.uint64) -> NDArray[np.int64]:
+    """Count the positions of every ``stride``-th stratum by the leading bits of their times, rounded up."""
+    counts = np.zeros(_N_TIMES, np.int64)
+    time, stratum = np.empty(1), np.empty(STRATUM)
+    bits = time.view(np.uint64)
+    for first in range(start, stop, stride * STRATUM):
+        part = stratum[: min(STRATUM, stop - first)]
+        fill_weights(part, first, weights)
+        for i in range(part.size):
+            if part[i] > 0.0:
+                u = unit_float(mix(key, np.uint64(first + i)))
+                time[0] = u / (1.0 - u) / part[i]  # at least -log(1 - u) / weight
+                counts[bits[0] >> np.uint64(_SHIFT)] += 1
+    return counts
+
+
+@compiled
+def _arrivals(
+    start: int, stop: int, bound: float, weights: Weights, key: np.uint64
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the positions of [start, stop) that arrive up to ``bound``, and the logarithms of their times.
+
+    A few that arrive just after it may be among them. By logarithms, neither tiny nor huge weights leave the range of
+    floats.
+    """
+    positions, times, held = np.empty(1024, np.int64), np.empty(1024), 0
+    stratum = np.empty(STRATUM)
+    for first in range(start, stop, STRATUM):
+        part = stratum[: min(STRATUM, stop - first)]
+        fill_weights(part, first, weights)
+        if held + STRATUM > positions.size:
+            positions, times = np.concatenate((positions, positions)), np.concatenate((times, times))
+        for i in range(part.size):
+            u = unit_float(mix(key, np.uint64(first + i)))
+            latest = part[i] * bound * _ROUNDING
+            if u > latest or part[i] <= 0.0:  # -log(1 - u) is at least u
+                continue
+            waited = -math.log1p(-u)
+            if waited <= latest:
+                positions[held] = first + i
+                times[held] = (math.log(waited) if waited > 0.0 else -np.inf) - math.log(part[i])
+                held += 1
+    return positions[:held], times[:held]

@@ -19,7 +19,7 @@ from scdataset.strategy.names import NamedRows, names_of, rows_of
 from scdataset.strategy.parameters import Parameter
 from scdataset.strategy.rounds import RoundsOrder
 from scdataset.strategy.selection import AlignedTo, Rows
-from scdataset.strategy.weights import Weights, in_parts, stratum_prefix, weight_at
+from scdataset.strategy.weights import STRATUM, Weights, fill_weights, in_parts, stratum_prefix
 
 __all__ = ["BlockWeightedSampling"]
 
@@ -284,6 +284,10 @@ def _checked_weights(weights: ArrayLike) -> NDArray[Any]:
 @compiled
 def _count_positive(start: int, stop: int, weights: Weights) -> int:
     count = 0
-    for position in range(start, stop):
-        count += weight_at(position, weights) > 0.0
+    stratum = np.empty(STRATUM)
+    for first in range(start, stop, STRATUM):
+        part = stratum[: min(STRATUM, stop - first)]
+        fill_weights(part, first, weights)
+        for i in range(part.size):
+            count += part[i] > 0.0
     return count
