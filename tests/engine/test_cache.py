@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.children import output_of
 from tests.examples import examples
 
-from scdataset.engine import cache
+from scdataset.engine import cache, cache_table
 from scdataset.engine.files import OpenFile
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage import hdf5
@@ -167,6 +168,36 @@ def test_a_spoiled_table_is_made_again_without_a_word(folder, path, how, which, 
     assert table.read_bytes() == good
 
 
+@pytest.mark.parametrize("what", ["a folder", "a pipe", "a loop", "a device"])
+def test_whatever_lies_in_the_place_of_a_table_it_is_made_again(folder, path, what):
+    signal.alarm(60)  # it must not hang
+    read(path)
+    goods = {table: table.read_bytes() for table in tables(folder)}
+    for table in goods:
+        table.unlink()
+        if what == "a folder":
+            (table / "below").mkdir(parents=True)
+        elif what == "a pipe":
+            os.mkfifo(table)
+        else:
+            table.symlink_to(table if what == "a loop" else "/dev/zero")
+    np.testing.assert_array_equal(read(path), right(path))
+    assert {table: table.read_bytes() for table in tables(folder)} == goods
+    signal.alarm(0)
+
+
+def test_tables_that_were_swapped_are_not_used(folder):
+    key, arrays = ["of the same files"], {"X": [np.arange(3)], "raw": [np.arange(4)]}
+    for place, stored in arrays.items():
+        cache.store_under(place, key, stored)
+    one, other = (cache._path(folder, place) for place in arrays)
+    assert np.array_equal(cache.load_under("raw", key), arrays["raw"])
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    assert [cache.load_under(place, key) for place in arrays] == [None, None]
+
+
 def forge(path, name, arrays):
     """Store other arrays as the cache itself would."""
     cache.store(OpenFile(str(path)), name, arrays)
@@ -234,8 +265,9 @@ def test_a_header_that_says_other_things_is_not_believed(folder, path, header):
     read(path)
     file = OpenFile(str(path))
     for name in ("rows of X/indptr", "chunks of X/data"):
-        stored = json.dumps({"key": cache._key(file, name), **header}).encode()
-        start = cache._START.pack(cache._MARK, cache._checksum(stored, []), len(stored))
+        key = [cache._place(file, name), *cache._key(file, name)]
+        stored = json.dumps({"key": key, **header}).encode()
+        start = cache_table._START.pack(cache_table._MARK, cache_table.checksum(stored), len(stored))
         cache._path(folder, cache._place(file, name)).write_bytes(start + stored)
         assert cache.load(file, name) is None
     np.testing.assert_array_equal(read(path), right(path))
@@ -252,7 +284,7 @@ def test_a_full_disk_leaves_nothing_behind(path, folder, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache.Path, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     np.testing.assert_array_equal(read(path), right(path))
     assert tables(folder) == []
 
@@ -286,7 +318,7 @@ def test_where_the_folder_is(monkeypatch, tmp_path):
 STORES = """
 import sys
 import numpy as np
-from scdataset.engine import cache
+from scdataset.engine import cache, cache_table
 from scdataset.engine.files import OpenFile
 file = OpenFile(sys.argv[1])
 for number in range(50):

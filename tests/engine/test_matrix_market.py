@@ -9,6 +9,7 @@ import scipy.sparse
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from scdataset.engine.files import OpenFile
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage import by_cell, matrix_market
 from scdataset.engine.storage.decimal import parse_lines
@@ -55,7 +56,8 @@ def made(path, tmp_path):
     folder = tmp_path / "made"
     folder.mkdir()
     by_cell.write_rows(path, folder)
-    matrix = by_cell.csr_matrix(folder, MatrixMarket.of(path).shape[0], str(path))
+    files = {file.name: OpenFile(str(file), str(path)) for file in folder.iterdir()}
+    matrix = by_cell.csr_matrix(files, MatrixMarket.of(path).shape[0])
     return matrix.read(np.arange(matrix.shape[0]), SlabPool(), Threads(1))
 
 

@@ -1,24 +1,57 @@
 """Where the user's cache directory is, and folders in it that are made of a file once and kept.
 
+    plain-arrow-2-8c1f0d3a5b7e9042-5d0e1b6f7a8c9d3e/     kind, path and identity of the file
+        rows.arrow                                       what was made of it
+        manifest                                         path and identity again, sizes and checksums
+
+What is in a folder is believed only where it is what its manifest says, and the manifest is of the file as it is now.
+Whatever else is found, such as a pipe, an emptied folder or one that was swapped with another, is made again.
+
 ``SCDATASET_CACHE_DIR`` names the directory. ``SCDATASET_CACHE=0`` says that nothing shall be kept for speed's sake;
 what a file cannot be read without is made all the same.
 """
 
 import atexit
 import hashlib
+import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scdataset._arguments import warn
+from scdataset._processes import abandoned, name_of_process, new_name
+from scdataset.engine.cache_table import checksum, read_table, remove, write_table
+from scdataset.engine.copied_file import CopiedFile, block_checksums
 from scdataset.engine.files import OpenFile
-from scdataset.errors import CacheError, ScDatasetError
+from scdataset.errors import CacheError, DamagedFileError, ScDatasetError
 
-__all__ = ["cache_folder", "kept", "switched_off"]
+__all__ = ["Make", "cache_folder", "kept", "switched_off"]
+
+Make = Callable[[Path], Mapping[str, NDArray[np.int64]]]
+"""Fills an empty folder with files, and returns which stretches of them are checked only when they are read: by name,
+first byte and end of each, shape ``(n, 2)``. All other bytes are checked whenever the copy is opened."""
+
+_MAKING = "making"
+"""How the names of folders begin that are not whole yet, or are being removed."""
+
+_MANIFEST = "manifest"
+
+_SETTLED = 2 * 10**9
+"""Nanoseconds since a file was changed, before which it might change again and show the same time of change."""
+
+_READ = 1 << 22
+"""Bytes of a file that are summed up at a time."""
 
 
 def cache_folder() -> Path:
@@ -42,8 +75,37 @@ def switched_off() -> bool:
     return os.environ.get("SCDATASET_CACHE", "").lower() in {"0", "off", "no", "false"}
 
 
-def kept(path: str, kind: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder that ``make`` filled for a file, now or at an earlier time.
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A copy that is wanted: of a file as it is now, of a kind that has a version in it."""
+
+    source: OpenFile
+    kind: str
+    make: Make
+
+    @property
+    def key(self) -> list[Any]:
+        """What tells it from any other copy."""
+        return [self.kind, os.path.realpath(self.source.path), *self.source.identity]
+
+    @property
+    def place(self) -> str:
+        """How its name begins, whatever the file's identity."""
+        return f"{self.kind}-{_digest(self.key[:2])}-"
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return f"{self.place}{_digest(self.key)}"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a change of the file from now on would show in its times of change."""
+        return time.time_ns() - max(self.source.identity[3:5]) >= _SETTLED
+
+
+def kept(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
+    """Return the files that ``make`` made of a file, now or at an earlier time.
 
     Parameters
     ----------
@@ -52,42 +114,136 @@ def kept(path: str, kind: str, make: Callable[[Path], None]) -> Path:
     kind
         What is made of it, with a version: a part of the folder's name.
     make
-        Fills the empty folder that it is given. The folder is kept only when it returns, whole or not at all, so that
-        processes that make the same at one time do not disturb each other.
+        Fills the empty folder that it is given; see `Make`. The folder is kept only when it returns, whole or not at
+        all, so that processes that make the same at one time do not disturb each other.
 
     Raises
     ------
     CacheError
         If it can be written neither to the cache directory nor to the system's place for temporary files.
+    DamagedFileError
+        If the file changes while its copy is made.
     """
-    identity = "\n".join([os.path.realpath(path), *map(str, OpenFile(path).identity)])
-    name = f"{kind}-{hashlib.blake2b(os.fsencode(identity), digest_size=12).hexdigest()}"
+    wanted = _Wanted(OpenFile(path), kind, make)
     try:
-        return _made(cache_folder(), name, make)
+        return _found_or_made(cache_folder(), wanted)
     except (OSError, RuntimeError) as error:
         if isinstance(error, ScDatasetError):
             raise
-        return _made_for_now(path, name, make, error)
+        return _made_for_now(wanted, error)
 
 
-def _made(folder: Path, name: str, make: Callable[[Path], None]) -> Path:
-    final = folder / name
-    if final.is_dir():
-        return final
+def _found_or_made(folder: Path, wanted: _Wanted) -> dict[str, CopiedFile]:
+    found = _found(folder / wanted.name, wanted)
+    if found is None:
+        _make(folder, wanted)
+        found = _found(folder / wanted.name, wanted)
+    if found is None:
+        message = f"{folder / wanted.name} is not as it was written"
+        raise OSError(message)
+    return found
+
+
+def _make(folder: Path, wanted: _Wanted) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder))
+    for left in abandoned(folder, _MAKING):
+        remove(left)
+    made = folder / name_of_process(new_name(_MAKING), os.getpid())
+    made.mkdir(mode=0o700)
     try:
-        make(made)
-        _keep(made, final)
+        content = None if wanted.is_settled else _content(wanted.source)
+        later = wanted.make(made)
+        wanted.source.check()
+        if content is not None and content != _content(wanted.source):
+            message = f"{wanted.source.path} was changed while its copy was made; open it again."
+            raise DamagedFileError(message)
+        _write_manifest(made, wanted, later, content)
+        _keep(made, folder / wanted.name, wanted)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return final
+        remove(made)
+    for other in folder.glob(f"{wanted.place}*"):
+        if other.name != wanted.name:
+            _put_away(other)
 
 
-def _made_for_now(path: str, name: str, make: Callable[[Path], None], reason: Exception) -> Path:
-    """Return the folder among the temporary files of this process, since the cache directory does not serve."""
+def _found(folder: Path, wanted: _Wanted) -> dict[str, CopiedFile] | None:
+    """Return the files of a copy, with all checked that is not checked later, or None if there is none that holds."""
     try:
-        final = _made(_temporary(os.getpid()), name, make)
+        stored = read_table(folder / _MANIFEST, wanted.key)
+        if stored is None:
+            return None
+        about, checksums, later = json.loads(stored[0].tobytes()), stored[1], stored[2].reshape(-1, 2)
+        if about["content"] is not None and not _confirmed(folder, wanted, about, stored):
+            return None
+        files = {}
+        for name, size, n_checksums, n_later in about["files"]:
+            place = str(folder / name)
+            copied = CopiedFile(place, wanted.source.path, size, checksums[:n_checksums], folder / _MANIFEST)
+            copied.check_outside(later[:n_later])
+            files[name], checksums, later = copied, checksums[n_checksums:], later[n_later:]
+    except (OSError, ValueError, TypeError, KeyError, IndexError):
+        return None
+    return files
+
+
+def _confirmed(folder: Path, wanted: _Wanted, about: dict[str, Any], stored: list[NDArray[Any]]) -> bool:
+    """Tell whether a file still has the content of which a copy was made just after it was changed.
+
+    A change at the same tick of the system's clock does not show in its times. Once it would, this is noted.
+    """
+    is_settled = wanted.is_settled
+    if _content(wanted.source) != about["content"]:
+        return False
+    if is_settled:
+        with suppress(OSError):  # a cache that this user cannot write to
+            text = np.frombuffer(json.dumps({**about, "content": None}).encode(), np.uint8)
+            write_table(folder / _MANIFEST, wanted.key, [text, *stored[1:]])
+    return True
+
+
+def _write_manifest(made: Path, wanted: _Wanted, later: Mapping[str, NDArray[np.int64]], content: int | None) -> None:
+    paths = sorted(made.iterdir())
+    sums = [block_checksums(str(path)) for path in paths]
+    stretches = [later.get(path.name, np.empty((0, 2), np.int64)) for path in paths]
+    listed = [
+        (path.name, path.stat().st_size, part.size, len(values))
+        for path, part, values in zip(paths, sums, stretches, strict=True)
+    ]
+    text = np.frombuffer(json.dumps({"content": content, "files": listed}).encode(), np.uint8)
+    arrays: list[NDArray[Any]] = [text, np.concatenate(sums), np.concatenate(stretches).astype(np.int64).reshape(-1)]
+    write_table(made / _MANIFEST, wanted.key, arrays)
+
+
+def _content(file: OpenFile) -> int:
+    """Return the checksum of all of a file."""
+    return checksum(*(file.read_unchecked(start, _READ) for start in range(0, file.size, _READ)))
+
+
+def _keep(made: Path, final: Path, wanted: _Wanted) -> None:
+    """Move a folder that is whole to its place, unless another process was faster."""
+    if _found(final, wanted) is not None:
+        return
+    _put_away(final)
+    try:
+        made.rename(final)
+    except OSError:
+        if _found(final, wanted) is None:
+            raise
+
+
+def _put_away(path: Path) -> None:
+    """Remove whatever is there, at once for others that look at it."""
+    if os.path.lexists(path):
+        aside = path.with_name(name_of_process(new_name(_MAKING), os.getpid()))
+        path.rename(aside)
+        remove(aside)
+
+
+def _made_for_now(wanted: _Wanted, reason: Exception) -> dict[str, CopiedFile]:
+    """Return a copy among the temporary files of this process, since the cache directory does not serve."""
+    path = wanted.source.path
+    try:
+        files = _found_or_made(_temporary(os.getpid()), wanted)
     except OSError as error:
         if isinstance(error, ScDatasetError):
             raise
@@ -100,21 +256,20 @@ def _made_for_now(path: str, name: str, make: Callable[[Path], None], reason: Ex
         f"The copy of {path} that it takes to read it cannot be kept: {reason}. It is a temporary file, and made again "
         "in the next process; set SCDATASET_CACHE_DIR to a directory that can be written and has space."
     )
-    return final
+    return files
 
 
 @cache
 def _temporary(pid: int) -> Path:
     """Return a directory that is removed when the process ends that made it, whose workers read it until then."""
-    folder = tempfile.mkdtemp(prefix="scdataset-copies-")
+    kind, parent = "scdataset-copies", Path(tempfile.gettempdir())
+    for left in abandoned(parent, kind):
+        remove(left)
+    folder = parent / name_of_process(new_name(kind), pid)
+    folder.mkdir(mode=0o700)
     atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == pid else None)
-    return Path(folder)
+    return folder
 
 
-def _keep(made: Path, final: Path) -> None:
-    """Rename the folder, unless another process was faster."""
-    try:
-        made.rename(final)
-    except OSError:
-        if not final.is_dir():
-            raise
+def _digest(value: list[Any]) -> str:
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()

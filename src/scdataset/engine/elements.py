@@ -142,6 +142,7 @@ class PlainElements:
 
         def work(first: int, last: int) -> None:
             part = spans.part(first, last)
+            self.check_stored(part.starts, part.lengths)
             buffer = np.empty(BUFFER_BYTES // unsigned.itemsize, unsigned)
             status, span = SHORT_READ, 0
             if READS_COMPILED:
@@ -191,6 +192,12 @@ class PlainElements:
     def check(self) -> None:
         """Raise if the file was replaced."""
         self._file.check()
+
+    def check_stored(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
+        """Raise if spans, none of which goes beyond a chunk, are damaged, where the file has checksums."""
+        if self._file.checks:
+            item = self.dtype.itemsize
+            self._file.check_bytes(self._offsets[starts // self._chunk] + starts % self._chunk * item, lengths * item)
 
     def elements(self, start: int, stop: int) -> NDArray[Any]:
         """Read elements [start, stop) by ordinary system calls, as unsigned integers.

@@ -48,6 +48,11 @@ class OpenFile:
         self._identity = FileIdentity.from_status(_status(path))
 
     @property
+    def place(self) -> str:
+        """Where the file lies: the user's, or a copy of it in the cache."""
+        return self._place
+
+    @property
     def size(self) -> int:
         """Bytes in the file."""
         return self._identity.size
@@ -61,6 +66,14 @@ class OpenFile:
     def changed(self) -> int:
         """When the file was last changed, in nanoseconds."""
         return self._identity.modified
+
+    @property
+    def checks(self) -> bool:
+        """Whether `check_bytes` has to be called for what is read; see `CopiedFile`."""
+        return False
+
+    def check_bytes(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+        """Raise if some of these bytes are not those that were written, where the file has checksums."""
 
     @contextmanager
     def opened(self) -> Iterator[int]:

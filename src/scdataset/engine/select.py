@@ -138,6 +138,8 @@ def _keep_of_file(part: Wanted, dtype: np.dtype[Any]) -> Keep | None:
 
     def keep(first: int, last: int, columns: NDArray[Any], values: NDArray[Any], counts: NDArray[np.int64]) -> None:
         rows = part.starts[first:last], part.lengths[first:last]
+        data.check_stored(*rows)
+        indices.check_stored(*rows)
         out = values.view(stored) if data.dtype == dtype else values
         data_buffer, indices_buffer = np.empty(room, stored), np.empty(room, numbers)
         with data.opened() as data_place, indices.opened() as indices_place:

@@ -137,6 +137,26 @@ def test_a_folder_of_parquet_is_copied_once(tmp_path, monkeypatch):
     assert_rows(open_collection(tmp_path, gene_table=NAMES), pa.concat_tables(parts))
 
 
+def test_a_copy_with_a_flipped_bit_is_made_again_or_told_by_the_name_of_the_users_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
+    rows, path = table(6000), tmp_path / "a.parquet"
+    pa.parquet.write_table(rows, path)
+    open_collection(path, gene_table=NAMES)
+    [made] = (tmp_path / "cache").iterdir()
+    rng, told = np.random.default_rng(0), 0
+    for _ in range(12):
+        stored = bytearray((made / "rows.arrow").read_bytes())
+        stored[rng.integers(len(stored))] ^= 1 << rng.integers(8)
+        (made / "rows.arrow").write_bytes(stored)
+        try:
+            assert_rows(open_collection(path, gene_table=NAMES, obs=["drug"]), rows)
+        except DamagedFileError as error:
+            assert f"The copy of {path} in the cache" in str(error)  # noqa: PT017 it may be made again, too
+            told += 1
+            assert_rows(open_collection(path, gene_table=NAMES, obs=["drug"]), rows)
+    assert 0 < told < 12
+
+
 def test_ids_that_no_gene_has_are_refused_or_dropped(tmp_path):
     rows = table(special=True)
     path = write(tmp_path / "a.arrow", rows)

@@ -110,7 +110,7 @@ class GeneListFile:
         if len(lists) != 2 or not set(lists) <= set(names):
             message = f"{path} has no gene_lists={tuple(lists)}; give the names of two of its columns, {names}."
             raise ArgumentValueError(message)
-        stored = arrow.csr_matrix(self._plain, lists[0], lists[1], path)
+        stored = arrow.csr_matrix(self._plain, lists[0], lists[1])
         self.n_obs = stored.shape[0]
         self.var = genes.var
         self.matrix: Matrix = NumberedColumns(path, stored, genes.ids, drop)
@@ -125,7 +125,7 @@ class GeneListFile:
         names = self.obs_keys
         if name not in names:
             raise no_column(self.path, name, names)
-        with arrow.arrow_batches(self._plain, self.path) as (batches, _):
+        with arrow.arrow_batches(self._plain.place, self.path) as (batches, _):
             column = pa.chunked_array([arrow.checked_column(self.path, name, batch) for batch in batches])
             with reading(self.path, name):
                 if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -149,7 +149,7 @@ class GeneListFile:
         self.matrix.close()
 
     def _schema(self) -> Any:
-        with arrow.arrow_batches(self._plain, self.path) as (batches, _):
+        with arrow.arrow_batches(self._plain.place, self.path) as (batches, _):
             if not batches:
                 message = f"{self.path} has no rows."
                 raise CollectionError(message)

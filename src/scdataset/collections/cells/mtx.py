@@ -24,7 +24,7 @@ __all__ = ["MtxFile"]
 _COLUMNS = ("gene_ids", "gene_symbols", "feature_types")
 """The first columns of features.tsv; Cell Ranger 2 and its genes.tsv have two, other software may have one."""
 
-_KIND = "cells-of-mtx-1"
+_KIND = "cells-of-mtx-2"
 """Changed whenever what is written to the cache changes."""
 
 
@@ -57,9 +57,8 @@ class MtxFile:
             )
             raise DamagedFileError(message)
         self.chosen = chosen_features(path, features, None, feature_types)
-        stored = by_cell.csr_matrix(
-            kept(path, _KIND, lambda folder: by_cell.write_rows(path, folder)), len(features), path
-        )
+        files = kept(path, _KIND, lambda folder: by_cell.write_rows(path, folder))
+        stored = by_cell.csr_matrix(files, len(features))
         self.matrix: Matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
 
     @property

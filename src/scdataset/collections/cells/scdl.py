@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.reading import reading
+from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.storage.npy import raw_elements
@@ -56,7 +57,9 @@ class ScdlFile:
         except ValueError as error:
             message = f"{self._file('ROWPTR')} {error}."
             raise DamagedFileError(message) from error
-        data, indices = (raw_elements(self._file(one), one, types[one], n_elements) for one in ("DATA", "COLPTR"))
+        data, indices = (
+            raw_elements(OpenFile(self._file(one)), one, types[one], n_elements) for one in ("DATA", "COLPTR")
+        )
         self.matrix: Matrix = CsrMatrix((self.n_obs, len(self._var)), data, indices, table)
 
     @property

@@ -34,6 +34,9 @@ _WIDEST = 2**63 - 1
 _ROWS = 4096
 """Rows in a record batch that is written here."""
 
+_COPY = "rows.arrow"
+"""Name of a copy."""
+
 
 class PiecedElements:
     """A stored array in pieces that lie apart in one file, none of which a span crosses.
@@ -83,13 +86,13 @@ class _Lists(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def csr_matrix(place: str, columns: str, values: str, path: str | None = None) -> CsrMatrix:
+def csr_matrix(file: OpenFile, columns: str, values: str) -> CsrMatrix:
     """Return rows of an uncompressed file as a matrix, of a column of lists of column numbers and one of values.
 
     Parameters
     ----------
-    place, path
-        The file; and what messages call it, if that is a copy of the user's.
+    file
+        The file.
     columns, values
         Names of the two columns.
 
@@ -100,9 +103,8 @@ def csr_matrix(place: str, columns: str, values: str, path: str | None = None) -
     DamagedFileError
         If a row has more or fewer numbers than values.
     """
-    path = place if path is None else path
-    file = OpenFile(place, path)
-    with arrow_batches(place, path) as (batches, mapped):
+    path = file.path
+    with arrow_batches(file.place, path) as (batches, mapped):
         parts = {name: _lists(path, name, batches, mapped) for name in (columns, values)}
     numbers, data = parts[columns], parts[values]
     if numbers.dtype.kind not in "iu":
@@ -164,15 +166,15 @@ def checked_column(path: str, name: str, batch: Any) -> Any:
     return column
 
 
-def plain_arrow(path: str) -> str:
+def plain_arrow(path: str) -> OpenFile:
     """Return a file of uncompressed Arrow with the rows of ``path``: itself, or one that is made once in the cache.
 
     Rows of Parquet, and of compressed Arrow, can be read only with all of their row group or batch: decoding it for
     every few of its rows would be slower than a copy, which takes about the memory of one batch to make.
     """
     if _is_plain(path):
-        return path
-    return str(kept(path, "plain-arrow-1", lambda folder: _write_plain(path, folder / "rows.arrow")) / "rows.arrow")
+        return OpenFile(path)
+    return kept(path, "plain-arrow-2", lambda folder: _write_plain(path, folder / _COPY))[_COPY]
 
 
 def _is_plain(path: str) -> bool:
@@ -192,7 +194,27 @@ def _within(buffer: Any, mapped: Any) -> bool:
     return bool(mapped.address <= buffer.address and buffer.address + buffer.size <= mapped.address + mapped.size)
 
 
-def _write_plain(path: str, target: Path) -> None:
+def _write_plain(path: str, target: Path) -> dict[str, NDArray[np.int64]]:
+    """Write rows as uncompressed Arrow, and return where its lists have their values; see `Make`."""
+    _write_batches(path, target)
+    with arrow_batches(str(target)) as (batches, mapped):
+        stretches = [stretch for batch in batches for stretch in _stretches_of_values(batch, mapped)]
+    return {target.name: np.array(stretches, np.int64).reshape(-1, 2)}
+
+
+def _stretches_of_values(batch: Any, mapped: Any) -> Iterator[tuple[int, int]]:
+    """Yield first byte and end of the values of each column of lists of numbers."""
+    for column in batch:
+        if (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)) and _is_number(
+            column.type.value_type
+        ):
+            stored = column.values.buffers()[-1]
+            if stored is not None and stored.size:
+                start = stored.address - mapped.address
+                yield start, start + stored.size
+
+
+def _write_batches(path: str, target: Path) -> None:
     try:
         if not _is_parquet(path):
             with arrow_batches(path) as (batches, _), pa.ipc.new_stream(str(target), batches[0].schema) as writer:
@@ -226,8 +248,7 @@ def _lists(path: str, name: str, batches: list[Any], mapped: Any) -> _Lists:
     lengths, sizes, offsets, kinds = [np.empty(0, np.int64)], [], [], set()
     for batch in batches:
         column = checked_column(path, name, batch)
-        is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-        if not is_list or not _is_number(column.type.value_type):
+        if not _is_list(column.type) or not _is_number(column.type.value_type):
             message = f"{path}: {name} is a column of {column.type}; it has to be one of lists of numbers."
             raise CollectionError(message)
         bounds = column.offsets.to_numpy().astype(np.int64)
@@ -247,6 +268,10 @@ def _lists(path: str, name: str, batches: list[Any], mapped: Any) -> _Lists:
             raise DamagedFileError(message)
     dtype = kinds.pop() if kinds else np.dtype(np.int64)
     return _Lists(np.concatenate(lengths), np.array(sizes, np.int64), np.array(offsets, np.int64), dtype)
+
+
+def _is_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def _is_number(kind: Any) -> bool:

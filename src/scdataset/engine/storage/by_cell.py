@@ -1,6 +1,7 @@
 """Entries of genes x cells in any order, to three plain arrays of cells x genes, in bounded memory."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset._progress import log_or_bar
+from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import CsrMatrix
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.storage.matrix_market import Entries, MatrixMarket
-from scdataset.engine.storage.npy import npy_elements
+from scdataset.engine.storage.npy import npy_elements, values_of
 from scdataset.errors import DamagedFileError
 
 __all__ = ["csr_matrix", "write_rows"]
@@ -55,11 +57,15 @@ class _Seen:
             self.small &= int(values.min()) >= _INT32.min and int(values.max()) <= _INT32.max
 
 
-def write_rows(path: str, folder: Path) -> None:
+def write_rows(path: str, folder: Path) -> dict[str, NDArray[np.int64]]:
     """Write a Matrix Market file of genes x cells as ``data.npy``, ``indices.npy`` and ``indptr.npy`` of cells x genes.
 
     The entries of a cell stay in the order of the text. Whole numbers become int32, or int64 if one is too large, and
     others float64. The text is read once if it is in the order of the cells, as Cell Ranger writes it, and else twice.
+
+    Returns
+    -------
+    Where the values and the genes lie in their files; see `Make`.
 
     Raises
     ------
@@ -77,22 +83,18 @@ def write_rows(path: str, folder: Path) -> None:
     if not (seen.ascending and seen.small):
         _write(text, folder, dtype if seen.small else np.dtype(np.int64), indptr[:-1].copy())
     np.save(folder / "indptr.npy", indptr)
+    return {name: values_of(folder / name) for name in ("data.npy", "indices.npy")}
 
 
-def csr_matrix(folder: Path, n_columns: int, source: str) -> CsrMatrix:
-    """Return the matrix that `write_rows` wrote of a file, ``source``."""
+def csr_matrix(files: Mapping[str, OpenFile], n_columns: int) -> CsrMatrix:
+    """Return the matrix of the files that `write_rows` wrote."""
+    (data, size), (indices, _) = (npy_elements(files[f"{name}.npy"], name) for name in ("data", "indices"))
+    pointers = files["indptr.npy"]
     try:
-        parts = [npy_elements(str(folder / f"{name}.npy"), name, source) for name in ("data", "indices")]
-    except DamagedFileError as error:
-        message = f"{error}; it is of a copy in the cache: delete {folder}, and it is made again."
-        raise DamagedFileError(message) from error
-    (data, size), (indices, _) = parts
-    pointers = folder / "indptr.npy"
-    try:
-        indptr = np.load(pointers)
+        indptr = np.load(pointers.place)
         table = RowTable.of_pointers(indptr, size)
     except (ValueError, OSError, EOFError) as error:
-        message = f"{source}: row pointers of its copy in the cache {error}; delete {folder}, and it is made again."
+        message = f"{pointers.path}: row pointers of its copy in the cache, {pointers.place}: {error}."
         raise DamagedFileError(message) from error
     return CsrMatrix((indptr.size - 1, n_columns), data, indices, table)
 
