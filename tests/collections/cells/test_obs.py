@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from contextlib import suppress
 
 import anndata
 import mudata
@@ -281,3 +282,28 @@ def test_modalities_have_columns_of_all_cells_and_of_each(tmp_path):
     with pytest.raises(UnimplementedError, match=r"cells\.modalities\['rna'\]\.to_adata"):
         cells.to_adata([0])
     assert cells.modalities["protein"].to_adata([9]).obs_names.tolist() == ["0-11"]
+
+
+def test_obs_lies_over_the_memory_of_batches_and_is_not_written_to(tmp_path):
+    with open_collection(write(tmp_path / "a.h5ad", 0), obs=["type", "ratio"]) as cells:
+        columns = cells._obs.batch
+        assert np.shares_memory(cells.obs["ratio"].to_numpy(), columns["ratio"].codes)
+        assert np.shares_memory(cells.obs["type"].cat.codes, columns["type"].codes)
+        before = columns["ratio"].codes.copy()
+        frame = cells.obs
+        with suppress(ValueError):  # pandas 3 copies what is written to
+            frame.loc[0, "ratio"] = 3
+        np.testing.assert_array_equal(columns["ratio"].codes, before)
+        with pytest.raises(ValueError, match="read-only"):
+            cells.where(lambda obs: obs["ratio"].to_numpy().fill(3))
+        frame["ratio"] = 3
+        np.testing.assert_array_equal(cells.obs["ratio"], before)
+
+
+def test_frames_that_are_asked_for_can_be_written_to(tmp_path):
+    with open_collection(write(tmp_path / "a.h5ad", 0), obs=["type", "ratio"]) as cells:
+        for frame in (cells.obs_frame(["type", "ratio"]), cells.obs.copy(), cells.to_adata([3, 0]).obs):
+            frame.iloc[0, frame.columns.get_loc("ratio")] = 3
+            frame.iloc[0, frame.columns.get_loc("type")] = "B"
+            assert frame.iloc[0][["ratio", "type"]].tolist() == [3, "B"]
+        assert cells.obs["ratio"].iloc[0] != 3

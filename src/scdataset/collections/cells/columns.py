@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
+from scdataset.collections.cells.encoding import encoded, pieces_in_memory
 from scdataset.errors import ArgumentValueError, CollectionError
 
 __all__ = ["Column", "joined", "no_column"]
@@ -52,7 +53,7 @@ class Column:
         array = np.asarray(values)
         if array.dtype.kind in "iufb":
             return cls(array.astype(array.dtype.newbyteorder("="), copy=False))
-        coded = pd.Categorical(array)
+        coded = encoded(pieces_in_memory(array)) if array.dtype.kind in "OU" else pd.Categorical(array)
         return cls(np.asarray(coded.codes), np.asarray(coded.categories))
 
     @property
@@ -65,10 +66,12 @@ class Column:
         return replace(self, codes=self.codes[rows])
 
     def to_pandas(self) -> Any:
-        """Return the column as it goes into a frame."""
+        """Return the column as it goes into a frame, over the same memory; it cannot be written to."""
+        codes = self.codes.view()
+        codes.flags.writeable = False
         if self.categories is None:
-            return self.codes
-        return pd.Categorical.from_codes(self.codes, pd.Index(self.categories), ordered=self.ordered)
+            return codes
+        return pd.Categorical.from_codes(codes, pd.Index(self.categories), ordered=self.ordered)
 
     def missing(self, n_obs: int) -> "Column":
         """Return a column of the same kind in which all is missing: -1 for labels, NaN for numbers."""

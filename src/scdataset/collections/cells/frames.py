@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset.collections.cells.encoding import encoded
 from scdataset.collections.cells.nodes import Node, as_text
 from scdataset.collections.cells.reading import reading
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["column_names", "column_values", "frame_of", "index_of", "n_rows", "usual_strings", "values_of"]
+__all__ = ["column_names", "column_of", "column_values", "frame_of", "index_of", "n_rows", "usual_strings", "values_of"]
 
 _COLUMN_KINDS = {
     *("array", "string-array", "categorical"),
@@ -75,6 +76,17 @@ def column_values(frame: Node, name: str) -> Any:
     stored = frame.child(name)
     if stored.is_array and stored.attribute("categories") is not None:  # before anndata 0.8
         return frame_of(frame)[name].array
+    return column_of(stored)
+
+
+def column_of(stored: Node) -> Any:
+    """Read a column: strings as a categorical, which takes a hundredth of their memory, and all else as `values_of`."""
+    if stored.is_strings:
+        return encoded((part.astype(object, copy=False) for (part,) in stored.pieces()), stored.decoded)
+    if stored.kind == "nullable-string-array" and not stored.is_array:
+        values, mask = stored.child("values"), stored.child("mask")
+        if values.is_strings and values.shape == mask.shape and mask.dtype == np.bool_:
+            return encoded((_masked(*parts) for parts in values.pieces(mask)), values.decoded)
     return values_of(stored)
 
 
@@ -103,6 +115,13 @@ def values_of(stored: Node) -> Any:
         message = f"{stored.path}: {stored.name} is no column; a column has a number or a label for each row."
         raise CollectionError(message)
     return values
+
+
+def _masked(strings: NDArray[Any], is_missing: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return strings as objects, None for those that are missing."""
+    objects = strings.astype(object)
+    objects[is_missing] = None
+    return objects
 
 
 def _read(stored: Node) -> Any:

@@ -3,6 +3,7 @@
 https://linnarssonlab.org/loompy/format
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import h5py
@@ -11,7 +12,7 @@ import pandas as pd
 
 from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
-from scdataset.collections.cells.frames import values_of
+from scdataset.collections.cells.frames import column_of, values_of
 from scdataset.collections.cells.nodes import Node
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
@@ -77,7 +78,7 @@ class LoomFile:
         names = self.obs_keys
         if name not in names:
             raise no_column(self.path, name, names)
-        return Column.of(self._values("col_attrs", name))
+        return Column.of(self._values("col_attrs", name, column_of))
 
     @property
     def obs_names(self) -> pd.Index:
@@ -111,8 +112,8 @@ class LoomFile:
         stored = {name: node.child(name) for name in node.names()}
         return [name for name, one in stored.items() if one.is_array and len(one.shape or ()) == n_axes]
 
-    def _values(self, group: str, name: str) -> Any:
-        values = values_of(self._root.child(group).child(name))
+    def _values(self, group: str, name: str, read: Callable[[Node], Any] = values_of) -> Any:
+        values = read(self._root.child(group).child(name))
         wanted = self.n_obs if group == "col_attrs" else self.matrix.shape[1]
         if len(values) != wanted:
             message = f"{self.path}: {group}/{name} has {len(values)} values; it has to have {wanted}."

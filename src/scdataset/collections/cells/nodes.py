@@ -5,7 +5,7 @@ is made of the results is done elsewhere, outside any guard, so that a mistake o
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import anndata
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.reading import reading
+from scdataset.engine.rowtable import pieces_of
 from scdataset.engine.storage.heaps import by_path, child_of, found_in, takes_others, tried
 from scdataset.errors import DamagedFileError
 
@@ -135,6 +136,28 @@ class Node:
         others, alone = tried(lambda: takes_others(self.stored, _DEPTH))
         return self.stored if alone and not others else by_path(self.stored)
 
+    @property
+    def is_strings(self) -> bool:
+        """Whether it is an array of strings of any length, shape ``(n,)``, which `pieces` reads as `element` does."""
+        if not self.is_array or len(self.shape or ()) != 1:
+            return False
+        if isinstance(self.stored, h5py.Dataset):
+            kind = h5py.check_string_dtype(self.dtype)
+            return kind is not None and kind.length is None and self.kind in ("string-array", None)
+        return self.kind == "string-array" and self.dtype.kind in "OT"
+
+    def pieces(self, *others: "Node") -> Iterator[list[NDArray[Any]]]:
+        """Read arrays of one length together, piece by piece: as many whole chunks of this one as make some MB."""
+        (length,) = self.shape or (0,)
+        with reading(self.path, self.name):
+            (chunk,) = getattr(self.stored, "shards", None) or self.stored.chunks or (1,)
+        return ([node.part(piece) for node in (self, *others)] for piece in pieces_of(length, chunk))
+
+    def part(self, rows: slice) -> NDArray[Any]:
+        """Read some rows of an array as they are stored."""
+        with reading(self.path, self.name):
+            return np.asarray(self.stored[rows])
+
     def strings(self) -> NDArray[Any] | None:
         """Read an array of strings of HDF5, shape ``(n,)``, several times as fast as anndata; None for any other."""
         if not isinstance(self.stored, h5py.Dataset) or self.kind != "string-array" or len(self.shape or ()) != 1:
@@ -142,16 +165,17 @@ class Node:
         values = self.values()
         if values.dtype != object:
             return None
-        return _decoded(self.path, self.name, values)
+        return self.decoded(values)
+
+    def decoded(self, values: Iterable[Any]) -> NDArray[Any]:
+        """Return strings that are stored here, which HDF5 has as bytes, as an array of them."""
+        with reading(self.path, self.name):
+            texts = [value.decode() if isinstance(value, bytes) else value for value in values]
+        strings = np.empty(len(texts), object)
+        strings[:] = texts
+        return strings
 
 
 def as_text(value: Any) -> str:
     """Return what an attribute says, which old files have as bytes."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _decoded(path: str, name: str, values: Sequence[bytes] | NDArray[Any]) -> NDArray[Any]:
-    strings = np.empty(len(values), object)
-    with reading(path, name):
-        strings[:] = [value.decode() for value in values]
-    return strings

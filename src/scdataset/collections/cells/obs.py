@@ -164,9 +164,17 @@ class Obs:
         return self._read[name]
 
     def frame(
-        self, names: Sequence[str] | None, rows: NDArray[np.int64] | None = None, *, named: bool | None = None
+        self,
+        names: Sequence[str] | None,
+        rows: NDArray[np.int64] | None = None,
+        *,
+        named: bool | None = None,
+        copy: bool = True,
     ) -> pd.DataFrame:
-        """Return columns as a frame, of all cells or of some rows in their order."""
+        """Return columns as a frame, of all cells or of some rows in their order.
+
+        Without ``copy`` it lies over the memory of the columns, and cannot be written to.
+        """
         if isinstance(names, str):
             message = f"columns={names!r} is a string; give a list of names, [{names!r}]."
             raise ArgumentTypeError(message)
@@ -174,7 +182,7 @@ class Obs:
         chosen = self.default_keys if names is None else list(names)
         columns = {name: self.column(name).taken(taken).to_pandas() for name in chosen}
         index = self.names if (self.named if named is None else named) else pd.RangeIndex(self.n_obs)
-        return pd.DataFrame(columns, index=index[taken], columns=list(columns))
+        return pd.DataFrame(columns, index=index[taken], columns=list(columns), copy=copy)
 
     def _each(self) -> Iterator[ObsFile]:
         """Yield the files; of many, none stays open."""
@@ -209,13 +217,13 @@ class ObsColumns:
 
     @cached_property
     def _whole(self) -> pd.DataFrame:
-        return self._obs.frame(None)
+        return self._obs.frame(None, copy=False)
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
-            return pd.Series(self._obs.column(key).to_pandas(), index=self.index, name=key)
+            return pd.Series(self._obs.column(key).to_pandas(), index=self.index, name=key, copy=False)
         if isinstance(key, list) and all(isinstance(name, str) for name in key):
-            return self._obs.frame(key)
+            return self._obs.frame(key, copy=False)
         return self._whole[key]
 
     def __getattr__(self, name: str) -> Any:
@@ -241,14 +249,16 @@ class HasObs:
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
-        return self._obs.frame(list(self._obs.batch))
+        return self._obs.frame(list(self._obs.batch), copy=False)
 
     @property
     def obs(self) -> pd.DataFrame:
         """The columns of obs that are in batches, labels as categories, shape ``(n_obs, n_columns)``.
 
         Its index are the names of cells if ``unique_names`` or ``index_unique`` was given, and row numbers otherwise.
-        `obs_frame` reads other columns.
+        `obs_frame` reads other columns. Columns can be added to the frame and replaced in it, without effect on
+        batches; their values lie in the memory that batches are taken from, and cannot be written to: take ``.copy()``
+        for that.
         """
         return self._frame.copy(deep=False)
 
