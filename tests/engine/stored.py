@@ -42,6 +42,8 @@ with contextlib.suppress(ImportError):
         "bits zstd": {**hdf5plugin.Bitshuffle(cname="zstd"), "fletcher32": True},
     }
 LAYOUTS = ("contiguous", "chunked", "compact", "partly written", "external", "skipped filters")
+WHOLE = tuple(layout for layout in LAYOUTS if layout != "partly written")
+"""Layouts of arrays of a sparse matrix, of which nothing may be missing."""
 DTYPES = [*"bBhHiIlLefd?", ">i2", ">i4", ">u8", ">f4", ">f8"]
 
 
@@ -54,9 +56,9 @@ class How:
     chunk: tuple
 
 
-def hows(*chunks):
+def hows(*chunks, layouts=LAYOUTS):
     """Return a strategy of ways to store an array of as many axes as there are strategies of chunk sizes."""
-    return st.builds(How, st.sampled_from(LAYOUTS), st.sampled_from(list(FILTERS)), st.tuples(*chunks))
+    return st.builds(How, st.sampled_from(layouts), st.sampled_from(list(FILTERS)), st.tuples(*chunks))
 
 
 def any_values(rng, shape, dtype):

@@ -116,3 +116,13 @@ def test_arrays_of_a_table_make_it_again_and_no_other(lengths):
 def test_it_pickles():
     table = pickle.loads(pickle.dumps(RowTable.of_pointers(np.array([0, 4, 9]), 9)))
     assert table.spans(np.array([1]))[0].tolist() == [4]
+
+
+def test_how_many_elements_of_a_stretch_are_of_one_row():
+    lengths = np.random.default_rng(0).integers(0, 5, 300)
+    rows = np.repeat(np.arange(300), lengths)
+    table = RowTable.of_pointers(np.concatenate([[0], np.cumsum(lengths)]), rows.size)
+    for start, stop in [(0, 1), (0, rows.size), (100, 107), (255, 300), (rows.size - 3, rows.size + 99), (50, 50)]:
+        expected = np.bincount(rows[start:stop], minlength=1).max()
+        assert table.most_in(start, stop) == expected
+    assert RowTable.of_pointers(np.zeros(1, int), 0).most_in(0, 9) == 0

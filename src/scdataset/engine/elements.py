@@ -45,6 +45,7 @@ __all__ = [
     "Task",
     "elements_at",
     "equal_parts",
+    "piece_of",
 ]
 
 GAP_BYTES = 4096
@@ -267,6 +268,21 @@ class Chunks(Protocol):
         ...
 
 
+def piece_of(chunks: Chunks, number: int) -> NDArray[Any]:
+    """Return the elements of a chunk.
+
+    Raises
+    ------
+    DamagedFileError
+        If it cannot be read, or takes more memory than there is.
+    """
+    try:
+        return chunks.piece(number)
+    except MemoryError as error:
+        message = f"{chunks.path}: chunk {number} of {chunks.name} takes more memory than there is ({error})."
+        raise DamagedFileError(message) from error
+
+
 class ChunkElements:
     """An array whose chunks are decoded whole, each at most once a read."""
 
@@ -290,7 +306,7 @@ class ChunkElements:
             for i in range(start, stop):
                 number = int(numbers[i])
                 status = scatter_piece(
-                    self._chunks.piece(number).view(unsigned), number * length, firsts[i], lasts[i], spans.starts,
+                    piece_of(self._chunks, number).view(unsigned), number * length, firsts[i], lasts[i], spans.starts,
                     spans.lengths, spans.places, target, columns.limit, columns.table,
                 )  # fmt: skip
                 if status == OUT_OF_RANGE:

@@ -49,10 +49,10 @@ class LibraryChunks:
         with handles_open(), _LOCKS.setdefault(os.getpid(), threading.Lock()):
             try:
                 rows = self._open_array()[number * self._rows : (number + 1) * self._rows]
+                return np.ascontiguousarray(rows, self.dtype).reshape(-1)
             except Exception as error:
                 message = f"{self.path}: rows from {number * self._rows} of {self.name} cannot be read: {error}"
                 raise DamagedFileError(message) from error
-        return np.ascontiguousarray(rows, self.dtype).reshape(-1)
 
     def check(self) -> None:
         """Do nothing: whoever gives the array looks at its file each time."""

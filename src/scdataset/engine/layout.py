@@ -7,10 +7,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOT_STORED", "ChunkTable", "Layout"]
+__all__ = ["NOT_STORED", "ChunkTable", "Layout", "overlapping"]
 
 NOT_STORED = -1
 """Offset of a chunk that was never written: its elements have the fill value."""
+
+
+def overlapping(offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[int, int] | None:
+    """Return two chunks, as numbered, that have bytes in common, or None; all have to lie within a file.
+
+    Parameters
+    ----------
+    offsets, sizes
+        As in `ChunkTable`.
+    """
+    stored = np.flatnonzero(offsets != NOT_STORED)
+    order = stored[np.argsort(offsets[stored], kind="stable")]  # they mostly ascend already, which this is fast for
+    common = offsets[order[:-1]] + sizes[order[:-1]] > offsets[order[1:]]
+    if not common.any():
+        return None
+    at = int(np.argmax(common))
+    return int(order[at]), int(order[at + 1])
 
 
 @dataclass(frozen=True, slots=True)

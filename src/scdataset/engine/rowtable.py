@@ -90,6 +90,12 @@ class RowTable:
         """Return the first element and the number of elements of each row, both int64 of the shape of ``rows``."""
         return _spans(rows, self.lengths, self.firsts)
 
+    def most_in(self, start: int, stop: int) -> int:
+        """Return how many of the elements [start, stop) are of one row, at most."""
+        first, last = int(np.searchsorted(self.firsts, start, "right")), int(np.searchsorted(self.firsts, stop, "left"))
+        starts, lengths = self.spans(np.arange(max(first - 1, 0) * _GROUP, min(last * _GROUP, len(self))))
+        return int((np.minimum(starts + lengths, stop) - np.maximum(starts, start)).max(initial=0))
+
 
 def pieces_of(size: int, chunk: int) -> Iterator[slice]:
     """Cut a stored row pointer of ``size`` entries into pieces of a few MB, made of whole chunks."""

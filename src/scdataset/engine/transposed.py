@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset.engine.columns import ReadApart
-from scdataset.engine.elements import Chunks
+from scdataset.engine.elements import Chunks, piece_of
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 
@@ -58,7 +58,7 @@ class TransposedMatrix(ReadApart):
 
         def work(i: int) -> None:
             gene, at = divmod(i, columns.size)
-            tile = self.tiles.piece(int(numbers[i])).view(target.dtype).reshape(self.tile)
+            tile = piece_of(self.tiles, int(numbers[i])).view(target.dtype).reshape(self.tile)
             part = places[bounds[at] : bounds[at + 1]]
             _scatter(tile, rows[part] - columns[at] * self.tile[1], part, gene * self.tile[0], target)
 

@@ -16,7 +16,7 @@ from scdataset.engine import cache
 from scdataset.engine.elements import ChunkElements, Chunks, Elements, FileChunks, elements_at
 from scdataset.engine.files import OpenFile
 from scdataset.engine.general import LibraryChunks, Tiles
-from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
+from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout, overlapping
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
 from scdataset.engine.storage.handles import note_opened
@@ -48,6 +48,9 @@ _FIRST_PLUGIN = 32000
 _MANY_CHUNKS = 10_000
 _MANY_ROWS = 1_000_000
 """From so many on, a table is looked for in the cache: to make it anew takes 20 ms or more."""
+
+_MANY_TIMES = 64
+"""As many times more chunks than there are stored are still listed."""
 
 _NO_NUMCODECS = find_spec("numcodecs") is None
 
@@ -154,8 +157,38 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
         message = f"{file.path}: {names[1]} is of type {indices.dtype}, for columns in [0, {shape[1]})."
         raise DamagedFileError(message)
     table = _row_table(file, names[2], shape[0], data.shape[0], general=general)
-    values, columns = (elements_of(file, name, general=general)[0] for name in names[:2])
+    layouts = [layout_of(file, name) for name in names[:2]]
+    for name, layout in zip(names, layouts, strict=False):
+        _check_whole(file, name, layout.table)
+    values, columns = (
+        _elements(file, name, layout, general=general)[0] for name, layout in zip(names, layouts, strict=False)
+    )
     return CsrMatrix(shape, values, columns, table)
+
+
+def _check_whole(file: H5File, name: str, table: ChunkTable | None) -> None:
+    """Raise if a part of an array of a sparse matrix was never written: it has no value to stand for it.
+
+    Chunks of zeros alone are written as all others are. ``table`` is that of the chunks, if it is known.
+    """
+    try:
+        lacks = _lacks(file.dataset(name)) if table is None else bool(np.any(table.offsets == NOT_STORED))
+    except (ValueError, OSError, RuntimeError) as error:
+        message = f"{file.path}: where {name} is stored cannot be read: {error}"
+        raise DamagedFileError(message) from error
+    if lacks:
+        number = "some" if table is None else int(np.argmax(table.offsets == NOT_STORED))
+        message = f"{file.path}: chunk {number} of {name} is not in the file; it is damaged, or was not written whole."
+        raise DamagedFileError(message)
+
+
+def _lacks(dataset: h5py.Dataset) -> bool:
+    """Return whether parts of a dataset were never written."""
+    layout = dataset.id.get_create_plist().get_layout()
+    if layout == h5py.h5d.CHUNKED:
+        return bool(dataset.id.get_num_chunks() < math.prod(_grid(dataset)))
+    whole = layout != h5py.h5d.CONTIGUOUS or dataset.external is not None or dataset.size == 0
+    return not whole and dataset.id.get_offset() is None
 
 
 def _row_table(file: H5File, name: str, n_rows: int, n_elements: int, *, general: bool) -> RowTable:
@@ -165,6 +198,7 @@ def _row_table(file: H5File, name: str, n_rows: int, n_elements: int, *, general
     table = None if arrays is None else RowTable.of_arrays(arrays, n_rows, n_elements)
     if table is not None:
         return table
+    _check_whole(file, name, None)
     indptr = file.dataset(name)
     pieces = (indptr[place] for place in pieces_of(n_rows + 1, (indptr.chunks or (1,))[0]))
     try:
@@ -219,7 +253,10 @@ def elements_of(file: H5File, name: str, *, general: bool = False) -> list[Eleme
     CollectionError
         If the elements are not numbers of at most eight bytes.
     """
-    layout = layout_of(file, name)
+    return _elements(file, name, layout_of(file, name), general=general)
+
+
+def _elements(file: H5File, name: str, layout: Layout, *, general: bool) -> list[Elements]:
     if layout.dtype.kind not in "iufb" or layout.dtype.itemsize > 8:
         message = f"{file.path}: {name} is of type {layout.dtype}; it has to be numbers of at most eight bytes."
         raise CollectionError(message)
@@ -252,7 +289,7 @@ def layout_of(file: H5File, name: str) -> Layout:
             return replace(layout, table=_table(file, layout, name, dataset))
     except DamagedFileError:
         raise
-    except (ValueError, OSError, RuntimeError, OverflowError) as error:
+    except (ValueError, OSError, RuntimeError, OverflowError, MemoryError) as error:
         message = f"{file.path}: where {name} is stored cannot be read: {error}"
         raise DamagedFileError(message) from error
     if layout.table is not None:
@@ -260,13 +297,18 @@ def layout_of(file: H5File, name: str) -> Layout:
     return layout
 
 
-def _table(file: H5File, layout: Layout, name: str, dataset: h5py.Dataset) -> ChunkTable:
-    """Return the table of the chunks of a dataset, from the cache if it is a large one."""
+def _table(file: H5File, layout: Layout, name: str, dataset: h5py.Dataset) -> ChunkTable | None:
+    """Return the table of the chunks of a dataset, from the cache if it is a large one.
+
+    None where nearly all are missing: the file may claim to have any number of them.
+    """
     n_chunks = math.prod(_grid(dataset))
     kept = n_chunks >= _MANY_CHUNKS
     table = _cached_table(file, layout, name, n_chunks) if kept else None
     if table is None:
         table = _chunk_table(dataset)
+        if table is None:
+            return None
         _check_table(layout, table, file, name)
         if kept:
             cache.store(file.bytes, f"chunks of {name}", table.arrays)
@@ -317,7 +359,7 @@ def _grid(dataset: h5py.Dataset) -> list[int]:
     return [-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
 
 
-def _chunk_table(dataset: h5py.Dataset) -> ChunkTable:
+def _chunk_table(dataset: h5py.Dataset) -> ChunkTable | None:
     """Ask for all chunks in one walk: asking for one walks the index from its start."""
     noted = array("Q")  # of each chunk: its first element along each axis, and where it is stored
 
@@ -335,6 +377,8 @@ def _chunk_table(dataset: h5py.Dataset) -> ChunkTable:
             raise ValueError(message)
         places = places * length + (start // chunk).astype(np.int64)
     n_chunks = math.prod(grid)
+    if n_chunks > max(_MANY_TIMES * offsets.size, _MANY_CHUNKS):
+        return None
     table = ChunkTable(
         np.full(n_chunks, NOT_STORED, np.int64), np.zeros(n_chunks, np.int64), np.zeros(n_chunks, np.uint32)
     )
@@ -342,6 +386,9 @@ def _chunk_table(dataset: h5py.Dataset) -> ChunkTable:
     table.offsets[places] = offsets.astype(np.int64)
     table.sizes[places] = sizes.astype(np.int64)
     table.skipped[places] = skipped
+    if np.count_nonzero(table.offsets != NOT_STORED) < places.size:
+        message = "there are two chunks at one place"
+        raise ValueError(message)
     return table
 
 
@@ -349,21 +396,25 @@ def _cached_table(file: H5File, layout: Layout, name: str, n_chunks: int) -> Chu
     """Return the table that was kept, if it could be that of the dataset."""
     arrays = cache.load(file.bytes, f"chunks of {name}")
     table = None if arrays is None else ChunkTable.of_arrays(arrays, n_chunks)
-    return None if table is None or _misplaced(layout, table, file) is not None else table
+    return None if table is None or _fault(layout, table, file) is not None else table
 
 
-def _misplaced(layout: Layout, table: ChunkTable, file: H5File) -> int | None:
+def _fault(layout: Layout, table: ChunkTable, file: H5File) -> str | None:
+    """Return in what way chunks cannot be where a table has them, or None."""
     n_bytes = math.prod(layout.chunk) * layout.dtype.itemsize
-    return table.misplaced(file.bytes.size, None if layout.filters else n_bytes)
+    number = table.misplaced(file.bytes.size, None if layout.filters else n_bytes)
+    if number is not None:
+        return (
+            f"chunk {number} has {table.sizes[number]} bytes from {table.offsets[number]} on, in a file of "
+            f"{file.bytes.size} bytes, and {n_bytes} when decoded"
+        )
+    pair = overlapping(table.offsets, table.sizes)
+    return None if pair is None else f"chunks {pair[0]} and {pair[1]} have bytes in common"
 
 
 def _check_table(layout: Layout, table: ChunkTable, file: H5File, name: str) -> None:
-    """Raise if a chunk does not lie within the file, or is plain bytes and not as many as it has to be."""
-    number = _misplaced(layout, table, file)
-    if number is not None:
-        n_bytes = math.prod(layout.chunk) * layout.dtype.itemsize
-        message = (
-            f"{file.path}: chunk {number} of {name} has {table.sizes[number]} bytes from {table.offsets[number]} on, "
-            f"in a file of {file.bytes.size} bytes, and {n_bytes} when decoded; the file is damaged."
-        )
+    """Raise if chunks do not lie within the file, each for itself, or are plain and not of the right size."""
+    fault = _fault(layout, table, file)
+    if fault is not None:
+        message = f"{file.path}: {name} cannot be where the file says: {fault}; the file is damaged."
         raise DamagedFileError(message)

@@ -12,7 +12,7 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,10 +27,10 @@ from scdataset.engine.codecs import decode
 from scdataset.engine.elements import ANY, ChunkElements, Elements, PlainElements, Spans
 from scdataset.engine.files import OpenFile
 from scdataset.engine.general import LibraryChunks
-from scdataset.engine.layout import NOT_STORED
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
 from scdataset.engine.storage.zarr_metadata import ZarrArray, array_of
+from scdataset.engine.storage.zarr_shards import Shard, Stored
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ZarrStore", "csr_matrix", "dense_matrix", "elements_of"]
@@ -46,36 +46,6 @@ _ZIP_HEADER = struct.Struct("<4s22xHH")
 
 _MAX_METADATA = 1 << 26
 """Bytes of the metadata of one array or group: a deflated member may claim to hold any number of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The bytes of a key or chunk: ``size`` of them from ``offset`` in ``file``.
-
-    Attributes
-    ----------
-    checksum
-        CRC-32 of all of them, where a zip file has it of a member; None elsewhere.
-    """
-
-    file: OpenFile
-    offset: int
-    size: int
-    checksum: int | None = None
-
-    def read(self) -> bytes:
-        """Return the bytes, or fewer where the file ends.
-
-        Raises
-        ------
-        DamagedFileError
-            If they do not have the checksum.
-        """
-        content = self.file.read(self.offset, self.size)
-        if self.checksum is not None and len(content) == self.size and zlib.crc32(content) != self.checksum:
-            message = f"{self.file.path}: the {self.size} bytes at {self.offset} do not have the CRC-32 of their entry."
-            raise DamagedFileError(message)
-        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,22 +192,6 @@ class ZarrStore:
         return {**self.__dict__, "_root": None, "_nodes": {}}
 
 
-@dataclass(frozen=True, slots=True)
-class _Shard:
-    """A shard and the chunks in it: ``offsets`` in its file, or ``NOT_STORED``, and ``sizes`` in bytes."""
-
-    file: OpenFile
-    offsets: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-
-    def chunk(self, number: int) -> Stored | None:
-        """Return where a chunk is."""
-        offset = int(self.offsets[number])
-        if offset == NOT_STORED:
-            return None
-        return Stored(self.file, offset, int(self.sizes[number]))
-
-
 class ChunkFinder:
     """Finds the chunks of an array; the index of a shard is read when it is first needed, and kept."""
 
@@ -246,7 +200,7 @@ class ChunkFinder:
         self.store = store
         self.array = array
         self._metadata = store.watch(key)
-        self._shards: dict[tuple[int, int], _Shard] = {}
+        self._shards: dict[tuple[int, int], Shard] = {}
 
     def find(self, row: int, column: int) -> Stored | None:
         """Return where the chunk at a place of the grid is, or None if it was never written."""
@@ -278,7 +232,7 @@ class ChunkFinder:
             self.store.check_absent(key)
         return found
 
-    def _shard(self, row: int, column: int) -> _Shard | None:
+    def _shard(self, row: int, column: int) -> Shard | None:
         known = self._shards.get((row, column))
         if known is not None:
             return known
@@ -286,50 +240,46 @@ class ChunkFinder:
         if stored is None:
             return None
         try:
-            shard = self._read_index(stored)
+            shard = Shard.at(stored, self.array)
         except DamagedFileError as error:
             message = f"{stored.file.path}: the index of shard {row, column} of {self.name} {error}."
             raise DamagedFileError(message) from error
         return self._shards.setdefault((row, column), shard)
 
-    def _read_index(self, stored: Stored) -> _Shard:
-        index = self.array.index
-        assert index is not None  # noqa: S101 for the type checker
-        n_bytes = int(np.prod(self.array.per_shard)) * 16
-        size = n_bytes + 4 * index.checked
-        if stored.size < size:
-            message = f"takes {size} bytes and the shard has {stored.size}; it is truncated"
-            raise DamagedFileError(message)
-        offset = stored.offset + (stored.size - size if index.at_end else 0)
-        checks = (("crc32c", None),) if index.checked else ()
-        table = decode(stored.file.read(offset, size), checks, 0, index.dtype, n_bytes).astype(np.uint64).reshape(-1, 2)
-        offsets, sizes = table[:, 0], table[:, 1]
-        missing = np.all(table == np.iinfo(np.uint64).max, axis=1)
-        inside = (offsets <= stored.size) & (sizes <= stored.size) & (offsets + sizes <= stored.size)
-        if not np.all(missing | inside):
-            chunk = int(np.argmin(missing | inside))
-            message = f"has its chunk {chunk} outside the {stored.size} bytes of the shard; it is truncated or damaged"
-            raise DamagedFileError(message)
-        places = np.where(missing, NOT_STORED, offsets.astype(np.int64) + stored.offset)
-        return _Shard(stored.file, places, sizes.astype(np.int64))
+
+Gap = Callable[[int, int], str | None]
+"""What tells why the elements from one to another of an array cannot all have its fill value, or None if they can."""
+
+
+def _any_gap(_start: int, _stop: int) -> None:
+    return None
 
 
 class StoreChunks:
-    """One column of the chunks of an array, decoded one at a time."""
+    """One column of the chunks of an array, decoded one at a time.
 
-    def __init__(self, finder: ChunkFinder, strip: int) -> None:
+    A chunk that is not there has the fill value: zarr writes none in which every element has it, which chunks of a
+    sparse matrix may also be. ``gap`` tells for some of those that they cannot.
+    """
+
+    def __init__(self, finder: ChunkFinder, strip: int, gap: Gap) -> None:
         self.path = finder.store.path
         self.name = finder.name
         self.dtype = finder.array.dtype.newbyteorder("=")
         self.length = finder.array.length
         self._finder = finder
         self._strip = strip
+        self._gap = gap
 
     def piece(self, number: int) -> NDArray[Any]:
         """Read and decode a chunk; edge chunks are stored whole."""
         array = self._finder.array
         stored = self._finder.find(number, self._strip)
         if stored is None:
+            wrong = self._gap(number * self.length, (number + 1) * self.length)
+            if wrong is not None:
+                message = f"{self.path}: chunk {number, self._strip} of {self.name} is not there, and {wrong}."
+                raise DamagedFileError(message)
             return np.full(self.length, array.fill, self.dtype)
         content = stored.read()
         try:
@@ -406,17 +356,27 @@ def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, general:
             f"pointers of type {indptr.dtype}; it has to have real numbers, integers and integers."
         )
         raise CollectionError(message)
-    [pointers] = elements_of(store, f"{group}/indptr", general=general)
+    gaps: list[int] = []
+    [pointers] = elements_of(store, f"{group}/indptr", general=general, gap=lambda start, _: gaps.append(start))
     try:
         table = RowTable.of_pieces(_pieces(pointers, indptr, shape[0] + 1), shape[0], data.shape[0])
+        if gaps and table.lengths.max(initial=0) > shape[1]:
+            message = f"lacks the chunk from {min(gaps)} on, without which rows have more than {shape[1]} columns"
+            raise ValueError(message)  # noqa: TRY301 named below, as all are
     except ValueError as error:
         message = f"{store.path}: {group}/indptr {error}."
         raise DamagedFileError(message) from error
     finally:
         pointers.close()
     [values] = elements_of(store, f"{group}/data", general=general)
-    [columns] = elements_of(store, f"{group}/indices", general=general)
+    [columns] = elements_of(store, f"{group}/indices", general=general, gap=partial(_repeats, table))
     return CsrMatrix(shape, values, columns, table)
+
+
+def _repeats(table: RowTable, start: int, stop: int) -> str | None:
+    """Return why column numbers cannot all be the same: a row has a column once."""
+    n = table.most_in(start, stop)
+    return f"a row has {n} of its columns" if n > 1 else None
 
 
 def dense_matrix(store: ZarrStore, name: str, *, general: bool = False) -> DenseMatrix:
@@ -426,10 +386,10 @@ def dense_matrix(store: ZarrStore, name: str, *, general: bool = False) -> Dense
     return DenseMatrix(array.shape, tuple(elements_of(store, name, general=general)), max(width, 1))
 
 
-def elements_of(store: ZarrStore, name: str, *, general: bool = False) -> list[Elements]:
+def elements_of(store: ZarrStore, name: str, *, general: bool = False, gap: Gap = _any_gap) -> list[Elements]:
     """Return the strips of an array of one or two axes as 1-D arrays, by the fastest path that serves.
 
-    ``general=True`` takes the general path, which serves every layout.
+    ``general=True`` takes the general path, which serves every layout. ``gap`` is for `StoreChunks`.
     """
     array, key = _array(store, name)
     if general or not isinstance(array, ZarrArray):
@@ -439,7 +399,7 @@ def elements_of(store: ZarrStore, name: str, *, general: bool = False) -> list[E
         rows = chunk[0] if len(chunk) == 1 or chunk[1] >= width else max(_GENERAL_ELEMENTS // max(width, 1), 1)
         return [ChunkElements(LibraryChunks(partial(store.node, name), store.path, name, rows, width, node.dtype))]
     finder = ChunkFinder(store, name, key, array)
-    return [_plain(finder, strip) or ChunkElements(StoreChunks(finder, strip)) for strip in range(array.grid[1])]
+    return [_plain(finder, strip) or ChunkElements(StoreChunks(finder, strip, gap)) for strip in range(array.grid[1])]
 
 
 def _plain(finder: ChunkFinder, strip: int) -> PlainElements | None:
