@@ -175,6 +175,17 @@ def test_a_gzip_that_is_cut_is_refused(tmp_path):
         made(path, tmp_path)
 
 
+def test_text_that_goes_on_for_ever_is_refused(tmp_path):
+    """A megabyte of gzip may hold a gigabyte of blank lines or comments."""
+    path = write(tmp_path / "a.mtx", "integer", (2, 3, 1), ["1 1 1", "\n" * (3 << 20)], packed=True)
+    with pytest.raises(DamagedFileError, match=r"a\.mtx has more text than its 1 entries can take"):
+        made(path, tmp_path)
+    lines = ["%%MatrixMarket matrix coordinate integer general", "%\n" * (1 << 20), "2 3 1", "1 1 1"]
+    (tmp_path / "b.mtx").write_bytes(gzip.compress("\n".join(lines).encode()))
+    with pytest.raises(DamagedFileError, match=r"b\.mtx: its header cannot be read: it has more than 1048576 bytes"):
+        MatrixMarket.of(str(tmp_path / "b.mtx"))
+
+
 def test_a_line_without_an_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(matrix_market, "_BLOCK", 1000)
     with pytest.raises(DamagedFileError, match="a line of more than"):

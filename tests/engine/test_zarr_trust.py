@@ -163,6 +163,28 @@ def test_metadata_that_inflate_to_gigabytes_are_refused(tmp_path):
         open_collection(path)
 
 
+def with_member(path, name, content, method):
+    """Add an entry to a zip file, which says that it has ten bytes, as whatever it has."""
+    with zipfile.ZipFile(path, "a", method) as archive:
+        archive.writestr(name, content)
+    stored = bytearray(Path(path).read_bytes())
+    entry = stored.rindex(b"PK\x01\x02")
+    stored[entry + 24 : entry + 28] = (10).to_bytes(4, "little")
+    Path(path).write_bytes(stored)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [(zipfile.ZIP_DEFLATED, "cannot be read as a zip file: Bad CRC"), (zipfile.ZIP_BZIP2, "compressed by method 12")],
+)
+def test_metadata_that_are_larger_than_the_zip_file_says_are_not_unpacked(tmp_path, method, said):
+    archive = zipped(written(tmp_path / "a.zarr", 2), tmp_path / "a.zarr.zip")
+    with_member(archive, "obs/extra/.zattrs", b" " * (80 << 20), method)
+    with pytest.raises(DamagedFileError, match=said):
+        open_collection(archive)
+
+
 def test_a_sound_store_in_a_deflated_zip_file_is_read(tmp_path):
     path = zipped(written(tmp_path / "a.zarr"), tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
     shutil.rmtree(tmp_path / "a.zarr")

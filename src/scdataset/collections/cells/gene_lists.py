@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from scdataset._paths import existing
 from scdataset.collections.cells.columns import Column, no_column
+from scdataset.collections.cells.parquet_tables import MOST_GENES, parquet_table
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.columns import NumberedColumns
+from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import arrow
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
@@ -48,10 +49,8 @@ class GeneTable:
             If it is nothing of the kind, or an id is there twice.
         """
         if isinstance(source, (str, os.PathLike)):
-            path = Path(existing("gene_table", source))
-            with reading(str(path), "its table of genes"):
-                frame = pd.read_csv(path) if path.suffix == ".csv" else pyarrow.parquet.read_table(path).to_pandas()
-            return cls.of(_by_id(str(path), frame))
+            path = existing("gene_table", source)
+            return cls.of(_by_id(path, _frame(path)))
         if isinstance(source, (int, np.integer)) and not isinstance(source, bool) and source > 0:
             return cls(np.arange(source), pd.DataFrame(index=pd.Index(np.arange(source).astype(str), dtype=object)))
         if isinstance(source, (Mapping, pd.Series)):
@@ -77,6 +76,14 @@ class GeneTable:
             message = f"gene_table has ids more than once: {found[counts > 1][:5].tolist()}."
             raise ArgumentValueError(message)
         return cls(numbers.astype(np.int64), var)
+
+
+def _frame(path: str) -> pd.DataFrame:
+    if Path(path).suffix != ".csv":
+        return parquet_table(Path(path), MOST_GENES)
+    OpenFile(path)  # to open a pipe would wait for whoever writes to it
+    with reading(path, "its table of genes"):
+        return pd.read_csv(path)
 
 
 def _by_id(path: str, frame: pd.DataFrame) -> pd.DataFrame:

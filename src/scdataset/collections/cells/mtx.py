@@ -4,6 +4,7 @@ Text has no rows that could be found: it is read once, and kept as rows in the c
 https://www.10xgenomics.com/support/software/cell-ranger/latest/analysis/outputs/cr-outputs-mex-matrices
 """
 
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +18,19 @@ from scdataset.engine.cache_folder import kept
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import by_cell
 from scdataset.engine.storage.matrix_market import MatrixMarket
+from scdataset.engine.storage.packed_text import Limited, packed_text
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
 __all__ = ["MtxFile"]
 
 _COLUMNS = ("gene_ids", "gene_symbols", "feature_types")
 """The first columns of features.tsv; Cell Ranger 2 and its genes.tsv have two, other software may have one."""
+
+_FREE, _LONGEST_ROW = 1 << 20, 256
+"""Bytes of text that a table may have, and those of a row, on average: names and kinds of genes take less than 100."""
+
+_BUFFER = 1 << 18
+"""Bytes that are unpacked at a time."""
 
 _KIND = "cells-of-mtx-2"
 """Changed whenever what is written to the cache changes."""
@@ -47,6 +55,7 @@ class MtxFile:
     def __init__(self, path: str, *, feature_types: Sequence[str] | None = None) -> None:
         self.path = path
         text = MatrixMarket.of(path)
+        self._shape = text.shape
         self._features, self._barcodes = _beside(path, "features", "genes"), _beside(path, "barcodes")
         features = self._all_features()
         self.n_obs = len(self._names_of_cells())
@@ -94,13 +103,13 @@ class MtxFile:
         self.matrix.close()
 
     def _all_features(self) -> pd.DataFrame:
-        table = _table(self._features)
+        table = _table(self._features, self._shape[0])
         frame = table.iloc[:, : len(_COLUMNS)].set_axis(_COLUMNS[: table.shape[1]], axis=1)
         names = frame.pop("gene_symbols") if "gene_symbols" in frame else frame["gene_ids"]
         return frame.set_axis(pd.Index(names.to_numpy(), dtype=object), axis=0)
 
     def _names_of_cells(self) -> pd.Series:
-        return _table(self._barcodes).iloc[:, 0]
+        return _table(self._barcodes, self._shape[1]).iloc[:, 0]
 
 
 def _beside(path: str, *names: str) -> str:
@@ -115,8 +124,9 @@ def _beside(path: str, *names: str) -> str:
     raise CollectionError(message)
 
 
-def _table(path: str) -> pd.DataFrame:
-    with reading(path, "its table"):
-        return pd.read_csv(
-            path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3, compression="infer"
-        )
+def _table(path: str, n_rows: int) -> pd.DataFrame:
+    """Read a table of text that has as many rows as a side of the matrix."""
+    reason = f"where the matrix has {n_rows} of its rows"
+    with reading(path, "its table"), packed_text(path) as (_, text):
+        lines = io.BufferedReader(Limited(path, text, _FREE + _LONGEST_ROW * n_rows, reason), _BUFFER)
+        return pd.read_csv(lines, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet
 
 from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.parquet_tables import MOST_GENES, parquet_table
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
@@ -27,6 +27,9 @@ _FILES = {"DATA": "data.npy", "COLPTR": "col_ptr.npy", "ROWPTR": "row_ptr.npy"}
 
 _DEFAULTS = {"DATA": "float32", "COLPTR": "uint32", "ROWPTR": "uint64"}
 """Types in a folder without a header, as versions before it wrote them."""
+
+_MAX_HEADER = 1 << 20
+"""Bytes of the header that are read; it takes a hundred."""
 
 _TYPES = {1: "uint8", 2: "uint16", 3: "uint32", 4: "uint64", 5: "float16", 6: "float32", 7: "float64"}
 
@@ -44,7 +47,7 @@ class ScdlFile:
         self.path = path
         with reading(path, "its header"):
             types = {name: np.dtype(kind) for name, kind in _types(Path(path) / "header.sch").items()}
-        genes = self._features("var_features", "features")
+        genes = self._features(MOST_GENES, "var_features", "features")
         if len(genes) != 1:
             message = f"{path} has {len(genes)} lists of genes, one for each data set it joins; it has to have one."
             raise CollectionError(message)
@@ -70,12 +73,12 @@ class ScdlFile:
     @property
     def obs_keys(self) -> list[str]:
         """Columns of obs that all data sets in the folder have."""
-        parts = self._features("obs_features")
+        parts = self._features(self.n_obs, "obs_features")
         return [str(name) for name in (parts[0] if parts else ()) if all(name in part for part in parts)]
 
     def column(self, name: str) -> Column:
         """Read a column of obs."""
-        parts = self._features("obs_features")
+        parts = self._features(self.n_obs, "obs_features")
         names = [list(part.columns) for part in parts]
         if not parts or any(name not in those for those in names):
             message = f"{self.path}: obs has no column {name!r}; it has {names}, a list for each data set it joins."
@@ -104,13 +107,12 @@ class ScdlFile:
     def _file(self, name: str) -> str:
         return str(Path(self.path) / _FILES[name])
 
-    def _features(self, *folders: str) -> list[pd.DataFrame]:
+    def _features(self, most_rows: int, *folders: str) -> list[pd.DataFrame]:
         """Read the tables of a folder of features, one for each data set that was joined and has other features."""
         for folder in folders:
             files = sorted((Path(self.path) / folder).glob("*.parquet"))
             if files:
-                with reading(self.path, folder):
-                    return [pyarrow.parquet.read_table(file).to_pandas() for file in files]
+                return [parquet_table(file, most_rows) for file in files]
         return []
 
 
@@ -118,7 +120,7 @@ def _types(header: Path) -> dict[str, str]:
     """Return the type of each array."""
     if not header.exists():
         return _DEFAULTS
-    stored = header.read_bytes()
+    stored = OpenFile(str(header)).read(0, _MAX_HEADER)
     if stored[:4] != b"SCDL" or stored[7] != 1:
         message = f"it begins with {stored[:8]!r}"
         raise ValueError(message)

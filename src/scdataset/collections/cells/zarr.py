@@ -6,7 +6,7 @@ from scdataset.collections.cells.reading import reading
 from scdataset.collections.cells.writing import ZarrWriter
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.storage import zarr
-from scdataset.errors import CollectionError
+from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ZarrFile"]
 
@@ -34,6 +34,8 @@ class ZarrFile(AnnDataFile):
         try:
             self._store = zarr.ZarrStore(path)
             obs = self._store.node(f"{group}obs")
+        except DamagedFileError:
+            raise
         except Exception as error:
             message = f"{path} cannot be opened as a zarr store: {type(error).__name__}: {error}"
             raise CollectionError(message) from error

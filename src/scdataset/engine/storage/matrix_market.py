@@ -6,24 +6,25 @@ https://math.nist.gov/MatrixMarket/formats.html
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.storage.decimal import parse_lines
-from scdataset.errors import CollectionError, DamagedFileError
-
-try:
-    from isal.igzip import GzipFile
-except ImportError:  # a platform it is not built for: slower, and equal
-    from gzip import GzipFile  # type: ignore[assignment]
+from scdataset.engine.storage.packed_text import UNREADABLE, packed_text
+from scdataset.errors import CollectionError, DamagedFileError, ScDatasetError
 
 __all__ = ["Entries", "MatrixMarket", "is_matrix_market"]
 
 _BLOCK = 1 << 20
 """Bytes of text that are parsed at a time."""
+
+_MAX_COMMENTS = 1 << 20
+"""Bytes of comments before the sizes."""
+
+_MAX_ENTRY = 256
+"""Bytes that an entry may take, on average, with what is blank around it: numbers take up to 50."""
 
 _FIELDS = {"integer": "i8", "unsigned-integer": "i8", "real": "f8", "double": "f8", "pattern": "i8"}
 """What values may be, and the type they are parsed to; in a pattern all are one, and left out."""
@@ -69,7 +70,7 @@ class MatrixMarket:
         DamagedFileError
             If there is no header.
         """
-        with _opened(path) as (_, text), _reading(path, "its header"):
+        with packed_text(path) as (_, text), _reading(path, "its header"):
             words, sizes = _header(text)
         if words[1:3] != ["matrix", "coordinate"] or words[3:4] == [] or words[4:] != ["general"]:
             message = f"{path} is {' '.join(words)!r}; it has to be 'matrix coordinate', of numbers, and 'general'."
@@ -93,7 +94,7 @@ class MatrixMarket:
             If a line is no entry or is outside the matrix, or there are more or fewer than the header says.
         """
         n_seen = n_bytes = 0
-        with _opened(self.path) as (stored, text):
+        with packed_text(self.path) as (stored, text):
             with _reading(self.path, "its header"):
                 _header(text)
             for lines in self._lines(text):
@@ -111,10 +112,14 @@ class MatrixMarket:
 
     def _lines(self, text: IO[bytes]) -> Iterator[bytes]:
         """Yield the text in blocks that end where a line does."""
-        rest = b""
+        rest, left = b"", _MAX_ENTRY * self.n_entries + 2 * _BLOCK
         while True:
             with _reading(self.path, "its entries"):
                 read = text.read(_BLOCK)
+            left -= len(read)
+            if left < 0:
+                message = f"{self.path} has more text than its {self.n_entries} entries can take; it is damaged."
+                raise DamagedFileError(message)
             block = rest + (read or b"\n")
             end = block.rfind(b"\n") + 1
             rest = block[end:]
@@ -144,29 +149,30 @@ class MatrixMarket:
 
 
 def is_matrix_market(path: str) -> bool:
-    """Return whether a file begins as Matrix Market does, unpacked if it is gzipped."""
+    """Return whether a file begins as Matrix Market does, unpacked if it is gzipped.
+
+    Raises
+    ------
+    DamagedFileError
+        If it is called as such a file is, and cannot be unpacked.
+    """
     try:
-        with _opened(path) as (_, text):
+        with packed_text(path) as (_, text):
             return bool(text.read(14).lower() == b"%%matrixmarket")
-    except (OSError, EOFError):
-        return False
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[tuple[IO[bytes], Any]]:
-    """Open a file, and the text in it."""
-    kind: Any = GzipFile
-    with Path(path).open("rb") as stored:
-        packed = stored.read(2) == b"\x1f\x8b"
-        stored.seek(0)
-        yield stored, kind(fileobj=stored, mode="rb") if packed else stored
+    except UNREADABLE as error:
+        if not path.endswith((".mtx", ".mtx.gz")):
+            return False
+        message = f"{path}: its header cannot be read: {error}"
+        raise DamagedFileError(message) from error
 
 
 @contextmanager
 def _reading(path: str, what: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, EOFError, ValueError) as error:
+    except ScDatasetError:
+        raise
+    except UNREADABLE as error:
         message = f"{path}: {what} cannot be read: {error}"
         raise DamagedFileError(message) from error
 
@@ -174,8 +180,12 @@ def _reading(path: str, what: str) -> Iterator[None]:
 def _header(text: IO[bytes]) -> tuple[list[str], list[int]]:
     """Read the words of the first line and the sizes of the matrix."""
     words = text.readline(1 << 10).decode("ascii").lower().split()
-    line = text.readline(1 << 16)
+    line, n_comments = text.readline(1 << 16), 0
     while line.startswith(b"%") or line.isspace():
+        n_comments += len(line)
+        if n_comments > _MAX_COMMENTS:
+            message = f"it has more than {_MAX_COMMENTS} bytes of comments before its sizes"
+            raise ValueError(message)
         line = text.readline(1 << 16)
     sizes = line.split()
     if words[:1] != ["%%matrixmarket"] or len(sizes) != 3 or not all(size.isdigit() for size in sizes):

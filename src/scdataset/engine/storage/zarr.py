@@ -13,7 +13,6 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,41 +30,16 @@ from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
 from scdataset.engine.storage.zarr_metadata import ZarrArray, array_of
 from scdataset.engine.storage.zarr_shards import Shard, Stored
+from scdataset.engine.storage.zip_members import MAX_METADATA, METADATA, is_chunk, members_of
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ZarrStore", "csr_matrix", "dense_matrix", "elements_of"]
-
-_METADATA = ("zarr.json", ".zarray", ".zgroup")
 
 _GENERAL_ELEMENTS = 1 << 16
 """Elements that are read at a time through zarr where a chunk does not hold whole rows."""
 
 _ZIP_HEADER = struct.Struct("<4s22xHH")
 """Local header of a zip member: signature, ..., length of the name and of the extra field that follow it."""
-
-
-_MAX_METADATA = 1 << 26
-"""Bytes of the metadata of one array or group: a deflated member may claim to hold any number of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """An entry of a zip file.
-
-    Attributes
-    ----------
-    header, size
-        Where its local header begins, and its stored bytes.
-    encoded
-        Whether it is compressed or encrypted.
-    checksum
-        CRC-32 of its content.
-    """
-
-    header: int
-    size: int
-    encoded: bool
-    checksum: int
 
 
 class ZarrStore:
@@ -81,7 +55,7 @@ class ZarrStore:
         self.path = path
         self._zip = OpenFile(path) if zipfile.is_zipfile(path) else None
         self._opened = time.time_ns()
-        self._members = {} if self._zip is None else _members(path)
+        self._members = {} if self._zip is None else members_of(path)
         self._root: Any = None
         self._nodes: dict[str, Any] = {}
         self._pid = -1
@@ -110,13 +84,13 @@ class ZarrStore:
         DamagedFileError
             If there is none or it is not JSON.
         """
-        for key in (f"{name}/{file}" for file in _METADATA):
+        for key in (f"{name}/{file}" for file in METADATA):
             stored = self.find(key)
             if stored is not None:
                 content = self._read_metadata(key, stored)
                 try:
                     if key in self._members and self._members[key].encoded:
-                        content = zlib.decompressobj(-15).decompress(content, _MAX_METADATA)
+                        content = zlib.decompressobj(-15).decompress(content, MAX_METADATA)
                     return key, dict(json.loads(content))
                 except (ValueError, TypeError, RecursionError, zlib.error) as error:
                     message = f"{self.path}: {key} is not zarr metadata: {error}."
@@ -125,8 +99,8 @@ class ZarrStore:
         raise DamagedFileError(message)
 
     def _read_metadata(self, key: str, stored: Stored) -> bytes:
-        if stored.size > _MAX_METADATA:
-            message = f"{self.path}: {key} has {stored.size} bytes, and metadata at most {_MAX_METADATA}."
+        if stored.size > MAX_METADATA:
+            message = f"{self.path}: {key} has {stored.size} bytes, and metadata at most {MAX_METADATA}."
             raise DamagedFileError(message)
         return stored.read()
 
@@ -174,7 +148,7 @@ class ZarrStore:
     def encoded(self, name: str) -> bool:
         """Return whether the zip file itself compresses or encrypts keys of an array."""
         members = self._members.items()
-        return any(member.encoded for key, member in members if key.startswith(f"{name}/") and _is_chunk(key))
+        return any(member.encoded for key, member in members if key.startswith(f"{name}/") and is_chunk(key))
 
     def watch(self, key: str) -> OpenFile:
         """Return the file of a key, which tells whether the store is still the one that was opened."""
@@ -317,24 +291,6 @@ class StoreChunks:
         self._finder.close()
 
 
-def _members(path: str) -> dict[str, _Member]:
-    """Return the entries of a zip file; of those that share a name the last one counts."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            listed = archive.infolist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        message = f"{path} cannot be read as a zip file: {error}"
-        raise DamagedFileError(message) from error
-    members = {}
-    for member in listed:
-        if not _is_chunk(member.filename) and member.file_size > _MAX_METADATA:
-            message = f"{path}: {member.filename} has {member.file_size} bytes, and metadata at most {_MAX_METADATA}."
-            raise DamagedFileError(message)
-        encoded = member.compress_type != zipfile.ZIP_STORED or bool(member.flag_bits & 1)
-        members[member.filename] = _Member(member.header_offset, member.compress_size, encoded, member.CRC)
-    return members
-
-
 def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, general: bool = False) -> CsrMatrix:
     """Return the row-sparse matrix in ``group``, which holds ``data``, ``indices`` and ``indptr``.
 
@@ -445,7 +401,3 @@ def _pieces(elements: Elements, array: Any, size: int) -> Iterator[NDArray[Any]]
         for work, first, last in elements.tasks(spans, out[:n], ANY, 1):
             work(first, last)
         yield out[:n]
-
-
-def _is_chunk(key: str) -> bool:
-    return key.rpartition("/")[2] not in {*_METADATA, ".zattrs", ".zmetadata"}
