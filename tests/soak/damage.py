@@ -1,10 +1,12 @@
 """Damage small files of cells in many ways and read them: an error of ours, or what can be read, and nothing else.
 
-Usage: python tests/soak/damage.py [count] [seed]
+Usage: python tests/soak/damage.py [count] [seed] [files] [harms]
 
-Every case is one file with some bytes flipped, overwritten or cut off, opened and read whole in a forked child: an h5ad
-file, one of the files of a zarr store, a zarr store in a zip file, or a table that the cache keeps of a whole h5ad
-file, of which nothing may come but the right values. A child may end with
+Files and harms are parts of their names, with commas between them; all by default.
+
+Every case is one file with some bytes flipped, overwritten, cut off or doubled, opened and read whole in a forked
+child: an h5ad, h5mu, 10x or loom file, one of the files of a zarr store, a zarr store in a zip file, or a table that
+the cache keeps of a whole h5ad file, of which nothing may come but the right values. A child may end with
 
 - the right values;
 - values that are wrong only where no checksum protects them, of the right shape, with column numbers inside the matrix;
@@ -30,6 +32,7 @@ from pathlib import Path
 
 import anndata
 import h5py
+import mudata
 import numpy as np
 import pandas as pd
 import scipy.sparse
@@ -63,7 +66,18 @@ STORES = {
 }
 ZIPPED = ("zarr v2", "zarr v3", "zarr v3 sharded plain")
 CACHED = "table of gzip"
-HARMS = ("cut", "bit", "bits", "bytes", "zeros", "ones", "copied", "appended")
+HARMS = ("cut", "bit", "bits", "bytes", "zeros", "ones", "copied", "doubled", "appended")
+MODALITIES = ("rna", "protein")
+OPTIONS = {
+    "h5mu": {},
+    "h5mu rna": {"modality": "rna", "obs": OBS, "obsm": ["X_pca"]},
+    "mudata.zarr": {},
+    "10x 3": {"obs": ["barcode"]},
+    "10x 2": {"obs": ["barcode"]},
+    "loom": {"obs": ["depth"]},
+}
+"""How files are opened that are not opened with `OF_ANNDATA`."""
+OF_ANNDATA = {"obs": OBS, "obsm": ["X_pca"]}
 
 
 @dataclass(frozen=True)
@@ -86,11 +100,11 @@ def small_cells(*, dense):
     return anndata.AnnData(counts.toarray() if dense else counts, obs=obs, obsm={"X_pca": rng.normal(size=(N_OBS, 2))})
 
 
-def write_files(folder):
-    """Write all files; return their paths by name."""
+def write_files(folder, parts=""):
+    """Write h5ad files; return their paths by name."""
     paths = {}
-    for name, options in FILES.items():
-        kwargs = dict(options)
+    for name in chosen(FILES, parts):
+        kwargs = dict(FILES[name])
         adata = small_cells(dense=kwargs.pop("dense", False))
         paths[name] = folder / f"{name}.h5ad"
         with warnings.catch_warnings():
@@ -112,11 +126,53 @@ def _store_again(path, options):
             h5.create_dataset(name, data=values, chunks=chunks, **options).attrs.update(attributes)
 
 
-def write_stores(folder):
-    """Write all zarr stores, some also as zip files; return their paths by name."""
+def write_others(folder, parts=""):
+    """Write files of other formats; return their paths by name."""
+    adata = small_cells(dense=False)
+    writers = {
+        "10x 3": lambda path: _write_10x(path, adata, "matrix", ("features/id", "features/name")),
+        "10x 2": lambda path: _write_10x(path, adata, "hg19", ("genes", "gene_names")),
+        "loom": lambda path: _write_loom(path, adata),
+        "h5mu": lambda path: _modalities().write_h5mu(path),
+        "h5mu rna": lambda path: _modalities().write_h5mu(path),
+        "mudata.zarr": lambda path: _modalities().write_zarr(path),
+    }
+    paths = {name: folder / (name if "." in name else f"{name}.h5") for name in chosen(writers, parts)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, path in paths.items():
+            writers[name](path)
+    return paths
+
+
+def _write_10x(path, adata, group, columns):
+    with h5py.File(path, "w") as h5:
+        for part in ("data", "indices", "indptr"):
+            values = getattr(adata.X, part)
+            h5.create_dataset(f"{group}/{part}", data=values, chunks=(min(100, values.size),), compression="gzip")
+        h5[f"{group}/shape"] = np.array(adata.shape[::-1], "i4")
+        h5[f"{group}/barcodes"] = np.array(adata.obs_names, "S")
+        for column in columns:
+            h5[f"{group}/{column}"] = np.array(adata.var_names, "S")
+
+
+def _write_loom(path, adata):
+    with h5py.File(path, "w") as h5:
+        h5.create_dataset("matrix", data=adata.X.toarray().T, chunks=(11, 7), compression="gzip")
+        h5["row_attrs/Gene"] = np.array(adata.var_names, "S")
+        h5["col_attrs/CellID"] = np.array(adata.obs_names, "S")
+        h5["col_attrs/depth"] = adata.obs["depth"].to_numpy()
+
+
+def _modalities():
+    return mudata.MuData({name: small_cells(dense=name == "protein") for name in MODALITIES})
+
+
+def write_stores(folder, parts=""):
+    """Write zarr stores, some also as zip files; return their paths by name."""
     paths = {}
-    for name, options in STORES.items():
-        kwargs = dict(options)
+    for name in chosen(STORES, parts):
+        kwargs = dict(STORES[name])
         adata = small_cells(dense=kwargs.pop("dense", False))
         paths[name] = folder / f"{name}.zarr"
         with warnings.catch_warnings(), anndata.settings.override(zarr_write_format=kwargs.pop("zarr_format", 3)):
@@ -163,6 +219,11 @@ def harmed(good, case):
     elif case.harm == "copied":  # a stretch of the file in another place, as a bad copy leaves it
         source = int(rng.integers(len(data)))
         data[place : place + length] = data[source : source + length]
+    elif case.harm == "doubled":  # a larger one, as blocks of a disk or of a transfer are
+        length = min(int(2 ** rng.uniform(6, 12)), len(data) // 2)
+        step = int(rng.choice([1, 8, 64, 512]))
+        source, place = (int(rng.integers((len(data) - length) // step + 1)) * step for _ in range(2))
+        data[place : place + length] = data[source : source + length]
     elif case.harm == "appended":
         data += rng.bytes(length)
     else:
@@ -171,28 +232,39 @@ def harmed(good, case):
     return bytes(data)
 
 
-def outcome(path, right):
-    """Open and read a file; return in a word what came of it. Raises for what must not be."""
+def outcome(path, right, options):
+    """Open and read a file; return in a word what came of it. Raises for what must not be.
+
+    ``right`` are the matrices, dense, by their names in a batch.
+    """
     warnings.simplefilter("ignore")
     rows = np.random.default_rng(0).permutation(N_OBS)
     try:
-        collection = open_collection(path, obs=OBS, obsm=["X_pca"], num_threads=2)
+        collection = open_collection(path, num_threads=2, **options)
         batch = collection.read(rows)
-        _ = collection.obs, collection.var
+        _ = collection.obs
+        if "X" in right:
+            _ = collection.var
     except ScDatasetError as error:
         return type(error).__name__ if str(path) in str(error) else f"raised {error!r}, which names no file"
-    X = batch["X"]  # noqa: N806 the field's name
-    assert X.shape == (N_OBS, N_VARS), X.shape
-    if scipy.sparse.issparse(X):
-        assert X.indices.size == 0 or (X.indices.min() >= 0 and X.indices.max() < N_VARS)
-        assert (np.diff(X.indptr) >= 0).all()
-        assert X.indptr[-1] == X.data.size == X.indices.size
-    codes = batch["type"]
-    assert codes.shape == (N_OBS,)
-    assert codes.min() >= -1
-    assert codes.max() < len(collection.categories.get("type", [0] * 1000))
-    dense = X.toarray() if scipy.sparse.issparse(X) else X
-    return "right values" if dense.tobytes() == right[rows].tobytes() else "other values"
+    alike = [_checked(batch[name]).tobytes() == matrix[rows].tobytes() for name, matrix in right.items()]
+    if "type" in batch.keys():  # noqa: SIM118 it is no dict
+        codes = batch["type"]
+        assert codes.shape == (N_OBS,)
+        assert codes.min() >= -1
+        assert codes.max() < len(collection.categories.get("type", [0] * 1000))
+    return "right values" if all(alike) else "other values"
+
+
+def _checked(matrix):
+    """Return a matrix that was read as a dense one, once nothing in it can do harm."""
+    assert matrix.shape == (N_OBS, N_VARS), matrix.shape
+    if not scipy.sparse.issparse(matrix):
+        return matrix
+    assert matrix.indices.size == 0 or (matrix.indices.min() >= 0 and matrix.indices.max() < N_VARS)
+    assert (np.diff(matrix.indptr) >= 0).all()
+    assert matrix.indptr[-1] == matrix.data.size == matrix.indices.size
+    return matrix.toarray()
 
 
 def everything(path):
@@ -240,19 +312,31 @@ def in_child(work, *arguments):
     return word or f"died with status {status}"
 
 
+def chosen(names, parts):
+    """Return the names that have one of some parts, which commas divide."""
+    return [name for name in names if any(part in name for part in parts.split(","))]
+
+
+def options_of(name):
+    """Return how a file is opened."""
+    return OPTIONS.get(name, OF_ANNDATA)
+
+
 class Sources:
     """Files and stores as they should be, and a copy of one of them with harm done to it."""
 
-    def __init__(self, folder):
-        self.paths = {**write_files(folder), **write_stores(folder)}
+    def __init__(self, folder, parts):
+        files = write_files(folder, f"{parts},gzip")  # of which one is that with tables
+        self.paths = {**files, **write_stores(folder, parts), **write_others(folder, parts)}
+        self.names = chosen([*self.paths, CACHED], parts)
         self.folder = folder
         self.right = {}
         for name, path in self.paths.items():
-            X = open_collection(path, num_threads=2).read(np.arange(N_OBS))["X"]  # noqa: N806 the field's name
-            self.right[name] = X.toarray() if scipy.sparse.issparse(X) else X.copy()
-            word = outcome(str(path), self.right[name])  # and all is compiled before the forks
+            batch = open_collection(path, num_threads=2, **options_of(name)).read(np.arange(N_OBS))
+            matrices = MODALITIES if OPTIONS.get(name) == {} else ["X"]
+            self.right[name] = {matrix: _checked(batch[matrix]).copy() for matrix in matrices}
+            word = outcome(str(path), self.right[name], options_of(name))  # and all is compiled before the forks
             assert word == "right values", (name, word)
-        self.names = [*self.paths, CACHED]
         self.cache = folder / "cache"
         self.tables = self._keep_tables()
 
@@ -271,7 +355,7 @@ class Sources:
             table.write_bytes(harmed(self.tables[table], case))
             return in_child(_with_tables, str(self.paths["gzip"]), self.right["gzip"], self.cache)
         path = self._harmed_copy(case)
-        word = in_child(outcome, str(path), self.right[case.file])
+        word = in_child(outcome, str(path), self.right[case.file], options_of(case.file))
         if word.startswith(("hung", "died")) and in_child(everything, str(path)) != "read":
             return f"the library itself {word}"
         return word
@@ -294,34 +378,48 @@ def _with_tables(path, right, cache):
     """Read a whole file, in a child, of which the cache has harmed tables: only the right values may come of it."""
     os.environ["SCDATASET_CACHE_DIR"] = str(cache)
     hdf5._MANY_CHUNKS = hdf5._MANY_ROWS = 1
-    word = outcome(path, right)
+    word = outcome(path, right, OF_ANNDATA)
     return word if word == "right values" else f"raised by a table of the cache: {word}"
 
 
-def run_all(count, seed, folder):
-    """Try so many cases, or fewer if interrupted; return outcomes by count, and cases that failed and how."""
-    sources = Sources(folder)
+def run_all(count, seed, folder, files="", harms=""):
+    """Try so many cases, or fewer if interrupted; return outcomes by count, and cases that failed and how.
+
+    Outcomes are counted by file and word. ``files`` and ``harms`` are parts of the names of those that are tried.
+    """
+    sources, kinds = Sources(folder, files), chosen(HARMS, harms)
     rng = np.random.default_rng(seed)
     outcomes, failures = Counter(), []
     with contextlib.suppress(KeyboardInterrupt):
         for _ in range(count):
-            case = Case(str(rng.choice(sources.names)), str(rng.choice(HARMS)), int(rng.integers(2**40)))
+            case = Case(str(rng.choice(sources.names)), str(rng.choice(kinds)), int(rng.integers(2**40)))
             word = sources.run(case)
-            outcomes[word.split(":")[0]] += 1
+            outcomes[case.file, word.split(":")[0]] += 1
             if word.startswith(("raised", "hung", "died")):
                 failures.append((case, word))
     return outcomes, failures
 
 
+def table(outcomes):
+    """Return outcomes as lines of text, a line a file."""
+    words = sorted({word for _, word in outcomes})
+    lines = [["", *words]]
+    files = sorted({file for file, _ in outcomes})
+    lines += [[file, *(str(outcomes[file, word]) for word in words)] for file in files]
+    lines.append(["all", *(str(sum(n for (_, each), n in outcomes.items() if each == word)) for word in words)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) + "\n" for line in lines
+    )
+
+
 def main():
     """Run from the command line."""
-    given = [int(word) for word in sys.argv[1:]]
-    count, seed = given + [1000, 0][len(given) :]
+    count, seed, files, harms = [*sys.argv[1:], *("1000", "0", "", "")[len(sys.argv) - 1 :]]
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        outcomes, failures = run_all(count, seed, Path(folder))
-    for word, n in outcomes.most_common():
-        sys.stdout.write(f"{n:6} {word}\n")
+        outcomes, failures = run_all(int(count), int(seed), Path(folder), files, harms)
+    sys.stdout.write(table(outcomes))
     for case, word in failures:
         sys.stdout.write(f"FAILED {case}: {word}\n")
     sys.stdout.write(f"{outcomes.total()} cases in {time.monotonic() - begin:.0f} s, {len(failures)} failures\n")
