@@ -113,10 +113,21 @@ def test_the_first_of_two_that_make_it_is_kept(file, folder):
 
 def test_it_is_made_again_for_a_file_written_anew_with_the_same_size_and_time(file):
     os.utime(file, ns=(1, 1))
-    made = place(kept(str(file), "kind", fill))
+    kept(str(file), "kind", fill)
     file.write_text("two")
     os.utime(file, ns=(1, 1))
-    assert place(kept(str(file), "kind", fill)) != made
+    assert place(kept(str(file), "kind", partial(fill, content="two"))).read_text() == "two"
+
+
+def test_it_is_not_made_again_where_permissions_or_links_change(file, monkeypatch):
+    files = kept(str(file), "kind", fill)
+    file.chmod(0o400)
+    file.with_name("link").hardlink_to(file)
+    monkeypatch.setattr(cache_folder_module, "_SETTLED", 0)
+    kept(str(file), "kind", fail)
+    monkeypatch.setattr(cache_folder_module, "_content", None)  # which is noted
+    kept(str(file), "kind", fail)
+    assert files["made"].read(0, 9) == b"made"  # whoever reads the copy goes on
 
 
 @pytest.mark.parametrize("cause", ["no directory", "no home", "no space"])

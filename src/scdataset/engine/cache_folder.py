@@ -85,8 +85,8 @@ class _Wanted:
 
     @property
     def key(self) -> list[Any]:
-        """What tells it from any other copy."""
-        return [self.kind, os.path.realpath(self.source.path), *self.source.identity]
+        """What tells it from any other copy: all of the identity but the time of status, which a chmod changes too."""
+        return [self.kind, os.path.realpath(self.source.path), *self.source.identity[:4]]
 
     @property
     def place(self) -> str:
@@ -99,9 +99,10 @@ class _Wanted:
         return f"{self.place}{_digest(self.key)}"
 
     @property
-    def is_settled(self) -> bool:
-        """Whether a change of the file from now on would show in its times of change."""
-        return time.time_ns() - max(self.source.identity[3:5]) >= _SETTLED
+    def status_changed(self) -> int | None:
+        """The file's time of status, or None if a change of it from now on may show the same times."""
+        modified, status_changed = self.source.identity[3:5]
+        return status_changed if time.time_ns() - max(modified, status_changed) >= _SETTLED else None
 
 
 def kept(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
@@ -151,13 +152,13 @@ def _make(folder: Path, wanted: _Wanted) -> None:
     made = folder / name_of_process(new_name(_MAKING), os.getpid())
     made.mkdir(mode=0o700)
     try:
-        content = None if wanted.is_settled else _content(wanted.source)
+        status_changed, content = wanted.status_changed, _content(wanted.source)
         later = wanted.make(made)
         wanted.source.check()
-        if content is not None and content != _content(wanted.source):
+        if status_changed is None and content != _content(wanted.source):
             message = f"{wanted.source.path} was changed while its copy was made; open it again."
             raise DamagedFileError(message)
-        _write_manifest(made, wanted, later, content)
+        _write_manifest(made, wanted, later, {"content": content, "status_changed": status_changed})
         _keep(made, folder / wanted.name, wanted)
     finally:
         remove(made)
@@ -173,7 +174,7 @@ def _found(folder: Path, wanted: _Wanted) -> dict[str, CopiedFile] | None:
         if stored is None:
             return None
         about, checksums, later = json.loads(stored[0].tobytes()), stored[1], stored[2].reshape(-1, 2)
-        if about["content"] is not None and not _confirmed(folder, wanted, about, stored):
+        if about["status_changed"] != wanted.source.identity[4] and not _confirmed(folder, wanted, about, stored):
             return None
         files = {}
         for name, size, n_checksums, n_later in about["files"]:
@@ -187,21 +188,24 @@ def _found(folder: Path, wanted: _Wanted) -> dict[str, CopiedFile] | None:
 
 
 def _confirmed(folder: Path, wanted: _Wanted, about: dict[str, Any], stored: list[NDArray[Any]]) -> bool:
-    """Tell whether a file still has the content of which a copy was made just after it was changed.
+    """Tell whether a file still has the content of which a copy was made, where its times do not tell.
 
-    A change at the same tick of the system's clock does not show in its times. Once it would, this is noted.
+    The time of status changes with permissions and links as well as with a content whose time was set back. A change at
+    the same tick of the system's clock as an earlier one shows in no time at all.
     """
-    is_settled = wanted.is_settled
+    status_changed = wanted.status_changed
     if _content(wanted.source) != about["content"]:
         return False
-    if is_settled:
+    if status_changed is not None:
         with suppress(OSError):  # a cache that this user cannot write to
-            text = np.frombuffer(json.dumps({**about, "content": None}).encode(), np.uint8)
+            text = np.frombuffer(json.dumps({**about, "status_changed": status_changed}).encode(), np.uint8)
             write_table(folder / _MANIFEST, wanted.key, [text, *stored[1:]])
     return True
 
 
-def _write_manifest(made: Path, wanted: _Wanted, later: Mapping[str, NDArray[np.int64]], content: int | None) -> None:
+def _write_manifest(
+    made: Path, wanted: _Wanted, later: Mapping[str, NDArray[np.int64]], about: dict[str, int | None]
+) -> None:
     paths = sorted(made.iterdir())
     sums = [block_checksums(str(path)) for path in paths]
     stretches = [later.get(path.name, np.empty((0, 2), np.int64)) for path in paths]
@@ -209,7 +213,7 @@ def _write_manifest(made: Path, wanted: _Wanted, later: Mapping[str, NDArray[np.
         (path.name, path.stat().st_size, part.size, len(values))
         for path, part, values in zip(paths, sums, stretches, strict=True)
     ]
-    text = np.frombuffer(json.dumps({"content": content, "files": listed}).encode(), np.uint8)
+    text = np.frombuffer(json.dumps({**about, "files": listed}).encode(), np.uint8)
     arrays: list[NDArray[Any]] = [text, np.concatenate(sums), np.concatenate(stretches).astype(np.int64).reshape(-1)]
     write_table(made / _MANIFEST, wanted.key, arrays)
 

@@ -128,6 +128,13 @@ def test_splits_and_selections_of_hugging_face_are_refused(tmp_path):
     assert len(open_collection(tmp_path / "both" / "train", gene_table=NAMES)) == 20
 
 
+def test_a_list_of_files_without_an_end_is_not_read_into_memory(tmp_path):
+    with (tmp_path / "state.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DamagedFileError, match=r"state\.json: the list of files cannot be read"):
+        open_collection(tmp_path, gene_table=NAMES)
+
+
 def test_a_folder_of_parquet_is_copied_once(tmp_path, monkeypatch):
     parts = [table(30, seed) for seed in range(3)]
     for i, part in enumerate(parts):

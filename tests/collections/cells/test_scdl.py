@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import warnings
 
 import anndata
@@ -144,7 +145,7 @@ def test_genes_outside_the_table_are_refused(write):
         open_collection(folder).read(np.arange(60))
 
 
-def test_a_folder_without_a_header_has_the_types_of_old_versions(tmp_path):
+def without_header(tmp_path):
     adata = cells()
     adata.X.data.astype("f4").tofile(tmp_path / "data.npy")
     adata.X.indices.astype("u4").tofile(tmp_path / "col_ptr.npy")
@@ -152,5 +153,19 @@ def test_a_folder_without_a_header_has_the_types_of_old_versions(tmp_path):
     (tmp_path / "metadata.json").write_text(json.dumps({"num_rows": 60}))
     (tmp_path / "features").mkdir()
     adata.var.to_parquet(tmp_path / "features" / "dataframe_0.parquet", index=False)
+    return adata
+
+
+def test_a_folder_without_a_header_has_the_types_of_old_versions(tmp_path):
+    adata = without_header(tmp_path)
     collection = open_collection(tmp_path)
     assert (collection.read(np.arange(60))["X"] != adata.X).nnz == 0
+
+
+@pytest.mark.parametrize("name", ["header.sch", "features/dataframe_0.parquet"])
+def test_a_pipe_in_the_place_of_a_header_or_table_is_not_waited_for(tmp_path, name):
+    without_header(tmp_path)
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DamagedFileError, match="no regular file"):
+        open_collection(tmp_path)

@@ -17,6 +17,7 @@ from scdataset._paths import absolute, existing, is_there, listed, refuse_missin
 from scdataset.collections.cells.kinds import is_scdl, is_zarr
 from scdataset.collections.cells.opened import gathered
 from scdataset.collections.cells.reading import reading
+from scdataset.engine.files import OpenFile
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
 __all__ = ["Source", "names_of", "paths_of", "warn_of_repeated"]
@@ -25,6 +26,9 @@ Source = str | os.PathLike[str]
 
 _SEVERAL = (Sequence, Iterator, ValuesView, np.ndarray, pd.Index, pd.Series)
 """What may hold several paths; other things that can be iterated over, such as AnnData, are sources that are wrong."""
+
+_MAX_STATE = 1 << 26
+"""Bytes of the list of files of a Hugging Face data set."""
 
 _NO_PATHS = (bytes, bytearray, memoryview, io.IOBase)
 
@@ -164,7 +168,7 @@ def _hugging_face_files(folder: str) -> list[str]:
     if not state.is_file():
         return []
     with reading(str(state), "the list of files"):
-        saved = json.loads(state.read_text(encoding="utf-8"))
+        saved = json.loads(OpenFile(str(state)).read(0, _MAX_STATE))
         if saved.get("_indices_data_files"):
             message = (
                 f"{folder} holds a selection of rows; save it as rows: dataset.flatten_indices().save_to_disk(...)."
