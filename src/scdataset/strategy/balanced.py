@@ -104,7 +104,7 @@ class ClassBalancedSampling(BlockWeightedSampling):
             counts = np.append(counts, 0)
         return np.divide(1.0, counts, out=np.zeros(counts.size), where=counts > 0)
 
-    def _arrays(self) -> Iterator[NDArray[Any]]:
+    def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
         yield from super()._arrays()
         if self._table is not None and self._selection.count not in (None, self._encoded.codes.size):
             yield np.array("balanced over indices")

@@ -17,7 +17,7 @@ from scdataset._arguments import optional_whole
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, UnimplementedError
 from scdataset.strategy.keys import MAX_SEED, make_key
 from scdataset.strategy.names import NamedRows
-from scdataset.strategy.selection import Selection
+from scdataset.strategy.selection import Rows, Selection
 
 __all__ = ["EpochOrder", "SamplingStrategy", "block_rows_of", "changes_of", "count_rows", "gives_length"]
 
@@ -88,6 +88,7 @@ class SamplingStrategy:
     """
 
     _shuffle_before_yield: bool | None = None
+    _has_values = False
     _raw_indices: Any = None
     _row_selection: Selection | None = None
     _named_selection: Selection | None = None
@@ -124,14 +125,14 @@ class SamplingStrategy:
         self._forget()
 
     def _select(self, indices: ArrayLike | range | None) -> None:
-        self._row_selection = Selection(indices)
+        self._row_selection = Selection(indices, has_values=self._has_values)
         self._raw_indices = self._named_selection = None
         self._forget()
 
     @property
     def _selection(self) -> Selection:
         if self._row_selection is None:
-            self._row_selection = Selection(self._raw_indices)
+            self._row_selection = Selection(self._raw_indices, has_values=self._has_values)
         return self._row_selection
 
     @property
@@ -234,19 +235,17 @@ class SamplingStrategy:
         shown = "" if type(self).__repr__ is object.__repr__ else re.sub(r" at 0x[0-9a-f]+", "", repr(self))
         digest = hashlib.blake2b(digest_size=8)
         for array in self._arrays():
-            values = np.ascontiguousarray(array)
-            content = repr(values.tolist()).encode() if values.dtype.hasobject else values.view(np.uint8).data
-            digest.update(f"{values.dtype}{values.shape}{zlib.crc32(content)}".encode())
+            digest.update(_described(array))
         return f"{name}:{shown}:{digest.hexdigest()}"
 
-    def _arrays(self) -> Iterator[NDArray[Any]]:
-        """Yield the arrays among the parameters."""
+    def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
+        """Yield the arrays among the parameters, and the rows that take part as if they were listed."""
         if self._raw_indices is not None:
             yield np.asarray(self._raw_indices)
         elif self._selection.rows is not None:
             rows = self._selection.rows
             yield np.array([rows.count, rows.start, rows.step])
-            yield rows.listed
+            yield rows
 
     def _get_rng(self, seed: int | None = None, rng: np.random.Generator | None = None) -> np.random.Generator:
         """Return ``rng``, or a generator of ``seed`` if there is none."""
@@ -275,6 +274,18 @@ class SamplingStrategy:
         options: dict[str, Any] = {"seed": epoch_seed, "rng": np.random.default_rng(epoch_seed)}
         rows = self.get_indices(data_collection, **{k: v for k, v in options.items() if takes_any or k in known})
         return ListedOrder(np.asarray(rows), count_rows(data_collection), shuffles=bool(self._shuffle_before_yield))
+
+
+def _described(array: NDArray[Any] | Rows) -> bytes:
+    """Return type, shape and checksum of an array, or of the list of the rows that take part."""
+    if isinstance(array, Rows):
+        checksum = 0
+        for piece in array.pieces():
+            checksum = zlib.crc32(np.ascontiguousarray(piece).view(np.uint8).data, checksum)
+        return f"int64{(0 if array.is_range else array.count,)}{checksum}".encode()
+    values = np.ascontiguousarray(array)
+    content = repr(values.tolist()).encode() if values.dtype.hasobject else values.view(np.uint8).data
+    return f"{values.dtype}{values.shape}{zlib.crc32(content)}".encode()
 
 
 # Functions, since subclasses may have attributes of any name.

@@ -151,6 +151,7 @@ class GroupedSampling(SamplingStrategy):
     block_size = Parameter(partial(whole, minimum=1))
     aligned_to = Parameter(partial(one_of, allowed=get_args(AlignedTo)))
     _shuffle_before_yield = False
+    _has_values = True
     _prepared: Prepared | None = None
 
     def __init__(
@@ -287,7 +288,7 @@ class GroupedSampling(SamplingStrategy):
         super()._forget()
         self._prepared = None
 
-    def _arrays(self) -> Iterator[NDArray[Any]]:
+    def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
         yield from super()._arrays()
         for labels in self._labels().values():
             yield labels.codes

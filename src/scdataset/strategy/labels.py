@@ -52,7 +52,7 @@ class ClassCodes:
 
     def at(self, rows: Rows) -> "ClassCodes":
         """Return these codes with the counts of some entries: themselves where those are all, in order."""
-        if not rows.listed.size and rows.count == self.codes.size:
+        if rows.is_range and rows.count == self.codes.size:
             return self
         n_missing, counts = _counts(rows.taken(self.codes) if rows.count else self.codes[:0], self.offset, self.classes)
         return replace(self, counts=counts, n_missing=n_missing)

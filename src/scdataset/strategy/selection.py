@@ -1,5 +1,6 @@
-"""Which rows take part: all of them, a range, or sorted indices. Position in, row out, nothing copied."""
+"""Which rows take part: all of them, a range, sorted indices, or bits. Position in, row out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import warn
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
+from scdataset.strategy.bitmap import Bitmap
 from scdataset.strategy.names import NamedRows, names_of, places_of, rows_of
 
 __all__ = ["AlignedTo", "Rows", "Selection"]
@@ -18,25 +20,49 @@ AlignedTo = Literal["auto", "collection", "indices"]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Ascending rows of a collection: ``listed[k]`` where there is a list, else ``start + step * k``.
+    """Ascending rows of a collection: ``listed[k]`` or the k-th of a set if there is one, else ``start + step * k``.
 
     Attributes
     ----------
     count
         Number of rows.
     start, step
-        First row and distance between rows, where nothing is listed.
+        First row and distance between rows, where there is neither a list nor a set.
     listed
         The rows, shape ``(count,)``, ascending, or shape ``(0,)``.
+    bits
+        The set of the rows, or an empty one.
     """
 
     count: int
     start: int = 0
     step: int = 1
     listed: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    bits: Bitmap = field(default_factory=Bitmap.none)
+
+    @classmethod
+    def of_list(cls, rows: NDArray[np.int64]) -> "Rows":
+        """Keep ascending rows: as they are, or as bits if these are fewer."""
+        bits = Bitmap.replacing(rows)
+        return cls(rows.size, bits=bits) if bits.ranks.size else cls(rows.size, listed=rows)
+
+    @classmethod
+    def of_mask(cls, mask: NDArray[np.bool_]) -> "Rows":
+        """Keep the rows where a mask is True."""
+        count = int(np.count_nonzero(mask))
+        if Bitmap.is_smaller(count, mask.size):
+            return cls(count, bits=Bitmap.of_mask(mask))
+        return cls(count, listed=np.flatnonzero(mask))
+
+    @property
+    def is_range(self) -> bool:
+        """Whether the rows are equally far apart, by ``start`` and ``step``."""
+        return not self.listed.size and not self.bits.ranks.size
 
     def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows at ``positions``, each in [0, count)."""
+        if self.bits.ranks.size:
+            return self.bits.at(positions)
         if self.listed.size:
             return self.listed[positions]
         if self.start == 0 and self.step == 1:
@@ -45,17 +71,25 @@ class Rows:
 
     def between(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return the rows at positions [start, stop)."""
+        if self.bits.ranks.size:
+            return self.bits.between(start, stop)
         if self.listed.size:
             return self.listed[start:stop].copy()
         return np.arange(self.start + self.step * start, self.start + self.step * stop, self.step)
 
     def taken(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the entries of ``values`` at these rows, shape ``(count,)``: a view of it where that is possible."""
+        if self.bits.ranks.size:
+            return self.bits.taken(values)
         if self.listed.size:
             return values[self.listed]
         if self.count == values.size:
             return values
         return values[self.start : self.start + self.step * self.count : self.step]
+
+    def pieces(self) -> Iterator[NDArray[np.int64]]:
+        """Yield the rows of a list or a set, a part of them at a time."""
+        return self.bits.pieces() if self.bits.ranks.size else iter([self.listed])
 
 
 class Selection:
@@ -67,16 +101,22 @@ class Selection:
         None for all rows, a ``range``, integers, a boolean mask over the collection, or names of cells. Integers that
         are not ascending are sorted, with a `UserWarning`; a row that is listed twice is sampled twice, with a
         `UserWarning`.
+    has_values
+        Keyword only. Whether values may be given one an index.
 
     Attributes
     ----------
     names
         Names of the selected cells that have yet to be found in a collection, shape ``(count,)``, or None.
+    sorting
+        Where each row stood among indices that were not ascending, shape ``(count,)``, int32 where that is enough;
+        None if they were, or if ``has_values`` is False.
     """
 
-    def __init__(self, indices: ArrayLike | range | None) -> None:
+    def __init__(self, indices: ArrayLike | range | None, *, has_values: bool = True) -> None:
+        self._has_values = has_values
         self.mask_length: int | None = None
-        self.sorting: NDArray[np.int64] | None = None
+        self.sorting: NDArray[Any] | None = None
         self.names: NDArray[Any] | None = None
         self.rows: Rows | None = None
         if indices is None:
@@ -111,8 +151,8 @@ class Selection:
             self._check_mask(rows.n_rows)
         found = rows_of("indices", self.names, rows)
         numbers = np.arange(rows.n_rows) if found is None else found
-        selection = Selection(None)
-        selection.rows = Rows(numbers.size, listed=selection._ascending(numbers, by_name=True))
+        selection = Selection(None, has_values=self._has_values)
+        selection.rows = Rows.of_list(selection._ascending(numbers, by_name=True))
         selection.mask_length = self.mask_length
         return selection
 
@@ -218,7 +258,7 @@ class Selection:
             if names is not None and array.any():
                 self.names = names[array]
                 return None
-            return Rows(int(np.count_nonzero(array)), listed=np.flatnonzero(array))
+            return Rows.of_mask(array)
         if _are_strings(array):
             self.names = array
             return None
@@ -233,7 +273,7 @@ class Selection:
             message = f"indices has row {array.max()}, which no collection has; rows are numbered from 0."
             raise ArgumentValueError(message)
         rows = array.astype(np.int64, copy=False)
-        return Rows(rows.size, listed=self._ascending(rows))
+        return Rows.of_list(self._ascending(rows))
 
     def _ascending(self, rows: NDArray[np.int64], *, by_name: bool = False) -> NDArray[np.int64]:
         if np.any(rows[1:] < rows[:-1]):
@@ -242,8 +282,7 @@ class Selection:
                     "indices is not in ascending order: it is read as a set of rows and sorted, because blocks are "
                     "neighbours on disk. Per-index weights and labels follow their index. Sort it to silence this.",
                 )
-            self.sorting = np.argsort(rows, kind="stable")
-            rows = rows[self.sorting]
+            rows = self._sorted(rows)
         repeated = int(np.count_nonzero(rows[1:] == rows[:-1]))
         if repeated:
             warn(
@@ -251,6 +290,13 @@ class Selection:
                 "Give np.unique(indices) to sample each once.",
             )
         return rows
+
+    def _sorted(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        if not self._has_values:
+            return np.sort(rows)
+        sorting = np.argsort(rows, kind="stable")
+        self.sorting = sorting.astype(np.int32 if rows.size <= np.iinfo(np.int32).max else np.int64)
+        return rows[sorting]
 
 
 def _rows_of_range(indices: range) -> Rows:

@@ -102,6 +102,7 @@ class BlockWeightedSampling(SamplingStrategy):
     sampling_size = Parameter(partial(optional_whole, minimum=1))
     aligned_to = Parameter(partial(one_of, allowed=get_args(AlignedTo)))
     _shuffle_before_yield = True
+    _has_values = True
     _values_name = "weights"
     _prepared: Prepared | None = None
 
@@ -201,9 +202,9 @@ class BlockWeightedSampling(SamplingStrategy):
         """Return the weights of selected rows that are found in ``values`` at ``lookup``."""
         return Weights.of(values, lookup)
 
-    def _arrays(self) -> Iterator[NDArray[Any]]:
+    def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
         yield from super()._arrays()
-        sorting = self._selection.sorting
+        sorting = None if self._selection.sorting is None else self._selection.sorting.astype(np.int64)
         yield from (array for array in (self._values, self._table, sorting, self._owners) if array is not None)
         yield np.array(self.aligned_to)
 

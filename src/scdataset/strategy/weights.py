@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset._cores import usable_cores
+from scdataset.strategy.bitmap import Bitmap, fill_rows
 from scdataset.strategy.selection import Rows
 
 __all__ = ["STRATUM", "Weights", "fill_weights", "in_parts", "stratum_prefix"]
@@ -32,7 +33,7 @@ class Weights(NamedTuple):
         Weight of each class, shape ``(n_classes,)``, float64; shape ``(0,)`` where values are weights.
     offset
         Code of the first class.
-    listed, start, step
+    listed, start, step, bits
         Where in ``values`` the k-th selected row is found, as in `Rows`.
     """
 
@@ -42,6 +43,7 @@ class Weights(NamedTuple):
     listed: NDArray[np.int64]
     start: int
     step: int
+    bits: Bitmap
 
     @classmethod
     def of(
@@ -56,6 +58,7 @@ class Weights(NamedTuple):
             lookup.listed,
             lookup.start,
             lookup.step,
+            lookup.bits,
         )
 
     @property
@@ -75,8 +78,14 @@ def fill_weights(out: NDArray[np.float64], start: int, weights: Weights) -> None
         out[:] = 1.0
         return
     first, step, offset = weights.start, weights.step, weights.offset
-    for i in range(out.size):
-        out[i] = values[listed[start + i] if listed.size else first + step * (start + i)]
+    if weights.bits.ranks.size:
+        rows = np.empty(out.size, np.int64)
+        fill_rows(rows, start, weights.bits)
+        for i in range(out.size):
+            out[i] = values[rows[i]]
+    else:
+        for i in range(out.size):
+            out[i] = values[listed[start + i] if listed.size else first + step * (start + i)]
     if table.size:
         for i in range(out.size):
             out[i] = table[np.int64(out[i]) - offset]
