@@ -4,8 +4,8 @@
         rows.arrow                                       what was made of it
         manifest                                         path and identity again, sizes and checksums
 
-What is in a folder is believed only where it is what its manifest says, and the manifest is of the file as it is now.
-Whatever else is found, such as a pipe, an emptied folder or one that was swapped with another, is made again.
+A folder is used only if its manifest is of the file as it is now, and if its files have the sizes and checksums of the
+manifest. Anything else in its place, such as a pipe, an emptied folder or one of another file, is made again.
 
 ``SCDATASET_CACHE_DIR`` names the directory. ``SCDATASET_CACHE=0`` says that nothing shall be kept for speed's sake;
 what a file cannot be read without is made all the same.
@@ -85,7 +85,7 @@ class _Wanted:
 
     @property
     def key(self) -> list[Any]:
-        """What tells it from any other copy: all of the identity but the time of status, which a chmod changes too."""
+        """Kind, path and identity of the file, all but the time of status, which a chmod changes too."""
         return [self.kind, os.path.realpath(self.source.path), *self.source.identity[:4]]
 
     @property

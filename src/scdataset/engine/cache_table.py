@@ -1,7 +1,7 @@
 """Files of the cache that hold integer arrays, with a checksum and a key that says what they are made of.
 
-Whatever else is found in the place of one counts as nothing: an older one, one that was cut short, changed, swapped
-with another or written by someone else, a folder, a pipe, a circle of links. Nothing in it is executed.
+Anything else in its place counts as nothing: an older table, one that was cut short, changed, swapped with another or
+written by someone else, a folder, a pipe, a circle of links. Nothing in it is executed.
 """
 
 import json
@@ -26,7 +26,7 @@ except ImportError:
     _zlib = zlib  # type: ignore[misc]
 
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-"""How files are opened that may be anything: to open a pipe would wait for whoever writes to it."""
+"""Flags for opening a path that may be anything: opening a pipe without O_NONBLOCK waits for a writer."""
 
 _MAX_HEADER = 1 << 16
 
@@ -67,7 +67,7 @@ def _read(stream: Any, n_stored: int, key: list[Any]) -> list[NDArray[Any]] | No
 def write_table(path: Path, key: list[Any], arrays: Sequence[NDArray[Any]]) -> None:
     """Write a table beside its place and move it there, so that no one ever sees a part of it.
 
-    ``key`` is what JSON gives back as it was.
+    ``key`` is a list of values that JSON returns unchanged.
     """
     header = json.dumps({"key": key, "arrays": [(array.dtype.str, array.size) for array in arrays]}).encode()
     descriptor, part = tempfile.mkstemp(suffix=".table", dir=path.parent)

@@ -32,9 +32,9 @@ class CopiedFile(OpenFile):
     path, source
         The file, and the user's file that it was made of.
     size, checksums
-        What it had when it was made: bytes, and `block_checksums`.
+        Bytes and `block_checksums` of the file when it was made.
     manifest
-        What the checksums are from: removed once damage was found, so that the copy is made again when it is needed.
+        The file of the checksums: removed once damage is found, so that the copy is made again when it is needed.
 
     Raises
     ------

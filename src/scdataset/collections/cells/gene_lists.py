@@ -81,7 +81,7 @@ class GeneTable:
 def _frame(path: str) -> pd.DataFrame:
     if Path(path).suffix != ".csv":
         return parquet_table(Path(path), MOST_GENES)
-    OpenFile(path)  # to open a pipe would wait for whoever writes to it
+    OpenFile(path)  # refuses a pipe, whose opening would wait for a writer
     with reading(path, "its table of genes"):
         return pd.read_csv(path)
 

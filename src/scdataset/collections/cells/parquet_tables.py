@@ -30,7 +30,7 @@ def parquet_table(path: Path, most_rows: int) -> pd.DataFrame:
     DamagedFileError
         If it has more, cannot be read, or is no regular file.
     """
-    OpenFile(str(path))  # to open a pipe would wait for whoever writes to it
+    OpenFile(str(path))  # refuses a pipe, whose opening would wait for a writer
     with reading(str(path), "its table"), pyarrow.parquet.ParquetFile(path) as file:
         n_rows = file.metadata.num_rows
         if n_rows > most_rows:

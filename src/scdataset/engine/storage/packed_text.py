@@ -23,7 +23,7 @@ except ImportError:  # a platform it is not built for: slower, and equal
 __all__ = ["UNREADABLE", "Limited", "packed_text"]
 
 UNREADABLE: tuple[Any, ...] = (OSError, EOFError, ValueError, zlib.error, _IsalError)
-"""What is raised over text that is damaged."""
+"""Errors of reading and unpacking damaged text."""
 
 _FREE = 1 << 26
 """Bytes that any text may have."""
@@ -42,7 +42,7 @@ def packed_text(path: str) -> Iterator[tuple[IO[bytes], Any]]:
         If it is no regular file, such as a pipe.
     """
     kind: Any = GzipFile
-    OpenFile(path)  # to open a pipe would wait for whoever writes to it
+    OpenFile(path)  # refuses a pipe, whose opening would wait for a writer
     with Path(path).open("rb") as stored:
         packed = stored.read(2) == b"\x1f\x8b"
         stored.seek(0)
@@ -57,7 +57,7 @@ class Limited(io.RawIOBase):
     path, text
         The file, for messages, and its text.
     n_bytes, reason
-        The number, if it is the smaller of this one and a hundred times the bytes of the file, and what it is for.
+        The number, unless a hundred times the bytes of the file are fewer, and its reason, for messages.
     """
 
     def __init__(self, path: str, text: Any, n_bytes: int, reason: str) -> None:
