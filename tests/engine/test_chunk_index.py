@@ -88,6 +88,19 @@ def test_a_sparse_matrix_of_which_chunks_were_never_written(tmp_path, array, fil
         csr_matrix(H5File(str(tmp_path / "m.h5")), "X", matrix.shape, general=general)
 
 
+@pytest.mark.parametrize("filters", ["none", "gzip"])
+def test_column_numbers_in_the_bytes_of_values(tmp_path, filters):
+    path, matrix = tmp_path / "m.h5", counts(30, 20, "i4")
+    with h5py.File(path, "w") as h5:
+        for name in ("data", "indices", "indptr"):
+            store(h5.require_group("X"), name, getattr(matrix, name), How("chunked", filters, (7,)), tmp_path)
+    with h5py.File(path) as h5:
+        data, indices = (h5[f"X/{name}"].id.get_chunk_info(3).byte_offset for name in ("data", "indices"))
+    replace(path, indices.to_bytes(8, "little"), data.to_bytes(8, "little"))
+    with pytest.raises(DamagedFileError, match=r"m\.h5: X/data and X/indices have chunks in the same bytes"):
+        csr_matrix(H5File(str(path)), "X", matrix.shape)
+
+
 def test_an_array_of_a_sparse_matrix_for_which_no_place_was_ever_taken(tmp_path):
     with h5py.File(tmp_path / "m.h5", "w") as h5:
         h5["X/data"], h5["X/indptr"] = np.ones(3), np.array([0, 1, 3])

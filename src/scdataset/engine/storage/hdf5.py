@@ -160,6 +160,7 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
     layouts = [layout_of(file, name) for name in names[:2]]
     for name, layout in zip(names, layouts, strict=False):
         _check_whole(file, name, layout.table)
+    _check_apart(file, group, [layout.table for layout in layouts if layout.table is not None])
     values, columns = (
         _elements(file, name, layout, general=general)[0] for name, layout in zip(names, layouts, strict=False)
     )
@@ -179,6 +180,14 @@ def _check_whole(file: H5File, name: str, table: ChunkTable | None) -> None:
     if lacks:
         number = "some" if table is None else int(np.argmax(table.offsets == NOT_STORED))
         message = f"{file.path}: chunk {number} of {name} is not in the file; it is damaged, or was not written whole."
+        raise DamagedFileError(message)
+
+
+def _check_apart(file: H5File, group: str, tables: list[ChunkTable]) -> None:
+    """Raise if arrays of a sparse matrix have bytes in common; chunks of each by itself have none."""
+    offsets, sizes = [table.offsets for table in tables], [table.sizes for table in tables]
+    if tables and overlapping(np.concatenate(offsets), np.concatenate(sizes)) is not None:
+        message = f"{file.path}: {group}/data and {group}/indices have chunks in the same bytes; the file is damaged."
         raise DamagedFileError(message)
 
 
