@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import missing
 from scdataset._version import __version__ as __version__
-from scdataset.batch import adata_to_mindex, bionemo_to_tensor, hf_tahoe_to_tensor
 from scdataset.collections import Collection, MultiIndexable, as_collection
 from scdataset.dataset import scDataset
 from scdataset.errors import (
@@ -37,6 +36,7 @@ from scdataset.strategy import (
     SamplingStrategy,
     Streaming,
 )
+from scdataset.transforms import adata_to_mindex, bionemo_to_tensor, hf_tahoe_to_tensor
 
 __all__ = [
     "ArgumentIndexError",

@@ -1,0 +1,22 @@
+"""What happens to rows between the file and the model: transforms to give to the hooks, or to call on a batch."""
+
+from scdataset.transforms.anndata import adata_to_mindex
+from scdataset.transforms.bionemo import bionemo_to_tensor
+from scdataset.transforms.compose import Compose
+from scdataset.transforms.counts import Clip, Log1p, NormalizeTotal, Scale
+from scdataset.transforms.genes import SelectGenes
+from scdataset.transforms.tahoe import hf_tahoe_to_tensor
+from scdataset.transforms.torch import ToTorch
+
+__all__ = [
+    "Clip",
+    "Compose",
+    "Log1p",
+    "NormalizeTotal",
+    "Scale",
+    "SelectGenes",
+    "ToTorch",
+    "adata_to_mindex",
+    "bionemo_to_tensor",
+    "hf_tahoe_to_tensor",
+]

@@ -1,0 +1,105 @@
+"""The matrix in what a hook gets, and the same with another matrix."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from scdataset.collections import MultiIndexable
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+
+__all__ = ["MatrixTransform", "as_floats", "is_anndata", "is_sparse", "matrix_of", "with_data", "with_matrix"]
+
+Matrix = Any
+"""A `scipy.sparse` CSR matrix or array, or a two-dimensional numpy array: cells x genes."""
+
+
+class MatrixTransform:
+    """Base of transforms that change X and leave all else: call them on a window, on a batch or on a matrix.
+
+    ``runs_ahead`` says that ``transform(window)`` touches nothing of the user's, so that, given as ``fetch_transform``
+    of a collection that reads ahead, it is called in the background, while the model works.
+    """
+
+    runs_ahead = True
+
+    def __call__(self, value: Any) -> Any:
+        """Return ``value`` with X changed: a `MultiIndexable`, a dict with ``"X"``, AnnData, CSR or a dense array.
+
+        What is given stays as it is.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If it is something else.
+        """
+        return with_matrix(value, self.of_matrix(matrix_of(value, type(self).__name__), value))
+
+    def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:
+        """Return what becomes of the matrix that ``value`` has or is."""
+        raise NotImplementedError
+
+
+def is_anndata(value: Any) -> bool:
+    """Tell whether ``value`` is an AnnData, which need not be installed."""
+    return any(
+        cls.__module__.partition(".")[0] == "anndata" and cls.__name__ == "AnnData" for cls in type(value).__mro__
+    )
+
+
+def is_sparse(value: Any) -> bool:
+    """Tell whether ``value`` is a sparse matrix or array of scipy."""
+    return bool(scipy.sparse.issparse(value))
+
+
+def matrix_of(value: Any, asked_by: str) -> Matrix:
+    """Return X of ``value``, or ``value`` itself if it is a matrix, as CSR or as a numpy array.
+
+    Parameters
+    ----------
+    asked_by
+        The transform, for errors.
+    """
+    if isinstance(value, (MultiIndexable, Mapping)):
+        if "X" not in value:
+            message = f"{asked_by} changes X, and there are {list(value.keys())}; give a batch that has X."
+            raise ArgumentValueError(message)
+        matrix = value["X"]
+    else:
+        matrix = value.X if is_anndata(value) else value
+    if is_sparse(matrix):
+        return matrix.tocsr()
+    if isinstance(matrix, np.ndarray) and matrix.ndim == 2:
+        return matrix
+    shape = f" of shape {matrix.shape}" if hasattr(matrix, "shape") else ""
+    message = (
+        f"{asked_by} takes a sparse matrix or a two-dimensional numpy array, a MultiIndexable or dict with one as X, "
+        f"or AnnData, and got a {type(matrix).__qualname__}{shape}. Transforms that give tensors come last."
+    )
+    raise ArgumentTypeError(message)
+
+
+def with_matrix(value: Any, matrix: Any) -> Any:
+    """Return ``value`` with another X, over the same memory otherwise; the matrix where ``value`` is one."""
+    if isinstance(value, MultiIndexable):
+        modalities = {name: matrix if name == "X" else modality for name, modality in value.items()}
+        return MultiIndexable(modalities, unstructured=value.unstructured)
+    if isinstance(value, Mapping):
+        return {**value, "X": matrix}
+    if is_anndata(value):
+        changed = value.copy()
+        changed.X = matrix
+        return changed
+    return matrix
+
+
+def with_data(matrix: Matrix, data: Any) -> Matrix:
+    """Return a matrix with other values in the same places: those that are stored, of a sparse one."""
+    return type(matrix)((data, matrix.indices, matrix.indptr), matrix.shape) if is_sparse(matrix) else data
+
+
+def as_floats(matrix: Matrix) -> Any:
+    """Return the values of a matrix, those that are stored of a sparse one, as floats: integers become float32."""
+    data = matrix.data if is_sparse(matrix) else matrix
+    return data if data.dtype.kind == "f" else data.astype(np.float32)

@@ -1,0 +1,131 @@
+"""Batches as tensors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
+
+from scdataset._arguments import one_of
+from scdataset.collections import MultiIndexable
+from scdataset.collections.device import as_tensor
+from scdataset.engine.dense import fill_dense
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.threads import Threads
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.transforms.matrices import is_anndata, is_sparse
+
+__all__ = ["ToTorch"]
+
+_FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class ToTorch:
+    """Turn a batch into tensors that a model takes.
+
+    Parameters
+    ----------
+    layout
+        What a sparse X becomes: ``"dense"``, or ``"csr"`` for a ``torch.sparse_csr`` tensor over the same memory.
+    dtype
+        Type of X and of whatever else has two axes. Columns of whole numbers, such as labels, become int64, which
+        losses take, and columns of floats float32, or ``dtype`` if that is wider.
+    device
+        Where the tensors go; None for where they are made, in memory of the CPU.
+    missing_label
+        What a missing label, -1, becomes, such as the ``ignore_index`` of a loss; None to refuse them.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> batch = ToTorch()({"X": csr_array([[0, 2], [1, 0]]), "cell_type": np.array([1, 0], np.int8)})
+    >>> batch["X"], batch["cell_type"]
+    (tensor([[0., 2.],
+            [1., 0.]]), tensor([1, 0]))
+    """
+
+    layout: Literal["dense", "csr"] = "dense"
+    dtype: torch.dtype = torch.float32
+    device: torch.device | str | int | None = None
+    missing_label: int | None = None
+
+    _slabs: SlabPool = field(default_factory=SlabPool, init=False, repr=False, compare=False)
+    _threads: Threads = field(default_factory=Threads, init=False, repr=False, compare=False)
+    runs_ahead: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        one_of("layout", self.layout, allowed=("dense", "csr"))
+        if self.dtype not in _FLOATS:
+            message = f"dtype={self.dtype!r}; give one of {', '.join(map(str, _FLOATS))}."
+            raise (ArgumentValueError if isinstance(self.dtype, torch.dtype) else ArgumentTypeError)(message)
+        if self.layout == "csr" and self.dtype in (torch.bfloat16, torch.float16):
+            message = f"layout='csr' with dtype={self.dtype}, which few operations take; give torch.float32."
+            raise ArgumentValueError(message)
+
+    def __call__(self, value: Any) -> Any:
+        """Return tensors: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array.
+
+        Raises
+        ------
+        ArgumentTypeError
+            For strings, objects and frames.
+        ArgumentValueError
+            For labels that are missing, unless ``missing_label`` says what they become.
+        """
+        if isinstance(value, (MultiIndexable, Mapping)):
+            return {name: self._member(name, member) for name, member in value.items()}
+        return {"X": self._member("X", value.X)} if is_anndata(value) else self._tensor("X", value)
+
+    def _member(self, name: str | int, member: Any) -> Any:
+        if isinstance(member, (MultiIndexable, Mapping)):
+            return self(member)
+        return self._tensor(name, getattr(member, "codes", member))  # of a Categorical
+
+    def _tensor(self, name: str | int, value: Any) -> torch.Tensor:
+        is_filled = is_sparse(value) and self.layout == "dense"
+        tensor = self._dense(value.tocsr()) if is_filled else as_tensor(name, value)
+        if tensor.ndim > 1:
+            tensor = tensor.to(self.dtype)
+        elif tensor.is_floating_point():
+            tensor = tensor.to(torch.promote_types(torch.float32, self.dtype))
+        elif tensor.dtype is not torch.bool:
+            tensor = self._labels(name, tensor)
+        return tensor if self.device is None else tensor.to(self.device, non_blocking=True)
+
+    def _labels(self, name: str | int, labels: torch.Tensor) -> torch.Tensor:
+        labels = labels.to(torch.int64)
+        n_missing = int((labels == -1).sum())
+        if not n_missing:
+            return labels
+        if self.missing_label is None:
+            message = (
+                f"{name!r} has {n_missing} missing labels (-1) among {labels.numel()} cells of this batch, and no loss "
+                "takes them. Leave those cells out with indices, or say what they become: "
+                "ToTorch(missing_label=-100) is what torch's CrossEntropyLoss ignores."
+            )
+            raise ArgumentValueError(message)
+        return labels.masked_fill(labels == -1, self.missing_label)
+
+    def _dense(self, matrix: Any) -> torch.Tensor:
+        """Return a CSR matrix as a dense tensor, over memory that is used again once the tensor has died."""
+        info = get_worker_info()
+        if info is not None:
+            self._threads.share_among(info.num_workers)
+        n_rows, n_columns = matrix.shape
+        bits = np.dtype(f"i{self.dtype.itemsize}")
+        out: NDArray[Any] = self._slabs.empty(n_rows * n_columns, bits).reshape(n_rows, n_columns)
+        if not self._fill(matrix, out):
+            matrix = matrix.copy()  # columns that do not ascend, or are there twice
+            matrix.check_format(full_check=True)
+            matrix.sum_duplicates()
+            self._fill(matrix, out)
+        return torch.from_numpy(out).view(self.dtype)
+
+    def _fill(self, matrix: Any, out: NDArray[Any]) -> bool:
+        bits = getattr(torch, f"int{8 * self.dtype.itemsize}")
+        values = as_tensor("X", matrix.data).to(self.dtype).view(bits).numpy()
+        return fill_dense(matrix.indptr, matrix.indices, values, out, self._threads)
