@@ -37,6 +37,11 @@ class ReadsInBackground:
 
     reads_ahead = True
 
+    @property
+    def reads_whole(self) -> bool:
+        """Whether what `begin` returns lacks nothing."""
+        return type(self).finish is ReadsInBackground.finish
+
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Return the rows asked for, in that order."""
         raise NotImplementedError

@@ -3,12 +3,13 @@
     fetches ──► announce k + 2 ──► begin k + 1 (one thread, which has the engine's threads) ──► finish k, hooks, batches
 
 Only collections whose ``reads_ahead`` is true are read this way: announcing and beginning a read touch nothing of the
-user's. To finish it may, and hooks do, and both always run in the consumer's thread.
+user's. To finish it may, and hooks do, and both run in the consumer's thread; but a transform that says ``runs_ahead``
+is called where the window was read, if nothing is left to finish.
 """
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -37,7 +38,9 @@ class ReadsAhead(Protocol):
         ...
 
 
-def read_ahead(collection: Any, fetches: Iterator[Fetch], depth: int) -> Iterator[tuple[Any, list[int]]]:
+def read_ahead(
+    collection: Any, fetches: Iterator[Fetch], depth: int, transform: Callable[[Any], Any] | None = None
+) -> Iterator[tuple[Any, list[int]]]:
     """Yield what was read for each fetch, and its bounds, in order.
 
     Parameters
@@ -48,11 +51,17 @@ def read_ahead(collection: Any, fetches: Iterator[Fetch], depth: int) -> Iterato
         Rows and bounds of one fetch after the other.
     depth
         Windows that are read before they are asked for, at least 1.
+    transform
+        What is called in the background with every window once it is read, of a collection that `reads_whole`.
     """
     is_finalizing = sys.is_finalizing
     announced: deque[Fetch] = deque()
     reading: deque[tuple[Future[Any], NDArray[np.int64], list[int]]] = deque()
     executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-ahead")
+
+    def begin(rows: NDArray[np.int64]) -> Any:
+        begun = collection.begin(rows)
+        return begun if transform is None else transform(begun)
 
     def top_up() -> None:
         """Announce one window more than are read, and read as many as are wanted."""
@@ -61,7 +70,7 @@ def read_ahead(collection: Any, fetches: Iterator[Fetch], depth: int) -> Iterato
             announced.append(fetch)
         while announced and len(reading) < depth:
             rows, bounds = announced.popleft()
-            reading.append((executor.submit(collection.begin, rows), rows, bounds))
+            reading.append((executor.submit(begin, rows), rows, bounds))
 
     try:
         top_up()

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from scdataset._arguments import optional_whole
+from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.handles import dumps, loads
 from scdataset.collections.memory import BatchTaker, TakesBatches
 from scdataset.collections.shared_buffers import SharedBuffers
 from scdataset.dataset.ahead import Fetch, read_ahead
 from scdataset.dataset.epochs import Begun
-from scdataset.dataset.hooks import Hooks
+from scdataset.dataset.hooks import Hook, Hooks
 from scdataset.dataset.iteration import Iteration, Pass
 from scdataset.dataset.ledger import Ledger
 from scdataset.dataset.loader import has_own_collation, refuse_hosts_that_share_out_again
@@ -329,8 +330,15 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
 
     def _cut(self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks) -> Iterator[Any]:
         """Yield the batches of windows."""
-        for fetched, places, bounds in self._windows(fetches, n_workers, hooks):
-            yield from hooks.batches(fetched, places, bounds)
+        ahead = self._transform_ahead(hooks)
+        for fetched, places, bounds in self._windows(fetches, n_workers, hooks, ahead):
+            yield from hooks.batches(fetched, places, bounds, is_transformed=ahead is not None)
+
+    def _transform_ahead(self, hooks: Hooks) -> Hook | None:
+        """Return the ``fetch_transform`` if it may be called where windows are read ahead."""
+        reads_whole = isinstance(self._collection, ReadsInBackground) and self._collection.reads_whole
+        may = self.prefetch and reads_whole and hooks.fetch_callback is None
+        return hooks.fetch_transform if may and getattr(hooks.fetch_transform, "runs_ahead", False) else None
 
     def _batch_taker(self, hooks: Hooks) -> BatchTaker | None:
         """Return what takes batches from memory, without a window; None for all other collections."""
@@ -374,7 +382,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         )
 
     def _windows(
-        self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks
+        self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks, ahead: Hook | None
     ) -> Iterator[tuple[Any, NDArray[np.int64] | None, list[int]]]:
         """Read one fetch after the other, ahead of time where the collection allows it."""
         collection, given = self._collection, self.collection
@@ -386,7 +394,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         if share_threads is not None:
             share_threads(n_workers)
         if self.prefetch and getattr(collection, "reads_ahead", False):
-            for fetched, bounds in read_ahead(collection, fetches, self.prefetch):
+            for fetched, bounds in read_ahead(collection, fetches, self.prefetch, ahead):
                 yield fetched, None, bounds
         else:
             for rows, bounds in fetches:

@@ -41,7 +41,9 @@ class Hooks:
         for name in self.__slots__:
             hook(name, getattr(self, name))
 
-    def batches(self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[Any]:
+    def batches(
+        self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int], *, is_transformed: bool = False
+    ) -> Iterator[Any]:
         """Transform what was fetched and return its batches.
 
         Parameters
@@ -52,8 +54,10 @@ class Hooks:
             Where in ``fetched`` the rows are, in the order in which they are yielded, or None if they are in it.
         bounds
             ``bounds[k]`` to ``bounds[k + 1]`` are the rows of the k-th batch.
+        is_transformed
+            Whether ``fetch_transform`` was called already.
         """
-        if self.fetch_transform:
+        if self.fetch_transform and not is_transformed:
             fetched = self.fetch_transform(fetched)
         return self.transformed(self._cut(fetched, places, bounds))
 

@@ -182,12 +182,13 @@ class Scale(MatrixTransform):
             message = f"Scale has the mean of {self.mean.size} genes, and X has {matrix.shape[1]}; give those of X."
             raise ArgumentValueError(message)
         data = as_floats(matrix)
-        std = np.where(self.std == 0, 1, self.std).astype(data.dtype)
+        std = np.where(self.std == 0, 1, self.std)
         if is_sparse(matrix) and not self.zero_center:
-            scaled = data / std[matrix.indices]
+            scaled = (data / std[matrix.indices]).astype(data.dtype)
             return with_data(matrix, scaled if self.max_value is None else np.minimum(scaled, self.max_value))
         dense = with_data(matrix, data).toarray() if is_sparse(matrix) else data
-        scaled = (dense - self.mean.astype(data.dtype) if self.zero_center else dense) / std
+        centred = (dense - self.mean).astype(data.dtype) if self.zero_center else dense  # rounded as scanpy does
+        scaled = (centred / std).astype(data.dtype)
         if self.max_value is None:
             return scaled
         return scaled.clip(-self.max_value if self.zero_center else None, self.max_value)

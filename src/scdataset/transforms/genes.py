@@ -53,9 +53,7 @@ class SelectGenes(MatrixTransform):
             message = "SelectGenes does not know which gene is where; give var_names=cells.var_names."
             raise ArgumentValueError(message)
         if matrix.shape[1] != self._n_vars:
-            message = (
-                f"SelectGenes got the names of {self._n_vars} genes, and X has {matrix.shape[1]}; give those of X."
-            )
+            message = f"SelectGenes got {self._n_vars} var_names, and X has {matrix.shape[1]} genes; give those of X."
             raise ArgumentValueError(message)
         return matrix[:, self._columns]
 

@@ -1,0 +1,135 @@
+"""Normalised, logged, clipped and scaled values: those of scanpy, for every form that a batch may have."""
+
+import pickle
+
+import anndata
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from scdataset import ArgumentTypeError, ArgumentValueError, MultiIndexable
+from scdataset.transforms import Clip, Compose, Log1p, NormalizeTotal, Scale
+
+COUNTS = np.random.default_rng(0).poisson(0.4, (60, 40)) * np.arange(60)[:, None].clip(0, 9)  # cell 0 is empty
+FORMS = {
+    "CSR matrix": sp.csr_matrix,
+    "CSR array": sp.csr_array,
+    "CSC": sp.csc_matrix,
+    "dense": np.asarray,
+}
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of scanpy
+in_all_forms = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+
+
+def _dense(matrix):
+    return matrix.toarray() if sp.issparse(matrix) else np.asarray(matrix)
+
+
+@pytest.fixture(scope="module")
+def scanpy():
+    import scanpy
+
+    return scanpy
+
+
+@in_all_forms
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u2"])
+@pytest.mark.parametrize("base", [None, 2])
+def test_normalised_and_logged_counts_are_those_of_scanpy(scanpy, form, dtype, base):
+    matrix = form(COUNTS.astype(dtype))
+    expected = anndata.AnnData(_as_scanpy_takes(COUNTS.astype(dtype), matrix))
+    scanpy.pp.normalize_total(expected, target_sum=1e4)
+    normalised = NormalizeTotal()(matrix)
+    assert np.array_equal(_dense(normalised), _dense(expected.X))
+    scanpy.pp.log1p(expected, base=base)
+    logged = Compose(NormalizeTotal(), Log1p(base))(matrix)
+    assert np.array_equal(_dense(logged), _dense(expected.X))
+    assert logged.dtype == (np.float64 if dtype == "f8" else np.float32)
+    assert np.array_equal(_dense(matrix), COUNTS)  # what is given stays as it is
+
+
+def _as_scanpy_takes(counts, matrix):
+    counts = counts.astype(np.float32) if counts.dtype == np.uint16 else counts
+    return sp.csr_matrix(counts) if sp.issparse(matrix) else counts.copy()  # scanpy changes it in place
+
+
+@in_all_forms
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("zero_center", [True, False])
+@pytest.mark.parametrize("max_value", [None, 1.5])
+def test_scaled_values_are_those_of_scanpy(scanpy, form, dtype, zero_center, max_value):
+    values = np.log1p(COUNTS).astype(dtype)
+    values[:, 3] = 2  # a gene that does not vary
+    matrix = form(values)
+    expected = anndata.AnnData(_as_scanpy_takes(values, matrix))
+    scanpy.pp.scale(expected, zero_center=zero_center, max_value=max_value)
+    scale = Scale(expected.var["mean"], expected.var["std"], zero_center=zero_center, max_value=max_value)
+    scaled = scale(matrix)
+    assert np.allclose(_dense(scaled), _dense(expected.X), rtol=1e-6, atol=1e-6)
+    assert scaled.dtype == dtype
+    assert sp.issparse(scaled) == (sp.issparse(matrix) and not zero_center)
+
+
+BATCHES = {
+    "MultiIndexable": lambda matrix: MultiIndexable(
+        {"X": matrix, "y": np.arange(60)}, unstructured={"genome": "GRCh38"}
+    ),
+    "dict": lambda matrix: {"X": matrix, "y": np.arange(60)},
+    "AnnData": lambda matrix: anndata.AnnData(matrix, obsm={"y": np.arange(60)[:, None]}),
+}
+
+
+@pytest.mark.parametrize("make", BATCHES.values(), ids=BATCHES)
+@pytest.mark.parametrize(
+    "transform", [NormalizeTotal(10), Log1p(), Clip(0, 2), Scale(np.zeros(40), np.ones(40))], ids=repr
+)
+def test_x_of_a_batch_is_changed_and_all_else_stays(make, transform):
+    batch = make(sp.csr_matrix(COUNTS, dtype=np.float32))
+    changed = transform(batch)
+    assert type(changed) is type(batch)
+    after = changed.X if isinstance(batch, anndata.AnnData) else changed["X"]
+    assert np.array_equal(_dense(after), _dense(transform(sp.csr_matrix(COUNTS, dtype=np.float32))))
+    y = changed.obsm["y"][:, 0] if isinstance(batch, anndata.AnnData) else changed["y"]
+    assert np.array_equal(y, np.arange(60))
+    before = batch.X if isinstance(batch, anndata.AnnData) else batch["X"]
+    assert np.array_equal(_dense(before), COUNTS)
+
+
+def test_total_counts_may_be_a_modality():
+    totals = np.arange(1, 61)
+    for matrix in (COUNTS, sp.csr_array(COUNTS)):
+        normalised = NormalizeTotal(1, key="total_counts")({"X": matrix, "total_counts": totals})["X"]
+        assert np.allclose(_dense(normalised), COUNTS / totals[:, None])
+
+
+@pytest.mark.parametrize("transform", [NormalizeTotal(5.0), Log1p(2), Clip(maximum=3), Scale([1.0], [2.0])], ids=repr)
+def test_transforms_can_be_pickled(transform):
+    copy = pickle.loads(pickle.dumps(transform))
+    assert repr(copy) == repr(transform)
+    assert np.array_equal(copy(np.array([[2.0]])), transform(np.array([[2.0]])))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: NormalizeTotal(0), ArgumentValueError, "target_sum=0; give a finite number above 0"),
+        (lambda: NormalizeTotal("a"), ArgumentTypeError, "target_sum='a' is of type str"),
+        (lambda: NormalizeTotal()(-COUNTS[1:].astype("f4")), ArgumentValueError, "add up to -"),
+        (lambda: NormalizeTotal()(np.full((2, 2), np.nan)), ArgumentValueError, "row 0 of the batch add up to nan"),
+        (lambda: Log1p(1), ArgumentValueError, "base of no logarithm"),
+        (lambda: Log1p()(np.array([[-2.0]])), ArgumentValueError, "values from -2.0"),
+        (Clip, ArgumentValueError, "neither minimum nor maximum"),
+        (lambda: Clip(3, 1), ArgumentValueError, "minimum=3 is above maximum=1"),
+        (lambda: Clip(1, 2)(sp.csr_array(COUNTS)), ArgumentValueError, "would change the zeros"),
+        (lambda: Scale([1, 2], [1]), ArgumentValueError, "mean has 2 genes and std 1"),
+        (lambda: Scale([1], [-1]), ArgumentValueError, "at least 0"),
+        (lambda: Scale([np.nan], [1]), ArgumentValueError, "not finite"),
+        (lambda: Scale([1], [1])(COUNTS), ArgumentValueError, "1 genes, and X has 40"),
+        (lambda: Log1p()({"y": 1}), ArgumentValueError, r"there are \['y'\]"),
+        (lambda: Log1p()([1, 2]), ArgumentTypeError, "got a list"),
+        (lambda: Log1p()(np.arange(3)), ArgumentTypeError, r"ndarray of shape \(3,\)"),
+    ],
+)
+def test_what_cannot_be_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
