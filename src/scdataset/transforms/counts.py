@@ -102,7 +102,7 @@ class Log1p(MatrixTransform):
             raise ArgumentValueError(message)
         logs = np.log1p(data)
         if self.base is not None:
-            logs /= data.dtype.type(math.log(self.base))
+            logs /= np.log(self.base)
         return with_data(matrix, logs)
 
 
