@@ -1,6 +1,7 @@
 """Open files: replaced, changed, cut short or gone; in other processes; and none left open."""
 
 import contextlib
+import errno
 import gc
 import os
 import pickle
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from scdataset.engine import files
-from scdataset.engine.files import OpenFile
+from scdataset.engine.files import OpenFile, all_opened
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage.hdf5 import H5File, csr_matrix
 from scdataset.engine.threads import Threads
@@ -212,7 +213,8 @@ def many(tmp_path, n):
 
 
 def test_no_more_files_are_open_than_a_system_allows(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_MAX_OPEN", n_open() + 5)
+    most = n_open() + 5
+    monkeypatch.setattr(files, "most_open", lambda: most)
     opened, before = many(tmp_path, 40), n_open()
     wrong = []
 
@@ -226,11 +228,11 @@ def test_no_more_files_are_open_than_a_system_allows(tmp_path, monkeypatch):
     for each in readers:
         each.join()
     assert not wrong
-    assert n_open() <= before + files._MAX_OPEN
+    assert n_open() <= before + most
 
 
 def test_a_file_that_is_being_read_stays_open_until_it_has_been(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_MAX_OPEN", 1)
+    monkeypatch.setattr(files, "most_open", lambda: 1)
     first, *others = many(tmp_path, 10)
     with first.opened() as descriptor:
         for other in others:
@@ -239,6 +241,41 @@ def test_a_file_that_is_being_read_stays_open_until_it_has_been(tmp_path, monkey
         assert os.pread(descriptor, 1, 0) == b"\0"
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.pread(descriptor, 1, 0)
+
+
+@pytest.mark.skipif(files.resource is None, reason="the system has no such limit")
+def test_half_of_the_descriptors_that_a_process_may_have_are_kept(monkeypatch):
+    for allowed, kept in ((256, 128), (20_000, 10_000), (files.resource.RLIM_INFINITY, 65_536)):
+        monkeypatch.setattr(files.resource, "getrlimit", lambda _, allowed=allowed: (allowed, allowed))
+        assert files.most_open() == kept
+
+
+def test_idle_files_are_closed_for_another_where_the_user_has_all_other_descriptors(tmp_path, monkeypatch):
+    *others, last = many(tmp_path, 6)
+    for other in others:
+        other.read(0, 1)
+    before, open_now = n_open(), last.open_now
+
+    def refused():
+        if n_open() >= before:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return open_now()
+
+    monkeypatch.setattr(last, "open_now", refused)
+    assert last.read(0, 1) == b"\x05"
+    with all_opened(others) as descriptors:
+        assert [os.pread(descriptor, 1, 0)[0] for descriptor in descriptors] == list(range(5))
+
+
+def test_files_that_were_opened_before_one_that_is_gone_are_idle_again(tmp_path, monkeypatch):
+    opened = many(tmp_path, 3)
+    (tmp_path / "2.bin").unlink()
+    with pytest.raises(DamagedFileError, match="has vanished"), all_opened(opened):
+        raise AssertionError
+    before = n_open()
+    for file in opened:
+        file.close()
+    assert n_open() == before - 2
 
 
 def test_forgotten_files_are_closed(path):

@@ -35,6 +35,36 @@ def test_lengths_take_the_smallest_type(longest, n_bytes):
     assert RowTable.of_pointers(np.array([0, longest]), longest).lengths.itemsize == n_bytes
 
 
+def test_a_few_long_rows_do_not_widen_the_lengths_of_all_others():
+    lengths = np.random.default_rng(0).integers(0, 5000, 10_000)
+    lengths[[3, 64, 100, 101, 9999]] = 10**6, 65_536, 2**40, 65_535, 70_000
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    table = RowTable.of_pieces(np.split(indptr, [4, 90, 5000]), lengths.size, int(indptr[-1]))
+    assert table.lengths.dtype == np.uint16
+    assert sum(array.nbytes for array in table.arrays) < 2.3 * lengths.size
+    assert table.n_elements == indptr[-1]
+    starts, counts = table.spans(np.arange(lengths.size))
+    np.testing.assert_array_equal(starts, indptr[:-1])
+    np.testing.assert_array_equal(counts, lengths)
+
+
+def test_arrays_with_long_rows_elsewhere_make_no_table():
+    lengths = np.full(5000, 7)
+    lengths[[70, 80, 4000]] = 300
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    arrays = RowTable.of_pointers(indptr, int(indptr[-1])).arrays
+    assert RowTable.of_arrays(arrays, 5000, int(indptr[-1])) is not None
+    for number, changed in (
+        (2, [70, 81, 4000]),
+        (2, [80, 70, 4000]),
+        (2, [70, 80, 5000]),
+        (3, [45, 45, 46]),
+        (3, [45]),
+    ):
+        wrong = [*arrays[:number], np.array(changed), *arrays[number + 1 :]]
+        assert RowTable.of_arrays(wrong, 5000, int(indptr[-1])) is None
+
+
 @pytest.mark.parametrize(
     ("indptr", "said"),
     [

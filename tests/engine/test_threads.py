@@ -21,7 +21,7 @@ def threads():
     made.close()
 
 
-@pytest.mark.parametrize("n_parts", [0, 1, 2, 40])
+@pytest.mark.parametrize("n_parts", [0, 1, 2, 40, 1000])
 def test_every_part_is_done_once(threads, n_parts):
     done = []
     threads.run(lambda number, _: done.append(number), [(number, None) for number in range(n_parts)])

@@ -131,3 +131,16 @@ def test_a_billion_rows_on_1024_ranks_are_a_few_ranges():
     assert resumed.partition.left.count == whole.n_batches - 1024 * 7001 - 1000 * 31
     assert len(resumed.partition.left.runs) < 1024 * 16 + 1000 * 8
     assert len(resumed) == -(-resumed.partition.left.count // 999)
+
+
+def test_what_is_left_after_changes_of_size_is_worked_out_once(monkeypatch):
+    whole = Partition(1_000_003, 8, 4)
+    progress = Progress(0, (Generation(3, 1, 40), Generation(5, 2, 60), Generation(2, 1, 50)))
+    worked_out = []
+    after = Partition.after
+    monkeypatch.setattr(Partition, "after", lambda *given, **options: worked_out.append(1) or after(*given, **options))
+    lengths = {
+        (len(course), course.total) for course in (Course.of(whole, progress, 0, in_order=False) for _ in range(9))
+    }
+    assert len(lengths) == 1
+    assert len(worked_out) == 3

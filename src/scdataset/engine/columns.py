@@ -98,9 +98,9 @@ class ChosenColumns(ReadApart):
         out[:, self.chosen[kept]] = stored[:, kept]
         return out
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
+    def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows will be read soon."""
-        self.matrix.announce(rows)
+        return self.matrix.announce(rows)
 
     def close(self) -> None:
         """Close what is open."""
@@ -149,9 +149,9 @@ class NumberedColumns(ReadApart):
             self._refuse(np.unique(stored.indices[columns < 0]), n_unknown, rows.size)
         return _taken(stored, columns, self.numbers.size, slabs)
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
+    def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows will be read soon."""
-        self.matrix.announce(rows)
+        return self.matrix.announce(rows)
 
     def close(self) -> None:
         """Close what is open."""

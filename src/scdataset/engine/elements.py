@@ -104,8 +104,8 @@ class Elements(Protocol):
         """Return what reads spans to ``out``, in about ``n_parts`` parts that may run at the same time."""
         ...
 
-    def announce(self, spans: Spans) -> None:
-        """Tell the system that these spans will be read soon."""
+    def announce(self, spans: Spans) -> bool:
+        """Tell the system that these spans will be read soon; False if it was not told, as for `Matrix`."""
         ...
 
     def close(self) -> None:
@@ -130,10 +130,10 @@ class PlainElements:
 
     def __init__(self, file: OpenFile, name: str, dtype: np.dtype[Any], chunk: int, offsets: NDArray[np.int64]) -> None:
         self.dtype = dtype
-        self._file = file
+        self.file = file
+        self.chunk = chunk
+        self.offsets = offsets
         self._name = name
-        self._chunk = chunk
-        self._offsets = offsets
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
         """Return what reads spans to ``out``."""
@@ -160,39 +160,40 @@ class PlainElements:
 
         return [(work, *bounds) for bounds in equal_parts(spans.lengths, n_parts)]
 
-    def announce(self, spans: Spans) -> None:
+    def announce(self, spans: Spans) -> bool:
         """Tell the kernel which bytes will be read soon."""
         if not _ADVISES:
-            return
+            return False
         item = self.dtype.itemsize
         starts = spans.starts[spans.lengths > 0]
-        firsts = self._offsets[starts // self._chunk] + starts % self._chunk * item
-        if self._file.in_page_cache(firsts):
-            return
+        firsts = self.offsets[starts // self.chunk] + starts % self.chunk * item
+        if self.file.in_page_cache(firsts):
+            return False
         with self.opened() as place:
             advise_spans(*place, item, spans.starts, spans.lengths, GAP_BYTES // item)
+        return True
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self.file.close()
 
     @property
     def place(self) -> tuple[str, Layout]:
         """Name and layout, of which `elements_at` makes the same."""
-        n_chunks = self._offsets.size
-        sizes = np.full(n_chunks, self._chunk * self.dtype.itemsize)
-        table = ChunkTable(self._offsets, sizes, np.zeros(n_chunks, np.uint32))
-        return self._name, Layout((n_chunks * self._chunk,), self.dtype, (self._chunk,), table)
+        n_chunks = self.offsets.size
+        sizes = np.full(n_chunks, self.chunk * self.dtype.itemsize)
+        table = ChunkTable(self.offsets, sizes, np.zeros(n_chunks, np.uint32))
+        return self._name, Layout((n_chunks * self.chunk,), self.dtype, (self.chunk,), table)
 
     @contextmanager
     def opened(self) -> Iterator[tuple[int, NDArray[np.int64], int]]:
         """Give the file descriptor of this process, the first byte of each chunk, and elements in a chunk."""
-        with self._file.opened() as descriptor:
-            yield descriptor, self._offsets, self._chunk
+        with self.file.opened() as descriptor:
+            yield descriptor, self.offsets, self.chunk
 
     def check(self) -> None:
         """Raise if the file was replaced."""
-        self._file.check()
+        self.file.check()
 
     def check_stored(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
         """Raise if spans, none of which goes beyond a chunk, are damaged, where the file has checksums."""
@@ -210,13 +211,13 @@ class PlainElements:
         """
         item, parts = self.dtype.itemsize, []
         while start < stop:
-            chunk, inside = divmod(start, self._chunk)
-            end = min(stop, (chunk + 1) * self._chunk)
+            chunk, inside = divmod(start, self.chunk)
+            end = min(stop, (chunk + 1) * self.chunk)
             size = (end - start) * item
-            stored = self._file.read_unchecked(int(self._offsets[chunk]) + inside * item, size)
+            stored = self.file.read_unchecked(int(self.offsets[chunk]) + inside * item, size)
             if len(stored) < size:
                 self.check()
-                message = f"{self._file.path}: {self._name} ends within or before chunk {chunk}; the file is truncated."
+                message = f"{self.file.path}: {self._name} ends within or before chunk {chunk}; the file is truncated."
                 raise DamagedFileError(message)
             parts.append(stored)
             start = end
@@ -225,7 +226,7 @@ class PlainElements:
     def refuse_column(self, element: int, limit: int) -> None:
         """Raise for a column number that is out of range, at or after an element."""
         self.check()
-        _refuse_out_of_range(self._file.path, self._name, element // self._chunk, limit)
+        _refuse_out_of_range(self.file.path, self._name, element // self.chunk, limit)
 
     def _gather_by_library(
         self, spans: Spans, target: NDArray[Any], columns: Columns, max_gap: int, room: int
@@ -259,7 +260,7 @@ class Chunks(Protocol):
         """Raise if what was read since the last check may be of another file than the one that was opened."""
         ...
 
-    def announce(self, numbers: NDArray[np.int64]) -> None:
+    def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the system that these chunks will be read soon."""
         ...
 
@@ -316,9 +317,9 @@ class ChunkElements:
 
         return [(work, *bounds) for bounds in equal_parts(np.ones(numbers.size, np.int64), n_parts)]
 
-    def announce(self, spans: Spans) -> None:
+    def announce(self, spans: Spans) -> bool:
         """Tell the system which chunks will be read soon."""
-        self._chunks.announce(_touched(spans.starts, spans.lengths, self._chunks.length)[0])
+        return self._chunks.announce(_touched(spans.starts, spans.lengths, self._chunks.length)[0])
 
     def close(self) -> None:
         """Close what is open."""
@@ -388,16 +389,17 @@ class FileChunks:
         """Raise if the file was replaced."""
         self._file.check()
 
-    def announce(self, numbers: NDArray[np.int64]) -> None:
+    def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the kernel which bytes will be read soon."""
         stored = numbers[self._table.offsets[numbers] != NOT_STORED]
         # A chunk is a span of bytes here: element size 1, one chunk that is the file.
         starts, sizes = self._table.offsets[stored], self._table.sizes[stored]
         if not _ADVISES or self._file.in_page_cache(starts):
-            return
+            return False
         order = np.argsort(starts)
         with self._file.opened() as descriptor:
             advise_spans(descriptor, np.zeros(1, np.int64), 1 << 62, 1, starts[order], sizes[order], GAP_BYTES)
+        return True
 
     def close(self) -> None:
         """Close the file."""
@@ -422,6 +424,8 @@ def equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]
     """Cut [0, len(sizes)) into parts of about the same total size."""
     if sizes.size == 0:
         return []
+    if n_parts == 1:
+        return [(0, sizes.size)]
     total = np.cumsum(sizes)
     bounds = np.searchsorted(total, np.arange(1, n_parts) * (total[-1] / n_parts), side="left") + 1
     cuts = np.unique(np.concatenate(([0], np.minimum(bounds, sizes.size), [sizes.size])))

@@ -1,12 +1,14 @@
 """Open files, each process its own, watched for being replaced, and no more of them than a system allows."""
 
+import errno
 import os
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +16,21 @@ from numpy.typing import NDArray
 from scdataset.engine.identity import FileIdentity
 from scdataset.errors import DamagedFileError
 
-__all__ = ["OpenFile"]
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
-_MAX_OPEN = 128
-"""Descriptors that a process keeps; the one used longest ago is closed for another. Systems allow 256 files or more."""
+__all__ = ["OpenFile", "all_opened"]
+
+_SHARE = 2
+"""One in so many of the descriptors that a process may have is kept; the rest is for the user and for libraries."""
+
+_UNLIMITED = 1 << 16
+"""Descriptors that are kept where there is no limit."""
+
+_UNKNOWN = 128
+"""Descriptors that are kept where the limit cannot be asked for."""
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """How files are opened: what has become a pipe meanwhile is not waited for."""
@@ -214,6 +227,27 @@ else:
             return os.read(descriptor, size)
 
 
+@contextmanager
+def all_opened(files: Sequence[OpenFile]) -> Iterator[list[int]]:
+    """Give the descriptors of several files, none of which is closed meanwhile for the sake of others."""
+    descriptors: list[int] = []
+    try:
+        for file in files:
+            descriptors.append(_OPEN.take(file))  # noqa: PERF401 those that were taken are given back after an error
+        yield descriptors
+    finally:
+        for file in files[: len(descriptors)]:
+            _OPEN.give_back(file)
+
+
+def most_open() -> int:
+    """Return how many descriptors a process keeps; the one used longest ago is closed for another."""
+    if resource is None:
+        return _UNKNOWN
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _UNLIMITED if allowed == resource.RLIM_INFINITY else allowed // _SHARE
+
+
 @dataclass(slots=True)
 class _Entry:
     """A descriptor, how many readers it has now, and whether it is to be closed when they have ended."""
@@ -234,8 +268,8 @@ class _Open:
         with self._lock:
             entry = self._entries.get(id(file))
             if entry is None:
-                self._make_room()
-                entry = self._entries[id(file)] = _Entry(file.open_now())
+                self._make_room(most_open())
+                entry = self._entries[id(file)] = _Entry(self._opened(file))
             self._entries.move_to_end(id(file))
             entry.readers += 1
             entry.closing = False
@@ -258,10 +292,23 @@ class _Open:
             if not entry.closing:
                 os.close(self._entries.pop(id(file)).descriptor)
 
-    def _make_room(self) -> None:
-        idle = [key for key, entry in self._entries.items() if not entry.readers]
-        for key in idle[: max(len(self._entries) + 1 - _MAX_OPEN, 0)]:
-            os.close(self._entries.pop(key).descriptor)
+    def _opened(self, file: OpenFile) -> int:
+        """Open a file; where the user holds all other descriptors of the process, close those that are idle."""
+        try:
+            return file.open_now()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self._make_room(1)
+            return file.open_now()
+
+    def _make_room(self, most: int) -> None:
+        """Close idle files, the one used longest ago first, until there are fewer than ``most``."""
+        surplus = len(self._entries) + 1 - most
+        if surplus > 0:
+            idle = (key for key, entry in self._entries.items() if not entry.readers)
+            for key in list(islice(idle, surplus)):
+                os.close(self._entries.pop(key).descriptor)
 
 
 _OPEN = _Open()

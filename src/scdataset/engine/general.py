@@ -57,8 +57,9 @@ class LibraryChunks:
     def check(self) -> None:
         """Do nothing: whoever gives the array looks at its file each time."""
 
-    def announce(self, numbers: NDArray[np.int64]) -> None:
+    def announce(self, numbers: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in the protocol
         """Do nothing: where the bytes are is the library's to know."""
+        return False
 
     def close(self) -> None:
         """Do nothing: whoever gave the array closes it."""

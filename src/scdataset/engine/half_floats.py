@@ -42,9 +42,9 @@ class SingleFloats:
         work = _Countdown(inner, finish)
         return [(work, number, number + 1) for number in range(len(inner))]
 
-    def announce(self, spans: Spans) -> None:
+    def announce(self, spans: Spans) -> bool:
         """Tell the system that these spans will be read soon."""
-        self._stored.announce(spans)
+        return self._stored.announce(spans)
 
     def close(self) -> None:
         """Close what is open; the next read opens it again."""

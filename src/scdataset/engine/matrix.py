@@ -106,11 +106,12 @@ class CsrMatrix:
         if any(part.matrix.drops for part in parts):
             wanted = [part.matrix.wanted(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
             return _csr(*read_selected(wanted, dtype, slabs, threads, n_tasks(threads)), n_columns)
-        indptr = np.zeros(sum(part.rows.size for part in parts) + 1, np.int64)
-        for part, (_, lengths) in zip(parts, where, strict=True):
-            indptr[1:][part.places] = lengths
+        places = np.concatenate([np.arange(0), *(part.places for part in parts)])
+        indptr = np.zeros(places.size + 1, np.int64)
+        indptr[1:][places] = np.concatenate([np.arange(0), *(lengths for _, lengths in where)])
         np.cumsum(indptr, out=indptr)
-        spans = [Spans(*w, indptr[part.places]) for part, w in zip(parts, where, strict=True)]
+        firsts = np.split(indptr[places], np.cumsum([part.rows.size for part in parts[:-1]])) if parts else []
+        spans = [Spans(*w, own) for w, own in zip(where, firsts, strict=True)]
         index_type = np.int32 if max(indptr[-1], n_columns) <= _INT32_MAX else np.int64
         data, indices = slabs.empty(int(indptr[-1]), dtype), slabs.empty(int(indptr[-1]), index_type)
         reads = [Read(part.matrix.data, s, data) for part, s in zip(parts, spans, strict=True)]
@@ -120,12 +121,12 @@ class CsrMatrix:
         run_reads(reads, slabs, threads)
         return _csr(data, indices, indptr, n_columns)
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
+    def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows, ascending, will be read soon."""
         starts, lengths = self.table.spans(rows)
         spans = Spans(starts, lengths, starts)
-        self.data.announce(spans)
-        self.indices.announce(spans)
+        told = self.data.announce(spans), self.indices.announce(spans)
+        return any(told)
 
     def close(self) -> None:
         """Close what is open."""
@@ -141,7 +142,7 @@ class CsrMatrix:
         """Whether columns are left out."""
         return self.chosen is not None and bool(np.any(self.chosen < 0))
 
-    @property
+    @cached_property
     def columns(self) -> Columns:
         """What column numbers have to be, and what they become.
 
@@ -211,10 +212,10 @@ class DenseMatrix:
         """Return the matrix with ``n_columns`` other columns; see `ChosenColumns`."""
         return ChosenColumns(self, chosen, n_columns)
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
+    def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows, ascending, will be read soon."""
-        for number, strip in enumerate(self.strips):
-            strip.announce(self.spans(rows, rows, number))
+        told = [strip.announce(self.spans(rows, rows, number)) for number, strip in enumerate(self.strips)]
+        return any(told)
 
     def close(self) -> None:
         """Close what is open."""

@@ -69,8 +69,11 @@ class Matrix(Protocol):
         """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``."""
         ...
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these rows, ascending, will be read soon."""
+    def announce(self, rows: NDArray[np.int64]) -> bool:
+        """Tell the system that these rows, ascending, will be read soon; False if it was not told.
+
+        It is not told if nearly all of them are in memory.
+        """
         ...
 
     def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "Matrix":

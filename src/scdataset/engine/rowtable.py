@@ -15,6 +15,10 @@ _GROUP = 64
 """Rows that share a first element: as many lengths are added up at most to find a row."""
 
 
+_RARE = 1024
+"""One row in so many may be longer than the type of lengths holds, and is noted apart: one cell of a million elements
+must not double what all others take."""
+
 _PIECE = 1 << 19
 """Entries of a row pointer that are read at a time, about: 4 MB."""
 
@@ -26,13 +30,17 @@ class RowTable:
     Attributes
     ----------
     lengths
-        Elements in each row, shape ``(n_rows,)``, uint8 to uint64.
+        Elements in each row, shape ``(n_rows,)``, uint8 to uint64; the largest number of the type for longer rows.
     firsts
         First element of every 64th row, shape ``(ceil(n_rows / 64),)``, int64.
+    long_rows, excess
+        Rows that are longer than the type of ``lengths`` holds, ascending, and by how much; shape ``(n_long,)``, int64.
     """
 
     lengths: NDArray[Any]
     firsts: NDArray[np.int64]
+    long_rows: NDArray[np.int64]
+    excess: NDArray[np.int64]
 
     @classmethod
     def of_pointers(cls, indptr: NDArray[Any], n_elements: int) -> "RowTable":
@@ -48,8 +56,8 @@ class RowTable:
         ValueError
             If it does not rise from 0 to ``n_elements``, saying where.
         """
-        lengths: NDArray[Any] = np.zeros(max(n_rows, 0), np.uint8)
-        firsts = np.zeros(-(-lengths.size // _GROUP), np.int64)
+        noted = _Lengths(max(n_rows, 0))
+        firsts = np.zeros(-(-max(n_rows, 0) // _GROUP), np.int64)
         start, end, row, fall = None, 0, 0, None
         for pointers in _overlapping(pieces):
             start, end = int(pointers[0]) if start is None else start, int(pointers[-1])
@@ -57,7 +65,7 @@ class RowTable:
             if fall is None and falls.any():
                 fall = row + int(np.argmax(falls))
             if start == 0 and fall is None:
-                lengths = _wide_enough(lengths, np.diff(pointers), row)
+                noted.add(np.diff(pointers), row)
                 firsts[-(-row // _GROUP) : -(-(row + falls.size) // _GROUP)] = pointers[:-1][-row % _GROUP :: _GROUP]
             row += falls.size
         if start != 0 or end != n_elements:
@@ -67,28 +75,64 @@ class RowTable:
         if fall is not None:
             message = f"falls after row {fall}; it must never fall"
             raise ValueError(message)
-        return cls(lengths, firsts)
+        return cls(noted.lengths, firsts, noted.long_rows, noted.long_lengths - noted.limit)
 
     @classmethod
     def of_arrays(cls, arrays: Sequence[NDArray[Any]], n_rows: int, n_elements: int) -> "RowTable | None":
         """Return the table of two arrays, or None if they are not one of so many rows and elements."""
-        if len(arrays) != 2 or [array.size for array in arrays] != [n_rows, -(-n_rows // _GROUP)]:
+        if len(arrays) != 4 or [array.size for array in arrays[:2]] != [n_rows, -(-n_rows // _GROUP)]:
             return None
-        lengths, firsts = arrays
-        unsigned = lengths.dtype.kind == "u" and lengths.dtype.isnative and firsts.dtype == np.int64
-        return cls(lengths, firsts) if unsigned and _agree(lengths, firsts, n_elements) else None
+        lengths, *others = arrays
+        unsigned = lengths.dtype.kind == "u" and lengths.dtype.isnative
+        if not unsigned or any(array.dtype != np.int64 for array in others) or others[1].size != others[2].size:
+            return None
+        table = cls(lengths, *others)
+        return table if table._agrees(n_elements) else None
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """What `of_arrays` makes the table of."""
-        return self.lengths, self.firsts
+        return self.lengths, self.firsts, self.long_rows, self.excess
+
+    @property
+    def n_elements(self) -> int:
+        """Elements in all rows."""
+        return int(self.lengths.sum(dtype=np.int64) + self.excess.sum())
 
     def __len__(self) -> int:
         return self.lengths.size
 
     def spans(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the first element and the number of elements of each row, both int64 of the shape of ``rows``."""
-        return _spans(rows, self.lengths, self.firsts)
+        return _spans(rows, self.lengths, self.firsts, self.long_rows, self.excess)
+
+    def _agrees(self, n_elements: int) -> bool:
+        """Tell whether ``firsts`` are what the lengths add up to, and all of them ``n_elements``.
+
+        Not compiled: opening a file has not to wait for numba to start.
+        """
+        lengths, firsts, long_rows = self.lengths, self.firsts, self.long_rows
+        longest = max(int(lengths.max(initial=0)), int(self.excess.max(initial=0)))
+        if longest > min(n_elements, np.iinfo(np.int64).max // _GROUP // 2):
+            return False
+        if long_rows.size and not (
+            long_rows[0] >= 0
+            and long_rows[-1] < lengths.size
+            and np.all(np.diff(long_rows) > 0)
+            and np.all(lengths[long_rows] == np.iinfo(lengths.dtype).max)
+            and self.excess.min() > 0
+        ):
+            return False
+        if firsts.size == 0:
+            return n_elements == 0
+        if firsts[0] != 0 or firsts.min() < 0 or firsts.max() > n_elements:
+            return False
+        n_whole = lengths.size // _GROUP
+        sums = np.zeros(firsts.size, np.int64)
+        sums[:n_whole] = lengths[: n_whole * _GROUP].reshape(-1, _GROUP).sum(axis=1, dtype=np.int64)
+        sums[n_whole:] = lengths[n_whole * _GROUP :].sum(dtype=np.int64)
+        np.add.at(sums, long_rows // _GROUP, self.excess)
+        return np.array_equal(np.diff(firsts, append=n_elements), sums)
 
     def most_in(self, start: int, stop: int) -> int:
         """Return how many of the elements [start, stop) are of one row, at most."""
@@ -116,36 +160,49 @@ def _overlapping(pieces: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.int64]]:
             yield pointers
 
 
-def _wide_enough(lengths: NDArray[Any], some: NDArray[np.int64], row: int) -> NDArray[Any]:
-    """Note some lengths, from ``row`` on, in an array that is replaced by one of a wider type if it takes that."""
-    longest = int(some.max(initial=0))
-    if longest > np.iinfo(lengths.dtype).max:
-        lengths = lengths.astype(np.min_scalar_type(longest))
-    lengths[row : row + some.size] = some
-    return lengths
+class _Lengths:
+    """Lengths of rows, in the smallest type that nearly all of them fit.
 
-
-def _agree(lengths: NDArray[Any], firsts: NDArray[np.int64], n_elements: int) -> bool:
-    """Tell whether ``firsts`` are what the lengths add up to, and all of them ``n_elements``.
-
-    Not compiled: opening a file has not to wait for numba to start.
+    Attributes
+    ----------
+    lengths
+        As in `RowTable`.
+    long_rows, long_lengths
+        Rows that are longer than ``limit``, the largest number of the type, and their lengths.
     """
-    if int(lengths.max(initial=0)) > min(n_elements, np.iinfo(np.int64).max // _GROUP):
-        return False
-    if firsts.size == 0:
-        return n_elements == 0
-    steps = np.diff(firsts, append=n_elements)
-    if firsts[0] != 0 or firsts.min() < 0 or firsts.max() > n_elements:
-        return False
-    whole = lengths.size // _GROUP * _GROUP
-    sums = lengths[:whole].reshape(-1, _GROUP).sum(axis=1, dtype=np.int64)
-    rest = lengths[whole:].sum(dtype=np.int64)
-    return bool(np.array_equal(steps[: sums.size], sums) and steps[sums.size :].sum() == rest)
+
+    def __init__(self, n_rows: int) -> None:
+        self.lengths: NDArray[Any] = np.zeros(n_rows, np.uint8)
+        self.long_rows = self.long_lengths = np.empty(0, np.int64)
+
+    @property
+    def limit(self) -> int:
+        return min(np.iinfo(self.lengths.dtype).max, np.iinfo(np.int64).max)
+
+    def add(self, some: NDArray[np.int64], row: int) -> None:
+        """Note the lengths of rows from ``row`` on, which follow those that were noted before."""
+        long = np.flatnonzero(some > self.limit)
+        while self.long_rows.size + long.size > self.lengths.size // _RARE:
+            self._widen()
+            long = np.flatnonzero(some > self.limit)
+        self.lengths[row : row + some.size] = np.minimum(some, self.limit)
+        self.long_rows = np.concatenate((self.long_rows, row + long))
+        self.long_lengths = np.concatenate((self.long_lengths, some[long]))
+
+    def _widen(self) -> None:
+        self.lengths = self.lengths.astype(f"u{2 * self.lengths.itemsize}")
+        self.lengths[self.long_rows] = np.minimum(self.long_lengths, self.limit)
+        is_long = self.long_lengths > self.limit
+        self.long_rows, self.long_lengths = self.long_rows[is_long], self.long_lengths[is_long]
 
 
 @compiled
 def _spans(
-    rows: NDArray[np.int64], lengths: NDArray[Any], firsts: NDArray[np.int64]
+    rows: NDArray[np.int64],
+    lengths: NDArray[Any],
+    firsts: NDArray[np.int64],
+    long_rows: NDArray[np.int64],
+    excess: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     starts = np.empty(rows.size, np.int64)
     counts = np.empty(rows.size, np.int64)
@@ -155,6 +212,14 @@ def _spans(
         start = firsts[group]
         for before in range(group * _GROUP, row):
             start += np.int64(lengths[before])
+        count = np.int64(lengths[row])
+        if long_rows.size:
+            k = np.searchsorted(long_rows, group * _GROUP)
+            while k < long_rows.size and long_rows[k] < row:
+                start += excess[k]
+                k += 1
+            if k < long_rows.size and long_rows[k] == row:
+                count += excess[k]
         starts[i] = start
-        counts[i] = np.int64(lengths[row])
+        counts[i] = count
     return starts, counts

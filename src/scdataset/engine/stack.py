@@ -13,6 +13,9 @@ from scdataset.engine.threads import Threads
 
 __all__ = ["Stack"]
 
+_TRIED = 32
+"""Matrices that are tried to tell whether a window is in memory."""
+
 
 class Stack:
     """Matrices of one kind and width, one below the other.
@@ -25,6 +28,7 @@ class Stack:
 
     def __init__(self, matrices: Sequence[Matrix]) -> None:
         self._matrices = list(matrices)
+        self._types = {type(matrix) for matrix in matrices}
         self._firsts = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
         self.kind = matrices[0].kind
         self.shape = (int(self._firsts[-1]), matrices[0].shape[1])
@@ -33,14 +37,21 @@ class Stack:
 
     def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
         """Return rows, in any order and repeated or not."""
-        kinds = {type(matrix) for matrix in self._matrices}
-        read: Any = kinds.pop().read_parts if len(kinds) == 1 else read_apart
+        read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
         return read(list(self._parts(rows)), self.shape[1], self.dtype, slabs, threads)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these rows will be read soon."""
-        for part in self._parts(rows):
-            part.matrix.announce(part.rows)
+        """Tell the system that these rows will be read soon.
+
+        Of many matrices some are tried first: if they are in memory, so are the others, nearly all of them.
+        """
+        parts = list(self._parts(rows))
+        step = max(len(parts) // _TRIED, 1)
+        told = [part.matrix.announce(part.rows) for part in parts[::step]]
+        if any(told):
+            for number, part in enumerate(parts):
+                if number % step:
+                    part.matrix.announce(part.rows)
 
     def close(self) -> None:
         """Close what is open."""

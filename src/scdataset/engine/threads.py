@@ -9,6 +9,9 @@ from scdataset._cores import usable_cores
 
 __all__ = ["Threads"]
 
+_CALLS = 32
+"""Calls for each thread into which many small parts are put together: a call costs more than some of them."""
+
 
 class Threads:
     """A pool of threads that is made when it is first needed, and again after a fork or in another process.
@@ -42,7 +45,9 @@ class Threads:
             for part in parts:
                 work(*part)
             return
-        futures = [self._running().submit(work, *part) for part in parts]
+        step = -(-len(parts) // (self.count * _CALLS))
+        running = self._running()
+        futures = [running.submit(_run_each, work, parts[i : i + step]) for i in range(0, len(parts), step)]
         errors = [error for error in (future.exception() for future in futures) if error is not None]
         if errors:
             raise errors[0]
@@ -61,3 +66,8 @@ class Threads:
 
     def __reduce__(self) -> tuple[type["Threads"], tuple[int | None]]:
         return Threads, (self._asked,)
+
+
+def _run_each(work: Callable[..., None], parts: Sequence[tuple[Any, ...]]) -> None:
+    for part in parts:
+        work(*part)

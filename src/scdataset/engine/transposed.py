@@ -65,9 +65,9 @@ class TransposedMatrix(ReadApart):
         threads.run(work, [(i,) for i in range(numbers.size)])
         return out
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
+    def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows will be read soon."""
-        self.tiles.announce(np.sort(self._numbers(self._columns(np.sort(rows))[0])))
+        return self.tiles.announce(np.sort(self._numbers(self._columns(np.sort(rows))[0])))
 
     def close(self) -> None:
         """Close what is open."""

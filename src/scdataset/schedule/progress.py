@@ -9,7 +9,7 @@ or workers begin a new link. A link of which nothing was taken says nothing and 
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from scdataset.errors import StateError
 from scdataset.schedule.dealing import Dealing
@@ -75,6 +75,7 @@ class Course:
     in_order: bool
 
     @classmethod
+    @lru_cache(maxsize=8)  # the sizes of worlds before take milliseconds, and bars of progress ask for the length often
     def of(cls, whole: Partition, progress: Progress, n_workers: int, *, in_order: bool) -> "Course":
         """Return the course of an epoch after some progress, for a rank of ``whole``, the partition of all of it.
 

@@ -95,8 +95,9 @@ class _Rows(ReadApart):
                 self._open, self._pid = cellstream.open(self._path), os.getpid()
             return self._open.gather_rows(rows, n_threads=threads.count, out_dtype=self.dtype)
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
+    def announce(self, rows: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in files
         """Do nothing: where the bytes are is cellstream's to know."""
+        return False
 
     def close(self) -> None:
         """Close the archive in this process."""
@@ -125,8 +126,9 @@ class _Held(ReadApart):
         """Return rows."""
         return self._values[rows]
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
+    def announce(self, rows: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in files
         """Do nothing."""
+        return False
 
     def close(self) -> None:
         """Do nothing."""

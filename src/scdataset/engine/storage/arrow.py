@@ -64,9 +64,9 @@ class PiecedElements:
         """Return what reads spans to ``out``."""
         return self._whole.tasks(self._moved(spans), out, columns, n_parts)
 
-    def announce(self, spans: Spans) -> None:
+    def announce(self, spans: Spans) -> bool:
         """Tell the kernel which bytes will be read soon."""
-        self._whole.announce(self._moved(spans))
+        return self._whole.announce(self._moved(spans))
 
     def close(self) -> None:
         """Close the file."""

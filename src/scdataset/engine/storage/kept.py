@@ -59,7 +59,7 @@ def kept_matrix(matrix: Matrix, arrays: KeptArrays) -> list[Any] | None:
     """Return a matrix as JSON; None if it is of another kind than an engine's own, or a library has to read it."""
     if isinstance(matrix, CsrMatrix) and matrix.chosen is None:
         parts = [_kept(elements, arrays) for elements in (matrix.data, matrix.indices)]
-        n_elements = int(matrix.table.lengths.sum(dtype=np.int64))
+        n_elements = matrix.table.n_elements
         last = [n_elements, [arrays.add(array) for array in matrix.table.arrays]]
     elif isinstance(matrix, DenseMatrix):
         parts, last = [_kept(strip, arrays) for strip in matrix.strips], [matrix.width]

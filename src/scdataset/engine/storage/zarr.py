@@ -270,10 +270,11 @@ class StoreChunks:
         """Raise if the store was replaced; each chunk is looked at when it is read."""
         self._finder.check()
 
-    def announce(self, numbers: NDArray[np.int64]) -> None:
+    def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the kernel which bytes will be read soon."""
         if not hasattr(os, "posix_fadvise"):
-            return
+            return False
+        told = False
         by_file: dict[str, list[Stored]] = {}
         for number in numbers.tolist():
             stored = self._finder.find(number, self._strip)
@@ -282,9 +283,11 @@ class StoreChunks:
         for chunks in by_file.values():
             file = chunks[0].file
             if not file.in_page_cache(np.array([stored.offset for stored in chunks])):
+                told = True
                 with file.opened() as descriptor:
                     for stored in chunks:
                         os.posix_fadvise(descriptor, stored.offset, stored.size, os.POSIX_FADV_WILLNEED)
+        return told
 
     def close(self) -> None:
         """Close what is open."""

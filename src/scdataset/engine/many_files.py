@@ -1,0 +1,129 @@
+"""Spans of many files of plain bytes, read by a few compiled loops.
+
+files ──► groups ──► descriptors of a group ──► a loop over its spans for each array ──► is each file what it was?
+
+What Python does for a file costs as much as to read some dozen rows of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset._compiled import compiled
+from scdataset.engine.elements import BUFFER_BYTES, GAP_BYTES, Columns, PlainElements, Spans, Task, equal_parts
+from scdataset.engine.files import OpenFile, all_opened
+from scdataset.engine.kernels import gather_spans
+
+__all__ = ["ManyReads", "tasks_of_many"]
+
+_TOGETHER = 32
+"""Files that a thread has open at the same time at most."""
+
+
+class ManyReads:
+    """Spans of many arrays of one type, each of another file, that go to one array.
+
+    Parameters
+    ----------
+    elements, spans
+        The arrays, and the spans of each.
+    out, columns
+        As for `Elements.tasks`.
+    """
+
+    def __init__(
+        self, elements: Sequence[PlainElements], spans: Sequence[Spans], out: NDArray[Any], columns: Columns
+    ) -> None:
+        self.files: list[OpenFile] = [one.file for one in elements]
+        self._elements = elements
+        self._spans = spans
+        self._out = out
+        self._columns = columns
+        self._bounds = np.cumsum([0, *(one.starts.size for one in spans)])
+        self._where = Spans(
+            np.concatenate([one.starts for one in spans]),
+            np.concatenate([one.lengths for one in spans]),
+            np.concatenate([one.places for one in spans]),
+        )
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Elements that are read of each file, shape ``(n_files,)``."""
+        ends = np.concatenate(([0], np.cumsum(self._where.lengths)))
+        sizes: NDArray[np.int64] = np.diff(ends[self._bounds])
+        return sizes
+
+    def read(self, first: int, last: int, descriptors: NDArray[np.int64]) -> int:
+        """Read the spans of files [first, last), and return how many files could be read."""
+        group = self._elements[first:last]
+        item = group[0].dtype.itemsize
+        offsets, where = [one.offsets for one in group], self._where
+        return _gather_files(
+            descriptors, np.concatenate(offsets), np.cumsum([0, *(one.size for one in offsets)]),
+            np.array([one.chunk for one in group]), self._bounds[first : last + 1], where.starts, where.lengths,
+            where.places,
+            self._out.view(f"u{self._out.itemsize}"), self._columns.limit, self._columns.table, GAP_BYTES // item,
+            np.empty(BUFFER_BYTES // item, f"u{item}"),
+        )  # fmt: skip
+
+    def read_apart(self, number: int) -> None:
+        """Read the spans of one file by itself, which goes on after a signal and names errors."""
+        for read, *part in self._elements[number].tasks(self._spans[number], self._out, self._columns, 1):
+            read(*part)
+
+
+def tasks_of_many(arrays: Sequence[ManyReads], n_parts: int) -> list[Task]:
+    """Return what reads arrays that lie in the same files, in about ``n_parts`` parts."""
+    files = arrays[0].files
+
+    def work(first: int, last: int) -> None:
+        with all_opened(files[first:last]) as opened:
+            n_read = [array.read(first, last, np.array(opened)) for array in arrays]
+        for file in files[first:last]:
+            file.check()
+        for array, n_files in zip(arrays, n_read, strict=True):
+            for number in range(first + n_files, last):
+                array.read_apart(number)
+
+    sizes = np.sum([array.sizes for array in arrays], axis=0)
+    return [(work, *group) for group in _groups(sizes, n_parts)]
+
+
+def _groups(sizes: NDArray[np.int64], n_parts: int) -> Iterator[tuple[int, int]]:
+    """Cut files, of which so much is read, into parts of about the same size, none of too many files."""
+    for first, last in equal_parts(sizes, n_parts):
+        for start in range(first, last, _TOGETHER):
+            yield start, min(start + _TOGETHER, last)
+
+
+@compiled
+def _gather_files(
+    descriptors: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    first_chunks: NDArray[np.int64],
+    chunks: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    places: NDArray[np.int64],
+    out: NDArray[Any],
+    limit: int,
+    columns: NDArray[np.int32],
+    max_gap: int,
+    buffer: NDArray[Any],
+) -> int:
+    """Do as `gather_spans` for one file after the other, and return how many were read whole.
+
+    File k has chunks ``first_chunks[k]`` up to ``first_chunks[k + 1]`` and spans ``bounds[k]`` up to ``bounds[k + 1]``.
+    """
+    for k in range(descriptors.size):
+        own = slice(bounds[k], bounds[k + 1])
+        status, _ = gather_spans(
+            descriptors[k], offsets[first_chunks[k] : first_chunks[k + 1]], chunks[k], starts[own], lengths[own],
+            places[own], out, limit, columns, max_gap, buffer,
+        )  # fmt: skip
+        if status:
+            return k
+    return descriptors.size
