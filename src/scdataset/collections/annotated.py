@@ -56,9 +56,13 @@ def cut(value: Any, rows: slice) -> Any:
     if not isinstance(value, anndata.AnnData):
         return value[rows]
     with as_stored():
-        if value.isbacked or value.is_view or value.raw is not None or len(value.obsp):
+        if value.isbacked or value.is_view or value.raw is not None:
             cells = value[rows]
             return in_memory(cells) if value.isbacked else cells.copy()
+        if len(value.obsp):  # a view lives until the garbage collector runs, and may not hold X until then
+            cells = without_matrix(value)[rows].copy()
+            cells.X = None if value.X is None else cut_rows(value.X, rows)
+            return cells
         return _by_parts(value, lambda part: cut_rows(part, rows), _shared(value))
 
 

@@ -197,9 +197,9 @@ class PlainElements:
 
     def check_stored(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
         """Raise if spans, none of which goes beyond a chunk, are damaged, where the file has checksums."""
-        if self._file.checks:
+        if self.file.checks:
             item = self.dtype.itemsize
-            self._file.check_bytes(self._offsets[starts // self._chunk] + starts % self._chunk * item, lengths * item)
+            self.file.check_bytes(self.offsets[starts // self.chunk] + starts % self.chunk * item, lengths * item)
 
     def elements(self, start: int, stop: int) -> NDArray[Any]:
         """Read elements [start, stop) by ordinary system calls, as unsigned integers.

@@ -46,7 +46,7 @@ class Read:
     @property
     def alike(self) -> Any:
         """What the reads have in common that may be done together: plain bytes of one type that go to one array."""
-        if not (READS_COMPILED and type(self.elements) is PlainElements):
+        if not (READS_COMPILED and type(self.elements) is PlainElements) or self.elements.file.checks:
             return None
         return self.elements.dtype, id(self.out), self.columns.limit, id(self.columns.table)
 

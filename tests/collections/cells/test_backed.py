@@ -1,5 +1,7 @@
 """When X of a backed AnnData is read by the engine, and that it is the same X."""
 
+import gc
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -8,6 +10,7 @@ import scipy.sparse
 
 from scdataset import BlockShuffling, as_collection, scDataset
 from scdataset.collections.cells.backed import BackedMatrix
+from scdataset.engine import slabs
 
 
 def cells(form="csr"):
@@ -57,3 +60,34 @@ def test_windows_read_in_the_background_are_those_read_when_asked(tmp_path):
         assert early.obs_names.tolist() == late.obs_names.tolist()
         np.testing.assert_array_equal(early.X.toarray(), cells()[early.obs_names].X.toarray())
     assert as_collection(backed).reads_ahead
+
+
+@pytest.fixture
+def without_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize("n_files", [1, 2])
+@pytest.mark.parametrize("obsp", [False, True])
+@pytest.mark.parametrize("transform", [None, lambda batch: batch.X.sum()], ids=["batches", "transformed"])
+def test_memory_of_windows_comes_back_by_reference_counts_alone(n_files, obsp, transform, tmp_path, monkeypatch):
+    n, path = 2048, tmp_path / "dense.h5ad"
+    made = anndata.AnnData(np.ones((n, 600), np.float32))
+    if obsp:
+        made.obsp["near"] = scipy.sparse.eye(n, format="csr")
+    made.write_h5ad(path)
+    backed = [anndata.read_h5ad(path, backed="r") for _ in range(n_files)]
+    dataset = scDataset(
+        backed[0] if n_files == 1 else backed, BlockShuffling(8), 64, 8, seed=0, batch_transform=transform
+    )
+    fresh = []
+    memory = slabs._Memory
+    monkeypatch.setattr(slabs, "_Memory", lambda n_bytes: fresh.append(n_bytes) or memory(n_bytes))
+    for _ in range(5):
+        for batch in dataset:
+            assert batch is not None
+    assert 1 <= len(fresh) <= slabs._SPARE  # of 20 windows or more
