@@ -245,7 +245,7 @@ def test_a_forged_table_of_chunks_is_not_used(folder, path, name, change):
 )
 def test_a_forged_table_of_rows_is_not_used(folder, path, change):
     table = csr_matrix(H5File(str(path)), "X", (100, 9)).table
-    forge(path, "rows of X/indptr", change(*table.arrays))
+    forge(path, "rows of X/indptr", [*change(*table.arrays[:2]), *table.arrays[2:]])
     np.testing.assert_array_equal(csr_matrix(H5File(str(path)), "X", (100, 9)).table.lengths, table.lengths)
     np.testing.assert_array_equal(read(path), right(path))
 

@@ -1,7 +1,7 @@
 """Where rows begin: about two bytes a row."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,8 @@ class RowTable:
 
     lengths: NDArray[Any]
     firsts: NDArray[np.int64]
-    long_rows: NDArray[np.int64]
-    excess: NDArray[np.int64]
+    long_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    excess: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
     def of_pointers(cls, indptr: NDArray[Any], n_elements: int) -> "RowTable":
