@@ -55,7 +55,7 @@ class SortedDraws:
         cell = STRATUM
         while -(-n // cell) > _MAX_CELLS:
             cell *= 2
-        return cls(n, n_draws, weights, prefix, key, cell, _first_ranks(n, n_draws, cell, weights, prefix, key))
+        return cls(n, n_draws, weights, prefix, key, cell, _first_ranks(n, n_draws, cell, prefix, key))
 
     def at(self, ranks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the positions drawn at ``ranks`` of the sorted draws; runs of ascending ranks cost the least."""
@@ -63,17 +63,22 @@ class SortedDraws:
 
 
 @compiled
-def _weight_between(low: int, high: int, n: int, weights: Weights, prefix: NDArray[np.float64]) -> float:
-    """Return the weight of positions [low, high), from the sums where both bounds are bounds of strata."""
-    if weights.values.size == 0:
+def _weight_of_strata(low: int, high: int, prefix: NDArray[np.float64]) -> float:
+    """Return the weight of positions [low, high), which are whole strata, the last one of them maybe short."""
+    if prefix.size == 0:  # uniform weights
         return float(high - low)
-    if low % STRATUM == 0 and (high % STRATUM == 0 or high == n):
-        return float(prefix[-(-high // STRATUM)] - prefix[low // STRATUM])
-    part = np.empty(high - low)
-    fill_weights(part, low, weights)
+    return float(prefix[-(-high // STRATUM)] - prefix[low // STRATUM])
+
+
+@compiled
+def _weight_between(low: int, high: int, n: int, prefix: NDArray[np.float64], stratum: NDArray[np.float64]) -> float:
+    """Return the weight of positions [low, high): of whole strata, or of a part of the one whose weights are given."""
+    if prefix.size == 0 or (low % STRATUM == 0 and (high % STRATUM == 0 or high == n)):
+        return _weight_of_strata(low, high, prefix)
+    first = low - low % STRATUM
     total = 0.0
-    for i in range(part.size):
-        total += part[i]
+    for place in range(low - first, high - first):
+        total += stratum[place]
     return total
 
 
@@ -88,15 +93,14 @@ def _share(part: float, rest: float) -> float:
 
 
 @compiled
-def _first_ranks(
-    n: int, n_draws: int, cell: int, weights: Weights, prefix: NDArray[np.float64], key: np.uint64
-) -> NDArray[np.int64]:
+def _first_ranks(n: int, n_draws: int, cell: int, prefix: NDArray[np.float64], key: np.uint64) -> NDArray[np.int64]:
     n_cells = -(-n // cell)
     first_rank = np.zeros(n_cells + 1, np.int64)
     for c in range(n_cells):
         low = c * cell
         high = min(low + cell, n)
-        share = _share(_weight_between(low, high, n, weights, prefix), _weight_between(high, n, n, weights, prefix))
+        rest = _weight_of_strata(high, n, prefix) if high < n else 0.0
+        share = _share(_weight_of_strata(low, high, prefix), rest)
         first_rank[c + 1] = first_rank[c] + binomial(n_draws - first_rank[c], share, mix(key, np.uint64(c)))
     return first_rank
 
@@ -113,6 +117,7 @@ def _draws_at(
 ) -> NDArray[np.int64]:
     out = np.empty(ranks.size, np.int64)
     stack = np.empty((128, 5), np.int64)
+    stratum, held = np.empty(STRATUM), np.full(1, -1)
     done = 0
     while done < ranks.size:
         rank = ranks[done]
@@ -125,7 +130,7 @@ def _draws_at(
             run += 1
         stop = start + run
         stack[0, :] = (c * cell, min((c + 1) * cell, n), n_in_cell, start, stop)
-        _descend(stack, out[done : done + stop - start], n, weights, prefix, key)
+        _descend(stack, out[done : done + stop - start], n, weights, prefix, key, stratum, held)
         done += stop - start
     return out
 
@@ -138,8 +143,13 @@ def _descend(
     weights: Weights,
     prefix: NDArray[np.float64],
     key: np.uint64,
+    stratum: NDArray[np.float64],
+    held: NDArray[np.int64],
 ) -> None:
-    """Fill ``out`` with the draws of the range on the stack: (low, high, draws in it, first rank, last rank + 1)."""
+    """Fill ``out`` with the draws of the range on the stack: (low, high, draws in it, first rank, last rank + 1).
+
+    ``stratum`` is memory for the weights of the stratum ``held[0]``, which are read once for all the parts of it.
+    """
     depth = 1
     filled = 0
     while depth:
@@ -150,10 +160,15 @@ def _descend(
             filled += stop - start
             continue
         middle = (low + high) // 2
+        if prefix.size and high - low <= STRATUM and held[0] != low // STRATUM:
+            held[0] = low // STRATUM
+            first = held[0] * STRATUM
+            fill_weights(stratum[: min(STRATUM, n - first)], first, weights)
         if high - low > STRATUM:
             middle = low + -(-(high - low) // (2 * STRATUM)) * STRATUM
         share = _share(
-            _weight_between(low, middle, n, weights, prefix), _weight_between(middle, high, n, weights, prefix)
+            _weight_between(low, middle, n, prefix, stratum),
+            _weight_between(middle, high, n, prefix, stratum),
         )
         n_left = binomial(n_draws, share, mix(mix(key, np.uint64(low)), np.uint64(high)))
         if stop > n_left:

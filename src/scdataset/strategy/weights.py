@@ -83,9 +83,14 @@ def fill_weights(out: NDArray[np.float64], start: int, weights: Weights) -> None
         fill_rows(rows, start, weights.bits)
         for i in range(out.size):
             out[i] = values[rows[i]]
+    elif listed.size:
+        for i in range(out.size):
+            out[i] = values[listed[start + i]]
+    elif step == 1:
+        out[:] = values[first + start : first + start + out.size]
     else:
         for i in range(out.size):
-            out[i] = values[listed[start + i] if listed.size else first + step * (start + i)]
+            out[i] = values[first + step * (start + i)]
     if table.size:
         for i in range(out.size):
             out[i] = table[np.int64(out[i]) - offset]
