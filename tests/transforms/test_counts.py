@@ -109,6 +109,12 @@ def test_transforms_can_be_pickled(transform):
     assert np.array_equal(copy(np.array([[2.0]])), transform(np.array([[2.0]])))
 
 
+def _broken(pointers):
+    matrix = sp.csr_matrix(np.eye(2))
+    matrix.indptr[:] = pointers
+    return matrix
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -116,6 +122,15 @@ def test_transforms_can_be_pickled(transform):
         (lambda: NormalizeTotal("a"), ArgumentTypeError, "target_sum='a' is of type str"),
         (lambda: NormalizeTotal()(-COUNTS[1:].astype("f4")), ArgumentValueError, "add up to -"),
         (lambda: NormalizeTotal()(np.full((2, 2), np.nan)), ArgumentValueError, "row 0 of the batch add up to nan"),
+        (lambda: NormalizeTotal(key="n")(COUNTS), ArgumentValueError, r"no 'n' beside X; there are \[\]"),
+        (lambda: NormalizeTotal(key="n")({"X": COUNTS, "m": 1}), ArgumentValueError, r"there are \['X', 'm'\]"),
+        (
+            lambda: NormalizeTotal(key="n")({"X": COUNTS, "n": [1, 2]}),
+            ArgumentValueError,
+            r"shape \(2,\); .* of 60 cells",
+        ),
+        (lambda: NormalizeTotal()(_broken([0, 3, 1])), ArgumentValueError, "row pointers do not ascend"),
+        (lambda: NormalizeTotal()(_broken([0, 1, 9])), ArgumentValueError, "row pointers do not ascend"),
         (lambda: Log1p(1), ArgumentValueError, "base of no logarithm"),
         (lambda: Log1p()(np.array([[-2.0]])), ArgumentValueError, "values from -2.0"),
         (Clip, ArgumentValueError, "neither minimum nor maximum"),

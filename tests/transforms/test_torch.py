@@ -46,6 +46,14 @@ def test_columns_beyond_the_matrix_are_an_error():
         ToTorch()(matrix)
 
 
+@pytest.mark.parametrize("pointers", [[0, 9, 1, 3], [0, 1, 2, 9], [-1, 1, 2, 3]])
+def test_row_pointers_that_lead_elsewhere_are_an_error(pointers):
+    matrix = sp.csr_matrix(np.eye(3, dtype=np.float32))
+    matrix.indptr[:] = pointers
+    with pytest.raises(ArgumentValueError, match="row pointers do not ascend"):
+        ToTorch()(matrix)
+
+
 def test_csr_tensors_share_the_memory_of_the_matrix():
     tensor = ToTorch(layout="csr")(X)
     assert tensor.layout is torch.sparse_csr

@@ -52,7 +52,7 @@ class NormalizeTotal(MatrixTransform):
 
     def _totals(self, matrix: Matrix, data: NDArray[Any], value: Any) -> NDArray[Any]:
         if self.key is not None:
-            totals = np.asarray(value[self.key] if hasattr(value, "keys") else value.obs[self.key], np.float64)
+            totals = self._given(value, matrix.shape[0])
         elif is_sparse(matrix):
             totals = sum_rows(data, matrix.indptr)
         else:
@@ -62,6 +62,20 @@ class NormalizeTotal(MatrixTransform):
             message = (
                 f"NormalizeTotal needs counts, and those of row {row} of the batch add up to {totals[row]}; give "
                 "counts that are not negative and not missing."
+            )
+            raise ArgumentValueError(message)
+        return totals
+
+    def _given(self, value: Any, n_cells: int) -> NDArray[np.float64]:
+        """Return the total counts that come with the cells."""
+        beside = value if hasattr(value, "keys") else getattr(value, "obs", {})
+        if self.key not in beside:
+            message = f"NormalizeTotal: there is no {self.key!r} beside X; there are {list(beside.keys())}."
+            raise ArgumentValueError(message)
+        totals = np.asarray(beside[self.key], np.float64)
+        if totals.shape != (n_cells,):
+            message = (
+                f"NormalizeTotal: {self.key!r} has shape {totals.shape}; give one number for each of {n_cells} cells."
             )
             raise ArgumentValueError(message)
         return totals

@@ -9,7 +9,7 @@ import scipy.sparse
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["MatrixTransform", "as_floats", "is_anndata", "is_sparse", "matrix_of", "with_data", "with_matrix"]
+__all__ = ["MatrixTransform", "as_csr", "as_floats", "is_anndata", "is_sparse", "matrix_of", "with_data", "with_matrix"]
 
 Matrix = Any
 """A `scipy.sparse` CSR matrix or array, or a two-dimensional numpy array: cells x genes."""
@@ -69,7 +69,7 @@ def matrix_of(value: Any, asked_by: str) -> Matrix:
     else:
         matrix = value.X if is_anndata(value) else value
     if is_sparse(matrix):
-        return matrix.tocsr()
+        return as_csr(matrix)
     if isinstance(matrix, np.ndarray) and matrix.ndim == 2:
         return matrix
     shape = f" of shape {matrix.shape}" if hasattr(matrix, "shape") else ""
@@ -78,6 +78,31 @@ def matrix_of(value: Any, asked_by: str) -> Matrix:
         f"or AnnData, and got a {type(matrix).__qualname__}{shape}. Transforms that give tensors come last."
     )
     raise ArgumentTypeError(message)
+
+
+def as_csr(matrix: Any) -> Any:
+    """Return a sparse matrix as CSR, whose row pointers compiled loops can follow.
+
+    Raises
+    ------
+    ArgumentValueError
+        If they cannot, as in a matrix that was put together from arrays that do not fit.
+    """
+    rows = matrix.tocsr()
+    pointers = rows.indptr
+    n_stored = min(rows.indices.size, rows.data.size)
+    if (
+        pointers.size != rows.shape[0] + 1
+        or pointers[0] < 0
+        or pointers[-1] > n_stored
+        or np.any(np.diff(pointers) < 0)
+    ):
+        message = (
+            f"X is no CSR matrix: its row pointers do not ascend from 0 to the {n_stored} stored values; "
+            "matrix.check_format(full_check=True) says what is wrong with it."
+        )
+        raise ArgumentValueError(message)
+    return rows
 
 
 def with_matrix(value: Any, matrix: Any) -> Any:

@@ -16,7 +16,7 @@ from scdataset.engine.dense import fill_dense
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
-from scdataset.transforms.matrices import is_anndata, is_sparse
+from scdataset.transforms.matrices import as_csr, is_anndata, is_sparse
 
 __all__ = ["ToTorch"]
 
@@ -87,7 +87,7 @@ class ToTorch:
 
     def _tensor(self, name: str | int, value: Any) -> torch.Tensor:
         is_filled = is_sparse(value) and self.layout == "dense"
-        tensor = self._dense(value.tocsr()) if is_filled else as_tensor(name, value)
+        tensor = self._dense(as_csr(value)) if is_filled else as_tensor(name, value)
         if tensor.ndim > 1:
             tensor = tensor.to(self.dtype)
         elif tensor.is_floating_point():
