@@ -269,3 +269,18 @@ def test_columns_in_any_order_and_repeated_are_moved_too():
     given = sp.csr_matrix(parts, shape=(2, 3))
     assert MultiIndexable(x=given).to("cpu")["x"].to_dense().tolist() == [[2, 0, 1], [0, 12, 0]]
     assert given.indices.tolist() == [2, 0, 1, 1]
+
+
+def test_batches_of_a_window_know_how_many_rows_they_have():
+    def window(rows):
+        return MultiIndexable({"x": rows, "y": rows[:, 0].tolist()}, unstructured={"genome": "GRCh38"})
+
+    dataset = scDataset(np.arange(70).reshape(35, 2), Streaming(), 8, 2, fetch_transform=window)
+    batches = list(dataset)
+    assert [len(batch) for batch in batches] == [8, 8, 8, 8, 3]
+    for batch in batches:
+        assert batch.unstructured == {"genome": "GRCh38"}
+        assert [len(batch[1:3]), len(batch[[0, 2]]), len(batch[1:3][1:])] == [2, 2, 1]
+        assert batch[1:3]["y"] == batch["x"][1:3, 0].tolist()
+        copy = pickle.loads(pickle.dumps(batch))
+        assert (len(copy), copy["y"]) == (len(batch), batch["y"])

@@ -52,11 +52,11 @@ def test_rows_are_those_that_h5py_gives(tmp_path, layout, userblock):
             assert np.array_equal(read, whole[rows])
 
 
-@pytest.mark.parametrize("chunks", [None, (16, 1)])
+@pytest.mark.parametrize(("width", "chunks"), [(1, None), (3, None), (1, (16, 1))])
 @pytest.mark.parametrize("dtype", ["u1", "f8"])
 @pytest.mark.parametrize("n_wanted", [3, 300, 20_000, 60_000])
-def test_rows_near_and_far_apart_are_those_that_h5py_gives(tmp_path, chunks, dtype, n_wanted):
-    whole = np.random.default_rng(0).integers(0, 255, (60_000, 1 if chunks else 3)).astype(dtype)
+def test_rows_near_and_far_apart_are_those_that_h5py_gives(tmp_path, width, chunks, dtype, n_wanted):
+    whole = np.random.default_rng(0).integers(0, 255, (60_000, width)).astype(dtype)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", data=whole, chunks=chunks)
     rows = np.random.default_rng(1).permutation(60_000)[:n_wanted]
