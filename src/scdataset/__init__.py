@@ -83,7 +83,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import what reads files of cells when it is first asked for: it needs anndata and h5py."""
+    """Import the readers of cells on first use: they need anndata and h5py."""
     if name not in ("CellCollection", "ModalityCollection", "open_collection"):
         message = f"module 'scdataset' has no attribute {name!r}"
         raise AttributeError(message)

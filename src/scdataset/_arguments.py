@@ -1,4 +1,4 @@
-"""Checks of arguments, each with one message: what was given, what is allowed, what to do."""
+"""Checks of arguments, each with one message: the value given, the values allowed, the remedy."""
 
 import operator
 import sys

@@ -14,11 +14,11 @@ def missing(needed_for: str, *packages: str, because: object = None) -> MissingD
     Parameters
     ----------
     needed_for
-        What needs them, the subject of a sentence.
+        The feature that needs them, as the subject of a sentence.
     packages
         Their names for ``pip install``.
     because
-        What went wrong, if it says more than their names.
+        The import error, if it says more than their names.
     """
     reason = "" if because is None else f" ({because})"
     quoted = " ".join(f"'{name}'" if "[" in name or ">" in name else name for name in packages)

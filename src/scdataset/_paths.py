@@ -1,4 +1,4 @@
-"""Paths that users give: absolute, checked, and named with what is wrong with them."""
+"""Paths that users give: made absolute, checked, and named in errors."""
 
 import errno
 import os
@@ -60,7 +60,7 @@ def existing(name: str, value: object) -> str:
 
 
 def listed(name: str, folder: str) -> list[Path]:
-    """Return what is in a folder, in the order of names, without hidden files.
+    """Return the entries of a folder, in the order of names, without hidden files.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def is_there(name: str, path: str) -> bool:
 
 
 def refuse_missing(name: str, path: str) -> NoReturn:
-    """Raise what says how far a path leads, and which names are near the first that is missing.
+    """Raise an error that says how far a path leads, and which names are near the first missing one.
 
     Raises
     ------

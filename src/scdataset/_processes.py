@@ -31,7 +31,7 @@ def new_name(kind: str) -> str:
 
 
 def name_of_process(name: str, pid: int) -> str:
-    """Return what files with a new name are called that belong to a process."""
+    """Return a new name with the process that its files belong to."""
     return f"{name}-{pid}"
 
 

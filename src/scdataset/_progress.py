@@ -24,7 +24,7 @@ _PATIENCE = 1.0
 
 @contextmanager
 def progress_bar(description: str, total: int, *, visible: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on stderr while the context lasts, where rich is installed; what it yields moves the bar on.
+    """Show a bar on stderr while the context lasts, where rich is installed; call the yielded function to move it on.
 
     Where stderr is not a terminal, rich prints the finished bar once.
     """

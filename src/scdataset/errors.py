@@ -91,7 +91,7 @@ class CollectionError(ScDatasetError, TypeError):
 
 
 class CollectionChangedError(ScDatasetError, RuntimeError):
-    """A collection is not what it was when the dataset was made."""
+    """A collection has changed since the dataset was made."""
 
 
 class DamagedFileError(ScDatasetError, OSError):

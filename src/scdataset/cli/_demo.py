@@ -44,7 +44,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one order came to.
+    """The result of one order.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Result:
 
 
 def run(paths: Sequence[Path] | None, label: str | None, training: Training, test_fraction: float) -> None:
-    """Run the demo on ``paths``, or on the simulated atlas, and print what came of it."""
+    """Run the demo on ``paths``, or on the simulated atlas, and print the results."""
     # One thread is enough for so small a model, and does not stall where the other cores are busy loading.
     torch.set_num_threads(1)
     console = Console()
@@ -123,7 +123,7 @@ def _loader(cells: LabelledCells, strategy: SamplingStrategy, training: Training
 
 
 def _introduction(cells: LabelledCells, rows: Split, training: Training) -> str:
-    """Say what is about to be trained on."""
+    """Print the data of the training."""
     n_cells, n_genes = cells.collection.shape
     return (
         f"{n_cells:,} cells x {n_genes:,} genes; {len(cells.classes)} classes of {cells.label!r}; {len(rows.train):,} "

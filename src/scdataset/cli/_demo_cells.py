@@ -1,4 +1,4 @@
-"""The cells of the demo: where they are, what their labels are, and which are held out."""
+"""The cells of the demo: their files, their labels, and which are held out."""
 
 import os
 import warnings
@@ -45,7 +45,7 @@ class LabelledCells:
     codes
         Position in ``classes`` for each cell, or -1 for cells that are left out, shape ``(n_cells,)``.
     left_out
-        What was left out and why, a sentence each.
+        The cells left out and why, a sentence each.
     """
 
     collection: AnnData | AnnCollection

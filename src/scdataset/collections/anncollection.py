@@ -1,4 +1,4 @@
-"""AnnCollection: several AnnData whose rows are read as one, and what reading it gives."""
+"""AnnCollection: several AnnData whose rows are read as one, and its windows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -85,7 +85,7 @@ class _Window:
 
     @classmethod
     def of(cls, view: Any, X: Any, source: Any) -> "_Window":  # noqa: N803 as there
-        """Return what a view of a collection has besides X."""
+        """Return the parts of a view of a collection besides X."""
         parts = (view.obs, view.obsm, view.layers)
         obs, obsm, layers = ({} if part is None else part.to_dict(use_convert=False) for part in parts)
         columns = {name: getattr(column, "array", column) for name, column in obs.items()}
@@ -102,7 +102,7 @@ class _Window:
         return self._each(lambda part: cut_rows(part, rows))
 
     def _each(self, of: Callable[[Any], Any]) -> "_Window":
-        """Return what ``of`` gives of all that has one entry a cell."""
+        """Apply ``of`` to all parts with one entry a cell."""
         obsm, layers = ({key: of(array) for key, array in part.items()} for part in (self.obsm, self.layers))
         return replace(self, X=None if self.X is None else of(self.X), obs=of(self.obs), obsm=obsm, layers=layers)
 
@@ -223,7 +223,7 @@ def _on_disk(source: AnnCollection) -> BackedMatrix | None:
 
 
 def _table(genes: "NDArray[np.int64] | slice | None", n_stored: int) -> NDArray[np.int32] | None:
-    """Return what stored columns become, given which of them the genes of the collection are."""
+    """Return the new numbers of stored columns, given which of them the genes of the collection are."""
     if genes is None:
         return None
     columns = np.arange(n_stored)[genes]

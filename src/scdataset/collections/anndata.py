@@ -74,7 +74,7 @@ class AnnDataRows(BackedRows):
         return cells if places is None else take(cells, places)
 
     def batch_taker(self, *, leave: bool) -> BatchTaker | None:
-        """Return what takes cells, for one iteration: views for a ``batch_transform``; None where windows are read."""
+        """Return a function that takes cells, for one iteration: views for a ``batch_transform``; None for windows."""
         return None if self._is_lazy else batch_taker(self.source, leave=leave)
 
     def _computed(self, source: anndata.AnnData, rows: NDArray[np.int64]) -> anndata.AnnData:
@@ -90,7 +90,7 @@ class AnnDataRows(BackedRows):
         return without_matrix(self.source)
 
     def fingerprint(self) -> str:
-        """Return file, shape and the names of what is aligned to cells."""
+        """Return file, shape and the names of parts that are aligned to cells."""
         source = self.source
         parts = (self._paths[0] or "AnnData", source.shape, sorted(source.layers), sorted(source.obsm))
         return ":".join(map(str, parts))

@@ -37,7 +37,7 @@ BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
 
 
 def take(value: Any, rows: RowIndex) -> Any:
-    """Take cells: of AnnData a view for a slice, and else a copy; of anything else what indexing gives.
+    """Take cells: of AnnData a view for a slice, and else a copy; of anything else by indexing it.
 
     A view would take all its cells along to another process, so in a worker it is a copy, which takes several times as
     long.
@@ -52,7 +52,7 @@ def take(value: Any, rows: RowIndex) -> Any:
 
 
 def cut(value: Any, rows: slice) -> Any:
-    """Copy cells; what belongs to genes or to all cells is shared among those that are cut from the same cells."""
+    """Copy cells; data of genes or of all cells are shared among those that are cut from the same cells."""
     if not isinstance(value, anndata.AnnData):
         return value[rows]
     with as_stored():
@@ -72,9 +72,9 @@ def apart(value: Any) -> Any:
 
 
 def batch_taker(value: anndata.AnnData, *, leave: bool) -> BatchTaker | None:
-    """Return what takes cells of AnnData in memory; None for those that only anndata itself can copy.
+    """Return a function that takes cells of AnnData in memory; None for those that only anndata can copy.
 
-    Copies share what belongs to genes or to all cells: a copy of it as it is now.
+    Copies share the data of genes and of all cells: a copy of these as they are now.
     """
     if not leave and not value.isbacked:
         return partial(_view, value)
@@ -95,7 +95,7 @@ def _view(value: anndata.AnnData, rows: NDArray[np.int64]) -> anndata.AnnData:
 
 
 def _shared(value: anndata.AnnData) -> dict[str, Any]:
-    """Return what does not belong to single cells."""
+    """Return the data that do not belong to single cells."""
     return {name: getattr(value, name) for name in ("var", "varm", "varp", "uns")}
 
 

@@ -1,4 +1,4 @@
-"""What a collection is, and how whatever the user passed becomes one."""
+"""Collections: their interface, and how the user's object becomes one."""
 
 import os
 from typing import Any, Protocol, runtime_checkable
@@ -28,7 +28,7 @@ class Collection(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Return what tells this collection from another one: kind, shape and types, or files."""
+        """Return an identity of this collection: kind, shape and types, or files."""
         ...
 
 
@@ -39,7 +39,7 @@ class ReadsInBackground:
 
     @property
     def reads_whole(self) -> bool:
-        """Whether what `begin` returns lacks nothing."""
+        """Whether `begin` returns complete windows."""
         return type(self).finish is ReadsInBackground.finish
 
     def read(self, rows: NDArray[np.int64]) -> Any:
@@ -51,7 +51,7 @@ class ReadsInBackground:
         return self.read(rows)
 
     def finish(self, rows: NDArray[np.int64], begun: Any) -> Any:  # noqa: ARG002 for those of which something is left
-        """Return what was read, which lacks nothing."""
+        """Return the window, which is complete."""
         return begun
 
 

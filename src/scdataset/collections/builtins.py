@@ -1,4 +1,4 @@
-"""Lists and ranges, and lists of what another module knows."""
+"""Lists and ranges, and lists of objects that another module knows."""
 
 import os
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class RangeRows:
 
 
 def adapt(source: Any) -> Any:
-    """Adapt lists and ranges; say what to do with a dict, a tuple of arrays or a string."""
+    """Adapt lists and ranges; name the remedy for a dict, a tuple of arrays or a string."""
     if isinstance(source, (list, tuple)):
         together = _together(source)
         if together is not None:
@@ -97,7 +97,7 @@ def _refuse_paths(source: list[Any]) -> None:
 
 
 def opened(path: Any) -> str:
-    """Return how to open what a path names, in place of giving the path."""
+    """Return the call that opens a path, in place of giving the path."""
     return f"open_collection({path!r}) or anndata.read_h5ad({path!r}), if it is the path of a file of cells"
 
 

@@ -15,7 +15,7 @@ __all__ = ["adapt", "cut"]
 
 
 class HuggingFaceRows:
-    """A Hugging Face ``Dataset``: reading gives what indexing it gives, a dict of columns in its format."""
+    """A Hugging Face ``Dataset``: reading gives the result of indexing it, a dict of columns in its format."""
 
     def __init__(self, source: datasets.Dataset) -> None:
         self.source = source
@@ -51,7 +51,7 @@ class HuggingFaceRows:
 
 
 class ColumnRows(InMemory):
-    """A column of a Hugging Face ``Dataset``: reading gives what indexing it gives, a list or an array."""
+    """A column of a Hugging Face ``Dataset``: reading gives the result of indexing it, a list or an array."""
 
     def take(self, rows: RowIndex) -> Any:
         """Return the entries, in the format the dataset is set to."""
@@ -61,7 +61,7 @@ class ColumnRows(InMemory):
     cut = take
 
     def batch_taker(self, *, leave: bool) -> BatchTaker:  # noqa: ARG002 as of all in memory
-        """Return what takes entries."""
+        """Return a function that takes entries."""
         return self.take
 
     def fingerprint(self) -> str:

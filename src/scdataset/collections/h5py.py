@@ -106,7 +106,7 @@ def _read_past(descriptor: int, offset: int, rows: NDArray[np.int64], out: NDArr
 
 
 def _plain_place(dataset: h5py.Dataset) -> tuple[int, int] | None:
-    """Return the descriptor and the offset of what lies in the file as it is read, or None.
+    """Return the descriptor and the offset of an array that lies in the file as it is read, or None.
 
     None also where the file may be written to, as HDF5 may not have written all yet.
     """
@@ -123,7 +123,7 @@ def _stored_as_it_is(dataset: h5py.Dataset) -> bool:
 
 
 def adapt(source: Any) -> H5Rows | None:
-    """Adapt datasets with at least one axis; say what to do with a group or file, and with what was closed."""
+    """Adapt datasets with at least one axis; name the remedy for a group, a file, and a closed one."""
     if not isinstance(source, (h5py.Dataset, h5py.Group)):
         return None
     if not source:

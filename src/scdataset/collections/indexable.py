@@ -22,7 +22,7 @@ class Indexable:
         return len(self.source)
 
     def read(self, rows: NDArray[np.int64]) -> Any:
-        """Index the object, and bring what it returns into the order of ``rows``."""
+        """Index the object, and bring the result into the order of ``rows``."""
         wanted, places = ascending(rows)
         kind = type(self.source).__qualname__
         try:

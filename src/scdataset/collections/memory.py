@@ -21,7 +21,7 @@ class TakesBatches(Protocol):
     """A collection of which batches may be taken without a window."""
 
     def batch_taker(self, *, leave: bool) -> BatchTaker | None:
-        """Return what takes rows, for one iteration; None where it costs less to read a window and cut it.
+        """Return a function that takes rows, for one iteration; None where reading and cutting a window costs less.
 
         Those that ``leave`` the loop as they are may hold no memory of other rows; those that a ``batch_transform``
         gets may.
@@ -48,7 +48,7 @@ class InMemory:
         return take_rows(self.source, rows)
 
     def batch_taker(self, *, leave: bool) -> BatchTaker | None:  # noqa: ARG002 of most, taking is copying
-        """Return what takes rows, for one iteration; None where it costs less to read a window and cut it."""
+        """Return a function that takes rows, for one iteration; None where reading and cutting a window costs less."""
         return partial(row_taker(self.source), self.source)
 
     def cut(self, rows: slice) -> Any:
@@ -62,7 +62,7 @@ class InMemory:
 
 
 class Fetched(InMemory):
-    """What reading gave: ``n_rows`` rows, in whatever form, a dict or list of columns among them."""
+    """A window that was read: ``n_rows`` rows, in whatever form, a dict or list of columns among them."""
 
     def __init__(self, fetched: Any, n_rows: int) -> None:
         window = as_rows(fetched, n_rows)
@@ -80,7 +80,7 @@ class Fetched(InMemory):
 
     @classmethod
     def of_rows(cls, source: Any, n_rows: int) -> "Fetched":
-        """Return what was taken of something that was read, which is known to have ``n_rows`` rows."""
+        """Wrap rows that were taken of a window, which are known to be ``n_rows``."""
         part = cls.__new__(cls)
         part.source, part._n_rows = source, n_rows  # noqa: SLF001 our own
         return part

@@ -34,7 +34,7 @@ class MultiIndexable(Separable):
     names
         Names of the modalities by position. Without modalities by position it is itself a modality of that name.
     unstructured
-        What belongs to the whole and not to rows, such as gene names: carried along as it is.
+        Data of the whole and not of rows, such as gene names: carried along as they are.
     **named_indexables
         Modalities by name, where none is given by position.
 
@@ -106,7 +106,7 @@ class MultiIndexable(Separable):
 
     @cached_property
     def _cutters(self) -> dict[str | int, Callable[[slice], Any]]:
-        """What cuts rows of each modality."""
+        """The function that cuts rows, by modality."""
         return {name: _cutter(collection) for name, collection in self._collections.items()}
 
     def _over(self, collections: Mapping[str | int, Collection], modalities: dict[str | int, Any]) -> Self:
@@ -127,7 +127,7 @@ class MultiIndexable(Separable):
 
     @property
     def unstructured_keys(self) -> list[str]:
-        """Names of what is carried along."""
+        """Names of the data carried along."""
         return list(self.unstructured)
 
     def keys(self) -> list[str | int]:
@@ -175,7 +175,7 @@ class MultiIndexable(Separable):
         return self._with({name: collection.read(rows) for name, collection in self._collections.items()}, rows.size)
 
     def batch_taker(self, *, leave: bool) -> BatchTaker | None:
-        """Return what takes rows of every modality, for one iteration; None where one of them is not in memory."""
+        """Return a function that takes rows of every modality, for one iteration; None unless all are in memory."""
         taking = {name: c.batch_taker(leave=leave) for name, c in self._collections.items() if isinstance(c, InMemory)}
         takers = {name: taker for name, taker in taking.items() if taker is not None}
         return partial(self._taken, takers) if takers.keys() == self._collections.keys() else None
@@ -270,9 +270,9 @@ def _read_part(collection: Collection, rows: slice) -> Any:
 
 
 def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return ``value`` with ``change`` made to it, or to what is in it if it is a dict, list or tuple.
+    """Return ``value`` with ``change`` made to it, or to its members if it is a dict, list or tuple.
 
-    What is not changed is returned itself.
+    An unchanged value is returned itself.
     """
     if isinstance(value, Mapping):
         named = {name: _changed(member, change) for name, member in value.items()}

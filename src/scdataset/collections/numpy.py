@@ -36,7 +36,7 @@ class MemmapRows(InMemory):
         return super().take(rows)
 
     def batch_taker(self, *, leave: bool) -> BatchTaker:  # noqa: ARG002 taking is copying
-        """Return what takes rows, for one iteration, and looks at the file as often as a window would."""
+        """Return a function that takes rows, for one iteration, and looks at the file as often as a window would."""
         mapped, unchecked = self.source.view(np.ndarray), 0
 
         def checked(rows: NDArray[np.int64]) -> NDArray[Any]:

@@ -10,7 +10,7 @@ __all__ = ["adapt", "take"]
 
 
 def adapt(source: Any) -> InMemory | None:
-    """Adapt frames, series, indexes and extension arrays; say what to do with a frame that was grouped."""
+    """Adapt frames, series, indexes and extension arrays; name the remedy for a frame that was grouped."""
     if hasattr(source, "ngroups"):
         message = (
             f"The collection is a pandas {type(source).__qualname__} of {source.ngroups} groups, which has no rows of "

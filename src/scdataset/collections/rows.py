@@ -192,7 +192,7 @@ def _take_of_named_columns(value: Mapping[Any, Any], rows: RowIndex) -> dict[Any
 
 
 def _as_column(value: Any, n_rows: int) -> Any | None:
-    """Return what a dict has under a name: a list with one entry a row, which comes first here, or anything else."""
+    """Return a column of a dict: a list with one entry a row, which comes first here, or anything else."""
     entries = _as_entries(value, n_rows) if isinstance(value, list) else None
     return as_rows(value, n_rows) if entries is None else entries
 

@@ -23,7 +23,7 @@ class TensorRows(InMemory):
         return take(self.source.detach(), rows)
 
     def batch_taker(self, *, leave: bool) -> BatchTaker:  # noqa: ARG002 as of all in memory
-        """Return what takes rows."""
+        """Return a function that takes rows."""
         return partial(take, self.source.detach())
 
     def cut(self, rows: slice) -> torch.Tensor:
@@ -32,7 +32,7 @@ class TensorRows(InMemory):
 
 
 def adapt(source: Any) -> Any:
-    """Adapt dense tensors and map-style datasets; refuse what has no rows to choose from."""
+    """Adapt dense tensors and map-style datasets; refuse those without rows to choose from."""
     if isinstance(source, torch.Tensor):
         return TensorRows(_dense(source)) if source.ndim else None
     if isinstance(source, IterableDataset):

@@ -81,7 +81,7 @@ def metadata_file(array: Any) -> OpenedFile | None:
 
 
 def adapt(source: Any) -> ZarrRows | None:
-    """Adapt arrays with at least one axis; say what to do with a group."""
+    """Adapt arrays with at least one axis; name the remedy for a group."""
     if isinstance(source, zarr.Array) and source.shape:
         return ZarrRows(source, reopens=_has_handle(source.store))
     if isinstance(source, (zarr.Array, zarr.Group)):

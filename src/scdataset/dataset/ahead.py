@@ -30,29 +30,29 @@ class ReadsAhead(Protocol):
         ...
 
     def begin(self, rows: NDArray[np.int64]) -> Any:
-        """Read what takes long; called in a background thread."""
+        """Do the slow part of reading; called in a background thread."""
         ...
 
     def finish(self, rows: NDArray[np.int64], begun: Any) -> Any:
-        """Return what ``read(rows)`` would, given what `begin` returned."""
+        """Return the result of ``read(rows)``, given that of `begin`."""
         ...
 
 
 def read_ahead(
     collection: Any, fetches: Iterator[Fetch], depth: int, transform: Callable[[Any], Any] | None = None
 ) -> Iterator[tuple[Any, list[int]]]:
-    """Yield what was read for each fetch, and its bounds, in order.
+    """Yield the window of each fetch, and its bounds, in order.
 
     Parameters
     ----------
     collection
-        What is read, a `ReadsAhead`.
+        The collection, a `ReadsAhead`.
     fetches
         Rows and bounds of one fetch after the other.
     depth
         Windows that are read before they are asked for, at least 1.
     transform
-        What is called in the background with every window once it is read, of a collection that `reads_whole`.
+        A function that is called in the background with every window of a collection that `reads_whole`.
     """
     is_finalizing = sys.is_finalizing
     announced: deque[Fetch] = deque()

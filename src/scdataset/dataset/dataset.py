@@ -62,7 +62,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         Anything that `as_collection` takes; with a ``fetch_callback``, anything that has a length, or
         anything at all where the strategy has ``indices``.
     strategy
-        Which rows come, and in what order.
+        Which rows come, and in which order.
     batch_size
         Rows in a batch.
     fetch_factor
@@ -74,7 +74,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         ``fetch_callback(data_collection, rows)`` reads rows in place of indexing: ``rows`` are ascending int64 numbers,
         shape ``(n,)``, and the result has one entry for each, in that order.
     fetch_transform
-        ``fetch_transform(fetched)`` changes what was fetched, before batches are cut from it.
+        ``fetch_transform(fetched)`` changes a window, before batches are cut from it.
     batch_callback
         ``batch_callback(fetched, positions)`` cuts a batch in place of indexing: ``positions`` are int64 places in what
         was fetched, shape ``(batch_size,)``.
@@ -115,7 +115,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments of the wrong type or value, naming what is allowed.
+        For arguments of the wrong type or value, naming the allowed values.
     CollectionError
         For a collection that has no length or cannot be indexed.
     HookError
@@ -263,7 +263,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         Parameters
         ----------
         state
-            What ``state_dict`` returned.
+            The result of ``state_dict``.
         ignore
             Keyword only. ``"collection"`` or ``"strategy"``, or both, if they may look different: for a file that has
             moved.
@@ -341,7 +341,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         return hooks.fetch_transform if may and getattr(hooks.fetch_transform, "runs_ahead", False) else None
 
     def _batch_taker(self, hooks: Hooks) -> BatchTaker | None:
-        """Return what takes batches from memory, without a window; None for all other collections."""
+        """Return a function that takes batches from memory, without a window; None for all other collections."""
         collection = self._collection
         leave = hooks.batch_transform is None or get_worker_info() is not None
         return collection.batch_taker(leave=leave) if isinstance(collection, TakesBatches) else None
@@ -355,7 +355,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
 
     @property
     def _partition(self) -> Partition:
-        """What this rank yields of a whole epoch."""
+        """The part of this rank in a whole epoch."""
         world = self._world()
         return Partition(
             n_samples=self._n_samples,

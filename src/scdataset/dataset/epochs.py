@@ -55,7 +55,7 @@ class Begun:
     Attributes
     ----------
     progress
-        The epoch, and what had been consumed of it before.
+        The epoch, and how much of it had been consumed before.
     n_workers
         DataLoader workers that iterate, 0 for the main process itself.
     seed
@@ -114,7 +114,7 @@ class EpochClock:
                 state["latest"]["is_outdated"] = True
 
     def peek(self) -> tuple[Progress, Begun | None]:
-        """Return what the next iteration goes on from, and the one that began last since `set`."""
+        """Return the progress that the next iteration goes on from, and the one that began last since `set`."""
         with self._shared() as state:
             latest = state["latest"]
             begun = latest and Begun(
@@ -123,7 +123,7 @@ class EpochClock:
             return _progress(state["next"]), begun
 
     def start(self, loaded: Progress | None = None) -> Begun:
-        """Return what the iteration that begins here is about.
+        """Return the epoch of the iteration that begins here.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class EpochClock:
 
     @contextmanager
     def _shared(self) -> Iterator[dict[str, Any]]:
-        """Give the shared state, and write back what becomes of it."""
+        """Give the shared state, and write it back changed."""
         path = _path(self._name, _main_process())
         with FileLock(_lock(path), poll_interval=_POLL), os.fdopen(os.open(path, _FLAGS, 0o600), "r+") as file:
             first: dict[str, Any] = {

@@ -30,7 +30,7 @@ HOOK_ARGUMENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the user does with rows on their way, each optional."""
+    """The user's functions for rows on their way, each optional."""
 
     fetch_callback: Hook | None
     fetch_transform: Hook | None
@@ -44,7 +44,7 @@ class Hooks:
     def batches(
         self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int], *, is_transformed: bool = False
     ) -> Iterator[Any]:
-        """Transform what was fetched and return its batches.
+        """Transform a window and return its batches.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class Hooks:
 
     @property
     def need_windows(self) -> bool:
-        """Whether one of them works on what was read for several batches."""
+        """Whether one of them works on whole windows."""
         return any((self.fetch_callback, self.fetch_transform, self.batch_callback))
 
     def _cut(self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[Any]:
@@ -87,7 +87,7 @@ class Hooks:
         return (cut(window, slice(start, stop)) for start, stop in pairwise(bounds))
 
     def call_fetch(self, source: Any, rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64] | None]:
-        """Call ``fetch_callback`` with ascending rows, and return what it returned and the places of ``rows`` in it."""
+        """Call ``fetch_callback`` with ascending rows; return its result and the places of ``rows`` in it."""
         assert self.fetch_callback is not None  # noqa: S101 only called where there is one
         if np.all(rows[1:] >= rows[:-1]):
             return self.fetch_callback(source, rows), None

@@ -12,14 +12,14 @@ __all__ = ["Iteration", "Pass"]
 
 @dataclass(slots=True)
 class Pass:
-    """What an iteration is about, and how many batches it gave.
+    """The part of an epoch that an iteration yields, and how many batches it gave.
 
     Attributes
     ----------
     begun
         Progress when it began.
     course
-        What the rank yields from there on.
+        The rank's batches from there on.
     part
         Which worker's part of the steps is yielded here, from 0.
     before
@@ -43,7 +43,7 @@ class Pass:
         return self.course.dealing
 
     def fetches(self, n_at_once: int = 1) -> Iterator[list[range]]:
-        """Yield what is fetched together, as runs of batches; several fetches at once where nothing is fetched."""
+        """Yield the batches of each fetch, as runs; several fetches at once where nothing is fetched."""
         return self.course.partition.fetches_of_part(self.dealing, self.part, self.before, n_at_once)
 
     @property
@@ -57,7 +57,7 @@ class Pass:
         return self.gave_all and not self.is_running
 
     def progress(self) -> Progress:
-        """Return what was consumed of the epoch, where this pass is all of it."""
+        """Return the progress in the epoch, where this pass is all of it."""
         return Progress(self.begun.epoch + 1) if self.is_over else self.course.after(self.given)
 
 

@@ -1,4 +1,4 @@
-"""What was consumed of which epoch: what ``state_dict``, ``load_state_dict`` and ``len`` go by.
+"""Progress by epoch, for ``state_dict``, ``load_state_dict`` and ``len``.
 
 A process that iterates itself counts the batches it gives. One whose DataLoader workers iterate knows from the shared
 clock which epoch they are in and how many they are, and is told how many batches were taken.
@@ -74,7 +74,7 @@ class Ledger:
         self.clock.revise(seed, reorders=reorders)
 
     def total(self, course_of: CourseOf) -> int | None:
-        """Return the length of an epoch that was resumed, with what was consumed before; None for a whole epoch."""
+        """Return the length of an epoch that was resumed, with the batches consumed before; None for a whole epoch."""
         if not self._resumed:
             return None
         upcoming, latest = self.clock.peek()

@@ -74,7 +74,7 @@ def hook_option() -> Option[Callable[..., Any] | None]:
 
 
 def _checked_hook(name: str, value: Any) -> Callable[..., Any] | None:
-    """Return ``value`` if it can be called with what this hook is given, as far as its signature tells."""
+    """Return ``value`` if it can be called with the arguments of this hook, as far as its signature tells."""
     checked = hook(name, value)
     # Other callables (classes, modules, compiled functions) may have signatures that do not say how they are called.
     if not isinstance(checked, (types.FunctionType, types.MethodType, functools.partial)):

@@ -1,4 +1,4 @@
-"""What a dataset is set to: its public attributes, and what follows from them when one is assigned."""
+"""The settings of a dataset: its public attributes, and the consequences when one is assigned."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,7 +69,7 @@ class Settings:
             raise
 
     def _settle(self) -> None:
-        """Work out what follows from the options."""
+        """Work out the consequences of the options."""
         _check_whole_units(self.batch_size, self.strategy)
         if self._collection is None:
             self._collection = adapted(self._source, self.fetch_callback)

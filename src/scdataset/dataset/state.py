@@ -1,4 +1,4 @@
-"""The saved state: a small dict that JSON takes, with what must match where it is loaded.
+"""The saved state: a small dict that JSON takes, with the values that must match where it is loaded.
 
     {"version": 2, "epoch": 3, "chain": [[8, 4, 200], [6, 4, 31]], "seed": 7, "n_samples": 100000000, ...,
      "checksum": "5c9f1a0be3d2"}
@@ -37,7 +37,7 @@ _LONGEST_SHOWN = 300
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a dataset has to have in common with the one that a state was taken of."""
+    """Values that a dataset must share with the one that a state was taken of."""
 
     n_samples: int
     batch_size: int
@@ -50,12 +50,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
-    """What a state says.
+    """The content of a state.
 
     Attributes
     ----------
     progress
-        The epoch, and what was consumed of it.
+        The epoch, and how much of it was consumed.
     seed
         Seed of the order.
     identity
@@ -140,7 +140,7 @@ class SavedState:
         return cls(progress, seed, identity, worker)
 
     def check(self, here: Identity, seed: int | None, ignore: Collection[str]) -> None:
-        """Raise unless the state was taken of the dataset ``here``, naming what differs and both values.
+        """Raise unless the state was taken of the dataset ``here``, naming the difference and both values.
 
         Parameters
         ----------

@@ -57,7 +57,7 @@ def is_settled(file: OpenFile) -> bool:
 
 
 def store_under(place: str, key: list[Any], arrays: Sequence[NDArray[Any]]) -> None:
-    """Keep integer arrays at a place, of any name, if that can be done; ``key`` says what they are made of, as JSON."""
+    """Keep integer arrays at a place, of any name, if that can be done; ``key`` names their sources, as JSON."""
     with suppress(OSError, RuntimeError):
         folder = _folder()
         n_bytes = sum(array.nbytes for array in arrays)

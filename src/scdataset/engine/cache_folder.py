@@ -1,7 +1,7 @@
 """Where the user's cache directory is, and folders in it that are made of a file once and kept.
 
     plain-arrow-2-8c1f0d3a5b7e9042-5d0e1b6f7a8c9d3e/     kind, path and identity of the file
-        rows.arrow                                       what was made of it
+        rows.arrow                                       the copy made of it
         manifest                                         path and identity again, sizes and checksums
 
 A folder is used only if its manifest is of the file as it is now, and if its files have the sizes and checksums of the
@@ -113,7 +113,7 @@ def kept(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
     path
         The file: another path or identity, see `OpenFile`, is another file.
     kind
-        What is made of it, with a version: a part of the folder's name.
+        The kind of copy, with a version: a part of the folder's name.
     make
         Fills the empty folder that it is given; see `Make`. The folder is kept only when it returns, whole or not at
         all, so that processes that make the same at one time do not disturb each other.

@@ -1,4 +1,4 @@
-"""Files of the cache that hold integer arrays, with a checksum and a key that says what they are made of.
+"""Files of the cache that hold integer arrays, with a checksum and a key that names their sources.
 
 Anything else in its place counts as nothing: an older table, one that was cut short, changed, swapped with another or
 written by someone else, a folder, a pipe, a circle of links. Nothing in it is executed.

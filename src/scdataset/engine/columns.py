@@ -34,7 +34,7 @@ def read_apart(
 
 
 class ReadApart:
-    """What a matrix does that is not read together with others."""
+    """Methods of a matrix that is not read together with others."""
 
     def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenColumns":
         """Return the matrix with ``n_columns`` other columns; see `ChosenColumns`."""
@@ -56,10 +56,10 @@ class ChosenColumns(ReadApart):
     Attributes
     ----------
     matrix
-        What is stored.
+        The stored matrix.
     chosen
-        What stored columns become, shape ``(n_stored,)``, int32, -1 for those that are left out. Columns that no stored
-        one becomes are zeros.
+        The new number of each stored column, shape ``(n_stored,)``, int32, -1 for those that are left out. New columns
+        without a stored one are zeros.
     n_columns
         Number of columns.
     """
@@ -103,7 +103,7 @@ class ChosenColumns(ReadApart):
         return self.matrix.announce(rows)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         self.matrix.close()
 
 
@@ -154,7 +154,7 @@ class NumberedColumns(ReadApart):
         return self.matrix.announce(rows)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         self.matrix.close()
 
     def _refuse(self, unknown: NDArray[np.int64], n_values: int, n_rows: int) -> None:
@@ -166,7 +166,7 @@ class NumberedColumns(ReadApart):
 
 
 def chosen_of(before: NDArray[np.int32] | None, chosen: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return what stored columns become, given that they have been chosen from ``before``."""
+    """Return the new numbers of stored columns, given that they have been chosen from ``before``."""
     return chosen if before is None else np.where(before >= 0, chosen[before], np.int32(-1))
 
 

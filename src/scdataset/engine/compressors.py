@@ -1,6 +1,6 @@
-"""Compressors of numcodecs, held to the size of what was compressed.
+"""Compressors of numcodecs, held to the size of the content.
 
-What a chunk says of its own size is not trusted: a damaged or crafted one would otherwise take any amount of memory.
+The size that a chunk claims is not trusted: a damaged or crafted one would otherwise take any amount of memory.
 """
 
 import importlib
@@ -30,7 +30,7 @@ def check_size(size: int, room: int) -> None:
 
 
 def blosc(data: Any, room: int) -> Any:
-    """Decode what blosc, version 1, made."""
+    """Decode blosc, version 1."""
     view = memoryview(data)
     # Blosc trusts its header: of a chunk that was cut short it decodes whatever lies behind it in memory.
     if len(view) < 16 or int.from_bytes(view[12:16], "little") != len(view):

@@ -1,6 +1,6 @@
 """Files of the cache that were made of a user's file, with a checksum of every block.
 
-opening       sizes, and the blocks whose content decides what is read: headers, row pointers, labels
+opening       sizes, and the blocks that reading depends on: headers, row pointers, labels
 first read    each block of values before it is used; from then on it is as fast as any other file
 """
 

@@ -41,7 +41,7 @@ def fill_dense(
         Where they go, shape ``(n_rows, n_columns)``, C-contiguous, its bytes of any content, of the dtype of
         ``values``.
     threads
-        What shares the rows.
+        Threads that share the rows.
 
     Returns
     -------

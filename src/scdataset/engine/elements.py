@@ -1,7 +1,7 @@
 """Elements of stored arrays: spans of them, gathered into memory by the fastest way that the layout allows.
 
 plain bytes in one file ──► compiled loop of pread, straight to the output
-anything encoded        ──► threads: read a chunk, decode it, scatter what is wanted of it
+anything encoded        ──► threads: read a chunk, decode it, scatter its wanted elements
 anything else           ──► the same, with chunks from the library that knows the format
 """
 
@@ -63,14 +63,14 @@ Task = tuple[Callable[[int, int], None], int, int]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What column numbers have to be, and what they become.
+    """Bounds of column numbers, and their new numbers.
 
     Attributes
     ----------
     limit
         Every stored number is below it, unless it is ``NO_LIMIT``.
     table
-        What is written for each stored number, shape ``(limit,)``, int32, -1 for nothing; empty for the number itself.
+        The number written for each stored one, shape ``(limit,)``, int32, -1 for nothing; empty for the number itself.
     """
 
     limit: int
@@ -101,7 +101,7 @@ class Elements(Protocol):
     """Type of the elements, in the byte order of this machine."""
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
-        """Return what reads spans to ``out``, in about ``n_parts`` parts that may run at the same time."""
+        """Return tasks that read spans to ``out``: about ``n_parts``, which may run at the same time."""
         ...
 
     def announce(self, spans: Spans) -> bool:
@@ -109,7 +109,7 @@ class Elements(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         ...
 
 
@@ -136,7 +136,7 @@ class PlainElements:
         self._name = name
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
-        """Return what reads spans to ``out``."""
+        """Return tasks that read spans to ``out``."""
         unsigned = np.dtype(f"u{self.dtype.itemsize}")
         target = out.view(f"u{out.itemsize}")
         max_gap = GAP_BYTES // unsigned.itemsize
@@ -257,7 +257,7 @@ class Chunks(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise if what was read since the last check may be of another file than the one that was opened."""
+        """Raise if bytes read since the last check may be of another file than the one that was opened."""
         ...
 
     def announce(self, numbers: NDArray[np.int64]) -> bool:
@@ -265,7 +265,7 @@ class Chunks(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         ...
 
 
@@ -297,7 +297,7 @@ class ChunkElements:
         return self._chunks.place if isinstance(self._chunks, FileChunks) else None
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
-        """Return what decodes the chunks that hold spans, and copies those to ``out``."""
+        """Return tasks that decode the chunks of spans, and copy the spans to ``out``."""
         unsigned = np.dtype(f"u{self.dtype.itemsize}")
         target = out.view(f"u{out.itemsize}")
         length = self._chunks.length
@@ -322,7 +322,7 @@ class ChunkElements:
         return self._chunks.announce(_touched(spans.starts, spans.lengths, self._chunks.length)[0])
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         self._chunks.close()
 
 

@@ -52,7 +52,7 @@ class OpenFile:
     Attributes
     ----------
     path
-        What messages call the file.
+        The name of the file in messages.
     """
 
     def __init__(self, path: str, source: str | None = None) -> None:
@@ -82,7 +82,7 @@ class OpenFile:
 
     @property
     def checks(self) -> bool:
-        """Whether `check_bytes` has to be called for what is read; see `CopiedFile`."""
+        """Whether `check_bytes` has to be called for bytes that are read; see `CopiedFile`."""
         return False
 
     def check_bytes(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
@@ -199,7 +199,7 @@ class OpenFile:
 
 
 def _status(path: str) -> os.stat_result:
-    """Return what the system says of a regular file; FileNotFoundError and NotADirectoryError where there is none."""
+    """Return the status of a regular file; FileNotFoundError and NotADirectoryError where there is none."""
     try:
         status = os.stat(path)  # noqa: PTH116 once a chunk, and Path is slow
     except (FileNotFoundError, NotADirectoryError):

@@ -47,7 +47,7 @@ class SingleFloats:
         return self._stored.announce(spans)
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self._stored.close()
 
 

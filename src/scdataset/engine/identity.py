@@ -7,7 +7,7 @@ __all__ = ["FileIdentity"]
 
 
 class FileIdentity(NamedTuple):
-    """What the system says of a file.
+    """The status of a file.
 
     Attributes
     ----------

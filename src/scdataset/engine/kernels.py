@@ -92,7 +92,7 @@ def read_elements(
 def run_of(
     starts: NDArray[np.int64], lengths: NDArray[np.int64], first: int, max_gap: int, room: int
 ) -> tuple[int, int]:
-    """Return what follows the run of spans from ``first`` on: the next span, and the element after the run's last.
+    """Return the end of the run of spans from ``first`` on: the next span, and the element after the run's last.
 
     Spans of a run are at most ``max_gap`` elements apart, and more than one of them take up no more than ``room``.
     """
@@ -180,7 +180,7 @@ def scatter_piece(
     limit: int,
     columns: NDArray[np.int32],
 ) -> int:
-    """Copy from a piece of a stored array what spans [first, last) want of it.
+    """Copy spans [first, last) from a piece of a stored array.
 
     ``piece`` holds elements from ``piece_start`` on, as unsigned integers. Each has to be below ``limit``, unless
     that is ``NO_LIMIT``; below a limit they may go to an ``out`` of another size. With ``columns``, shape ``(limit,)``,
@@ -205,7 +205,7 @@ def scatter_piece(
 
 @compiled
 def _convert(target: NDArray[Any], source: NDArray[Any], columns: NDArray[np.int32]) -> None:
-    """Write numbers, or what ``columns`` has for them, in another size."""
+    """Write numbers, or their entries in ``columns``, in another size."""
     if columns.size:
         for i in range(target.size):
             target[i] = columns[source[i]]

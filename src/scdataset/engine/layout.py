@@ -58,7 +58,7 @@ class ChunkTable:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """What `of_arrays` makes the table of."""
+        """The arrays that `of_arrays` takes."""
         return self.offsets, self.sizes, self.skipped
 
     def misplaced(self, file_bytes: int, plain_bytes: int | None) -> int | None:

@@ -2,7 +2,7 @@
 
 files ──► groups ──► descriptors of a group ──► a loop over its spans for each array ──► is each file what it was?
 
-What Python does for a file costs as much as to read some dozen rows of it.
+Python's work for a file costs as much as reading some dozen rows of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ class ManyReads:
 
 
 def tasks_of_many(arrays: Sequence[ManyReads], n_parts: int) -> list[Task]:
-    """Return what reads arrays that lie in the same files, in about ``n_parts`` parts."""
+    """Return about ``n_parts`` tasks that read arrays which lie in the same files."""
     files = arrays[0].files
 
     def work(first: int, last: int) -> None:

@@ -73,8 +73,8 @@ class CsrMatrix:
     table
         Where rows begin.
     chosen
-        What stored columns become, if they are not the columns of the matrix: shape ``(n_stored,)``, int32, -1 for
-        those that are left out.
+        The new number of each stored column, if they are not the columns of the matrix: shape ``(n_stored,)``, int32,
+        -1 for those that are left out.
     """
 
     shape: tuple[int, int]
@@ -129,7 +129,7 @@ class CsrMatrix:
         return any(told)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         self.data.close()
         self.indices.close()
 
@@ -144,7 +144,7 @@ class CsrMatrix:
 
     @cached_property
     def columns(self) -> Columns:
-        """What column numbers have to be, and what they become.
+        """Bounds of column numbers, and their new numbers.
 
         As unsigned numbers, negative ones begin at half their range: out of range, whatever the number of columns.
         """
@@ -218,7 +218,7 @@ class DenseMatrix:
         return any(told)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         for strip in self.strips:
             strip.close()
 

@@ -1,4 +1,4 @@
-"""What a stored matrix is, and what of it is read along with rows of others."""
+"""Stored matrices, and the parts of them that are read along with rows of others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ M = TypeVar("M")
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[M]):
-    """What one matrix has of the rows that are read.
+    """One matrix's part of the rows that are read.
 
     Attributes
     ----------
@@ -81,5 +81,5 @@ class Matrix(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         ...

@@ -45,7 +45,7 @@ class Read:
 
     @property
     def alike(self) -> Any:
-        """What the reads have in common that may be done together: plain bytes of one type that go to one array."""
+        """Common properties of reads that may be done together: plain bytes of one type that go to one array."""
         if not (READS_COMPILED and type(self.elements) is PlainElements) or self.elements.file.checks:
             return None
         return self.elements.dtype, id(self.out), self.columns.limit, id(self.columns.table)
@@ -58,7 +58,7 @@ class Read:
         return Read(self.elements, spans, slabs.empty(size, self.elements.dtype))
 
     def unpack(self, packed: "Read") -> None:
-        """Convert what was read side by side, and put it in its place."""
+        """Convert elements that were read side by side, and put them in their places."""
         converted = packed.out.astype(self.out.dtype)
         unsigned = np.dtype(f"u{converted.itemsize}")
         where = packed.spans.places, self.spans.lengths, self.spans.places
@@ -68,7 +68,7 @@ class Read:
 
 
 def run_reads(reads: Sequence[Read], slabs: SlabPool, threads: Threads) -> None:
-    """Read everything with all threads, and convert what is stored as another type."""
+    """Read everything with all threads, and convert arrays that are stored as another type."""
     made = [read if read.direct else read.packed(slabs) for read in reads]
     threads.run(operator.call, _tasks(made, n_tasks(threads)))
     for read, packed in zip(reads, made, strict=True):
@@ -77,7 +77,7 @@ def run_reads(reads: Sequence[Read], slabs: SlabPool, threads: Threads) -> None:
 
 
 def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
-    """Return what does some reads, in about ``n_parts`` parts."""
+    """Return about ``n_parts`` tasks that do some reads."""
     groups: dict[Any, list[Read]] = {}
     for read in reads:
         groups.setdefault(read.alike, []).append(read)

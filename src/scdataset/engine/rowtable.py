@@ -91,7 +91,7 @@ class RowTable:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """What `of_arrays` makes the table of."""
+        """The arrays that `of_arrays` takes."""
         return self.lengths, self.firsts, self.long_rows, self.excess
 
     @property
@@ -107,7 +107,7 @@ class RowTable:
         return _spans(rows, self.lengths, self.firsts, self.long_rows, self.excess)
 
     def _agrees(self, n_elements: int) -> bool:
-        """Tell whether ``firsts`` are what the lengths add up to, and all of them ``n_elements``.
+        """Tell whether ``firsts`` are the sums of the lengths, and the last one ``n_elements``.
 
         Not compiled: opening a file has not to wait for numba to start.
         """

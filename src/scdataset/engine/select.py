@@ -51,7 +51,7 @@ class Wanted:
     data, indices
         Values and column numbers of the matrix.
     columns
-        What column numbers become; -1 for those that are dropped.
+        New column numbers; -1 for those that are dropped.
     starts, lengths
         Where the rows are, ascending, each shape ``(n,)``, int64.
     places
@@ -68,7 +68,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What is kept of some rows, side by side: ``counts`` elements of each."""
+    """The kept elements of some rows, side by side: ``counts`` of each."""
 
     places: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -79,7 +79,7 @@ class _Kept:
 def read_selected(
     parts: Sequence[Wanted], dtype: np.dtype[Any], slabs: SlabPool, threads: Threads, n_tasks: int
 ) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
-    """Return values, column numbers and row pointer of what is kept of rows.
+    """Return values, column numbers and row pointer of the kept elements of rows.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def read_selected(
 def _tasks(
     part: Wanted, dtype: np.dtype[Any], kept: list[_Kept], slabs: SlabPool, threads: Threads, n_tasks: int
 ) -> list[tuple[Callable[[int, int], None], int, int]]:
-    """Return what keeps something of rows, and appends it to ``kept``."""
+    """Return tasks that keep a part of rows, and append it to ``kept``."""
     keep = _keep_of_file(part, dtype) or _keep_of_memory(part, dtype, slabs, threads, n_tasks)
     ends = np.concatenate(([0], np.cumsum(part.lengths)))
     columns, values = slabs.empty(int(ends[-1]), np.dtype(np.int32)), slabs.empty(int(ends[-1]), dtype)
@@ -126,7 +126,7 @@ def _tasks(
 
 
 def _keep_of_file(part: Wanted, dtype: np.dtype[Any]) -> Keep | None:
-    """Return what keeps elements of plain bytes as they come into a buffer, or None for a matrix stored otherwise."""
+    """Return a task that keeps elements of plain bytes as they come into a buffer, or None for other matrices."""
     data, indices = part.data, part.indices
     if not (READS_COMPILED and isinstance(data, PlainElements) and isinstance(indices, PlainElements)):
         return None
@@ -194,7 +194,7 @@ def _keep_by_library(
 
 
 def _keep_of_memory(part: Wanted, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads, n_tasks: int) -> Keep:
-    """Read rows whole, and return what keeps elements of them."""
+    """Read rows whole, and return a task that keeps elements of them."""
     begins = np.cumsum(part.lengths) - part.lengths
     spans = Spans(part.starts, part.lengths, begins)
     size = int(part.lengths.sum())
@@ -243,7 +243,7 @@ def _keep_runs(
     values: NDArray[Any],
     counts: NDArray[np.int64],
 ) -> tuple[int, int]:
-    """Read runs of rows that lie close together, and keep what is wanted of each.
+    """Read runs of rows that lie close together, and keep the wanted elements of each.
 
     Returns ``(0, 0)``, or ``SHORT_READ`` or ``OUT_OF_RANGE`` and the row at which the run began.
     """
@@ -281,7 +281,7 @@ def _keep_rows(
     position: int,
     counts: NDArray[np.int64],
 ) -> int:
-    """Keep what ``table`` has a column for; ``data`` and ``indices`` hold elements from ``base`` on.
+    """Keep the elements that ``table`` has a column for; ``data`` and ``indices`` hold elements from ``base`` on.
 
     Returns the place after the last element that was kept, or ``OUT_OF_RANGE``.
     """

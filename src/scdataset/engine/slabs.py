@@ -71,7 +71,7 @@ class _Slab:
         self._is_trimmed = False
 
     def trim(self) -> None:
-        """Give back all but what parts hold, now and whenever one of them dies."""
+        """Give back all but the pages of parts, now and whenever one of them dies."""
         self._is_trimmed = True  # first: a part that dies from here on gives itself back
         done = 0
         for first, last in sorted(self.parts.copy().values()):
@@ -177,5 +177,5 @@ def _trim_oldest() -> None:
 
 
 def _whole_array(owner: Any) -> NDArray[Any]:
-    """Return an array over an array of the same size: scipy copies what is a small part of its base."""
+    """Return an array over an array of the same size: scipy copies an array that is a small part of its base."""
     return np.asarray(owner)[:]

@@ -54,7 +54,7 @@ class Stack:
                     part.matrix.announce(part.rows)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         for matrix in self._matrices:
             matrix.close()
 

@@ -1,6 +1,6 @@
 """A store instruction that goes past the cache.
 
-Ordinary stores first read what they overwrite into the cache. A window is larger than the cache and written once, so
+Ordinary stores first read the old bytes into the cache. A window is larger than the cache and written once, so
 this read and the room in the cache are wasted: without them rows are copied about 1.4 times as fast. Whatever hands a
 window to another thread, a lock or a queue, also waits for these stores.
 """

@@ -70,7 +70,7 @@ class TransposedMatrix(ReadApart):
         return self.tiles.announce(np.sort(self._numbers(self._columns(np.sort(rows))[0])))
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         self.tiles.close()
 
     def _columns(self, ascending: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

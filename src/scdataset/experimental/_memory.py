@@ -73,7 +73,7 @@ def _of_system() -> tuple[int, int] | None:
 
 
 def _of_container() -> tuple[int, int] | None:
-    """Return what is left of the memory limit of this cgroup (version 2), and the limit."""
+    """Return the rest of the memory limit of this cgroup (version 2), and the limit."""
     with suppress(OSError, ValueError):  # no cgroup, or no limit: "max" is not a number
         limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
         return max(limit - int((_CGROUP / "memory.current").read_text(encoding="ascii")), 0), limit

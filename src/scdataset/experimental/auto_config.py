@@ -80,7 +80,7 @@ def suggest_parameters(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For arguments of the wrong type or value, naming what is allowed.
+        For arguments of the wrong type or value, naming the allowed values.
     CollectionError
         For a collection that cannot be indexed by row.
 

@@ -1,1 +1,1 @@
-"""Which rank and worker yields what. Pure: no input or output, no torch."""
+"""Which rank and worker yields which batches. Pure: no input or output, no torch."""

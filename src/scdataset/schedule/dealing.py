@@ -70,7 +70,7 @@ class Dealing:
             start += length
 
     def taken(self, batches: int) -> tuple[int, list[range]]:
-        """Return what was taken when ``batches`` were: all steps before a first one, and runs from there on.
+        """Return the steps taken when ``batches`` were: all steps before a first one, and runs from there on.
 
         The first number divides by the steps that all workers are dealt in one turn.
         """

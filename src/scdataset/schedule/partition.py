@@ -87,7 +87,7 @@ class Partition:
         return Dealing(len(self), self._dealt_at_once(in_order), n_workers)
 
     def fetches(self, worker: int = 0, n_workers: int = 1, *, in_order: bool = False) -> Iterator[list[range]]:
-        """Yield what one worker of this rank fetches together: runs of neighbouring batches, numbered in the epoch.
+        """Yield the fetches of one worker of this rank: runs of neighbouring batches, numbered in the epoch.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class Partition:
         return self.fetches_of_part(self.dealing(n_workers, in_order=in_order), worker, 0)
 
     def fetches_of_part(self, dealing: Dealing, part: int, begun: int, n_fetches: int = 1) -> Iterator[list[range]]:
-        """Yield what is fetched together of one worker's part of the steps, after ``begun`` of them.
+        """Yield the fetches of one worker's part of the steps, after ``begun`` of them.
 
         Where nothing is fetched, as batches are taken from memory, ``n_fetches`` are yielded as one.
         """
@@ -167,7 +167,7 @@ class Partition:
         return runs
 
     def _share(self, rank: int) -> range:
-        """Return the places, in the rest, of what a rank yields of it.
+        """Return the places, in the rest, of a rank's batches.
 
         Without ``drop_last`` they run past the end of the rest, which repeats batches from the first on.
         """

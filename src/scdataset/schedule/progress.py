@@ -39,7 +39,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """An epoch, and what was taken of it."""
+    """An epoch, and how much of it was taken."""
 
     epoch: int
     chain: tuple[Generation, ...] = ()
@@ -57,7 +57,7 @@ class Course:
     Attributes
     ----------
     partition
-        What this rank yields, from the beginning of the generation.
+        This rank's batches, from the beginning of the generation.
     before
         Progress at the beginning of the generation.
     n_workers

@@ -25,7 +25,7 @@ def rows_of_batches(
     order
         The epoch's order of rows.
     partition
-        What the samples of a batch are.
+        The samples of each batch.
     batches
         Runs of neighbouring batches, numbered in the epoch.
 

@@ -39,7 +39,7 @@ class World:
         Parameters
         ----------
         rank, world_size
-            None for what is detected. ``world_size=1`` alone is a process that shares with no other.
+            None to detect it. ``world_size=1`` alone is a process that shares with no other.
         mesh
             A torch ``DeviceMesh`` of one dimension, the data-parallel one, in place of them.
         """
@@ -106,7 +106,7 @@ class World:
 
     @classmethod
     def _of_launcher(cls) -> "World | None":
-        """Return what a launcher such as torchrun says in the environment."""
+        """Return the values that a launcher such as torchrun sets in the environment."""
         given = [os.environ.get(name) for name in ("RANK", "WORLD_SIZE")]
         if None in given:
             return None

@@ -70,7 +70,7 @@ def simulate_atlas(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If an argument is not what is described here.
+        If an argument is not as described here.
     MissingDependencyError
         On import, if anndata is not installed.
 

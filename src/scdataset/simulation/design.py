@@ -1,4 +1,4 @@
-"""What an atlas consists of, drawn before any count: who its cells are, what they express, how deep they are read.
+"""The design of an atlas, drawn before any count: who its cells are, what they express, how deep they are read.
 
 The model of a cell of type ``t`` from donor ``d``, for gene ``g``::
 
@@ -75,7 +75,7 @@ class AtlasDesign:
     type_effects
         Natural logarithm of a type's expression up to a constant, shape ``(n_types, n_genes)``.
     donor_effects
-        What a donor adds to it, shape ``(n_donors, n_genes)``.
+        The effect of a donor on it, shape ``(n_donors, n_genes)``.
     key
         Key of the random numbers that counts are made of.
     """

@@ -1,4 +1,4 @@
-"""Which rows, in what order. Pure: no input or output, no torch."""
+"""Which rows, in which order. Pure: no input or output, no torch."""
 
 from scdataset.strategy.balanced import ClassBalancedSampling
 from scdataset.strategy.base import EpochOrder, SamplingStrategy

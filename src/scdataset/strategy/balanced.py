@@ -59,7 +59,7 @@ class ClassBalancedSampling(BlockWeightedSampling):
     def labels(self) -> NDArray[Any]:
         """The label of each entry, shape ``(n_labels,)``, decoded on each access; None where it is missing.
 
-        What is assigned takes effect in the next epoch.
+        An assigned value takes effect in the next epoch.
         """
         return self._encoded.labels()
 
@@ -77,7 +77,7 @@ class ClassBalancedSampling(BlockWeightedSampling):
     def weights(self) -> NDArray[np.float64] | None:
         """The weight of each entry, divided by their sum, shape ``(n_labels,)``, computed on each access.
 
-        What is assigned replaces the labels in the next epoch.
+        Assigned labels replace these in the next epoch.
         """
         if self._table is None:
             return self._normalised()

@@ -1,4 +1,4 @@
-"""What a strategy is: a rule that says which rows come, and in what order."""
+"""Strategies: rules that say which rows come, and in which order."""
 
 import hashlib
 import inspect
@@ -50,7 +50,7 @@ def count_rows(data_collection: Any) -> int:
 
 
 class SamplingStrategy:
-    """Base of all strategies, and what to subclass for one of your own.
+    """Base of all strategies, and of one of your own.
 
     Write ``get_indices``, which returns the whole epoch as an array; or ``order``, which returns an `EpochOrder` and
     needs no memory for the rows. A subclass that writes one gets the other.
@@ -222,12 +222,12 @@ class SamplingStrategy:
             raise ArgumentValueError(message)
 
     def _forget(self) -> None:
-        """Forget what followed from the parameters before: called when one is assigned."""
+        """Forget all results of earlier parameters: called when one is assigned."""
         self._changes += 1
         self._met, self._is_located = None, False
 
     def fingerprint(self) -> str:
-        """Return what tells this strategy from another one: type, parameters, and a digest of its arrays.
+        """Return an identity of this strategy: type, parameters, and a digest of its arrays.
 
         Of a subclass's own parameters it knows what its ``__repr__`` shows.
         """

@@ -60,7 +60,7 @@ class Bitmap(NamedTuple):
 
     @classmethod
     def none(cls) -> "Bitmap":
-        """Return what stands for no set."""
+        """Return a bitmap that stands for no set."""
         return cls(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int32))
 
     @staticmethod
@@ -112,7 +112,7 @@ class Bitmap(NamedTuple):
 
 @compiled
 def _count_ones(word: np.uint64) -> np.uint64:
-    """Count the bits of a word that are set: what LLVM makes one instruction of."""
+    """Count the bits of a word that are set, which LLVM makes one instruction."""
     word -= (word >> _BY_1) & _PAIRS
     word = (word & _FOURS) + ((word >> _BY_2) & _FOURS)
     return (((word + (word >> _BY_4)) & _EIGHTS) * _SUM) >> _BY_56
@@ -176,7 +176,7 @@ def _next_row(row: np.int64, words: NDArray[np.uint64]) -> np.int64:
 
 @compiled
 def _rows_at(positions: NDArray[np.int64], rows: NDArray[np.int64], bits: Bitmap) -> np.uint64:
-    """Write the rows at positions; what is returned has no meaning.
+    """Write the rows at positions; the returned number has no meaning.
 
     The memory of many positions is touched before any of them is looked at, so as to wait for all of it at one time.
     """

@@ -53,7 +53,7 @@ class ShuffledBlocks:
         return cls(n_full, block_size, n_short, int(unit_float(place_key) * (n_full + 1)), full)
 
     def positions(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Return what stands at places [start, stop) of the shuffled sequence, shape ``(stop - start,)``."""
+        """Return the positions at places [start, stop) of the shuffled sequence, shape ``(stop - start,)``."""
         return block_positions(
             start,
             stop,
@@ -79,7 +79,7 @@ def block_positions(
     key: np.uint64,
     table: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return what stands at places [start, stop); the parameters are the fields of `ShuffledBlocks`."""
+    """Return the positions at places [start, stop); the parameters are the fields of `ShuffledBlocks`."""
     out = np.empty(stop - start, np.int64)
     short_start = short_place * block_size
     place = start

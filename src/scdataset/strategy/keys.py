@@ -36,7 +36,7 @@ def make_key(seed: int, epoch: int, purpose: Purpose, number: int = 0) -> np.uin
     seed, epoch, number
         Integers in [0, 2**64). They enter the hash side by side and are never added, so no two pairs share a stream.
     purpose
-        What the key is for: the same seed never serves two purposes.
+        The purpose of the key: the same seed never serves two.
     """
     message = struct.pack("<QQQ", seed, epoch, number) + purpose.encode()
     return np.uint64(int.from_bytes(hashlib.blake2b(message, digest_size=8).digest(), "little"))

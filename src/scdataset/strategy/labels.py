@@ -22,7 +22,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ClassCodes:
-    """A code a row, and what the codes mean.
+    """A code a row, and the meaning of the codes.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ def encode_labels(labels: ArrayLike | Sequence[Hashable], name: str = "labels") 
     labels
         One label an entry.
     name
-        What errors call them.
+        Their name in errors.
 
     Raises
     ------

@@ -46,7 +46,7 @@ def names_of_columns(columns: Any) -> NDArray[Any] | None:
 
 
 class NamedRows(NamedTuple):
-    """The rows of a collection and what they are called.
+    """The rows of a collection and their names.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class NamedRows(NamedTuple):
     n_rows: int
 
     def names(self, like: NDArray[Any]) -> NDArray[Any] | None:
-        """Return what rows are called where they are called as ``like`` is, shape ``(n_rows,)``; None for nothing.
+        """Return the names of rows where these are of the type of ``like``, shape ``(n_rows,)``; None for nothing.
 
         A frame has an index, and so does obs, which may be row numbers; cells have ``obs_names``.
         """
@@ -80,7 +80,7 @@ def rows_of(argument: str, names: NDArray[Any], rows: NamedRows) -> NDArray[np.i
     Parameters
     ----------
     argument
-        What errors call it.
+        Its name in errors.
 
     Raises
     ------

@@ -13,7 +13,7 @@ class Owner(Protocol):
     """A strategy, as far as its parameters are concerned."""
 
     def _forget(self) -> None:
-        """Forget what followed from the parameters before."""
+        """Forget all results of earlier parameters."""
         ...
 
 

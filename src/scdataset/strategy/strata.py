@@ -18,7 +18,7 @@ _MAX_COMBINATIONS = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Strata:
-    """A stratum an entry, and what the strata are.
+    """A stratum an entry, and the values of the strata.
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class Strata:
         return cls(_crossed(list(columns.values())), columns)
 
     def named(self, argument: str) -> dict[str, ClassCodes]:
-        """Return the columns by what errors call them."""
+        """Return the columns by their names in errors."""
         return {_column_of(argument, name): column for name, column in self.columns.items()}
 
     def label(self, stratum: int) -> str:
-        """Return what a stratum is, as errors show it."""
+        """Return a stratum as errors show it."""
         if len(self.columns) == 1:
             return repr(self.encoded.classes.tolist()[stratum])
         number = int(self.encoded.classes[stratum])

@@ -54,7 +54,7 @@ class DrawnOrder:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a strategy knows once the number of rows is known: O(n_rows / 256) memory."""
+    """The state of a strategy once the number of rows is known: O(n_rows / 256) memory."""
 
     n_rows: int
     selected: Rows
@@ -142,7 +142,7 @@ class BlockWeightedSampling(SamplingStrategy):
     def weights(self) -> NDArray[np.float64] | None:
         """The weights divided by their sum, shape ``(n_weights,)``, computed on each access; None for equal ones.
 
-        What is assigned takes effect in the next epoch.
+        An assigned value takes effect in the next epoch.
         """
         return self._normalised()
 

@@ -1,4 +1,4 @@
-"""What is in a batch, as something that can be compared and counted."""
+"""The content of a batch, as something that can be compared and counted."""
 
 import hashlib
 import pickle

@@ -1,4 +1,4 @@
-"""Epochs of a dataset as lists of what is in each batch, read as a training loop would."""
+"""Epochs of a dataset as lists of the content of each batch, read as a training loop would."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -21,12 +21,12 @@ def loader(dataset: scDataset, num_workers: int) -> Iterable[Any]:
 
 
 def contents(dataset: scDataset, num_workers: int = 0) -> Iterator[str]:
-    """Yield what is in each batch of the next epoch."""
+    """Yield the content of each batch of the next epoch."""
     return map(content, loader(dataset, num_workers))
 
 
 def check_shared_out(found: Counter[str], dataset: scDataset, whole: Counter[str], worlds: list[int]) -> None:
-    """Raise unless ``found`` is a whole epoch, less what may be dropped and plus what may be repeated.
+    """Raise unless ``found`` is a whole epoch, less rows that may be dropped and plus those that may be repeated.
 
     Parameters
     ----------

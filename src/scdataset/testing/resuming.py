@@ -1,4 +1,4 @@
-"""Assertions of what comes after a state was loaded."""
+"""Assertions of batches that come after a state was loaded."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Assertions of what ranks and workers share out."""
+"""Assertions of the batches of ranks and workers."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What happens to rows between the file and the model: transforms to give to the hooks, or to call on a batch."""
+"""Transforms of rows between the file and the model, for the hooks or to call on a batch."""
 
 from scdataset.transforms.anndata import adata_to_mindex
 from scdataset.transforms.bionemo import bionemo_to_tensor

@@ -9,7 +9,7 @@ __all__ = ["Compose"]
 
 
 class Compose:
-    """Transforms that are called one after the other, each with what the one before returned.
+    """Transforms that are called one after the other, each with the result of the one before.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Compose:
         return all(getattr(transform, "runs_ahead", False) for transform in self.transforms)
 
     def __call__(self, value: Any) -> Any:
-        """Return what the last transform makes of what the others made of ``value``."""
+        """Return the result of all transforms in order."""
         for transform in self.transforms:
             value = transform(value)
         return value

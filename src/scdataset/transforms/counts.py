@@ -1,4 +1,4 @@
-"""Counts to what models take: as scanpy's ``pp`` does it, on windows and batches."""
+"""Normalised, logged, scaled and clipped counts, as by scanpy's ``pp``, on windows and batches."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class NormalizeTotal(MatrixTransform):
     Parameters
     ----------
     target_sum
-        What the counts of a cell add up to then. scanpy's None, the median over all cells, depends on what is in a
+        Sum of the counts of a cell afterwards. scanpy's None, the median over all cells, depends on what is in a
         batch: compute it once, over the training cells, and give it here.
     key
         Modality that has the total counts of each cell, such as those over all genes where X has only some; None for

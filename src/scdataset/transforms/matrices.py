@@ -1,4 +1,4 @@
-"""The matrix in what a hook gets, and the same with another matrix."""
+"""The matrix in a window or batch, and the same with another matrix."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ class MatrixTransform:
     def __call__(self, value: Any) -> Any:
         """Return ``value`` with X changed: a `MultiIndexable`, a dict with ``"X"``, AnnData, CSR or a dense array.
 
-        What is given stays as it is.
+        The given value is not changed.
 
         Raises
         ------
@@ -37,7 +37,7 @@ class MatrixTransform:
         return with_matrix(value, self.of_matrix(matrix_of(value, type(self).__name__), value))
 
     def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:
-        """Return what becomes of the matrix that ``value`` has or is."""
+        """Return the new matrix in place of the one that ``value`` has or is."""
         raise NotImplementedError
 
 

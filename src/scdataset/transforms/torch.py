@@ -30,14 +30,14 @@ class ToTorch:
     Parameters
     ----------
     layout
-        What a sparse X becomes: ``"dense"``, or ``"csr"`` for a ``torch.sparse_csr`` tensor over the same memory.
+        Form of a sparse X afterwards: ``"dense"``, or ``"csr"`` for a ``torch.sparse_csr`` tensor over the same memory.
     dtype
         Type of X and of whatever else has two axes. Columns of whole numbers, such as labels, become int64, which
         losses take, and columns of floats float32, or ``dtype`` if that is wider.
     device
         Where the tensors go; None for where they are made, in memory of the CPU.
     missing_label
-        What a missing label, -1, becomes, such as the ``ignore_index`` of a loss; None to refuse them.
+        Value in place of a missing label, -1, such as the ``ignore_index`` of a loss; None to refuse them.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class ToTorch:
         ArgumentTypeError
             For strings, objects and frames.
         ArgumentValueError
-            For labels that are missing, unless ``missing_label`` says what they become.
+            For labels that are missing, unless ``missing_label`` is given.
         """
         if isinstance(value, (MultiIndexable, Mapping)):
             return {name: self._member(name, member) for name, member in value.items()}

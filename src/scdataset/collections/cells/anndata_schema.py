@@ -60,7 +60,7 @@ class AnnDataFile(ABC):
     """What anndata's functions to read and to write such a file are called."""
 
     def _learn(self, layer: str | None, *, general: bool) -> None:
-        """Find the matrix of a layer: see `H5adFile` for what names are."""
+        """Find the matrix of a layer: see `H5adFile` for the names."""
         name = self._matrix_name(layer)
         # raw/X has its own var; before anndata 0.7, it was raw.X.
         raw = name in self._raw_names
@@ -137,7 +137,7 @@ class AnnDataFile(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
 
     def _at(self, name: str) -> Node:
         found = self._find(name)
@@ -207,7 +207,7 @@ class AnnDataFile(ABC):
 
 
 def _obstacle(stored: Node, where: str) -> tuple[str, str] | None:
-    """Return why something is no matrix that is read by rows, and what makes it one in AnnData; None if it is one."""
+    """Return why something is no matrix that is read by rows, and how AnnData makes it one; None if it is one."""
     if stored.is_array:
         shape, dtype = stored.shape or (), stored.dtype
         if len(shape) != 2:

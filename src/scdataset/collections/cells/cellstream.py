@@ -71,7 +71,7 @@ class CellstreamFile:
             return _Held(np.asarray(store.obsm[name]))
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self.matrix.close()
 
 

@@ -27,7 +27,7 @@ class Column:
     codes
         Numbers or booleans; or codes, -1 for missing; shape ``(n_obs,)``.
     categories
-        What the codes stand for, shape ``(n_categories,)``; None for numbers.
+        The label of each code, shape ``(n_categories,)``; None for numbers.
     ordered
         Whether the categories have an order of their own.
     """
@@ -38,7 +38,7 @@ class Column:
 
     @classmethod
     def of(cls, values: Any) -> "Column":
-        """Make a column of what anndata reads: an array, a categorical, or a masked array of pandas.
+        """Make a column of the value that anndata reads: an array, a categorical, or a masked array of pandas.
 
         Integers and booleans of which some are missing become float64, with NaN for those. Numbers get the byte order
         of this machine.

@@ -23,7 +23,7 @@ def encoded(
     pieces
         Labels, some missing perhaps, each of shape ``(n,)``.
     decoded
-        Makes labels of what is in the pieces; each is decoded once, and different ones have to stay different.
+        Makes labels of entries; each is decoded once, and different ones have to stay different.
     """
     place: dict[Any, int] = {}
     parts = [_places(piece, place) for piece in pieces]

@@ -1,4 +1,4 @@
-"""What 10x calls features: genes, antibodies and more in one matrix, of one genome or several."""
+"""The features of 10x: genes, antibodies and more in one matrix, of one genome or several."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ def chosen_features(
 
 
 def as_table(chosen: NDArray[np.int64], n_stored: int) -> tuple[NDArray[np.int32], int]:
-    """Return what stored columns become, -1 for those that are not chosen, and the number of chosen ones."""
+    """Return the new numbers of stored columns, -1 for those not chosen, and the number of chosen ones."""
     table = np.full(n_stored, -1, np.int32)
     table[chosen] = np.arange(chosen.size)
     return table, chosen.size

@@ -41,7 +41,7 @@ class GeneTable:
 
     @classmethod
     def of(cls, source: Any) -> "GeneTable":
-        """Make a table of what `open_collection` takes as ``gene_table``.
+        """Make a table of ``gene_table`` as `open_collection` takes it.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class GeneListFile:
         raise ArgumentValueError(message)
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self.matrix.close()
 
     def _schema(self) -> Any:

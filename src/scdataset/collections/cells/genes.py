@@ -55,7 +55,7 @@ class Genes:
 
 
 def gene_names(path: str, var: pd.DataFrame, key: GeneKey | None) -> pd.Index:
-    """Return what the genes of a file are matched by: their names, a column of var, or what a function makes of var.
+    """Return the keys that match the genes of a file: their names, a column of var, or the result of a function of var.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def join_genes(
 
 
 def joined_var(genes: Genes, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Return the genes of a collection as a frame: what the first file that has a gene says of it.
+    """Return the genes of a collection as a frame: each row from the first file that has the gene.
 
     ``n_files`` is how many files have a gene, if they differ; ``var_names`` are the names of genes that were matched by
     something else.

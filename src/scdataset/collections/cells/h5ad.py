@@ -59,15 +59,15 @@ class H5adFile(AnnDataFile):
 
     @property
     def parts(self) -> tuple[hdf5.H5File, str, str, int, Matrix]:
-        """What `of_parts` makes the file of."""
+        """The parts that `of_parts` takes."""
         return self._file, self._group, self._var_name, self.n_obs, self.matrix
 
     def obsm_writer(self) -> H5Writer:
-        """Return what writes arrays of obsm."""
+        """Return a function that writes arrays of obsm."""
         return H5Writer(self._file, self._group)
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self.matrix.close()
         self._file.close()
 

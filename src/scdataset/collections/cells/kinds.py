@@ -1,4 +1,4 @@
-"""The kinds of files and folders that hold cells: how to tell them apart, and what opens each."""
+"""The kinds of files and folders that hold cells: how to tell them apart, and how to open each."""
 
 import zipfile
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ __all__ = ["Kind", "Options", "is_scdl", "is_zarr", "kind_of", "open_source"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a file may be asked for; see `open_collection`."""
+    """Options for opening a file; see `open_collection`."""
 
     layer: Any = None
     genome: str | None = None
@@ -46,11 +46,11 @@ class Kind:
     Attributes
     ----------
     name
-        What messages call it.
+        Its name in messages.
     fits
-        Whether a source is of this kind, by what is in it; asked in the order of the kinds.
+        Whether a source is of this kind, by its content; asked in the order of the kinds.
     opened
-        What opens one.
+        The function that opens one.
     options
         Names of the options it knows.
     """

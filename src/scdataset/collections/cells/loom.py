@@ -25,7 +25,7 @@ _NAMES = ("Gene", "Accession")
 
 
 def is_loom(root: h5py.File) -> bool:
-    """Return whether an HDF5 file has what a loom file has."""
+    """Return whether an HDF5 file has the groups of a loom file."""
     groups = (root.get("row_attrs"), root.get("col_attrs"))
     return isinstance(root.get("matrix"), h5py.Dataset) and all(isinstance(group, h5py.Group) for group in groups)
 
@@ -99,7 +99,7 @@ class LoomFile:
         return matrix
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self.matrix.close()
         self._file.close()
 

@@ -99,7 +99,7 @@ class MtxFile:
         raise ArgumentValueError(message)
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self.matrix.close()
 
     def _all_features(self) -> pd.DataFrame:

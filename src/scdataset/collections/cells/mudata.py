@@ -52,7 +52,7 @@ class MuDataFile:
     rows
         For each modality, in their order, the row of every cell, -1 where it has none; shape ``(n_obs,)``.
     obs
-        What the file knows of all cells, shape ``(n_obs, n_columns)``.
+        obs of all cells, shape ``(n_obs, n_columns)``.
     """
 
     path: str

@@ -88,12 +88,12 @@ class Node:
         return [as_text(text) for text in texts]
 
     def names(self) -> list[str]:
-        """Return the names of what is in a group, in order."""
+        """Return the names of the members of a group, in order."""
         with reading(self.path, f"what is in {self.name}"):
             return sorted(self.stored)
 
     def find(self, name: str) -> "Node | None":
-        """Return what is in a group under a name, or None if nothing is."""
+        """Return the member of a group with a name, or None if there is none."""
         whole = f"{self.name}/{name}" if self.name else name
         if self.is_array:
             return None
@@ -103,7 +103,7 @@ class Node:
             return None if stored is None else Node(self.path, whole, stored)
 
     def child(self, name: str) -> "Node":
-        """Return what is in a group under a name.
+        """Return the member of a group with a name.
 
         Raises
         ------
@@ -177,5 +177,5 @@ class Node:
 
 
 def as_text(value: Any) -> str:
-    """Return what an attribute says, which old files have as bytes."""
+    """Return the text of an attribute, which old files have as bytes."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -43,12 +43,12 @@ _SLOW = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is read of every file when it is opened.
+    """The parts of every file that are read when it is opened.
 
     Attributes
     ----------
     options
-        What it is opened with.
+        The options for opening it.
     obs, obsm
         Columns of obs, and arrays of obsm.
     genes
@@ -102,7 +102,7 @@ def gathered(
     n_processes: int = 1,
     sharing: Callable[[], Callable[[T], T]] = _as_it_is,
 ) -> list[T]:
-    """Return what is opened of each path; a bar shows how far it is if that takes more than a second.
+    """Open each path; a bar shows how far it is if that takes more than a second.
 
     HDF5 serves one thread at a time, so what is to go side by side goes to forked processes. There and here each result
     goes through a function that ``sharing`` makes, so that what is equal is sent once a part and held once.
@@ -132,7 +132,7 @@ def gathered(
 def _each(
     paths: Sequence[str], opening: Callable[[str], T], n_processes: int, sharing: Callable[[], Callable[[Any], Any]]
 ) -> Iterator[T | Exception]:
-    """Yield what each path gives, or the error that it raises, in the order of the paths."""
+    """Yield the result of each path, or the error that it raises, in the order of the paths."""
     if n_processes == 1 or "fork" not in multiprocessing.get_all_start_methods():
         yield from (_tried(opening, path) for path in paths)
         return
@@ -206,7 +206,7 @@ def _read(path: str, wanted: Wanted, *, close: bool) -> Opened:
 
 
 def _genes(file: CellFile, key: GeneKey | None) -> pd.Index:
-    """Return what genes are matched by, without reading all of var if that can be."""
+    """Return the keys that match genes, without reading all of var if possible."""
     if isinstance(file, AnnDataFile) and not callable(key):
         names = file.var_names(key)
         if names is not None:

@@ -1,4 +1,4 @@
-"""What all readers of cells say when a file is not what it should be."""
+"""Errors that all readers of cells share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -101,7 +101,7 @@ class ScdlFile:
         raise ArgumentValueError(message)
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self.matrix.close()
 
     def _file(self, name: str) -> str:

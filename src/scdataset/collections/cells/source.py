@@ -20,7 +20,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class Source:
-    """A file or folder, with what is asked to tell its kind; an HDF5 file is opened once for all of that.
+    """A file or folder, with the questions that tell its kind; an HDF5 file is opened once for all of that.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Source:
 
     @cached_property
     def content(self) -> str | None:
-        """What an HDF5 file holds: ``"MuData"``, ``"10x"``, ``"loom"``, or ``"h5ad"`` if it is none of these."""
+        """The kind of an HDF5 file: ``"MuData"``, ``"10x"``, ``"loom"``, or ``"h5ad"`` if it is none of these."""
         if self.hdf5 is None:
             return None
         try:

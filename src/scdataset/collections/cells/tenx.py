@@ -118,7 +118,7 @@ class TenxFile:
         raise ArgumentValueError(message)
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self.matrix.close()
         self._file.close()
 

@@ -1,4 +1,4 @@
-"""Files that hold no cells, told by how they begin: what they are, and what to do about it."""
+"""Files that hold no cells, told by how they begin, with their kind and the remedy."""
 
 import zipfile
 from pathlib import Path
@@ -32,7 +32,7 @@ _TABLES = (".csv", ".tsv", ".txt", ".tab")
 
 
 def description(path: str) -> str | None:
-    """Return what a file is and what to do about it, as an end of a sentence; None if nothing is known of it.
+    """Return the kind of a file and the remedy, as an end of a sentence; None if nothing is known of it.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def description(path: str) -> str | None:
 
 
 def _named(path: str, start: bytes) -> str | None:
-    """Describe a file by its name, and by what packs it."""
+    """Describe a file by its name, and by its compression."""
     packed = start.startswith(_GZIP)
     name = path.removesuffix(".gz")
     if name.endswith(_R):

@@ -40,7 +40,7 @@ class TakesObsm(Protocol):
     """A file that results can be written to."""
 
     def obsm_writer(self) -> ObsmWriter:
-        """Return what writes arrays of obsm."""
+        """Return a function that writes arrays of obsm."""
         ...
 
 

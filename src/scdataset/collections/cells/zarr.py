@@ -46,7 +46,7 @@ class ZarrFile(AnnDataFile):
         self._learn(layer, general=general)
 
     def obsm_writer(self) -> ZarrWriter:
-        """Return what writes arrays of obsm."""
+        """Return a function that writes arrays of obsm."""
         return ZarrWriter(self.path, self._group, self._open_again)
 
     def _open_again(self) -> None:
@@ -55,7 +55,7 @@ class ZarrFile(AnnDataFile):
         self._store = zarr.ZarrStore(self.path)
 
     def close(self) -> None:
-        """Close what is open; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self.matrix.close()
         self._store.close()
 

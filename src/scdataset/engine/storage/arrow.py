@@ -61,7 +61,7 @@ class PiecedElements:
         self._whole = PlainElements(file, name, dtype, 1 << 62, np.zeros(1, np.int64))
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
-        """Return what reads spans to ``out``."""
+        """Return tasks that read spans to ``out``."""
         return self._whole.tasks(self._moved(spans), out, columns, n_parts)
 
     def announce(self, spans: Spans) -> bool:

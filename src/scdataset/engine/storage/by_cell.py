@@ -25,7 +25,7 @@ _INT32 = np.iinfo(np.int32)
 
 @dataclass(slots=True)
 class _Seen:
-    """What was seen of a text.
+    """Properties of a text.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ __all__ = ["handles_open", "note_opened"]
 
 
 class Releasable(Protocol):
-    """What has a handle of HDF5."""
+    """An object with a handle of HDF5."""
 
     def release(self) -> None:
         """Close the handle; the next use opens it again."""

@@ -63,7 +63,7 @@ _GENERAL_COLUMNS = 64
 
 
 class H5File:
-    """An HDF5 file: its bytes, and h5py's view of it for what bytes do not tell; each process opens its own."""
+    """An HDF5 file: its bytes, and h5py's view of it for all else; each process opens its own."""
 
     def __init__(self, path: str) -> None:
         self.bytes = OpenFile(path)
@@ -113,7 +113,7 @@ class H5File:
         return dataset
 
     def ask(self, question: Callable[[h5py.File], T]) -> T:
-        """Return what a function finds out from the file, which may have links to others."""
+        """Return the answer of a function of the file, which may have links to others."""
         found, alone = tried(lambda: question(self.h5))
         if alone:
             return cast("T", found)
@@ -409,7 +409,7 @@ def _cached_table(file: H5File, layout: Layout, name: str, n_chunks: int) -> Chu
 
 
 def _fault(layout: Layout, table: ChunkTable, file: H5File) -> str | None:
-    """Return in what way chunks cannot be where a table has them, or None."""
+    """Return why chunks cannot be where a table has them, or None."""
     n_bytes = math.prod(layout.chunk) * layout.dtype.itemsize
     number = table.misplaced(file.bytes.size, None if layout.filters else n_bytes)
     if number is not None:

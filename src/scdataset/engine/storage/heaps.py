@@ -50,24 +50,24 @@ def open_checked(file: OpenFile) -> h5py.File:
 
 
 def child_of(group: h5py.Group, name: str) -> Any:
-    """Return what is in a group under a name, or None if nothing is.
+    """Return the member of a group with a name, or None if there is none.
 
-    What other files have a part in is opened by path: the library opens them in the way that it opened this one, and
-    would find this one again in place of each.
+    Datasets with parts in other files are opened by path: the library opens those in the way that it opened this one,
+    and would find this one again in place of each.
     """
     found, alone = tried(lambda: found_in(group, name))
     return found if alone and not takes_others(found) else found_in(by_path(group), name)
 
 
 def found_in(group: Any, name: str) -> Any:
-    """Return what is in a group under a name, or None if nothing is; `get` returns None for what cannot be read too."""
+    """Return what is in a group under a name, or None if nothing is; `get` returns None for unreadable ones too."""
     if name not in group:
         return None
     return group[name]
 
 
 def tried(read: Callable[[], T]) -> tuple[T | None, bool]:
-    """Return what a function reads of files opened by `open_checked`, and False if it takes others, which are not read.
+    """Return the result of reading files opened by `open_checked`, and False if that takes others, which are not read.
 
     It may be False because of other threads, and costs time then.
     """
@@ -96,7 +96,7 @@ def takes_others(stored: Any, depth: int = 0) -> bool:
 class _Stream(io.RawIOBase):
     """The bytes of a file for h5py, which calls it under its own lock.
 
-    What the library must not believe is given to it without the signature that it looks for: it refuses that, while an
+    A block that the library must not believe is given to it without its signature: it refuses that, while an
     exception raised in here is lost in some calls of h5py. No lock of ours is taken: the garbage collector may close
     objects of h5py, and so wait for h5py's lock, in a thread that holds ours.
 

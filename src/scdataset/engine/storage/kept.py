@@ -24,7 +24,7 @@ class KeptArrays:
     Parameters
     ----------
     stored
-        What `joined` returned; empty to add arrays.
+        The result of `joined`; empty to add arrays.
     """
 
     def __init__(self, stored: NDArray[Any] | None = None) -> None:

@@ -47,7 +47,7 @@ class MatrixMarket:
     path
         The file.
     field
-        What the values are, a key of ``_FIELDS``.
+        The type of the values, a key of ``_FIELDS``.
     shape
         Rows and columns.
     n_entries
@@ -195,7 +195,7 @@ def _header(text: IO[bytes]) -> tuple[list[str], list[int]]:
 
 
 def _fill(lines: bytes, tokens: NDArray[np.int64], values: NDArray[Any]) -> int:
-    """Parse what takes more than a few multiplications; return where there is no number, or -1.
+    """Parse numbers that take more than a few multiplications; return where there is no number, or -1.
 
     ``tokens`` has the entry and the first byte of each.
     """

@@ -1,6 +1,6 @@
 """Text, gzipped or not, unpacked as far as it can be true.
 
-A megabyte of gzip can hold a gigabyte: more text than what is asked for is damage, and is not unpacked.
+A megabyte of gzip can hold a gigabyte: more text than was asked for is damage, and is not unpacked.
 """
 
 import io

@@ -43,7 +43,7 @@ _ZIP_HEADER = struct.Struct("<4s22xHH")
 
 
 class ZarrStore:
-    """A zarr store, a folder or a zip file: where its keys are, and zarr's view of what bytes do not tell.
+    """A zarr store, a folder or a zip file: where its keys are, and zarr's view of it for all else.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class ZarrStore:
         return self._zip or OpenFile(os.path.join(self.path, key))  # noqa: PTH118 as in find
 
     def close(self) -> None:
-        """Close what is open in this process."""
+        """Close the handles of this process."""
         if self._zip is not None:
             self._zip.close()
         if self._root is not None and self._pid == os.getpid():
@@ -290,7 +290,7 @@ class StoreChunks:
         return told
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         self._finder.close()
 
 
@@ -362,7 +362,7 @@ def elements_of(store: ZarrStore, name: str, *, general: bool = False, gap: Gap 
 
 
 def _plain(finder: ChunkFinder, strip: int) -> PlainElements | None:
-    """Return a column of chunks as plain bytes of one file, if that is what they are."""
+    """Return a column of chunks as plain bytes of one file, if they are that."""
     array = finder.array
     one_file = all(chunks <= held for chunks, held in zip(array.grid, array.per_shard, strict=True))
     if array.filters or not array.dtype.isnative or not (one_file or finder.store.is_zip):

@@ -1,4 +1,4 @@
-"""zarr: what the metadata of an array say about its chunks.
+"""zarr: the chunks of an array by its metadata.
 
 Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io.
 """
@@ -44,7 +44,7 @@ class ShardIndex:
 
 @dataclass(frozen=True, slots=True)
 class ZarrArray:
-    """What the metadata of an array says, if it is of a kind that is read here.
+    """The metadata of an array of a kind that is read here.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class ZarrArray:
     chunk
         Shape of a chunk, the smallest thing that is decoded.
     shard
-        Shape of what a key holds: one chunk, or many with an index.
+        Shape of the content of a key: one chunk, or many with an index.
     filters
         How a chunk is encoded, for `codecs.decode`.
     fill
@@ -98,7 +98,7 @@ class ZarrArray:
 
 
 def array_of(metadata: dict[str, Any]) -> ZarrArray | None:
-    """Return what the metadata of an array says, or None if it takes zarr to read it."""
+    """Return the metadata of an array, or None if it takes zarr to read it."""
     try:
         array = _version_3(metadata) if metadata["zarr_format"] == 3 else _version_2(metadata)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
