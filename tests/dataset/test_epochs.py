@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -160,6 +161,30 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_is_written_where_no_process_is_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dataset = make()
+    assert [batches_of(dataset) for _ in range(2)] == EPOCHS[:2]
+    dataset.set_epoch(3)
+    assert batches_of(dataset) == EPOCHS[3]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_epochs_of_the_main_process_count_for_workers_that_were_started_before():
+    dataset = make()
+    loader = DataLoader(dataset, None, num_workers=1, persistent_workers=True)
+    assert batches_of(loader) == EPOCHS[0]
+    assert batches_of(dataset) == EPOCHS[1]
+    assert batches_of(loader) == EPOCHS[2]
+
+
+def test_threads_that_iterate_at_once_have_different_epochs():
+    dataset = make()
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: frozenset(batches_of(dataset)), range(4)))
+    assert set(found) == set(map(frozenset, EPOCHS))
+
+
 def test_streaming_is_the_same_in_every_epoch():
     dataset = scDataset(np.arange(50), Streaming(), 8)
     assert [batch.tolist() for batch in dataset] == [batch.tolist() for batch in dataset]
@@ -171,9 +196,10 @@ import sys
 import tempfile
 import numpy as np
 from scdataset import Streaming, scDataset
+from torch.utils.data import DataLoader
 tempfile.tempdir = sys.argv[1]
 dataset = scDataset(np.arange(50), Streaming(), 8)
-list(dataset)
+list(DataLoader(dataset, None, num_workers=1))
 os._exit(0)
 """
 

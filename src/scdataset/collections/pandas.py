@@ -23,7 +23,9 @@ def adapt(source: Any) -> InMemory | None:
 
 def take(value: Any, rows: RowIndex) -> Any:
     """Take rows by position; their labels come along."""
+    if not isinstance(rows, slice):
+        return value.take(rows)
     if not hasattr(value, "iloc"):
-        return value[rows] if isinstance(rows, slice) else value.take(rows)
+        return value[rows]
     # A shallow copy can be given a column without a warning about the frame that it is a part of.
     return value.iloc[rows].copy(deep=False)

@@ -2,7 +2,7 @@
 
 A DataLoader iterates over the dataset in its workers, which are copies: fresh ones each epoch, or persistent ones. None
 of them can count epochs for the others, so the count lives in a small file that all processes below one main process
-share, under a lock that the system frees if its holder dies.
+share, under a lock that the system frees if its holder dies. A main process that has started none counts by itself.
 
     iteration 1   worker 0 arrives: takes epoch 0     worker 1 arrives: joins epoch 0
     iteration 2   worker 1 arrives: takes epoch 1     worker 0 arrives: joins epoch 1
@@ -18,9 +18,10 @@ import json
 import multiprocessing
 import os
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.context import get_spawning_popen
@@ -78,17 +79,30 @@ class EpochClock:
         self._begin(Progress(0), None, new_name(_KIND), 0)
 
     def _begin(self, first: Progress, seed: int | None, name: str, revision: int) -> None:
-        self._next = first
-        self._seed = seed
         self._name = name
         self._revision = revision
+        self._process = os.getpid()
+        self._state: dict[str, Any] = {
+            "next": _listed(first),
+            "seed": seed,
+            "revision": revision,
+            "latest": None,
+            "running": [],
+        }
+        self._alone: threading.RLock | None = threading.RLock()
+        _counting_alone.add(self)
         weakref.finalize(self, _remove, name)
+
+    def share(self) -> None:
+        """Count in the file from now on: a process is about to be started that may iterate."""
+        with self._alone or nullcontext():
+            self._alone = None
+            _counting_alone.discard(self)
 
     def set(self, progress: Progress, seed: int | None = None) -> None:
         """Make ``progress`` the next to go on from, also for workers that are running already."""
-        self._next, self._seed = progress, seed or self._seed
         with self._shared() as state:
-            state.update(next=_listed(progress), seed=self._seed, latest=None)
+            state.update(next=_listed(progress), seed=seed or state["seed"], latest=None)
 
     def set_epoch(self, epoch: int) -> None:
         """Make ``epoch`` the next one; where the next one is that already, what was consumed of it stays so."""
@@ -109,7 +123,7 @@ class EpochClock:
         with self._shared() as state:
             self._revision = state["revision"] = state["revision"] + 1
             if state["seed"] is not None:
-                self._seed = state["seed"] = seed
+                state["seed"] = seed
             if reorders and state["latest"]:
                 state["latest"]["is_outdated"] = True
 
@@ -135,7 +149,6 @@ class EpochClock:
             n_workers = 0 if info is None else info.num_workers
             if info is None:
                 progress = _take(state, 0)
-                self._next = _progress(state["next"])
             else:
                 self._refuse_old_copy(state["revision"])
                 progress = _join(state, info.seed - info.id, info.id, n_workers, loaded)
@@ -151,38 +164,64 @@ class EpochClock:
 
     def __getstate__(self) -> dict[str, Any]:
         # Only a worker that is being started goes on with this clock; any other copy counts for itself.
+        starts = get_spawning_popen() is not None
+        if starts:
+            self.share()
         with self._shared() as state:
             kept = {name: state[name] for name in ("next", "seed")}
-        return {**kept, "revision": self._revision, "name": self._name if get_spawning_popen() is not None else None}
+        return {**kept, "revision": self._revision, "name": self._name if starts else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        name = state["name"] or new_name(_KIND)
-        self._begin(_progress(state["next"]), state["seed"], name, state["revision"])
+        self._begin(_progress(state["next"]), state["seed"], state["name"] or new_name(_KIND), state["revision"])
+        if state["name"] is not None:
+            self.share()
 
     @contextmanager
     def _shared(self) -> Iterator[dict[str, Any]]:
-        """Give the shared state, and write it back changed."""
-        path = _path(self._name, _main_process())
-        with FileLock(_lock(path), poll_interval=_POLL), os.fdopen(os.open(path, _FLAGS, 0o600), "r+") as file:
-            first: dict[str, Any] = {
-                "next": _listed(self._next),
-                "seed": self._seed,
-                "revision": self._revision,
-                "latest": None,
-                "running": [],
-            }
-            written = file.read()
-            state = json.loads(written) if written else first
-            yield state
-            changed = json.dumps(state)
-            if changed != written:
-                file.seek(0)
-                file.write(changed)
-                file.truncate()
+        """Give the state that all processes share, to be changed in place."""
+        if get_worker_info() is not None:  # which may be a thread of the process that counts alone
+            self.share()
+        with self._alone or nullcontext():
+            if self._alone is not None:  # still, now that no thread shares it
+                yield self._state
+                return
+        with _written(_path(self._name, _main_process()), self._first()) as self._state:
+            yield self._state
+
+    def _first(self) -> dict[str, Any]:
+        """Return what a file begins with: a process that is no worker of the one that iterated begins by itself."""
+        return self._state if self._process == os.getpid() else {**self._state, "latest": None, "running": []}
+
+
+_counting_alone: weakref.WeakSet[EpochClock] = weakref.WeakSet()
+"""The clocks of this process that no other process has a copy of."""
+
+
+def _share_all() -> None:
+    for clock in list(_counting_alone):
+        clock.share()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_share_all)
+
+
+@contextmanager
+def _written(path: Path, first: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give the state in a file, or ``first`` if there is none yet, and write it back changed."""
+    with FileLock(_lock(path), poll_interval=_POLL), os.fdopen(os.open(path, _FLAGS, 0o600), "r+") as file:
+        written = file.read()
+        state = json.loads(written) if written else first
+        yield state
+        changed = json.dumps(state)
+        if changed != written:
+            file.seek(0)
+            file.write(changed)
+            file.truncate()
 
 
 def _listed(progress: Progress) -> dict[str, Any]:
-    return {"epoch": progress.epoch, "chain": [(g.world_size, g.n_workers, g.taken) for g in progress.chain]}
+    return {"epoch": progress.epoch, "chain": [[g.world_size, g.n_workers, g.taken] for g in progress.chain]}
 
 
 def _progress(listed: dict[str, Any]) -> Progress:
