@@ -44,6 +44,7 @@ def test_public_names():
         "estimate_sample_size",
         "hf_tahoe_to_tensor",
         "open_collection",
+        "pp",
         "scDataset",
         "suggest_parameters",
     ]

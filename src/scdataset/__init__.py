@@ -1,5 +1,6 @@
 """Shuffled minibatches for deep learning from single-cell data that does not fit in memory."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import missing
@@ -74,21 +75,26 @@ __all__ = [
     "estimate_sample_size",
     "hf_tahoe_to_tensor",
     "open_collection",
+    "pp",
     "scDataset",
     "suggest_parameters",
 ]
 
 if TYPE_CHECKING:
+    from scdataset import pp
     from scdataset.collections.cells import CellCollection, ModalityCollection, open_collection
 
 
 def __getattr__(name: str) -> Any:
-    """Import the readers of cells on first use: they need anndata and h5py."""
-    if name not in ("CellCollection", "ModalityCollection", "open_collection"):
+    """Import the readers of cells and ``pp`` on first use: they need anndata and h5py."""
+    if name not in ("CellCollection", "ModalityCollection", "open_collection", "pp"):
         message = f"module 'scdataset' has no attribute {name!r}"
         raise AttributeError(message)
     try:
         from scdataset.collections import cells  # noqa: PLC0415 as said above
+
+        if name == "pp":
+            return import_module("scdataset.pp")
     except ImportError as error:
         needed_for = f"scdataset.{name}"
         raise missing(needed_for, "anndata", "h5py", "isal", because=error) from error

@@ -1,5 +1,6 @@
 """CellCollection: cells of one file or many, read by the engine."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from scdataset.collections.cells.genes import Genes, joined_var
 from scdataset.collections.cells.names import check_unique
 from scdataset.collections.cells.obs import MANY, HasObs, Obs, ObsFile, joined_column
 from scdataset.collections.cells.origin import Origin
+from scdataset.collections.cells.values import ValueKind, kind_of_values, kinds_joined, sampled_rows
 from scdataset.collections.cells.writing import write_rows
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.engine.matrix import Matrix, delivered_type
@@ -265,6 +267,36 @@ class CellCollection(HasObs, ReadsInBackground):
         read = self._read(self._matrices, rows)
         values = {name: column.codes[rows] for name, column in self._obs.batch.items()}
         return MultiIndexable({"X": read.pop("X"), **values, **read})
+
+    def read_matrix(self, rows: NDArray[np.int64]) -> Any:
+        """Return the values of cells alone, in the order asked for."""
+        return self._read({"X": self._matrices["X"]}, rows)["X"]
+
+    def value_kind(self, *, seed: int = 0) -> ValueKind:
+        """Tell what kind of values there are, by a few hundred cells from all over the files.
+
+        Parameters
+        ----------
+        seed
+            Of the choice of cells.
+
+        Returns
+        -------
+        ValueKind
+            Whether they are counts, log-normalised, normalised or scaled, and the evidence.
+
+        Examples
+        --------
+        >>> print(cells.value_kind())  # doctest: +SKIP
+        counts, by 512 cells: 100% of the non-zero values are whole numbers; values go from 0 to 1532; ...
+        """
+        rows = sampled_rows([file.n_obs for file in self._files], seed)
+        matrix = self.read_matrix(np.concatenate([np.arange(0), *rows]))
+        firsts = np.cumsum([0, *(file.n_obs for file in self._files)])
+        owners = [self.files[int(np.searchsorted(firsts, own[0], "right")) - 1] for own in rows]
+        bounds = itertools.pairwise(np.cumsum([0, *(own.size for own in rows)]).tolist())
+        kinds = {file: kind_of_values(matrix[i:j]).kind for file, (i, j) in zip(owners, bounds, strict=True)}
+        return kinds_joined(kind_of_values(matrix), kinds)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these cells will be read soon."""

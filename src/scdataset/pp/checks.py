@@ -1,0 +1,45 @@
+"""Values that cannot be what a statistic takes."""
+
+from typing import Any
+
+import numpy as np
+
+from scdataset.errors import ArgumentValueError
+
+__all__ = ["check_counts", "check_not_negative"]
+
+
+def check_not_negative(matrix: Any, needed_by: str) -> None:
+    """Raise if a value is negative, missing or infinite.
+
+    Parameters
+    ----------
+    matrix
+        CSR.
+    needed_by
+        Whatever takes no such values, for the error.
+    """
+    data = matrix.data
+    if not data.size or (data.min() >= 0 and data.max() < np.inf):
+        return
+    n_missing = int(data.size - np.isfinite(data).sum())
+    found = f"{n_missing} that are missing or infinite" if n_missing else f"values from {data.min()}"
+    message = (
+        f"{needed_by} takes numbers that are not negative, and there are {found}. Scaled values will not do; counts "
+        'are often kept as open_collection(..., layer="raw") or layer="counts".'
+    )
+    raise ArgumentValueError(message)
+
+
+def check_counts(matrix: Any, needed_by: str) -> None:
+    """Raise if a value is negative, missing or no whole number."""
+    check_not_negative(matrix, needed_by)
+    data = matrix.data
+    fractional = np.flatnonzero(data != np.rint(data))
+    if fractional.size:
+        message = (
+            f"{needed_by} takes counts, and {fractional.size} of {data.size} values are no whole numbers, such as "
+            f'{data[fractional[0]]}. Counts are often kept as open_collection(..., layer="raw") or layer="counts"; '
+            "check_values=False takes these values as they are."
+        )
+        raise ArgumentValueError(message)

@@ -1,0 +1,138 @@
+"""Quality metrics of cells and genes, out of core."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdataset.errors import ArgumentValueError
+from scdataset.pp.checks import check_not_negative
+from scdataset.pp.kernels import sum_of_largest
+from scdataset.pp.streaming import Cells, Window
+from scdataset.transforms.kernels import sum_rows
+
+__all__ = ["qc_metrics"]
+
+_TOP = (50, 100, 200, 500)
+"""Numbers of genes that scanpy takes by default."""
+
+
+def qc_metrics(
+    cells: Any,
+    mitochondrial: str | Sequence[str] | NDArray[np.bool_] | None = None,
+    *,
+    percent_top: Sequence[int] | None = None,
+    indices: Any = None,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return metrics of cells and of genes, as ``scanpy.pp.calculate_qc_metrics`` does, in one pass.
+
+    Parameters
+    ----------
+    cells
+        What `open_collection` returns, or AnnData.
+    mitochondrial
+        Mitochondrial genes: how their names begin, such as ``"MT-"`` or ``"mt-"``; or their names; or a boolean a gene.
+        None leaves their columns out.
+    percent_top
+        Numbers of genes: the share of the counts of a cell in that many of its largest. None for those of 50, 100, 200
+        and 500 that there are genes for.
+    indices
+        Rows, each once; None for all.
+    progress
+        Whether to show a bar if it takes more than a second.
+
+    Returns
+    -------
+    obs
+        One row a cell, in the order of ``indices``, its index that of ``cells.obs``: ``n_genes_by_counts``,
+        ``total_counts``, ``pct_counts_in_top_50_genes``, ..., and with mitochondrial genes ``total_counts_mt`` and
+        ``pct_counts_mt``; log1p of numbers and totals as ``log1p_...``. Sums are float64, where scanpy's have the type
+        of X. Percentages of cells without counts are NaN.
+    var
+        One row a gene: ``n_cells_by_counts``, ``mean_counts``, ``pct_dropout_by_counts``, ``total_counts`` and log1p of
+        mean and total.
+
+    Raises
+    ------
+    ArgumentValueError
+        If a value is negative or missing, no gene is mitochondrial, or there are fewer genes than in ``percent_top``.
+
+    Examples
+    --------
+    >>> obs, var = qc_metrics(cells, mitochondrial="MT-")  # doctest: +SKIP
+    >>> good = obs.index[(obs["n_genes_by_counts"] > 200) & (obs["pct_counts_mt"] < 20)]  # doctest: +SKIP
+    >>> strategy = BlockShuffling(16, indices=good.to_numpy())  # doctest: +SKIP
+    """
+    chosen = Cells(cells, indices)
+    numbers = _numbers(percent_top, chosen.n_vars)
+    is_mitochondrial = None if mitochondrial is None else _genes(mitochondrial, chosen.var_names)
+    n_rows, n_vars = chosen.rows.size, chosen.n_vars
+    n_genes, n_cells = np.zeros(n_rows, np.int64), np.zeros(n_vars, np.int64)
+    totals, mitochondrial_totals, sums = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_vars)
+    largest = np.zeros((n_rows, numbers.size))
+
+    def work(window: Window) -> None:
+        rows, places = window.matrix, window.places
+        check_not_negative(rows, "qc_metrics")
+        there = (rows.data != 0).astype(np.float64)
+        n_genes[places] = sum_rows(there, rows.indptr)
+        n_cells[:] += np.bincount(rows.indices, there, minlength=n_vars).astype(np.int64)
+        sums[:] += np.bincount(rows.indices, rows.data, minlength=n_vars)
+        totals[places] = sum_rows(rows.data, rows.indptr)
+        sum_of_largest(rows.indptr, rows.data, numbers, largest[places])
+        if is_mitochondrial is not None:
+            mitochondrial_totals[places] = sum_rows(rows.data * is_mitochondrial[rows.indices], rows.indptr)
+
+    chosen.each("Quality metrics", work, progress=progress)
+    with np.errstate(invalid="ignore"):
+        obs = _with_log1p("n_genes_by_counts", n_genes) | _with_log1p("total_counts", totals)
+        obs |= {f"pct_counts_in_top_{n}_genes": largest[:, j] / totals * 100 for j, n in enumerate(numbers)}
+        if is_mitochondrial is not None:
+            obs |= _with_log1p("total_counts_mt", mitochondrial_totals)
+            obs["pct_counts_mt"] = mitochondrial_totals / totals * 100
+    var = {"n_cells_by_counts": n_cells, **_with_log1p("mean_counts", sums / n_rows)}
+    var |= {"pct_dropout_by_counts": (1 - n_cells / n_rows) * 100, **_with_log1p("total_counts", sums)}
+    ordered = {name: chosen.as_given(values) for name, values in obs.items()}
+    return pd.DataFrame(ordered, index=chosen.index), pd.DataFrame(var, index=chosen.var_names)
+
+
+def _with_log1p(name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    return {name: values, f"log1p_{name}": np.log1p(values)}
+
+
+def _numbers(percent_top: Sequence[int] | None, n_vars: int) -> NDArray[np.int64]:
+    if percent_top is None:
+        return np.array([n for n in _TOP if n <= n_vars], np.int64)
+    numbers = np.unique(np.asarray(percent_top, np.int64))
+    if numbers.size and not (numbers[0] >= 1 and numbers[-1] <= n_vars):
+        message = (
+            f"percent_top={tuple(percent_top)} of {n_vars} genes; give numbers from 1 to {n_vars}, or percent_top=() "
+            "for none."
+        )
+        raise ArgumentValueError(message)
+    return numbers
+
+
+def _genes(wanted: str | Sequence[str] | NDArray[np.bool_], names: pd.Index) -> NDArray[np.bool_]:
+    """Tell which genes are wanted; raise if none is, or names are unknown."""
+    if isinstance(wanted, str):
+        chosen: NDArray[np.bool_] = np.asarray(names.astype(str).str.startswith(wanted))
+        lacking = f"the name of no gene begins with {wanted!r}; names are such as {list(names[:5])}"
+        if not chosen.any() and names.astype(str).str.lower().str.startswith(wanted.lower()).any():
+            lacking += f"; some begin so in other capitals, {wanted.upper()!r} or {wanted.lower()!r}"
+    elif np.asarray(wanted).dtype == np.bool_:
+        chosen, lacking = np.asarray(wanted), f"booleans have shape {np.shape(wanted)} and {np.sum(wanted)} are true"
+        if chosen.shape != (len(names),):
+            chosen = np.zeros(0, bool)
+    else:
+        chosen = np.asarray(names.isin(list(wanted)))
+        unknown = pd.Index(list(wanted)).difference(names)
+        lacking = f"{len(unknown)} of {len(wanted)} names are of no gene, such as {list(unknown[:5])}"
+        chosen = chosen & (not len(unknown))
+    if not chosen.any():
+        message = f"mitochondrial: {lacking}. Give how their names begin, their names, or a boolean a gene."
+        raise ArgumentValueError(message)
+    return chosen

@@ -1,0 +1,198 @@
+"""Windows of rows in file order, read while the one before is worked on."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from numpy.typing import NDArray
+
+from scdataset._arguments import nearest
+from scdataset._progress import late_bar
+from scdataset.collections import as_collection
+from scdataset.collections.multiindexable import row_index
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.transforms.matrices import is_sparse
+
+__all__ = ["Cells", "Window"]
+
+_TARGET_BYTES = 64 << 20
+"""Size of a window, about."""
+
+_FIRST_ROWS = 512
+"""Rows of the first window, by which the others are sized."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some cells.
+
+    Attributes
+    ----------
+    places
+        Which of the chosen rows they are, in ascending order of rows.
+    matrix
+        Their values, CSR of floats, shape ``(n_rows, n_vars)``.
+    """
+
+    places: slice
+    matrix: Any
+
+
+class Cells:
+    """Cells to stream over, or some rows of them.
+
+    Parameters
+    ----------
+    source
+        A collection of one modality, as `open_collection` returns it, or AnnData in memory or backed.
+    indices
+        Rows, each once; None for all.
+
+    Attributes
+    ----------
+    read
+        Returns the values of rows, sparse or dense.
+    """
+
+    def __init__(self, source: Any, indices: Any = None) -> None:
+        collection: Any = as_collection(source)
+        self.read = _reader(collection)
+        self._reads_ahead = bool(getattr(collection, "reads_ahead", False))
+        self._source = source
+        self.var_names = pd.Index(source.var_names)
+        self.given = _rows(source, indices, len(collection))
+        self.rows = np.sort(self.given)
+        if not self.rows.size:
+            message = f"There are no cells: {len(collection)} in the collection, and indices={indices!r}."
+            raise ArgumentValueError(message)
+
+    @property
+    def n_vars(self) -> int:
+        """Number of genes."""
+        return len(self.var_names)
+
+    @property
+    def index(self) -> pd.Index:
+        """Row numbers, or names of cells where the collection goes by them, in the order of ``given``."""
+        obs = self._source.obs
+        whole: pd.Index = obs.index
+        return whole[self.given]
+
+    def as_given(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of ascending rows in the order in which the rows were given."""
+        ordered: NDArray[Any] = values[np.searchsorted(self.rows, self.given)]
+        return ordered
+
+    def groups(self, key: str | None) -> tuple[NDArray[np.int64], list[Any]]:
+        """Return the group of each of the ascending rows by a column of obs, and the labels of the groups, sorted.
+
+        Raises
+        ------
+        ArgumentValueError
+            If there is no such column, or it lacks values.
+        """
+        if key is None:
+            return np.zeros(self.rows.size, np.int64), [None]
+        column = self._column(key).iloc[self.rows]
+        codes, labels = pd.factorize(column, sort=True)
+        n_missing = int((codes < 0).sum())
+        if n_missing:
+            message = (
+                f"batch_key={key!r} is missing for {n_missing} of {self.rows.size} cells; leave them out: "
+                f"indices=cells.where(lambda obs: obs[{key!r}].notna())."
+            )
+            raise ArgumentValueError(message)
+        return codes.astype(np.int64), list(labels)
+
+    def _column(self, key: str) -> "pd.Series[Any]":
+        frame_of = getattr(self._source, "obs_frame", None)
+        known = list(self._source.obs_keys())
+        if key not in known:
+            message = f"batch_key={key!r} is not a column of obs, which has {known}{nearest(key, known)}"
+            raise ArgumentValueError(message)
+        column: pd.Series[Any] = (self._source.obs if frame_of is None else frame_of([key]))[key]
+        return column
+
+    def each(self, description: str, work: Callable[[Window], None], *, progress: bool = True) -> None:
+        """Call ``work`` with windows of all rows, in ascending order.
+
+        The next window is read meanwhile, if the collection reads in the background.
+        """
+        bar = late_bar(description, self.rows.size) if progress else nullcontext(lambda _: None)
+        with bar as advance, ThreadPoolExecutor(1) as ahead:
+            begin = ahead.submit if self._reads_ahead else _at_once
+            start, stop = 0, min(_FIRST_ROWS, self.rows.size)
+            reading = begin(self.read, self.rows[start:stop])
+            while start < self.rows.size:
+                matrix = reading.result()
+                rows = stop - start
+                following = min(stop + _rows_in_window(matrix, rows), self.rows.size)
+                if following > stop:
+                    reading = begin(self.read, self.rows[stop:following])
+                work(Window(slice(start, stop), _as_csr(matrix)))
+                advance(rows)
+                start, stop = stop, following
+
+
+class _Done:
+    """The result of a call, with the interface of a future."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def result(self) -> Any:
+        return self._value
+
+
+def _at_once(read: Callable[..., Any], rows: NDArray[np.int64]) -> Any:
+    return _Done(read(rows))
+
+
+def _reader(collection: Any) -> Callable[[NDArray[np.int64]], Any]:
+    """Return the function that reads the values of rows."""
+    if hasattr(collection, "modalities"):
+        message = (
+            f"These are {len(collection.modalities)} modalities; give one, cells.modalities[name] with name one of "
+            f"{list(collection.modalities)}."
+        )
+        raise ArgumentTypeError(message)
+    if hasattr(collection, "read_matrix"):
+        read: Callable[[NDArray[np.int64]], Any] = collection.read_matrix
+        return read
+    if hasattr(getattr(collection, "source", None), "var_names"):
+        return lambda rows: collection.read(rows).X
+    message = (
+        f"cells is of type {type(collection).__qualname__}; give what open_collection returns, or AnnData, which have "
+        "genes and columns of obs."
+    )
+    raise ArgumentTypeError(message)
+
+
+def _rows(source: Any, indices: Any, n_rows: int) -> NDArray[np.int64]:
+    if indices is None:
+        return np.arange(n_rows)
+    chosen = source.rows_of(indices) if hasattr(source, "rows_of") else row_index(indices, n_rows)
+    rows: NDArray[np.int64] = np.arange(chosen.start, chosen.stop) if isinstance(chosen, slice) else chosen
+    if np.unique(rows).size != rows.size:
+        message = f"indices has {rows.size} rows, {rows.size - np.unique(rows).size} of them repeated; give each once."
+        raise ArgumentValueError(message)
+    return rows
+
+
+def _rows_in_window(matrix: Any, n_rows: int) -> int:
+    """Return how many rows like these make a window of the right size."""
+    n_bytes = matrix.data.nbytes + matrix.indices.nbytes if is_sparse(matrix) else matrix.nbytes
+    return int(np.clip(n_rows * _TARGET_BYTES // max(n_bytes, 1), 1, 1 << 16))
+
+
+def _as_csr(matrix: Any) -> Any:
+    """Return CSR with floats of 4 or 8 bytes."""
+    rows = matrix.tocsr() if is_sparse(matrix) else scipy.sparse.csr_matrix(np.asarray(matrix))
+    if rows.data.dtype.kind == "f" and rows.data.dtype.itemsize in (4, 8):
+        return rows
+    return rows.astype(np.float64)

@@ -1,0 +1,49 @@
+"""Windows in file order."""
+
+import logging
+import threading
+
+import mudata
+import numpy as np
+import pytest
+
+from scdataset import ArgumentTypeError, _progress, open_collection
+from scdataset.pp import library_sizes
+from scdataset.pp.streaming import Cells
+
+
+def test_windows_have_all_rows_once_and_in_order(counts, opened, small_windows):
+    places, rows = [], np.arange(0, 300, 2)
+    cells = Cells(opened(counts, rows_per_file=130), rows[::-1])
+    cells.each("", lambda window: places.append((window.places, window.matrix.toarray())))
+    assert len(places) > 5
+    assert np.array_equal(np.concatenate([matrix for _, matrix in places]), counts.X[rows].toarray())
+    assert np.array_equal(np.concatenate([np.arange(150)[place] for place, _ in places]), np.arange(150))
+
+
+def test_an_error_of_the_work_leaves_no_thread_behind(counts, opened, small_windows):
+    before = threading.active_count()
+    cells = Cells(opened(counts, num_threads=1))
+    with pytest.raises(ZeroDivisionError):
+        cells.each("", lambda window: 1 / 0)
+    assert threading.active_count() == before
+
+
+def test_a_long_pass_is_logged_unless_that_is_not_wanted(counts, opened, small_windows, monkeypatch, caplog):
+    monkeypatch.setattr(_progress, "_PATIENCE", -1)
+    caplog.set_level(logging.INFO, "scdataset")
+    cells = opened(counts)
+    caplog.clear()
+    library_sizes(cells, progress=False)
+    assert not caplog.records
+    library_sizes(cells)
+    assert [record.message for record in caplog.records] == ["Adding up the counts of cells"]
+
+
+@pytest.mark.filterwarnings("ignore:From 0.4:FutureWarning")
+def test_several_modalities_are_refused_with_the_way_to_one(counts, tmp_path):
+    mudata.MuData({"rna": counts.copy(), "other": counts[:, :9].copy()}).write(tmp_path / "a.h5mu")
+    cells = open_collection(tmp_path / "a.h5mu")
+    with pytest.raises(ArgumentTypeError, match=r"give one, cells.modalities\[name\]"):
+        library_sizes(cells)
+    assert np.array_equal(library_sizes(cells.modalities["rna"]), library_sizes(counts))
