@@ -207,14 +207,18 @@ def test_real_files_give_the_genes_of_scanpy(scanpy, opened, flavor, batch_key):
     path = REAL_DATA / "cells" / "heart_chicken.h5ad"
     if not path.exists():
         pytest.skip("real file cells/heart_chicken.h5ad is not here")
-    adata = anndata.read_h5ad(path)
-    cells = open_collection(path)
+    adata, cells = anndata.read_h5ad(path), open_collection(path)
+    fitted = (adata.obs["donor_id"] != "HH4").to_numpy()  # in whose cells scanpy's loess fails
+    if flavor in V3 and batch_key:
+        with pytest.warns(UserWarning, match="'HH4': 1e-06"):
+            highly_variable_genes(cells, 2000, flavor, batch_key)
+    adata = adata[fitted].copy()
     if flavor in OTHERS:
         scanpy.pp.filter_genes(adata, min_cells=1)
         scanpy.pp.normalize_total(adata, target_sum=1e4)
         scanpy.pp.log1p(adata)
-        cells = opened(adata)
-    found = highly_variable_genes(cells, 2000, flavor, batch_key)
+        cells, fitted = opened(adata), None
+    found = highly_variable_genes(cells, 2000, flavor, batch_key, indices=fitted)
     expected = scanpy.pp.highly_variable_genes(
         adata, n_top_genes=2000, flavor=flavor, batch_key=batch_key, inplace=False
     )

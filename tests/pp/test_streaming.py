@@ -3,8 +3,10 @@
 import logging
 import threading
 
+import anndata
 import mudata
 import numpy as np
+import pandas as pd
 import pytest
 
 from scdataset import ArgumentTypeError, _progress, open_collection
@@ -42,7 +44,8 @@ def test_a_long_pass_is_logged_unless_that_is_not_wanted(counts, opened, small_w
 
 @pytest.mark.filterwarnings("ignore:From 0.4:FutureWarning")
 def test_several_modalities_are_refused_with_the_way_to_one(counts, tmp_path):
-    mudata.MuData({"rna": counts.copy(), "other": counts[:, :9].copy()}).write(tmp_path / "a.h5mu")
+    other = anndata.AnnData(np.ones((counts.n_obs, 2)), obs=counts.obs[[]], var=pd.DataFrame(index=["x", "y"]))
+    mudata.MuData({"rna": counts.copy(), "other": other}).write(tmp_path / "a.h5mu")
     cells = open_collection(tmp_path / "a.h5mu")
     with pytest.raises(ArgumentTypeError, match=r"give one, cells.modalities\[name\]"):
         library_sizes(cells)
