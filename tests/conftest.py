@@ -9,10 +9,12 @@ import pytest
 import torch.utils.data
 from hypothesis import settings
 from tests.compiling import compile_once
+from tests.examples import EVERYTHING, rare
 from tests.written import Written
 
-settings.register_profile("no deadlines", deadline=None)  # no test asserts a time
-settings.load_profile("no deadlines")
+# No test asserts a time. What make test says depends on the code alone; make test-slow looks for new examples.
+settings.register_profile("tests", deadline=None, derandomize=not EVERYTHING)
+settings.load_profile("tests")
 compile_once()
 
 collect_ignore = ["preloaded.py"]  # is imported by other processes
@@ -52,7 +54,7 @@ def written(tmp_path_factory):
     return Written(tmp_path_factory.mktemp("written"))
 
 
-@pytest.fixture(params=["real", "written"])
+@pytest.fixture(params=["written", *rare("real")])
 def real_data(request):
     """Return a function from a name to a real file, which skips where there is none, and to a small one like it."""
     return request.getfixturevalue("written") if request.param == "written" else _real

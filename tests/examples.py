@@ -1,8 +1,18 @@
-"""How many examples a property is tried on: a quarter in ``make test``, all in ``make test-slow``."""
+"""How much is tried: ``make test`` takes a part, always the same; ``make test-slow`` takes all, and new examples."""
 
 import os
 
+import pytest
+
+EVERYTHING = os.environ.get("SCDATASET_TESTS") == "all"
+"""Whether this is a run of ``make test-slow``."""
+
 
 def examples(number):
-    """Return how many of ``number`` examples to try in this run."""
-    return number if os.environ.get("SCDATASET_TESTS") == "all" else max(number // 4, 8)
+    """Return how many of ``number`` examples of a property to try in this run."""
+    return number if EVERYTHING else max(number // 8, 8)
+
+
+def rare(*values):
+    """Return parameters that ``make test-slow`` alone takes: others stand for them, or each needs code compiled."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]

@@ -120,8 +120,10 @@ def test_transforms_reach_spawned_workers() -> None:
     assert pickle.loads(pickle.dumps(to_tensors)) is to_tensors
 
 
-def bad_inputs(folder: Path, atlas: Path) -> dict[str, tuple[list[object], str]]:
+@pytest.fixture(scope="module")
+def bad_inputs(tmp_path_factory: pytest.TempPathFactory, atlas: Path) -> dict[str, tuple[list[object], str]]:
     """Return arguments that must be refused, and what the message must say."""
+    folder = tmp_path_factory.mktemp("bad")
     text, other, one_class = folder / "a.csv", folder / "other.h5", folder / "one.h5ad"
     text.write_text("a,b\n")
     names = [f"cell_{i}" for i in range(4)]
@@ -161,13 +163,11 @@ def bad_inputs(folder: Path, atlas: Path) -> dict[str, tuple[list[object], str]]
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    tmp_path: Path,
-    atlas: Path,
+    bad_inputs: dict[str, tuple[list[object], str]],
     capsys: pytest.CaptureFixture[str],
     case: str,
 ) -> None:
-    arguments, message = bad_inputs(tmp_path, atlas)[case]
-    capsys.readouterr()
+    arguments, message = bad_inputs[case]
     assert demo("--data", *arguments) == 2
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1
@@ -224,6 +224,7 @@ def test_a_log_has_no_control_characters(atlas: Path) -> None:
     assert done.error.count("\n") == 2 * len(ORDERS)
 
 
+@pytest.mark.slow
 def test_streaming_a_sorted_atlas_hurts_and_blocks_do_not(tmp_path: Path) -> None:
     path = simulate_atlas(
         tmp_path / "atlas.h5ad",

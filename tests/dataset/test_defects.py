@@ -68,7 +68,7 @@ def test_a_billion_rows_take_no_index_arrays(strategy):
 
 
 def test_class_codes_of_many_rows_are_all_that_is_kept():
-    labels = np.arange(20_000_000, dtype=np.int16) % 50
+    labels = np.arange(20_000_000, dtype=np.uint8) % 50
     before = resident_bytes() if Path("/proc/self/statm").exists() else 0
     strategy = ClassBalancedSampling(labels)
     dataset = scDataset(RowNumbers(labels.size), strategy, 64, 16, seed=0)

@@ -4,14 +4,22 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
+from tests.examples import rare
 from tests.hosts.launching import torchrun
 
 HERE = Path(__file__).parent
 
 
-def test_an_epoch_goes_from_two_processes_to_one_to_three(launch, tmp_path):
+@pytest.fixture(params=["environment", *rare("torchrun")])
+def started(request, launch):
+    """Return what starts ranks: a process that gives them the environment of torchrun, or torchrun itself."""
+    return launch if request.param == "environment" else torchrun
+
+
+def test_an_epoch_goes_from_two_processes_to_one_to_three(started, launch, tmp_path):
     checkpoint = tmp_path / "checkpoint.pt"
-    first = torchrun(HERE / "bare_loop.py", tmp_path / "a", 2, checkpoint, 17, 2)
+    first = started(HERE / "bare_loop.py", tmp_path / "a", 2, checkpoint, 17, 2)
     second = launch(HERE / "bare_loop.py", tmp_path / "b", 1, checkpoint, 20, 0)
     third = launch(HERE / "bare_loop.py", tmp_path / "c", 3, checkpoint, -1, 1)
     assert [found["world"] for found in first] == [[0, 2], [1, 2]]

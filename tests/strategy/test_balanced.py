@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from tests.examples import examples
+from tests.examples import examples, rare
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy import BlockWeightedSampling, ClassBalancedSampling
@@ -26,9 +26,10 @@ FORMS = {
     "int64": lambda: np.unique(UNEQUAL, return_inverse=True)[1] * 10**12 - 5,
     "floats": lambda: np.unique(UNEQUAL, return_inverse=True)[1] * 4.0,
 }
+RARE_FORMS = ("int8", "uint16")
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*(form for form in FORMS if form not in RARE_FORMS), *rare(*RARE_FORMS)])
 @pytest.mark.parametrize("seed", range(2))
 def test_classes_are_equally_likely_and_rows_within_them(form, seed):
     rows = ClassBalancedSampling(FORMS[form](), total_size=30_000).get_indices(range(1200), seed=seed)
@@ -43,6 +44,7 @@ def test_two_classes_of_booleans_are_equally_likely():
     assert stats.binomtest(np.count_nonzero(labels[rows]), 20_000).pvalue > FALSE_ALARM
 
 
+@pytest.mark.slow  # compiles all anew for such codes
 def test_a_hundred_thousand_classes_are_equally_likely():
     labels = np.arange(150_000) % 100_000
     rows = ClassBalancedSampling(labels, total_size=100_000).get_indices(range(150_000), seed=0)
@@ -137,7 +139,7 @@ def test_labels_of_the_indices_balance_within_the_indices():
 
 
 @pytest.mark.filterwarnings("ignore:indices is not in ascending order")
-@pytest.mark.parametrize("form", ["list", "array", "int8", "pandas"])
+@pytest.mark.parametrize("form", ["list", "array", "pandas", *rare("int8")])
 def test_a_label_per_index_follows_its_index_also_where_indices_are_not_sorted(form):
     labels = ["rare", "common", "common", "common"]
     forms = {
