@@ -13,6 +13,7 @@ import anndata
 import h5py
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import scipy.sparse
 import zarr
@@ -51,6 +52,13 @@ def write_arrow(path, matrix):
         writer.write_table(table, max_chunksize=20)
 
 
+def write_others(folder):
+    """Write files that are looked into, to tell their kind, in other ways."""
+    shutil.make_archive(str(folder / "zstd.zarr"), "zip", folder / "zstd.zarr")
+    (folder / "matrix.mtx").write_text("%%MatrixMarket matrix coordinate integer general\n1 1 1\n1 1 1\n")
+    pa.parquet.write_table(pa.table({"genes": [[1]], "expressions": [[1]]}), folder / "lists.parquet")
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("failing")
@@ -67,7 +75,10 @@ def outcomes(tmp_path_factory):
     cases["some genes"] = (str(folder / "plain.h5ad"), {"genes": ["3", "1", "20"]})
     cases["lists.arrow"] = (str(folder / "lists.arrow"), {"gene_table": 40})
     lasting = [(error, 1) for error in (errno.EIO, errno.EAGAIN, errno.ESTALE)]
-    given = json.dumps([cases, [(errno.EINTR, 2), (0, 2), *lasting]])
+    write_others(folder)
+    others = {path.name: (str(path), {"gene_table": 40}) for path in folder.glob("*.parquet")}
+    others |= {path.name: (str(path), {}) for path in [*folder.glob("*.zip"), *folder.glob("*.mtx")]}
+    given = json.dumps([cases, others, [(errno.EINTR, 2), (0, 2), *lasting]])
     environment = {**os.environ, "LD_PRELOAD": str(library), "SCDATASET_CACHE": "0"}
     done = subprocess.run(
         [sys.executable, HERE / "failing_reads.py", given], env=environment, capture_output=True, text=True, check=False
@@ -84,7 +95,16 @@ def test_interrupted_and_short_reads_go_on(outcomes):
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.EAGAIN, errno.ESTALE], ids=errno.errorcode.get)
 def test_a_read_that_fails_is_an_error_that_names_the_file_and_the_cause(outcomes, error):
-    failing = {case: seen for case, seen in outcomes.items() if case.endswith(f" {error}")}
+    failing = {
+        case: seen for case, seen in outcomes.items() if case.endswith(f" {error}") and not case.startswith("opening")
+    }
     assert len(failing) == 7
     named = [seen.startswith("damaged: /") and f"[Errno {error}]" in seen for seen in failing.values()]
     assert all(named), failing
+
+
+def test_a_file_that_cannot_be_read_when_it_is_opened_is_an_error_that_names_it(outcomes):
+    opening = {case: seen for case, seen in outcomes.items() if case.startswith("opening")}
+    assert len(opening) == 3 * 10
+    refused = {case: seen for case, seen in opening.items() if seen.startswith(("DamagedFileError: /", "Collection"))}
+    assert {case: seen for case, seen in opening.items() if case not in refused} == {}

@@ -14,6 +14,7 @@ import scipy.sparse
 import zarr
 
 from scdataset import DamagedFileError, ScDatasetError, open_collection
+from scdataset.engine.storage import zip_members
 
 ROWS = np.arange(40)
 
@@ -129,15 +130,34 @@ def make_pipe(file):
     os.mkfifo(file)
 
 
-@pytest.mark.parametrize("make", [make_folder, make_loop, make_pipe])
-@pytest.mark.parametrize("name", ["chunk", "metadata"])
+def make_device(file):
+    file.symlink_to("/dev/null")  # and not /dev/zero, which has no end
+
+
+def read_with_genes(path):
+    cells = open_collection(path)
+    return cells.read(ROWS), cells.var
+
+
+@pytest.mark.parametrize("make", [make_folder, make_loop, make_pipe, make_device])
+@pytest.mark.parametrize("name", ["X/data/c/2", "X/data/zarr.json", "var/_index/zarr.json", "var/_index/c/0"])
 def test_what_is_no_regular_file_is_refused(tmp_path, name, make):
     path = written(tmp_path / "a.zarr")
-    file = chunk_file(path) if name == "chunk" else Path(path) / "X/data/zarr.json"
+    file = Path(path) / name
+    assert file.is_file()
     file.unlink()
     make(file)
-    with pytest.raises(DamagedFileError, match=r"a\.zarr"):
-        open_collection(path).read(ROWS)
+    with pytest.raises(ScDatasetError, match=r"a\.zarr"):
+        read_with_genes(path)
+
+
+@pytest.mark.parametrize("make", [Path.unlink, lambda file: file.write_bytes(file.read_bytes())])
+def test_names_and_labels_that_change_after_opening_are_noticed(tmp_path, make):
+    path = written(tmp_path / "a.zarr")
+    cells = open_collection(path)
+    make(Path(path) / "var/_index/c/0")
+    with pytest.raises(DamagedFileError, match=r"a\.zarr.*was changed after"):
+        _ = cells.var
 
 
 def test_flipped_bytes_of_an_entry_of_a_zip_file_are_noticed(tmp_path):
@@ -189,3 +209,25 @@ def test_a_sound_store_in_a_deflated_zip_file_is_read(tmp_path):
     path = zipped(written(tmp_path / "a.zarr"), tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
     shutil.rmtree(tmp_path / "a.zarr")
     assert np.unique(open_collection(path).read(ROWS)["X"].data).tolist() == [1.0]
+
+
+def test_entries_of_a_zip_file_that_have_other_names_than_its_directory_says_are_refused(tmp_path):
+    path = Path(zipped(written(tmp_path / "a.zarr"), tmp_path / "a.zarr.zip"))
+    content = path.read_bytes()
+    directory = content.index(b"PK\x01\x02")
+    path.write_bytes(content[:directory] + _swapped(content[directory:], b"X/data/c/1", b"X/data/c/2"))
+    with pytest.raises(DamagedFileError, match="no member where its directory says"):
+        open_collection(path).read(ROWS)
+
+
+def _swapped(text, one, other):
+    return text.replace(one, b"?" * len(one)).replace(other, one).replace(b"?" * len(one), other)
+
+
+def test_a_chunk_of_a_deflated_zip_file_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(zip_members, "_FREE", 1 << 16)
+    file = Path(written(tmp_path / "a.zarr")) / "var/_index/c/0"
+    file.write_bytes(bytes(1 << 20))
+    archive = zipped(tmp_path / "a.zarr", tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
+    with pytest.raises(DamagedFileError, match="var/_index/c/0 unpacks to 1048576 bytes"):
+        _ = open_collection(archive).var

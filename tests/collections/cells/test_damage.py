@@ -1,46 +1,21 @@
 """Damaged files: an error that names file and array, never a crash, a hang, or columns outside the matrix."""
 
-import importlib.util
 import os
-import sys
 import zlib
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from tests.soak.damage.anndata_files import write_files
 
 from scdataset import open_collection
 from scdataset.collections.cells.reading import reading
 from scdataset.errors import DamagedFileError
 
-SOAK = Path(__file__).parents[2] / "soak" / "damage.py"
-
-
-@pytest.fixture(scope="module")
-def damage():
-    """Return the soak test as a module."""
-    spec = importlib.util.spec_from_file_location("soak_damage", SOAK)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["soak_damage"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["soak_damage"]
-
-
-@pytest.mark.parametrize(
-    ("n_cases", "files"), [(15, "gzip,h5mu rna,10x 3"), pytest.param(150, "", marks=pytest.mark.slow)]
-)
-def test_harm_anywhere_in_a_file(damage, tmp_path, n_cases, files):
-    outcomes, failures = damage.run_all(n_cases, 12, tmp_path, files)
-    assert not failures
-    words = {word for _, word in outcomes}
-    assert {"right values", "DamagedFileError"} <= words
-
 
 @pytest.fixture
-def files(damage, tmp_path):
-    return damage.write_files(tmp_path)
+def files(tmp_path):
+    return write_files(tmp_path)
 
 
 def read_all(path):

@@ -1,6 +1,7 @@
 """Kinds of files, told by what is in them."""
 
 import gzip
+import os
 import shutil
 import warnings
 import zipfile
@@ -12,7 +13,7 @@ import pytest
 
 from scdataset import open_collection
 from scdataset.collections.cells.kinds import kind_of
-from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, DamagedFileError
 
 REAL = {
     "cells/merfish_mouse.h5ad": "h5ad",
@@ -44,6 +45,23 @@ def test_what_is_none_of_them_is_refused_with_the_kinds_there_are(tmp_path):
     for path in ("a.txt", "b.h5ad"):
         with pytest.raises(CollectionError, match=rf"{path} is of no known kind: .*one of \['cellstream', 'MuData'"):
             open_collection(tmp_path / path)
+
+
+@pytest.mark.parametrize("name", ["a.h5ad", "a.zarr.zip", "matrix.mtx", "a.parquet"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_a_pipe_or_device_is_refused_and_not_waited_for(tmp_path, name, make):
+    make(tmp_path / name)
+    with pytest.raises(DamagedFileError, match=f"{name} is no regular file"):
+        open_collection(tmp_path / name)
+
+
+def test_a_zip_file_whose_directory_is_damaged_is_told_so(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", "cells")
+    stored = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(stored.replace(b"PK\x01\x02", b"PK\x01\x03"))
+    with pytest.raises(DamagedFileError, match=r"a\.zip cannot be"):
+        open_collection(tmp_path / "a.zip")
 
 
 def test_a_folder_of_nothing_known_is_refused(tmp_path):

@@ -39,3 +39,14 @@ def test_a_table_of_genes_that_is_a_pipe_is_not_waited_for(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(DamagedFileError, match="no regular file"):
         GeneTable.of(Path(tmp_path / name))
+
+
+def test_flipped_bytes_under_a_checksum_are_found(tmp_path):
+    path = tmp_path / "a.parquet"
+    plain = {"compression": None, "use_dictionary": False, "write_statistics": False}
+    pd.DataFrame({"a": [1111, 2222]}).to_parquet(path, write_page_checksum=True, **plain)
+    stored = bytearray(path.read_bytes())
+    stored[stored.index((1111).to_bytes(8, "little"))] ^= 1
+    path.write_bytes(stored)
+    with pytest.raises(DamagedFileError, match=f"{path}.*checksum"):
+        parquet_table(path, 9)

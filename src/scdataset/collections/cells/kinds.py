@@ -1,6 +1,5 @@
 """The kinds of files and folders that hold cells: how to tell them apart, and how to open each."""
 
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,11 +12,14 @@ from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.cells.loom import LoomFile
 from scdataset.collections.cells.mtx import MtxFile
 from scdataset.collections.cells.mudata import is_mudata, modalities_of
+from scdataset.collections.cells.reading import naming
 from scdataset.collections.cells.source import Source
 from scdataset.collections.cells.tenx import TenxFile
 from scdataset.collections.cells.unknown import description
+from scdataset.engine.files import OpenFile
 from scdataset.engine.storage.matrix_market import is_matrix_market
-from scdataset.errors import ArgumentValueError, CollectionError
+from scdataset.engine.storage.zip_members import names_in
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
 __all__ = ["Kind", "Options", "is_scdl", "is_zarr", "kind_of", "open_source"]
 
@@ -71,7 +73,8 @@ def kind_of(path: str) -> Kind:
     """
     source = Source(path)
     try:
-        return _kind(source)
+        with naming(path):
+            return _kind(source)
     finally:
         source.close()
 
@@ -88,7 +91,8 @@ def open_source(path: str, options: Options) -> CellFile:
     """
     source = Source(path)
     try:
-        return _opened(source, options)
+        with naming(path):
+            return _opened(source, options)
     except BaseException:
         source.close()
         raise
@@ -124,11 +128,9 @@ def is_zarr(path: str) -> bool:
 def _is_zarr_zip(path: str) -> bool:
     """Return whether a zip file holds a store, or is too damaged to tell."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return any(mark in archive.NameToInfo for mark in ("zarr.json", ".zgroup"))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        with Path(path).open("rb") as file:
-            return file.read(2) == b"PK"
+        return any(mark in ("zarr.json", ".zgroup") for mark in names_in(path))
+    except DamagedFileError:
+        return OpenFile(path).read(0, 2) == b"PK"
 
 
 def _by_path(fits: Callable[[str], bool]) -> Callable[[Source], bool]:

@@ -19,7 +19,7 @@ from scdataset.collections.cells.collection import CellFile
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.frames import frame_of, n_rows
 from scdataset.collections.cells.nodes import Node
-from scdataset.collections.cells.reading import reading
+from scdataset.collections.cells.reading import naming, reading
 from scdataset.engine.storage.handles import handles_open
 from scdataset.engine.storage.hdf5 import H5File
 from scdataset.errors import CollectionError, DamagedFileError
@@ -160,7 +160,9 @@ def modalities_of(path: str) -> list[str]:
 
 @contextmanager
 def _opened(path: str) -> Iterator[Node]:
-    if Path(path).is_file() and h5py.is_hdf5(path):
+    with naming(path):
+        is_hdf5 = Path(path).is_file() and h5py.is_hdf5(path)
+    if is_hdf5:
         with handles_open(), closing(H5File(path)) as file:
             yield Node(path, "", file.h5)
         return

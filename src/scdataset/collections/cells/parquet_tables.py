@@ -31,7 +31,7 @@ def parquet_table(path: Path, most_rows: int) -> pd.DataFrame:
         If it has more, cannot be read, or is no regular file.
     """
     OpenFile(str(path))  # refuses a pipe, whose opening would wait for a writer
-    with reading(str(path), "its table"), pyarrow.parquet.ParquetFile(path) as file:
+    with reading(str(path), "its table"), pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
         n_rows = file.metadata.num_rows
         if n_rows > most_rows:
             message = f"{path} has {n_rows} rows, where at most {most_rows} can be; it is damaged."

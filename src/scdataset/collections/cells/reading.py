@@ -3,9 +3,27 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scdataset.errors import DamagedFileError, ScDatasetError
+from scdataset.errors import DamagedFileError, ScDatasetError, UnreadableFileError
 
-__all__ = ["check_shape", "reading"]
+__all__ = ["check_shape", "naming", "reading"]
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Say which file, whatever the system raises: a disk that fails, a network file that is stale, a circle of links.
+
+    Unlike `reading` it leaves all other errors as they are, so that code of this package may go inside.
+    """
+    try:
+        yield
+    except ScDatasetError:
+        raise
+    except PermissionError as error:
+        message = f"{path} cannot be read: {error.strerror or error}; ask its owner for permission."
+        raise UnreadableFileError(message) from error
+    except OSError as error:
+        message = f"{path} cannot be read: {error}"
+        raise DamagedFileError(message) from error
 
 
 @contextmanager

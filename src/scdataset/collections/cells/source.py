@@ -8,10 +8,11 @@ import h5py
 
 from scdataset.collections.cells.loom import is_loom
 from scdataset.collections.cells.mudata import holds_modalities
-from scdataset.collections.cells.reading import reading
+from scdataset.collections.cells.reading import naming, reading
 from scdataset.collections.cells.tenx import is_tenx
+from scdataset.engine.files import OpenFile
 from scdataset.engine.storage.hdf5 import H5File
-from scdataset.errors import DamagedFileError, UnreadableFileError
+from scdataset.errors import DamagedFileError
 
 __all__ = ["Source"]
 
@@ -38,15 +39,11 @@ class Source:
 
     @cached_property
     def start(self) -> bytes:
-        """The first bytes of a file, eight or fewer; none of a folder."""
-        if not self.is_file:
+        """The first bytes of a file, eight or fewer; none of a folder. What is neither, such as a pipe, is refused."""
+        if Path(self.path).is_dir():
             return b""
-        try:
-            with Path(self.path).open("rb") as file:
-                return file.read(8)
-        except PermissionError as error:
-            message = f"{self.path} cannot be read: {error.strerror}; ask its owner for permission."
-            raise UnreadableFileError(message) from error
+        with naming(self.path):
+            return OpenFile(self.path).read(0, 8)
 
     @cached_property
     def hdf5(self) -> H5File | None:

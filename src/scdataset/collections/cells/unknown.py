@@ -1,7 +1,8 @@
 """Files that hold no cells, told by how they begin, with their kind and the remedy."""
 
-import zipfile
 from pathlib import Path
+
+from scdataset.engine.storage.zip_members import is_zip, names_in
 
 __all__ = ["description"]
 
@@ -51,7 +52,7 @@ def description(path: str) -> str | None:
     for beginning, is_a, to_do in _STARTS:
         if lowered.startswith(beginning):
             return f"{is_a}; {to_do}"
-    if zipfile.is_zipfile(path):
+    if is_zip(path):
         return _zipped(path)
     return _named(path.lower(), start)
 
@@ -70,8 +71,7 @@ def _named(path: str, start: bytes) -> str | None:
 
 
 def _zipped(path: str) -> str:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()[:3]
+    names = names_in(path)[:3]
     return (
         f"a zip file without zarr.json or .zgroup at its top, but {names}; unpack it, or zip the content of the store "
         "and not its folder"

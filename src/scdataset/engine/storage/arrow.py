@@ -223,7 +223,7 @@ def _write_batches(path: str, target: Path) -> None:
                         checked_column(path, name, batch)
                     writer.write_batch(batch)
             return
-        stored = pyarrow.parquet.ParquetFile(path)
+        stored = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
         with (
             log_or_bar(f"Reading {path} once, to the cache", stored.metadata.num_rows) as advance,
             pa.ipc.new_stream(str(target), stored.schema_arrow) as writer,

@@ -6,40 +6,30 @@
 Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. What is not read here is left to zarr itself.
 """
 
-import json
 import os
-import struct
-import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.storage import LocalStore, ZipStore
 
 from scdataset.engine.codecs import decode
 from scdataset.engine.elements import ANY, ChunkElements, Elements, PlainElements, Spans
-from scdataset.engine.files import OpenFile
 from scdataset.engine.general import LibraryChunks
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
+from scdataset.engine.storage.zarr_keys import Keys
+from scdataset.engine.storage.zarr_library import CheckedFolder, CheckedZip
 from scdataset.engine.storage.zarr_metadata import ZarrArray, array_of
 from scdataset.engine.storage.zarr_shards import Shard, Stored
-from scdataset.engine.storage.zip_members import MAX_METADATA, METADATA, is_chunk, members_of
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ZarrStore", "csr_matrix", "dense_matrix", "elements_of"]
 
 _GENERAL_ELEMENTS = 1 << 16
 """Elements that are read at a time through zarr where a chunk does not hold whole rows."""
-
-_ZIP_HEADER = struct.Struct("<4s22xHH")
-"""Local header of a zip member: signature, ..., length of the name and of the extra field that follow it."""
 
 
 class ZarrStore:
@@ -49,26 +39,24 @@ class ZarrStore:
     ----------
     path
         The folder or zip file.
+
+    Attributes
+    ----------
+    keys
+        Where the bytes of its keys are.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._zip = OpenFile(path) if zipfile.is_zipfile(path) else None
-        self._opened = time.time_ns()
-        self._members = {} if self._zip is None else members_of(path)
+        self.keys = Keys(path)
         self._root: Any = None
         self._nodes: dict[str, Any] = {}
         self._pid = -1
 
-    @property
-    def is_zip(self) -> bool:
-        """Whether all keys are in one file."""
-        return self._zip is not None
-
     def node(self, name: str) -> Any:
         """Return an array or group as zarr sees it, opened by this process, or None if there is none."""
         if self._root is None or self._pid != os.getpid():
-            store = LocalStore(self.path, read_only=True) if self._zip is None else ZipStore(self.path, mode="r")
+            store = (CheckedZip if self.keys.is_zip else CheckedFolder)(self.path, self.keys.check)
             # A consolidated copy of the metadata may be older than the metadata, which is what is read here.
             root = zarr.open_group(store, mode="r", use_consolidated=False)
             self._root, self._nodes, self._pid = root, {"": root}, os.getpid()
@@ -76,88 +64,9 @@ class ZarrStore:
             self._nodes[name] = self._root[name]
         return self._nodes.get(name)
 
-    def metadata(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Return the key and content of the metadata of an array or group.
-
-        Raises
-        ------
-        DamagedFileError
-            If there is none or it is not JSON.
-        """
-        for key in (f"{name}/{file}" for file in METADATA):
-            stored = self.find(key)
-            if stored is not None:
-                content = self._read_metadata(key, stored)
-                try:
-                    if key in self._members and self._members[key].encoded:
-                        content = zlib.decompressobj(-15).decompress(content, MAX_METADATA)
-                    return key, dict(json.loads(content))
-                except (ValueError, TypeError, RecursionError, zlib.error) as error:
-                    message = f"{self.path}: {key} is not zarr metadata: {error}."
-                    raise DamagedFileError(message) from error
-        message = f"{self.path}: there is no {name}."
-        raise DamagedFileError(message)
-
-    def _read_metadata(self, key: str, stored: Stored) -> bytes:
-        if stored.size > MAX_METADATA:
-            message = f"{self.path}: {key} has {stored.size} bytes, and metadata at most {MAX_METADATA}."
-            raise DamagedFileError(message)
-        return stored.read()
-
-    def find(self, key: str) -> Stored | None:
-        """Return where the bytes of a key are, or None if it was never written.
-
-        Raises
-        ------
-        DamagedFileError
-            If it was written after the store was opened, or is no regular file.
-        """
-        if self._zip is None:
-            return self._find_file(os.path.join(self.path, key))  # noqa: PTH118 once a chunk, and Path is slow
-        if key not in self._members:
-            return None
-        member = self._members[key]
-        header, size = member.header, member.size
-        signature, *lengths = _ZIP_HEADER.unpack(self._zip.read(header, _ZIP_HEADER.size).ljust(_ZIP_HEADER.size))
-        if signature != b"PK\x03\x04":
-            message = f"{self.path}: the zip file has no member where its directory says that {key} is."
-            raise DamagedFileError(message)
-        checksum = None if member.encoded else member.checksum
-        return Stored(self._zip, header + _ZIP_HEADER.size + sum(lengths), size, checksum)
-
-    def _find_file(self, path: str) -> Stored | None:
-        try:
-            file = OpenFile(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        self._refuse_newer(path, file.identity[-1])
-        return Stored(file, 0, file.size)
-
-    def check_absent(self, key: str) -> None:
-        """Raise if a key that is not there may have been there when the store was opened."""
-        if self._zip is None:
-            folder = next(folder for folder in Path(self.path, key).parents if folder.is_dir())
-            self._refuse_newer(str(folder), folder.stat().st_mtime_ns)
-
-    def _refuse_newer(self, path: str, changed: int) -> None:
-        """Raise for a chunk that was written after the store was opened, and a folder that lost or gained one."""
-        if changed > self._opened:
-            message = f"{path} was changed after {self.path} was opened; open the store again."
-            raise DamagedFileError(message)
-
-    def encoded(self, name: str) -> bool:
-        """Return whether the zip file itself compresses or encrypts keys of an array."""
-        members = self._members.items()
-        return any(member.encoded for key, member in members if key.startswith(f"{name}/") and is_chunk(key))
-
-    def watch(self, key: str) -> OpenFile:
-        """Return the file of a key, which tells whether the store is still the one that was opened."""
-        return self._zip or OpenFile(os.path.join(self.path, key))  # noqa: PTH118 as in find
-
     def close(self) -> None:
         """Close the handles of this process."""
-        if self._zip is not None:
-            self._zip.close()
+        self.keys.close()
         if self._root is not None and self._pid == os.getpid():
             self._root.store.close()
         self._root = None
@@ -173,7 +82,7 @@ class ChunkFinder:
         self.name = name
         self.store = store
         self.array = array
-        self._metadata = store.watch(key)
+        self._metadata = store.keys.watch(key)
         self._shards: dict[tuple[int, int], Shard] = {}
 
     def find(self, row: int, column: int) -> Stored | None:
@@ -200,10 +109,10 @@ class ChunkFinder:
     def _find_key(self, *place: int) -> Stored | None:
         place = place[: len(self.array.shape)]
         key = f"{self.name}/{self.array.prefix}{self.array.separator.join(map(str, place))}"
-        found = self.store.find(key)
+        found = self.store.keys.find(key)
         if found is None:
             self._metadata.check()  # a store that was deleted is not one that was never written
-            self.store.check_absent(key)
+            self.store.keys.check_absent(key)
         return found
 
     def _shard(self, row: int, column: int) -> Shard | None:
@@ -365,7 +274,7 @@ def _plain(finder: ChunkFinder, strip: int) -> PlainElements | None:
     """Return a column of chunks as plain bytes of one file, if they are that."""
     array = finder.array
     one_file = all(chunks <= held for chunks, held in zip(array.grid, array.per_shard, strict=True))
-    if array.filters or not array.dtype.isnative or not (one_file or finder.store.is_zip):
+    if array.filters or not array.dtype.isnative or not (one_file or finder.store.keys.is_zip):
         return None
     chunks = [finder.find(row, strip) for row in range(array.grid[0])]
     plain = [stored for stored in chunks if stored is not None and stored.size == array.n_bytes]
@@ -378,8 +287,8 @@ def _plain(finder: ChunkFinder, strip: int) -> PlainElements | None:
 
 def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
     """Return an array as its metadata has it, or as zarr sees it where that takes zarr, and the key of its metadata."""
-    key, metadata = store.metadata(name)
-    array = None if store.encoded(name) else array_of(metadata)
+    key, metadata = store.keys.metadata(name)
+    array = None if store.keys.encoded(name) else array_of(metadata)
     if array is not None:
         return array, key
     try:

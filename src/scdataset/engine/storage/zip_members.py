@@ -2,11 +2,13 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scdataset.errors import DamagedFileError
 
-__all__ = ["MAX_METADATA", "METADATA", "Member", "is_chunk", "members_of"]
+__all__ = ["MAX_METADATA", "METADATA", "Member", "is_chunk", "is_zip", "members_of", "names_in"]
 
 METADATA = ("zarr.json", ".zarray", ".zgroup")
 
@@ -17,8 +19,15 @@ MAX_METADATA = 1 << 26
 _MOST_DEFLATED = 1032
 """How many times as long as its bytes a deflated text can be."""
 
+_FREE, _RATIO = 1 << 28, 100
+"""Bytes that any compressed chunk may have, and how many times as long as its stored bytes a longer one may be."""
+
 _BLOCK = 1 << 20
 """Bytes of metadata that are unpacked at a time."""
+
+
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError, TypeError)
+"""Errors of zipfile over damaged bytes; a TypeError where the system has no bytes yet, and Python reads None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class Member:
     ----------
     header, size
         Where its local header begins, and its stored bytes.
+    n_bytes
+        Bytes of its content; unpacking ends there.
     encoded
         Whether it is compressed or encrypted.
     checksum
@@ -37,27 +48,65 @@ class Member:
 
     header: int
     size: int
+    n_bytes: int
     encoded: bool
     checksum: int
+
+    def check_size(self, named: str) -> None:
+        """Raise if it says that it unpacks to more than chunks do.
+
+        Raises
+        ------
+        DamagedFileError
+            With its name, ``named``.
+        """
+        most = max(_FREE, self.size * _RATIO)
+        if self.n_bytes > most:
+            message = f"{named} unpacks to {self.n_bytes} bytes from {self.size}, where at most {most} can be."
+            raise DamagedFileError(message)
+
+
+def is_zip(path: str) -> bool:
+    """Tell whether a path leads to a zip file."""
+    with _unpacking(path):
+        return zipfile.is_zipfile(path)
+
+
+def names_in(path: str) -> list[str]:
+    """Return the names of the entries of a zip file."""
+    with _archive(path) as archive:
+        return archive.namelist()
 
 
 def members_of(path: str) -> dict[str, Member]:
     """Return the entries of a zip file; of those that share a name the last one counts."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            listed = archive.infolist()
-            for member in listed:
-                _check_metadata(archive, member)
-    except DamagedFileError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        message = f"{path} cannot be read as a zip file: {error}"
-        raise DamagedFileError(message) from error
+    with _archive(path) as archive:
+        listed = archive.infolist()
+        for member in listed:
+            _check_metadata(archive, member)
     members = {}
     for member in listed:
         encoded = member.compress_type != zipfile.ZIP_STORED or bool(member.flag_bits & 1)
-        members[member.filename] = Member(member.header_offset, member.compress_size, encoded, member.CRC)
+        sizes = member.compress_size, member.file_size
+        members[member.filename] = Member(member.header_offset, *sizes, encoded, member.CRC)
     return members
+
+
+@contextmanager
+def _archive(path: str) -> Iterator[zipfile.ZipFile]:
+    with _unpacking(path), zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@contextmanager
+def _unpacking(path: str) -> Iterator[None]:
+    try:
+        yield
+    except DamagedFileError:
+        raise
+    except _UNREADABLE as error:
+        message = f"{path} cannot be read as a zip file: {error}"
+        raise DamagedFileError(message) from error
 
 
 def _check_metadata(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
