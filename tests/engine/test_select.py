@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.examples import examples
 
+from scdataset.engine import select
+from scdataset.engine.columns import ChosenColumns
+from scdataset.engine.kernels import SHORT_READ
 from scdataset.engine.matrix import CsrMatrix, Part
 from scdataset.engine.slabs import SlabPool
+from scdataset.engine.stack import Stack
 from scdataset.engine.storage.hdf5 import H5File, csr_matrix, dense_matrix
 from scdataset.engine.threads import Threads
 from scdataset.errors import DamagedFileError
@@ -54,6 +58,42 @@ def test_chosen_columns_are_those_of_indexing(layout, threads, n_genes, tmp_path
     assert found.shape == (130, n_genes)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found.toarray(), matrix[rows][:, genes].toarray())
+
+
+@pytest.mark.usefixtures("buffers")
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u2", "?"])
+def test_sums_of_rows_go_over_columns_that_are_left_out(layout, dtype, tmp_path):
+    rng = np.random.default_rng(0)
+    matrix = random_csr(rng, (90, 70), dtype)
+    stored = write(tmp_path / "m.h5", matrix, **LAYOUTS[layout])
+    rows = rng.integers(0, 90, 130)
+    for genes in (rng.permutation(70)[:3], rng.permutation(70)[:40], rng.permutation(70)):
+        totals = np.empty(130)
+        chosen = stored.choose(table_of(genes, 70), len(genes))
+        found = Stack([chosen]).read(rows, SLABS, THREADS[2], totals)
+        np.testing.assert_array_equal(found.toarray(), matrix[rows][:, genes].toarray())
+        np.testing.assert_array_equal(totals, matrix[rows].sum(axis=1, dtype=np.float64).A1)
+        general = np.empty(130)
+        ChosenColumns.read_parts(
+            Part.whole(ChosenColumns(stored, table_of(genes, 70), len(genes)), rows),
+            len(genes),
+            matrix.dtype,
+            SLABS,
+            THREADS[2],
+            general,
+        )
+        np.testing.assert_array_equal(totals, general)
+
+
+def test_sums_of_rows_are_right_where_a_read_goes_on_after_a_signal(tmp_path, monkeypatch):
+    matrix = random_csr(np.random.default_rng(0), (90, 70))
+    stored = write(tmp_path / "m.h5", matrix).choose(table_of([3, 5], 70), 2)
+    monkeypatch.setattr(select, "_keep_runs", lambda *_: (SHORT_READ, 0))
+    totals = np.empty(90)
+    found = Stack([stored]).read(np.arange(90), SLABS, THREADS[1], totals)
+    np.testing.assert_array_equal(found.toarray(), matrix[:, [3, 5]].toarray())
+    np.testing.assert_array_equal(totals, matrix.sum(axis=1).A1)
 
 
 @given(st.data())

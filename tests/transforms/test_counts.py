@@ -120,8 +120,16 @@ def _broken(pointers):
     [
         (lambda: NormalizeTotal(0), ArgumentValueError, "target_sum=0; give a finite number above 0"),
         (lambda: NormalizeTotal("a"), ArgumentTypeError, "target_sum='a' is of type str"),
-        (lambda: NormalizeTotal()(-COUNTS[1:].astype("f4")), ArgumentValueError, "add up to -"),
-        (lambda: NormalizeTotal()(np.full((2, 2), np.nan)), ArgumentValueError, "row 0 of the batch add up to nan"),
+        (lambda: NormalizeTotal()(-COUNTS[1:].astype("f4")), ArgumentValueError, "values from -"),
+        (lambda: NormalizeTotal()(np.full((2, 2), np.nan)), ArgumentValueError, "values from nan; give counts"),
+        (
+            lambda: NormalizeTotal(key="n")({"X": COUNTS[:2], "n": [1, -1]}),
+            ArgumentValueError,
+            "the total counts of row 1 of the batch are -1",
+        ),
+        (lambda: NormalizeTotal(None), ArgumentValueError, "library_sizes=scdataset.pp.library_sizes"),
+        (lambda: NormalizeTotal(None, library_sizes=[0, 0]), ArgumentValueError, "0 values above 0"),
+        (lambda: NormalizeTotal(1, library_sizes=[1]), ArgumentValueError, "give target_sum=None"),
         (lambda: NormalizeTotal(key="n")(COUNTS), ArgumentValueError, r"no 'n' beside X; there are \[\]"),
         (lambda: NormalizeTotal(key="n")({"X": COUNTS, "m": 1}), ArgumentValueError, r"there are \['X', 'm'\]"),
         (
@@ -148,3 +156,41 @@ def _broken(pointers):
 def test_what_cannot_be_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@in_all_forms
+def test_the_median_of_library_sizes_normalises_as_scanpy_does(scanpy, form):
+    matrix = COUNTS[1:].astype(np.float32)  # scanpy 1.11 takes the median over empty cells of CSR as well
+    expected = anndata.AnnData(_as_scanpy_takes(matrix, form(matrix)))
+    scanpy.pp.normalize_total(expected)
+    transform = NormalizeTotal(None, library_sizes=COUNTS.sum(axis=1))
+    assert np.array_equal(_dense(transform(form(matrix))), _dense(expected.X))
+    assert pickle.loads(pickle.dumps(transform)) == transform == NormalizeTotal(np.median(matrix.sum(axis=1)))
+
+
+def test_total_counts_beside_the_counts_are_taken_unless_that_is_not_wanted():
+    batch = {"X": COUNTS, "total_counts": COUNTS.sum(axis=1) * 2.0}
+    of_rows = NormalizeTotal(1)(COUNTS)
+    assert np.array_equal(NormalizeTotal(1)(batch)["X"], of_rows / 2)
+    assert np.array_equal(NormalizeTotal(1)(MultiIndexable(batch))["X"], of_rows / 2)
+    assert np.array_equal(NormalizeTotal(1, key=None)(batch)["X"], of_rows)
+    adata = anndata.AnnData(COUNTS.astype("f4"), obs={"total_counts": batch["total_counts"]})
+    assert np.array_equal(NormalizeTotal(1)(adata).X, of_rows)  # obs may have it from before genes were filtered
+
+
+@in_all_forms
+@pytest.mark.parametrize("base", [None, 2, 10])
+def test_logarithms_of_logarithms_are_refused(form, base):
+    logged = Compose(NormalizeTotal(), Log1p(base))(form(COUNTS))
+    with pytest.raises(ArgumentValueError, match="Log1p got values that were logged already"):
+        Log1p()(logged)
+
+
+@pytest.mark.parametrize("target_sum", [1, 100, 1e4, 1e6])
+def test_sound_values_are_logged_however_they_were_normalised(target_sum):
+    rng = np.random.default_rng(0)
+    alike = np.tile(COUNTS[5], (60, 1))
+    for counts in (COUNTS, COUNTS[:, :5], alike, rng.poisson(3, (60, 2000)), rng.poisson(0.01, (60, 2000))):
+        Log1p()(counts)
+        for totals in (counts.sum(axis=1), rng.uniform(500, 600, 60)):
+            Log1p()(NormalizeTotal(target_sum)({"X": sp.csr_matrix(counts), "total_counts": totals})["X"])

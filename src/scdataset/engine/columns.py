@@ -12,17 +12,23 @@ from scdataset._compiled import compiled
 from scdataset.engine.parts import Matrix, Part
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
+from scdataset.engine.totals import row_totals
 from scdataset.errors import CollectionError
 
-__all__ = ["ChosenColumns", "NumberedColumns", "ReadApart", "chosen_of", "read_apart"]
+__all__ = ["ChosenColumns", "NumberedColumns", "OwnColumns", "ReadApart", "chosen_of", "read_apart"]
 
 
 def read_apart(
-    parts: Sequence[Part[Any]], n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
+    parts: Sequence[Part[Any]],
+    n_columns: int,
+    dtype: np.dtype[Any],
+    slabs: SlabPool,
+    threads: Threads,
+    totals: NDArray[np.float64] | None = None,
 ) -> Any:
     """Return rows of several matrices, all CSR or all dense, each read by itself and then put in order."""
     places = np.concatenate([np.arange(0), *(part.places for part in parts)])
-    read = [part.matrix.read(part.rows, slabs, threads) for part in parts]
+    read = [_read(part, slabs, threads, totals) for part in parts]
     if read and not scipy.sparse.issparse(read[0]):
         out = slabs.empty(places.size * n_columns, dtype).reshape(places.size, n_columns)
         for part, rows in zip(parts, read, strict=True):
@@ -31,6 +37,17 @@ def read_apart(
     if not read:
         return scipy.sparse.csr_matrix((0, n_columns), dtype=dtype)
     return scipy.sparse.vstack(read, format="csr")[np.argsort(places)].astype(dtype, copy=False)
+
+
+def _read(part: Part[Any], slabs: SlabPool, threads: Threads, totals: NDArray[np.float64] | None) -> Any:
+    """Return the rows of one matrix, and put their sums in their places of ``totals``."""
+    matrix = part.matrix
+    if totals is None:
+        return matrix.read(part.rows, slabs, threads)
+    chosen = isinstance(matrix, ChosenColumns)
+    stored = (matrix.matrix if chosen else matrix).read(part.rows, slabs, threads)
+    totals[part.places] = row_totals(stored)
+    return matrix.taken(stored, slabs) if chosen else stored
 
 
 class ReadApart:
@@ -43,10 +60,16 @@ class ReadApart:
 
     @classmethod
     def read_parts(
-        cls, parts: Sequence[Part[Any]], n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
+        cls,
+        parts: Sequence[Part[Any]],
+        n_columns: int,
+        dtype: np.dtype[Any],
+        slabs: SlabPool,
+        threads: Threads,
+        totals: NDArray[np.float64] | None = None,
     ) -> Any:
         """Return rows of several matrices, one matrix after the other."""
-        return read_apart(parts, n_columns, dtype, slabs, threads)
+        return read_apart(parts, n_columns, dtype, slabs, threads, totals)
 
 
 @dataclass(frozen=True)
@@ -89,14 +112,57 @@ class ChosenColumns(ReadApart):
 
     def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
         """Return rows, in any order and repeated or not."""
-        stored: Any = self.matrix.read(rows, slabs, threads)
+        return self.taken(self.matrix.read(rows, slabs, threads), slabs)
+
+    def taken(self, stored: Any, slabs: SlabPool) -> Any:
+        """Return rows of the stored matrix with the columns of this one."""
         if not isinstance(stored, np.ndarray):
             return _taken(stored, self.chosen[stored.indices], self.n_columns, slabs)
-        out = slabs.empty(rows.size * self.n_columns, self.dtype).reshape(rows.size, self.n_columns)
+        out = slabs.empty(len(stored) * self.n_columns, self.dtype).reshape(len(stored), self.n_columns)
         out[...] = 0
         kept = np.flatnonzero(self.chosen >= 0)
         out[:, self.chosen[kept]] = stored[:, kept]
         return out
+
+    def announce(self, rows: NDArray[np.int64]) -> bool:
+        """Tell the system that these rows will be read soon."""
+        return self.matrix.announce(rows)
+
+    def close(self) -> None:
+        """Close all files."""
+        self.matrix.close()
+
+
+@dataclass(frozen=True)
+class OwnColumns(ReadApart):
+    """A matrix that leaves out stored columns, read so that these do not count in the sums of its rows.
+
+    Attributes
+    ----------
+    matrix
+        The matrix.
+    """
+
+    matrix: Matrix
+
+    @property
+    def kind(self) -> str:
+        """As of the matrix."""
+        return self.matrix.kind
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.matrix.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.matrix.dtype
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
+        """Return rows, in any order and repeated or not."""
+        return self.matrix.read(rows, slabs, threads)
 
     def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows will be read soon."""

@@ -21,6 +21,7 @@ from scdataset.engine.rowtable import RowTable
 from scdataset.engine.select import Wanted, read_selected
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
+from scdataset.engine.totals import row_totals
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["CsrMatrix", "DenseMatrix", "Matrix", "Part", "delivered_type"]
@@ -99,13 +100,19 @@ class CsrMatrix:
 
     @classmethod
     def read_parts(
-        cls, parts: "Sequence[Part[CsrMatrix]]", n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
+        cls,
+        parts: "Sequence[Part[CsrMatrix]]",
+        n_columns: int,
+        dtype: np.dtype[Any],
+        slabs: SlabPool,
+        threads: Threads,
+        totals: NDArray[np.float64] | None = None,
     ) -> scipy.sparse.csr_matrix:
-        """Return rows of several matrices as one CSR."""
+        """Return rows of several matrices as one CSR; see `Matrix.read_parts`."""
         where = [part.matrix.table.spans(part.rows) for part in parts]
         if any(part.matrix.drops for part in parts):
             wanted = [part.matrix.wanted(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
-            return _csr(*read_selected(wanted, dtype, slabs, threads, n_tasks(threads)), n_columns)
+            return _csr(*read_selected(wanted, dtype, slabs, threads, n_tasks(threads), totals), n_columns)
         places = np.concatenate([np.arange(0), *(part.places for part in parts)])
         indptr = np.zeros(places.size + 1, np.int64)
         indptr[1:][places] = np.concatenate([np.arange(0), *(lengths for _, lengths in where)])
@@ -119,7 +126,10 @@ class CsrMatrix:
             Read(part.matrix.indices, s, indices, part.matrix.columns) for part, s in zip(parts, spans, strict=True)
         ]
         run_reads(reads, slabs, threads)
-        return _csr(data, indices, indptr, n_columns)
+        read = _csr(data, indices, indptr, n_columns)
+        if totals is not None:
+            totals[:] = row_totals(read)
+        return read
 
     def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows, ascending, will be read soon."""
@@ -196,8 +206,9 @@ class DenseMatrix:
         dtype: np.dtype[Any],
         slabs: SlabPool,
         threads: Threads,
+        totals: NDArray[np.float64] | None = None,
     ) -> NDArray[Any]:
-        """Return rows of several matrices as one array."""
+        """Return rows of several matrices as one array; see `Matrix.read_parts`."""
         n_rows = sum(part.rows.size for part in parts)
         out = slabs.empty(n_rows * n_columns, dtype)
         reads = [
@@ -206,7 +217,10 @@ class DenseMatrix:
             for number, strip in enumerate(part.matrix.strips)
         ]
         run_reads(reads, slabs, threads)
-        return out.reshape(n_rows, n_columns)
+        rows = out.reshape(n_rows, n_columns)
+        if totals is not None:
+            totals[:] = row_totals(rows)
+        return rows
 
     def choose(self, chosen: NDArray[np.int32], n_columns: int) -> ChosenColumns:
         """Return the matrix with ``n_columns`` other columns; see `ChosenColumns`."""

@@ -64,9 +64,18 @@ class Matrix(Protocol):
 
     @classmethod
     def read_parts(
-        cls, parts: Sequence[Part[Self]], n_columns: int, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads
+        cls,
+        parts: Sequence[Part[Self]],
+        n_columns: int,
+        dtype: np.dtype[Any],
+        slabs: SlabPool,
+        threads: Threads,
+        totals: NDArray[np.float64] | None = None,
     ) -> Any:
-        """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``."""
+        """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``.
+
+        ``totals`` gets the sums of the rows, over columns that `choose` left out as well, shape ``(n_rows,)``.
+        """
         ...
 
     def announce(self, rows: NDArray[np.int64]) -> bool:

@@ -31,11 +31,15 @@ from scdataset.engine.kernels import (
 )
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
+from scdataset.engine.totals import add_up
 
 __all__ = ["Wanted", "read_selected"]
 
-Keep = Callable[[int, int, NDArray[Any], NDArray[Any], NDArray[np.int64]], None]
-"""Keeps something of rows [first, last): their column numbers, values and counts go to the three arrays."""
+Keep = Callable[[int, int, NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[np.float64]], None]
+"""Keeps something of rows [first, last): their column numbers, values, counts and totals go to the four arrays.
+
+There are no totals if that array is empty.
+"""
 
 
 _FEW = 1 / 8
@@ -77,7 +81,12 @@ class _Kept:
 
 
 def read_selected(
-    parts: Sequence[Wanted], dtype: np.dtype[Any], slabs: SlabPool, threads: Threads, n_tasks: int
+    parts: Sequence[Wanted],
+    dtype: np.dtype[Any],
+    slabs: SlabPool,
+    threads: Threads,
+    n_tasks: int,
+    totals: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
     """Return values, column numbers and row pointer of the kept elements of rows.
 
@@ -91,13 +100,15 @@ def read_selected(
         Memory and threads.
     n_tasks
         In about how many parts to do it at the same time.
+    totals
+        Gets the sum of every row, those of its elements that are dropped included, shape ``(n_rows,)``.
     """
     total = max(sum(int(part.lengths.sum()) for part in parts), 1)
     kept: list[_Kept] = []
     tasks = []
     for part in parts:
         share = max(round(n_tasks * int(part.lengths.sum()) / total), 1)
-        tasks += [(work, *bounds) for work, *bounds in _tasks(part, dtype, kept, slabs, threads, share)]
+        tasks += [(work, *bounds) for work, *bounds in _tasks(part, dtype, kept, totals, slabs, threads, share)]
     threads.run(operator.call, tasks)
     indptr = np.zeros(sum(part.places.size for part in parts) + 1, np.int64)
     for rows in kept:
@@ -109,7 +120,13 @@ def read_selected(
 
 
 def _tasks(
-    part: Wanted, dtype: np.dtype[Any], kept: list[_Kept], slabs: SlabPool, threads: Threads, n_tasks: int
+    part: Wanted,
+    dtype: np.dtype[Any],
+    kept: list[_Kept],
+    totals: NDArray[np.float64] | None,
+    slabs: SlabPool,
+    threads: Threads,
+    n_tasks: int,
 ) -> list[tuple[Callable[[int, int], None], int, int]]:
     """Return tasks that keep a part of rows, and append it to ``kept``."""
     keep = _keep_of_file(part, dtype) or _keep_of_memory(part, dtype, slabs, threads, n_tasks)
@@ -118,7 +135,10 @@ def _tasks(
 
     def work(first: int, last: int) -> None:
         room, counts = slice(ends[first], ends[last]), np.zeros(last - first, np.int64)
-        keep(first, last, columns[room], values[room], counts)
+        sums = np.empty(0 if totals is None else last - first)
+        keep(first, last, columns[room], values[room], counts, sums)
+        if totals is not None:
+            totals[part.places[first:last]] = sums
         n_kept = int(counts.sum())
         kept.append(_Kept(part.places[first:last], counts, columns[room][:n_kept], values[room][:n_kept]))
 
@@ -136,20 +156,30 @@ def _keep_of_file(part: Wanted, dtype: np.dtype[Any]) -> Keep | None:
     numbers = np.dtype(f"u{indices.dtype.itemsize}")
     max_gap = GAP_BYTES // max(stored.itemsize, numbers.itemsize)
 
-    def keep(first: int, last: int, columns: NDArray[Any], values: NDArray[Any], counts: NDArray[np.int64]) -> None:
+    def keep(
+        first: int,
+        last: int,
+        columns: NDArray[Any],
+        values: NDArray[Any],
+        counts: NDArray[np.int64],
+        sums: NDArray[np.float64],
+    ) -> None:
         rows = part.starts[first:last], part.lengths[first:last]
         data.check_stored(*rows)
         indices.check_stored(*rows)
         out = values.view(stored) if data.dtype == dtype else values
         data_buffer, indices_buffer = np.empty(room, stored), np.empty(room, numbers)
+        summed = data_buffer.view(data.dtype) if sums.size else np.empty(0)
         with data.opened() as data_place, indices.opened() as indices_place:
             status, row = _keep_runs(
                 *data_place, *indices_place, *rows, part.columns.limit, part.columns.table, few, max_gap, data_buffer,
-                indices_buffer, columns, out, counts,
+                indices_buffer, columns, out, counts, summed, sums,
             )  # fmt: skip
         if status == SHORT_READ:  # a signal, or an error that the compiled loop has no name for
             stretch = partial(_stretch, data, indices, stored)
-            status, row = _keep_by_library(stretch, *rows, part.columns, few, max_gap, room, columns, out, counts)
+            status, row = _keep_by_library(
+                stretch, *rows, part.columns, few, max_gap, room, columns, out, counts, data.dtype, sums
+            )
         if status == OUT_OF_RANGE:
             indices.refuse_column(int(rows[0][row]), part.columns.limit)
         data.check()
@@ -176,6 +206,8 @@ def _keep_by_library(
     columns: NDArray[np.int32],
     values: NDArray[Any],
     counts: NDArray[np.int64],
+    dtype: np.dtype[Any],
+    sums: NDArray[np.float64],
 ) -> tuple[int, int]:
     """Do as `_keep_runs` by Python's system calls, which go on after a signal and name their errors."""
     first = position = 0
@@ -189,6 +221,8 @@ def _keep_by_library(
         )  # fmt: skip
         if position == OUT_OF_RANGE:
             return OUT_OF_RANGE, first
+        if sums.size:
+            add_up(data.view(dtype), begin, starts[first:last], lengths[first:last], sums[first:last])
         first = last
     return 0, 0
 
@@ -207,10 +241,19 @@ def _keep_of_memory(part: Wanted, dtype: np.dtype[Any], slabs: SlabPool, threads
     few = _few(part.columns.table)
     data, indices = stored[0].view(unsigned) if same else stored[0], stored[1].view(f"u{stored[1].itemsize}")
 
-    def keep(first: int, last: int, columns: NDArray[Any], values: NDArray[Any], counts: NDArray[np.int64]) -> None:
+    def keep(
+        first: int,
+        last: int,
+        columns: NDArray[Any],
+        values: NDArray[Any],
+        counts: NDArray[np.int64],
+        sums: NDArray[np.float64],
+    ) -> None:
         out = values.view(unsigned) if same else values
         rows = begins[first:last], part.lengths[first:last]
         _keep_rows(data, indices, 0, *rows, part.columns.limit, part.columns.table, few, columns, out, 0, counts)
+        if sums.size:
+            add_up(stored[0], 0, *rows, sums)
 
     return keep
 
@@ -242,8 +285,12 @@ def _keep_runs(
     columns: NDArray[np.int32],
     values: NDArray[Any],
     counts: NDArray[np.int64],
+    summed: NDArray[Any],
+    sums: NDArray[np.float64],
 ) -> tuple[int, int]:
     """Read runs of rows that lie close together, and keep the wanted elements of each.
+
+    If there is room for ``sums``, ``summed`` is the data buffer as the type to add up.
 
     Returns ``(0, 0)``, or ``SHORT_READ`` or ``OUT_OF_RANGE`` and the row at which the run began.
     """
@@ -262,6 +309,8 @@ def _keep_runs(
         )  # fmt: skip
         if position == OUT_OF_RANGE:
             return OUT_OF_RANGE, first
+        if sums.size:
+            add_up(summed, begin, starts[first:last], lengths[first:last], sums[first:last])
         first = last
     return 0, 0
 

@@ -35,10 +35,12 @@ class Stack:
         # The same type whichever matrices a read happens to touch.
         self.dtype: np.dtype[Any] = np.result_type(*(matrix.dtype for matrix in matrices))
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
-        """Return rows, in any order and repeated or not."""
+    def read(
+        self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads, totals: NDArray[np.float64] | None = None
+    ) -> Any:
+        """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""
         read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
-        return read(list(self._parts(rows)), self.shape[1], self.dtype, slabs, threads)
+        return read(list(self._parts(rows)), self.shape[1], self.dtype, slabs, threads, totals)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon.

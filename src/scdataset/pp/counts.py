@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scdataset.collections.cells.values import kind_of_values, sampled_rows
+from scdataset.collections.values import kind_of_values, sampled_rows
 from scdataset.pp.streaming import Cells
 
 __all__ = ["looks_like_counts"]
@@ -25,4 +25,4 @@ def looks_like_counts(cells: Any, *, seed: int = 0) -> bool:
     if hasattr(cells, "value_kind"):
         return bool(cells.value_kind(seed=seed).kind == "counts")
     chosen = Cells(cells)
-    return kind_of_values(chosen.read(sampled_rows([chosen.rows.size], seed)[0])).kind == "counts"
+    return kind_of_values(chosen.read(sampled_rows([chosen.rows.size], seed)[0])[0]).kind == "counts"

@@ -16,7 +16,6 @@ from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.kernels import count_buckets
 from scdataset.pp.streaming import Cells, Window
-from scdataset.transforms.kernels import sum_rows
 
 __all__ = ["nonzero_medians"]
 
@@ -60,7 +59,7 @@ def nonzero_medians(
         Total of a cell after normalisation.
     totals
         Total counts of each cell, shape ``(n_rows,)``, in the order of ``indices``, such as ``n_counts`` of obs where
-        the collection lacks some genes; None for the sum of its values.
+        the collection lacks some genes; None for the sum of its values, or with ``row_sums=True`` of all genes.
     indices
         Rows, each once; None for all.
     progress
@@ -108,7 +107,7 @@ def _keys(
     """Return the genes of all values of a window that are not zero, and their normalised values as keys."""
     rows = window.matrix
     check_not_negative(rows, "nonzero_medians")
-    own = sum_rows(rows.data, rows.indptr) if totals is None else totals[window.places]
+    own = window.totals if totals is None else totals[window.places]
     there = rows.data > 0
     with np.errstate(invalid="ignore"):  # zeros that are stored in a cell of nothing else
         values = rows.data / np.repeat(own, np.diff(rows.indptr)) * target_sum

@@ -7,7 +7,6 @@ import pandas as pd
 
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.streaming import Cells, Window
-from scdataset.transforms.kernels import sum_rows
 
 __all__ = ["library_sizes"]
 
@@ -28,7 +27,7 @@ def library_sizes(cells: Any, *, indices: Any = None, progress: bool = True) -> 
     -------
     pandas.Series
         ``total_counts``, float64, shape ``(n_rows,)``, in the order of ``indices``; its index is that of ``cells.obs``.
-        Of a collection of chosen genes (``genes=...``) it is the sum over those.
+        Of a collection of chosen genes (``genes=...``) it is the sum over those, or with ``row_sums=True`` over all.
 
     Raises
     ------
@@ -46,7 +45,7 @@ def library_sizes(cells: Any, *, indices: Any = None, progress: bool = True) -> 
 
     def work(window: Window) -> None:
         check_not_negative(window.matrix, "library_sizes")
-        totals[window.places] = sum_rows(window.matrix.data, window.matrix.indptr)
+        totals[window.places] = window.totals
 
     chosen.each("Adding up the counts of cells", work, progress=progress)
     return pd.Series(chosen.as_given(totals), index=chosen.index, name="total_counts")

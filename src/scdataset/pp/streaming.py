@@ -16,6 +16,7 @@ from scdataset._progress import late_bar
 from scdataset.collections import as_collection
 from scdataset.collections.multiindexable import row_index
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.transforms.kernels import sum_rows
 from scdataset.transforms.matrices import is_sparse
 
 __all__ = ["Cells", "Window"]
@@ -37,10 +38,18 @@ class Window:
         Which of the chosen rows they are, in ascending order of rows.
     matrix
         Their values, CSR of floats, shape ``(n_rows, n_vars)``.
+    given_totals
+        Their total counts over all genes, shape ``(n_rows,)``, if the collection was opened with ``row_sums``.
     """
 
     places: slice
     matrix: Any
+    given_totals: NDArray[np.float64] | None
+
+    @property
+    def totals(self) -> NDArray[np.float64]:
+        """Total counts over all genes, or the sums of the values that there are, shape ``(n_rows,)``."""
+        return sum_rows(self.matrix.data, self.matrix.indptr) if self.given_totals is None else self.given_totals
 
 
 class Cells:
@@ -56,7 +65,7 @@ class Cells:
     Attributes
     ----------
     read
-        Returns the values of rows, sparse or dense.
+        Returns the values of rows, sparse or dense, and their total counts, or None.
     """
 
     def __init__(self, source: Any, indices: Any = None) -> None:
@@ -129,12 +138,12 @@ class Cells:
             start, stop = 0, min(_FIRST_ROWS, self.rows.size)
             reading = begin(self.read, self.rows[start:stop])
             while start < self.rows.size:
-                matrix = reading.result()
+                matrix, totals = reading.result()
                 rows = stop - start
                 following = min(stop + _rows_in_window(matrix, rows), self.rows.size)
                 if following > stop:
                     reading = begin(self.read, self.rows[stop:following])
-                work(Window(slice(start, stop), _as_csr(matrix)))
+                work(Window(slice(start, stop), _as_csr(matrix), totals))
                 advance(rows)
                 start, stop = stop, following
 
@@ -153,8 +162,8 @@ def _at_once(read: Callable[..., Any], rows: NDArray[np.int64]) -> Any:
     return _Done(read(rows))
 
 
-def _reader(collection: Any) -> Callable[[NDArray[np.int64]], Any]:
-    """Return the function that reads the values of rows."""
+def _reader(collection: Any) -> Callable[[NDArray[np.int64]], tuple[Any, NDArray[np.float64] | None]]:
+    """Return the function that reads the values of rows, and their total counts where it has those."""
     if hasattr(collection, "modalities"):
         message = (
             f"These are {len(collection.modalities)} modalities; give one, cells.modalities[name] with name one of "
@@ -162,10 +171,10 @@ def _reader(collection: Any) -> Callable[[NDArray[np.int64]], Any]:
         )
         raise ArgumentTypeError(message)
     if hasattr(collection, "read_matrix"):
-        read: Callable[[NDArray[np.int64]], Any] = collection.read_matrix
+        read: Callable[[NDArray[np.int64]], tuple[Any, NDArray[np.float64] | None]] = collection.read_matrix
         return read
     if hasattr(getattr(collection, "source", None), "var_names"):
-        return lambda rows: collection.read(rows).X
+        return lambda rows: (collection.read(rows).X, None)
     message = (
         f"cells is of type {type(collection).__qualname__}; give what open_collection returns, or AnnData, which have "
         "genes and columns of obs."

@@ -1,17 +1,24 @@
 """Normalised, logged, scaled and clipped counts, as by scanpy's ``pp``, on windows and batches."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import divide_rows, sum_rows
 from scdataset.transforms.matrices import Matrix, MatrixTransform, as_floats, is_sparse, with_data
 
 __all__ = ["Clip", "Log1p", "NormalizeTotal", "Scale"]
+
+
+_AUTO = "auto"
+
+_TOTALS = "total_counts"
+"""Name of the total counts that ``open_collection(row_sums=True)`` gives."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +28,14 @@ class NormalizeTotal(MatrixTransform):
     Parameters
     ----------
     target_sum
-        Sum of the counts of a cell afterwards. scanpy's None, the median over all cells, depends on what is in a
-        batch: compute it once, over the training cells, and give it here.
+        Sum of the counts of a cell afterwards; None for the median of ``library_sizes``.
     key
-        Modality that has the total counts of each cell, such as those over all genes where X has only some; None for
-        the sum of its row of X.
+        Modality that has the total counts of each cell, such as those over all genes where X has only some.
+        ``"auto"`` takes ``"total_counts"`` if a batch has it, as with ``open_collection(row_sums=True)``, and otherwise
+        the sum of its row of X, which is also what it takes of AnnData. None is always that sum.
+    library_sizes
+        Total counts of cells, of which the median over those that are not empty is the ``target_sum``, as scanpy has
+        it: those of the training cells, by `scdataset.pp.library_sizes`.
 
     Examples
     --------
@@ -33,17 +43,32 @@ class NormalizeTotal(MatrixTransform):
     array([[5. , 5. ],
            [0. , 0. ],
            [2.5, 7.5]], dtype=float32)
+    >>> NormalizeTotal(None, library_sizes=[8, 0, 2])
+    NormalizeTotal(target_sum=5.0, key='auto')
     """
 
-    target_sum: float = 1e4
-    key: str | None = None
+    target_sum: float | None = 1e4
+    key: str | None = _AUTO
+    library_sizes: InitVar[ArrayLike | None] = None
 
-    def __post_init__(self) -> None:
-        _check_positive("target_sum", self.target_sum)
+    def __post_init__(self, library_sizes: ArrayLike | None) -> None:
+        if self.target_sum is None:
+            object.__setattr__(self, "target_sum", _median_size(library_sizes))
+        elif library_sizes is not None:
+            message = f"target_sum={self.target_sum!r} and library_sizes; give target_sum=None for their median."
+            raise ArgumentValueError(message)
+        else:
+            _check_positive("target_sum", self.target_sum)
 
     def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:
         """Return counts divided by their sum and times ``target_sum``; integers become float32."""
         data = as_floats(matrix)
+        if data.size and not data.min() >= 0:
+            message = (
+                f"NormalizeTotal needs counts, and there are values from {data.min()}; give counts, none negative or "
+                'missing. open_collection(...).value_kind() says what a file has; layer="raw" is often counts.'
+            )
+            raise ArgumentValueError(message)
         totals = self._totals(matrix, data, value).astype(data.dtype) / data.dtype.type(self.target_sum)
         totals[totals == 0] = 1
         if not is_sparse(matrix):
@@ -51,8 +76,11 @@ class NormalizeTotal(MatrixTransform):
         return with_data(matrix, divide_rows(data, matrix.indptr, totals))
 
     def _totals(self, matrix: Matrix, data: NDArray[Any], value: Any) -> NDArray[Any]:
-        if self.key is not None:
-            totals = self._given(value, matrix.shape[0])
+        key = self.key
+        if key == _AUTO:
+            key = _TOTALS if hasattr(value, "keys") and _TOTALS in value else None
+        if key is not None:
+            totals = _given(value, key, matrix.shape[0])
         elif is_sparse(matrix):
             totals = sum_rows(data, matrix.indptr)
         else:
@@ -60,25 +88,40 @@ class NormalizeTotal(MatrixTransform):
         if totals.size and not totals.min() >= 0:
             row = int(np.argmin(np.where(np.isnan(totals), -np.inf, totals)))
             message = (
-                f"NormalizeTotal needs counts, and those of row {row} of the batch add up to {totals[row]}; give "
-                "counts that are not negative and not missing."
+                f"NormalizeTotal: the total counts of row {row} of the batch are {totals[row]}; give numbers that are "
+                "not negative and not missing."
             )
             raise ArgumentValueError(message)
         return totals
 
-    def _given(self, value: Any, n_cells: int) -> NDArray[np.float64]:
-        """Return the total counts that come with the cells."""
-        beside = value if hasattr(value, "keys") else getattr(value, "obs", {})
-        if self.key not in beside:
-            message = f"NormalizeTotal: there is no {self.key!r} beside X; there are {list(beside.keys())}."
-            raise ArgumentValueError(message)
-        totals = np.asarray(beside[self.key], np.float64)
-        if totals.shape != (n_cells,):
-            message = (
-                f"NormalizeTotal: {self.key!r} has shape {totals.shape}; give one number for each of {n_cells} cells."
-            )
-            raise ArgumentValueError(message)
-        return totals
+
+def _given(value: Any, key: str, n_cells: int) -> NDArray[np.float64]:
+    """Return the total counts that come with the cells."""
+    beside = value if hasattr(value, "keys") else getattr(value, "obs", {})
+    if key not in beside:
+        message = f"NormalizeTotal: there is no {key!r} beside X; there are {list(beside.keys())}."
+        raise ArgumentValueError(message)
+    totals = np.asarray(beside[key], np.float64)
+    if totals.shape != (n_cells,):
+        message = f"NormalizeTotal: {key!r} has shape {totals.shape}; give one number for each of {n_cells} cells."
+        raise ArgumentValueError(message)
+    return totals
+
+
+def _median_size(library_sizes: ArrayLike | None) -> float:
+    """Return the median of the sizes above 0."""
+    if library_sizes is None:
+        message = (
+            "target_sum=None is the median over all cells, which a batch does not know; give it "
+            "library_sizes=scdataset.pp.library_sizes(cells), or a number as target_sum."
+        )
+        raise ArgumentValueError(message)
+    sizes = np.asarray(library_sizes, np.float64)
+    filled = sizes[sizes > 0]
+    if sizes.ndim != 1 or not filled.size or not np.isfinite(sizes).all():
+        message = f"library_sizes has shape {sizes.shape} and {filled.size} values above 0; give total counts of cells."
+        raise ArgumentValueError(message)
+    return float(np.median(filled))
 
 
 @dataclass(frozen=True)
@@ -89,6 +132,11 @@ class Log1p(MatrixTransform):
     ----------
     base
         Base of the logarithm; None for e.
+
+    Raises
+    ------
+    ArgumentValueError
+        If values are -1 and less, or beyond doubt logarithms already.
 
     Examples
     --------
@@ -112,6 +160,12 @@ class Log1p(MatrixTransform):
             message = (
                 f"Log1p got values from {data.min()}; it takes numbers above -1, such as counts and normalised counts. "
                 "Scaled values have no logarithm."
+            )
+            raise ArgumentValueError(message)
+        if are_logarithms(matrix):
+            message = (
+                "Log1p got values that were logged already: the sums of exp(x) - 1 of these cells are all the same. "
+                'Leave Log1p out, or open the counts, which are often layer="raw" or layer="counts".'
             )
             raise ArgumentValueError(message)
         logs = np.log1p(data)

@@ -21,10 +21,11 @@ from scdataset.collections.cells.genes import Genes, joined_var
 from scdataset.collections.cells.names import check_unique
 from scdataset.collections.cells.obs import MANY, HasObs, Obs, ObsFile, joined_column
 from scdataset.collections.cells.origin import Origin
-from scdataset.collections.cells.values import ValueKind, kind_of_values, kinds_joined, sampled_rows
 from scdataset.collections.cells.writing import write_rows
 from scdataset.collections.multiindexable import MultiIndexable
-from scdataset.engine.matrix import Matrix, delivered_type
+from scdataset.collections.values import ValueKind, kind_of_values, kinds_joined, sampled_rows
+from scdataset.engine.columns import ChosenColumns, OwnColumns
+from scdataset.engine.matrix import CsrMatrix, Matrix, delivered_type
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.stack import Stack
 from scdataset.engine.storage.handles import handles_open
@@ -32,6 +33,9 @@ from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, CollectionError
 
 __all__ = ["CellCollection", "CellFile", "Opened"]
+
+TOTALS = "total_counts"
+"""Name of the sums of cells in batches, as scanpy calls them."""
 
 
 class CellFile(ObsFile, Protocol):
@@ -102,16 +106,18 @@ class CellCollection(HasObs, ReadsInBackground):
         genes: Genes | None = None,
         missing_obs: str | None = None,
         origin: Origin | None = None,
+        row_sums: bool = False,
     ) -> None:
         label = [origin.label] if origin is not None and origin.label is not None else []
         obs = [name for name in obs if name not in label]
-        _check_names([*obs, *label], obsm)
+        _check_names([*obs, *label], obsm, row_sums=row_sums)
         self._files = [one.file for one in opened]
         self._genes = genes
         self._obs = _obs(opened, obs, fill=missing_obs == "fill", origin=origin)
-        self._matrices = {"X": _stack("X", _with_genes(self._files, genes), self.files)}
+        self._matrices = {"X": _stack("X", _with_genes(self._files, genes, row_sums=row_sums), self.files)}
         self._matrices |= {name: _stack(name, [one.arrays[name] for one in opened], self.files) for name in obsm}
         self._dtype = None if dtype is None else delivered_type(self._matrices["X"].kind, dtype)
+        self._row_sums = row_sums
         self._threads = Threads(num_threads)
         self._slabs = SlabPool()
         self.shape = self._matrices["X"].shape
@@ -171,7 +177,8 @@ class CellCollection(HasObs, ReadsInBackground):
         )
         n_files = f"{len(self._files)} file{'s' if len(self._files) > 1 else ''}"
         kind = self._matrices["X"].kind
-        return f"CellCollection({self.n_obs} cells x {self.n_vars} genes, {kind}, {n_files}{extra})"
+        sums = ", row_sums=True" if self._row_sums else ""
+        return f"CellCollection({self.n_obs} cells x {self.n_vars} genes, {kind}, {n_files}{extra}{sums})"
 
     def __getitem__(self, rows: Any) -> MultiIndexable:
         """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""
@@ -252,25 +259,40 @@ class CellCollection(HasObs, ReadsInBackground):
         if name != "X" and name in self._matrices:
             self._matrices[name] = self._stored_obsm(name)
 
-    def _read(self, matrices: Mapping[str, Stack], rows: NDArray[np.int64]) -> dict[str, Any]:
+    def _read(
+        self, matrices: Mapping[str, Stack], rows: NDArray[np.int64], totals: NDArray[np.float64] | None = None
+    ) -> dict[str, Any]:
+        """Return rows of matrices; ``totals`` gets the sums of X over all genes."""
         with handles_open():
-            read = {name: matrix.read(rows, self._slabs, self._threads) for name, matrix in matrices.items()}
+            read = {
+                name: matrix.read(rows, self._slabs, self._threads, totals if name == "X" else None)
+                for name, matrix in matrices.items()
+            }
         if self._dtype is not None:
             read["X"] = read["X"].astype(self._dtype, copy=False)
         return read
 
     def read(self, rows: NDArray[np.int64]) -> MultiIndexable:
-        """Return cells in the order asked for: ``X``, one array a column of obs, one a key of obsm."""
+        """Return cells in the order asked for: ``X``, one array a column of obs, one a key of obsm.
+
+        With ``row_sums`` also ``total_counts``, float64: the sum over all genes of each cell.
+        """
         if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
             message = f"Rows from {rows.min()} to {rows.max()} of a collection with {self.n_obs} cells."
             raise IndexError(message)
-        read = self._read(self._matrices, rows)
+        totals = self._totals(rows)
+        read = self._read(self._matrices, rows, totals)
         values = {name: column.codes[rows] for name, column in self._obs.batch.items()}
-        return MultiIndexable({"X": read.pop("X"), **values, **read})
+        sums = {} if totals is None else {TOTALS: totals}
+        return MultiIndexable({"X": read.pop("X"), **sums, **values, **read})
 
-    def read_matrix(self, rows: NDArray[np.int64]) -> Any:
-        """Return the values of cells alone, in the order asked for."""
-        return self._read({"X": self._matrices["X"]}, rows)["X"]
+    def read_matrix(self, rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.float64] | None]:
+        """Return the values of cells alone, in the order asked for, and with ``row_sums`` their total counts."""
+        totals = self._totals(rows)
+        return self._read({"X": self._matrices["X"]}, rows, totals)["X"], totals
+
+    def _totals(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        return np.empty(rows.size) if self._row_sums else None
 
     def value_kind(self, *, seed: int = 0) -> ValueKind:
         """Tell what kind of values there are, by a few hundred cells from all over the files.
@@ -291,7 +313,7 @@ class CellCollection(HasObs, ReadsInBackground):
         counts, by 512 cells: 100% of the non-zero values are whole numbers; values go from 0 to 1532; ...
         """
         rows = sampled_rows([file.n_obs for file in self._files], seed)
-        matrix = self.read_matrix(np.concatenate([np.arange(0), *rows]))
+        matrix = self._read({"X": self._matrices["X"]}, np.concatenate([np.arange(0), *rows]))["X"]
         firsts = np.cumsum([0, *(file.n_obs for file in self._files)])
         owners = [self.files[int(np.searchsorted(firsts, own[0], "right")) - 1] for own in rows]
         bounds = itertools.pairwise(np.cumsum([0, *(own.size for own in rows)]).tolist())
@@ -328,12 +350,15 @@ class CellCollection(HasObs, ReadsInBackground):
         self.close()
 
 
-def _check_names(obs: Sequence[str], obsm: Sequence[str]) -> None:
+def _check_names(obs: Sequence[str], obsm: Sequence[str], *, row_sums: bool) -> None:
     """Raise unless every part of a batch has a name of its own."""
-    names = ["X", *obs, *obsm]
+    names = ["X", *([TOTALS] if row_sums else []), *obs, *obsm]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        message = f"obs={list(obs)} and obsm={list(obsm)} have {repeated} more than once; X is the name of the matrix."
+        message = (
+            f"obs={list(obs)} and obsm={list(obsm)} have {repeated} more than once; X is the name of the matrix"
+            f"{', and ' + TOTALS + ' that of row_sums' if row_sums else ''}."
+        )
         raise ArgumentValueError(message)
 
 
@@ -350,17 +375,22 @@ def _obs(opened: Sequence[Opened], names: Sequence[str], *, fill: bool, origin: 
     return obs
 
 
-def _with_genes(files: Sequence[CellFile], genes: Genes | None) -> list[Matrix]:
+def _with_genes(files: Sequence[CellFile], genes: Genes | None, *, row_sums: bool) -> list[Matrix]:
     """Return the matrices with the genes of the collection as their columns."""
+    matrices = [_summed(file.matrix) if row_sums else file.matrix for file in files]
     if genes is None or genes.alike:
-        return [file.matrix for file in files]
+        return matrices
     same = np.arange(len(genes.names), dtype=np.int32)
     return [
-        file.matrix
-        if table is None and file.matrix.kind == "CSR"
-        else file.matrix.choose(same if table is None else table, same.size)
-        for file, table in zip(files, genes.tables, strict=True)
+        matrix if table is None and matrix.kind == "CSR" else matrix.choose(same if table is None else table, same.size)
+        for matrix, table in zip(matrices, genes.tables, strict=True)
     ]
+
+
+def _summed(matrix: Matrix) -> Matrix:
+    """Return a matrix whose sums go over its own columns, and not over others that are stored, such as antibodies."""
+    leaves_out = isinstance(matrix, ChosenColumns) or (isinstance(matrix, CsrMatrix) and matrix.drops)
+    return OwnColumns(matrix) if leaves_out else matrix
 
 
 def _stack(name: str, matrices: Sequence[Matrix], paths: Sequence[str]) -> Stack:

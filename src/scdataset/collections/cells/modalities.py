@@ -15,6 +15,7 @@ from scdataset.collections.cells.mudata import ModalityObs, MuDataFile
 from scdataset.collections.cells.obs import HasObs, Obs, check_label, joined_column, tried_column
 from scdataset.collections.cells.origin import Origin
 from scdataset.collections.multiindexable import MultiIndexable
+from scdataset.collections.values import ValueKind
 from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentValueError, UnimplementedError
 
@@ -90,7 +91,8 @@ class ModalityCollection(HasObs, ReadsInBackground):
     def read(self, rows: NDArray[np.int64]) -> MultiIndexable:
         """Return cells in the order asked for: a matrix a modality, and one array a column of obs.
 
-        Where cells may lack a modality, its rows are zeros there, and ``"name:mask"`` tells which are not.
+        Where cells may lack a modality, its rows are zeros there, and ``"name:mask"`` tells which are not. With
+        ``row_sums`` there is ``"name:total_counts"`` for each.
         """
         if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
             message = f"Rows from {rows.min()} to {rows.max()} of a collection with {self.n_obs} cells."
@@ -103,6 +105,10 @@ class ModalityCollection(HasObs, ReadsInBackground):
             if self._masked:
                 read[f"{name}:mask"] = local >= 0
         return MultiIndexable({**read, **{name: column.codes[rows] for name, column in self._obs.batch.items()}})
+
+    def value_kind(self, *, seed: int = 0) -> dict[str, ValueKind]:
+        """Tell what kind of values each modality has; see `CellCollection.value_kind`."""
+        return {name: cells.value_kind(seed=seed) for name, cells in self.modalities.items()}
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these cells will be read soon."""
@@ -154,6 +160,7 @@ def joined_modalities(
     masked: bool,
     fill: bool = False,
     origin: Origin | None = None,
+    row_sums: bool = False,
 ) -> ModalityCollection:
     """Make a collection of the modalities in ``opened``, each of which is open in every file.
 
@@ -163,7 +170,9 @@ def joined_modalities(
         If a file lacks a column or an array, or cells lack a modality and are not to be masked.
     """
     with handles_open():
-        return _joined(files, opened, obs, obsm, dtype, num_threads, masked=masked, fill=fill, origin=origin)
+        return _joined(
+            files, opened, obs, obsm, dtype, num_threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
+        )
 
 
 def _joined(
@@ -177,6 +186,7 @@ def _joined(
     masked: bool,
     fill: bool,
     origin: Origin | None,
+    row_sums: bool,
 ) -> ModalityCollection:
     by_file = [{name: those[number] for name, those in opened.items()} for number in range(len(files))]
     cells_of = [ModalityObs(file, those) for file, those in zip(files, by_file, strict=True)]
@@ -189,7 +199,7 @@ def _joined(
             raise ArgumentValueError(message)
         arrays[modality].append(inside)
     cells = {
-        name: CellCollection(_opened(those, arrays[name]), (), arrays[name], dtype, num_threads)
+        name: CellCollection(_opened(those, arrays[name]), (), arrays[name], dtype, num_threads, row_sums=row_sums)
         for name, those in opened.items()
     }
     _check_names([*columns.batch, *cells])

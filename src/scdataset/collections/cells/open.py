@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from scdataset._arguments import optional_whole
+from scdataset._arguments import flag, optional_whole
 from scdataset.collections.cells.collection import CellCollection, CellFile, Opened
 from scdataset.collections.cells.gene_ids import check_numbers
 from scdataset.collections.cells.genes import GeneKey, Genes, Join, join_genes
@@ -45,6 +45,7 @@ def open_collection(
     label: str | None = None,
     keys: Sequence[str] | None = None,
     index_unique: str | None = None,
+    row_sums: bool = False,
 ) -> CellCollection | ModalityCollection:
     """Open files of cells as one collection, without reading them.
 
@@ -110,6 +111,10 @@ def open_collection(
     index_unique
         Put between the name of a cell and the key of its file, such as ``"-"``, so that cells of several files differ
         in their names; the names are the index of ``obs`` then. None leaves names as they are.
+    row_sums
+        Whether batches have ``"total_counts"``, float64: the sum over all genes of each cell, also over those that
+        ``genes`` and ``join`` leave out. It comes with the read of the chosen genes, and `NormalizeTotal` takes it. Of
+        several modalities it is called ``"modality:total_counts"``.
 
     Raises
     ------
@@ -130,7 +135,7 @@ def open_collection(
     genes = names_of("genes", genes)
     if not isinstance(modality, str):
         modality = names_of("modality", modality)
-    threads = optional_whole("num_threads", num_threads, minimum=1)
+    threads, row_sums = optional_whole("num_threads", num_threads, minimum=1), flag("row_sums", row_sums)
     paths, origin = Origin.of(source, paths_of, keys, label, index_unique)
     warn_of_repeated(paths)
     several = not isinstance(modality, str) and _all_mudata(paths)
@@ -149,12 +154,16 @@ def open_collection(
         _refuse_joins(join, gene_key, genes, unique_names=unique_names)
         opened = _open_modalities(paths, options)
         files = [MuDataFile.of(path) for path in paths]
-        return joined_modalities(files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin)
+        return joined_modalities(
+            files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
+        )
     matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
     wanted = Wanted(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
     cells = open_all(paths, wanted)
     joined = _joined(cells, join, genes, gene_key) if matched else None
-    return CellCollection(cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin)
+    return CellCollection(
+        cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin, row_sums=row_sums
+    )
 
 
 def _all_mudata(paths: Sequence[str]) -> bool:

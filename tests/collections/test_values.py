@@ -57,7 +57,7 @@ def test_files_of_different_kinds_are_told_apart(tmp_path):
 
 
 def test_samples_come_from_all_over_the_files_and_repeat(tmp_path, monkeypatch):
-    from scdataset.collections.cells.values import sampled_rows
+    from scdataset.collections.values import sampled_rows
 
     rows = sampled_rows([10_000, 0, 20, 3], seed=1)
     assert [own.size for own in rows] == [511, 8, 3]

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-__all__ = ["ValueKind", "kind_of_values", "kinds_joined", "sampled_rows"]
+__all__ = ["ValueKind", "are_logarithms", "kind_of_values", "kinds_joined", "sampled_rows"]
 
 Kind = Literal["counts", "log-normalised", "normalised", "scaled", "mixed", "unknown"]
 
@@ -25,6 +25,9 @@ _LARGEST_LOGARITHM = 20.0
 """A logarithm of anything that is counted in a cell is below this, also to the base 2."""
 
 _BASES = (np.e, 2.0, 10.0)
+
+_TRIED = 16
+"""Rows by which logarithms are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class ValueKind:
     spread
         Standard deviation of the sums of the cells, divided by their mean; cells of zeros are left out.
     spread_unlogged
-        The same of the sums of exp(x) - 1, or of base ** x - 1 where that is smaller for the base 2 or 10.
+        The same of the sums of exp(x) - 1, or of base ** x - 1 where that is smaller for the base 2 or 10; NaN for
+        values that are no logarithms: whole, negative or above 20.
     by_file
         Kind by path, if files differ.
     """
@@ -109,7 +113,8 @@ def kind_of_values(matrix: Any) -> ValueKind:
     minimum, maximum = float(data.min()), float(data.max())
     if not is_full or data.size < rows.data.size:
         minimum, maximum = min(minimum, 0.0), max(maximum, 0.0)
-    whole, spread, unlogged = _whole(data), _spread(rows), _spread_unlogged(rows, maximum)
+    whole, spread = _whole(data), _spread(rows)
+    unlogged = _spread_unlogged(rows, maximum) if whole < 1 and minimum >= 0 else float("nan")
     return ValueKind(
         _kind(minimum, maximum, whole, spread, unlogged), n_cells, whole, minimum, maximum, spread, unlogged
     )
@@ -123,6 +128,20 @@ def _kind(minimum: float, maximum: float, whole: float, spread: float, unlogged:
     if unlogged < _ALIKE:
         return "log-normalised"
     return "log-normalised" if maximum <= _LARGEST_LOGARITHM and not spread < _ALIKE else "normalised"
+
+
+def are_logarithms(matrix: Any) -> bool:
+    """Tell whether the first rows are beyond doubt logarithms of normalised counts: CSR or a dense array.
+
+    Their sums differ, and those of exp(x) - 1 do not, which no counts have, normalised or not. Rows of chosen genes
+    tell nothing.
+    """
+    few: Any = matrix[:_TRIED]
+    data: NDArray[Any] = few if isinstance(few, np.ndarray) else few.data
+    if not data.size or few.shape[0] < _TRIED or not 0 <= data.min() <= data.max() <= _LARGEST_LOGARITHM:
+        return False
+    found = kind_of_values(few)
+    return found.whole < 1 and found.spread_unlogged < _ALIKE < found.spread / 10
 
 
 def kinds_joined(whole: ValueKind, by_file: Mapping[str, Kind]) -> ValueKind:
