@@ -16,3 +16,8 @@ def examples(number):
 def rare(*values):
     """Return parameters that ``make test-slow`` alone takes: others stand for them, or each needs code compiled."""
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+def often(combinations, is_common):
+    """Return combinations of parameters, of which ``make test`` takes the common ones."""
+    return [pytest.param(*each, marks=() if is_common(*each) else pytest.mark.slow) for each in combinations]

@@ -1,5 +1,6 @@
 """Small files of the same layouts as the real ones, under the same names, for machines that have none."""
 
+import functools
 import gzip
 import itertools
 import warnings
@@ -351,6 +352,31 @@ WRITERS |= {
     f"zarr/mudata_v{version}_mdata_axis0.zarr.zip": lambda path: write_zip(path, modalities().write_zarr)
     for version in VERSIONS
 }
+
+
+def once(write):
+    """Let a function write each file or store once for the same arguments, and then write the same bytes."""
+    kept = {}
+
+    @functools.wraps(write)
+    def write_again(path, *arguments, **options):
+        key = (Path(path).suffix, arguments, *sorted(options.items()))
+        if key not in kept:
+            returned = write(path, *arguments, **options)
+            kept[key] = type(returned), _contents(Path(path))
+            return returned
+        kind, contents = kept[key]
+        for name, content in contents.items():
+            (Path(path) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(path) / name).write_bytes(content)
+        return kind(path)
+
+    return write_again
+
+
+def _contents(path):
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {file.relative_to(path): file.read_bytes() for file in files}
 
 
 class Written:

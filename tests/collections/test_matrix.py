@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from reference import IDS, N_ROWS, TYPES
+from tests.examples import rare
 
 from scdataset import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, Streaming, scDataset
 
@@ -15,14 +16,12 @@ STRATEGIES = {
 }
 
 
-@pytest.fixture(params=STRATEGIES)
+@pytest.fixture(params=["in order", "weighted", *rare("in order, shuffled", "blocks", "balanced")])
 def strategy(request):
     return STRATEGIES[request.param]()
 
 
-@pytest.mark.parametrize(
-    "batch_size", [pytest.param(1, marks=pytest.mark.slow), 5, pytest.param(50, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("batch_size", [5, *rare(1, 50)])
 def test_every_container_gives_the_rows_that_the_strategy_asks_for(container, strategy, batch_size):
     asked = [batch.tolist() for batch in scDataset(range(N_ROWS), strategy, batch_size, fetch_factor=3, seed=4)]
     assert [container.rows(batch) for batch in container.dataset(strategy, batch_size)] == asked

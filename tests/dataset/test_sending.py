@@ -35,7 +35,6 @@ def test_a_batch_that_cannot_be_pickled_is_an_error_that_names_the_hook(kind):
         refuse_what_cannot_be_pickled(BATCHES[kind](DATA), hooks)
 
 
-@pytest.mark.timeout(60)
 def test_in_a_worker_it_is_raised_at_the_first_batch():
     class Locks:
         def __len__(self):

@@ -19,6 +19,7 @@ zarr = pytest.importorskip("zarr")
 numcodecs = pytest.importorskip("numcodecs")
 
 from tests.children import output_of  # noqa: E402
+from tests.examples import often, rare  # noqa: E402
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec  # noqa: E402
 from zarr.codecs import numcodecs as extra  # noqa: E402
 
@@ -148,13 +149,16 @@ LAYOUTS = ["v2", "v3", "sharded, index at end", "sharded, index at start"]
 
 @pytest.mark.parametrize(
     ("layout", "codec", "suffix"),
-    [
-        (layout, codec, suffix)
-        for layout, suffix in itertools.product(LAYOUTS, ["zarr", "zarr.zip"])
-        for codec in (V2_CODECS if layout == "v2" else V3_CODECS)
-        if layout in {"v2", "sharded, index at end"} or codec in {"none", "zstd"}
-        if suffix == "zarr" or codec in {"none", "blosc", "unknown"}
-    ],
+    often(
+        [
+            (layout, codec, suffix)
+            for layout, suffix in itertools.product(LAYOUTS, ["zarr", "zarr.zip"])
+            for codec in (V2_CODECS if layout == "v2" else V3_CODECS)
+            if layout in {"v2", "sharded, index at end"} or codec in {"none", "zstd"}
+            if suffix == "zarr" or codec in {"none", "blosc", "unknown"}
+        ],
+        lambda layout, codec, suffix: suffix == "zarr" or layout == "v3",
+    ),
 )
 def test_sparse_rows_are_what_was_written(tmp_path, layout, codec, suffix):
     matrix = matrix_of()
@@ -165,8 +169,13 @@ def test_sparse_rows_are_what_was_written(tmp_path, layout, codec, suffix):
         assert isinstance(found.data, PlainElements)
 
 
-@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype != "float16"])
-@pytest.mark.parametrize("layout", ["v2", "sharded, index at end"])
+@pytest.mark.parametrize(
+    ("layout", "dtype"),
+    often(
+        itertools.product(["v2", "sharded, index at end"], [dtype for dtype in DTYPES if dtype != "float16"]),
+        lambda layout, dtype: layout == "v2" or dtype in {"uint8", "float64"},
+    ),
+)
 def test_every_dtype_is_kept(tmp_path, layout, dtype):
     matrix = matrix_of(rows=40, dtype=dtype)
     assert_reads(write_csr(tmp_path / "a.zarr", matrix, layout, "blosc", index_dtype="int64"), matrix)
@@ -178,7 +187,7 @@ def test_every_index_dtype_is_read(tmp_path, index_dtype):
     assert_reads(write_csr(tmp_path / "a.zarr", matrix, "v3", "zstd", index_dtype=index_dtype), matrix)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 90, 5000])
+@pytest.mark.parametrize("chunk", [1, 5000, *rare(7, 90)])
 @pytest.mark.parametrize("layout", ["v2", "sharded, index at end"])
 @pytest.mark.parametrize("codec", ["none", "zstd"])
 def test_chunks_smaller_than_a_row_and_larger_than_the_array(tmp_path, chunk, layout, codec):
@@ -235,7 +244,11 @@ DENSE = dict(dense_cases())
 
 
 @pytest.mark.parametrize(
-    ("case", "suffix"), [(case, "zarr") for case in DENSE] + [(case, "zarr.zip") for case in DENSE if "plain" in case]
+    ("case", "suffix"),
+    often(
+        [(case, "zarr") for case in DENSE] + [(case, "zarr.zip") for case in DENSE if "plain" in case],
+        lambda case, suffix: "(" not in case or ("(8, 6)" if suffix == "zarr" else "(8, 21)") in case,
+    ),
 )
 def test_dense_rows_are_what_was_written(tmp_path, case, suffix):
     options = {"dtype": "f4", "filters": None, **DENSE[case]}
@@ -450,7 +463,7 @@ def test_forked_processes_read_their_own_files(tmp_path, suffix, codec):
     queue = context.SimpleQueue()
     process = context.Process(target=_forked, args=(found, queue))
     process.start()
-    process.join(60)
+    process.join()
     assert process.exitcode == 0
     assert queue.get() == matrix.sum()
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import zarr
+from tests.written import once
 
 from scdataset import DamagedFileError, ScDatasetError, open_collection
 from scdataset.engine.storage import zip_members
@@ -19,6 +20,7 @@ from scdataset.engine.storage import zip_members
 ROWS = np.arange(40)
 
 
+@once
 def written(path, version=3, value=1.0):
     """Write a store with several chunks an array."""
     matrix = scipy.sparse.random(40, 30, 0.4, format="csr", dtype=np.float32, random_state=0)

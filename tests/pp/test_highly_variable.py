@@ -193,6 +193,7 @@ def test_without_scikit_misc_the_error_says_what_to_install(counts, opened, monk
         highly_variable_genes(opened(counts), 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flavor", "batch_key"),
     [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.soak import steady
-from tests.soak.damage import running
+from tests.soak.damage import children, running
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,8 @@ from tests.soak.damage import running
         pytest.param(400, "", "", marks=pytest.mark.slow),
     ],
 )
-def test_damage_gives_right_rows_or_an_error_of_this_package(tmp_path, n_cases, kinds, files):
+def test_damage_gives_right_rows_or_an_error_of_this_package(tmp_path, monkeypatch, n_cases, kinds, files):
+    monkeypatch.setattr(children, "SECONDS", 300)  # a guard against hangs, however loaded a machine is
     cases = running.Cases(tmp_path, kinds, files)
     outcomes, failures = running.run_all(cases, cases.drawn(n_cases, 12))
     assert not failures

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from tests.written import once
 
 from scdataset import open_collection
 from scdataset.collections.cells.columns import Column
@@ -35,6 +36,11 @@ def write(made, path):
     return path
 
 
+@once
+def stored(path):
+    return write(cells(), path)
+
+
 @pytest.fixture(params=[".h5ad", ".zarr"])
 def path(request, tmp_path):
     return tmp_path / f"a{request.param}"
@@ -54,7 +60,7 @@ def test_a_layer_called_raw_is_the_layer(path):
 
 
 def test_indices_of_categories_are_names(path):
-    collection = open_collection(write(cells(), path), obs=["type"], unique_names=True)
+    collection = open_collection(stored(path), obs=["type"], unique_names=True)
     assert collection.obs.index.tolist() == [f"cell{i}" for i in range(5)]
     assert collection.var_names.tolist() == [f"gene{i}" for i in range(4)]
     assert open_collection(path, genes=["gene3"])[:]["X"].shape == (5, 1)
@@ -71,7 +77,7 @@ def test_indices_of_categories_in_modalities_are_names(tmp_path, name):
 
 
 def test_sparse_arrays_of_obsm_are_read_as_such(path):
-    found = open_collection(write(cells(), path), obsm=["sparse"])[[3, 0, 0]]["sparse"]
+    found = open_collection(stored(path), obsm=["sparse"])[[3, 0, 0]]["sparse"]
     np.testing.assert_array_equal(found.toarray(), np.eye(5, 3)[[3, 0, 0]])
 
 
@@ -85,7 +91,7 @@ def test_sparse_arrays_of_obsm_are_read_as_such(path):
 )
 def test_other_arrays_of_obsm_are_refused_with_what_to_do(path, name, said):
     with pytest.raises(CollectionError, match=said):
-        open_collection(write(cells(), path), obsm=[name])
+        open_collection(stored(path), obsm=[name])
 
 
 @pytest.mark.parametrize("error", [KeyError, TypeError, AttributeError])
@@ -93,14 +99,14 @@ def test_a_mistake_of_this_package_is_not_called_damage(path, monkeypatch, error
     def fail(values):
         raise error("ours")  # noqa: EM101 as Python does
 
-    write(cells(), path)
+    stored(path)
     monkeypatch.setattr(Column, "of", fail)
     with pytest.raises(error, match="ours"):
         open_collection(path, obs=["type"])
 
 
 def test_what_is_encoded_as_no_column_is_refused_and_not_called_damaged(tmp_path):
-    path = write(cells(), tmp_path / "a.h5ad")
+    path = stored(tmp_path / "a.h5ad")
     with h5py.File(path, "a") as file:
         file["obs/type"].attrs["encoding-type"] = "awkward-array"
     with pytest.raises(CollectionError, match="obs/type is encoded as 'awkward-array', which is not read as a column"):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from tests.written import once
 
 from scdataset import BlockShuffling, open_collection, scDataset
 from scdataset.collections.cells import obs as module
@@ -50,8 +51,16 @@ def frame_of(number, n_obs):
 
 
 def write(path, number, n_obs=40, frame=None):
+    return write_frame(path, number, frame) if frame is not None else write_numbered(path, number, n_obs)
+
+
+@once
+def write_numbered(path, number, n_obs):
+    return write_frame(path, number, frame_of(number, n_obs))
+
+
+def write_frame(path, number, obs):
     rng = np.random.default_rng(number)
-    obs = frame_of(number, n_obs) if frame is None else frame
     counts = scipy.sparse.random(len(obs), 6, 0.5, "csr", np.float32, rng=rng)
     data = anndata.AnnData(counts, obs, pd.DataFrame({"id": list("uvwxyz")}, list("abcdef")))
     data.obsm["pca"] = rng.random((len(obs), 3))

@@ -3,8 +3,6 @@
 import errno
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import anndata
@@ -13,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from tests.children import run
 
 import scdataset
 from scdataset import BlockShuffling, open_collection, scDataset
@@ -197,9 +196,9 @@ def test_what_may_not_be_read_is_a_permission_error(folder):
         "    except PermissionError as error:\n        print(type(error).__name__, error)"
     )
     sources = ["shut", "shut/a.h5ad", "closed.h5ad"]
-    child = subprocess.run([sys.executable, "-c", program, *sources], capture_output=True, text=True, check=False)
-    assert child.stdout.count(UnreadableFileError.__name__) == 3, child.stderr
-    assert child.stdout.count(os.strerror(errno.EACCES)) == 3
+    child = run(program, *(folder / source for source in sources))
+    assert child.out.count(UnreadableFileError.__name__) == 3, child.error
+    assert child.out.count(os.strerror(errno.EACCES)) == 3
 
 
 @pytest.mark.parametrize("again", ["a.h5ad", "link.h5ad", "hard.h5ad"])

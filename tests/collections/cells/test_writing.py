@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from tests.written import once
 
 from scdataset import Streaming, open_collection, scDataset
 from scdataset.collections.cells import writing
@@ -17,6 +18,7 @@ from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, DamagedFileError
 
 
+@once
 def write(path, number, n_obs=20, **options):
     rng = np.random.default_rng(number)
     counts = scipy.sparse.random(n_obs, 6, 0.5, "csr", np.float32, rng=rng)

@@ -12,6 +12,8 @@ import scipy.sparse
 anndata = pytest.importorskip("anndata")
 zarr = pytest.importorskip("zarr")
 
+from tests.written import once  # noqa: E402
+
 from scdataset.collections.cells import open_collection  # noqa: E402
 from scdataset.collections.cells.zarr import ZarrFile  # noqa: E402
 from scdataset.engine.slabs import SlabPool  # noqa: E402
@@ -51,6 +53,11 @@ def write(made, path, version=3):
     return path
 
 
+@once
+def stored(path, version=3, **options):
+    return write(cells(**options), path, version)
+
+
 def zipped(folder):
     path = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(path, "w") as archive:
@@ -84,7 +91,7 @@ def assert_file(path, layer, expected):
 @pytest.mark.parametrize("version", [2, 3])
 def test_stores_that_anndata_writes_are_read(tmp_path, version, is_zip):
     made = cells()
-    path = write(made, tmp_path / "a.zarr", version)
+    path = stored(tmp_path / "a.zarr", version)
     path = zipped(path) if is_zip else path
     assert_file(path, None, made.X)
     assert_file(path, "dense", made.layers["dense"])
@@ -108,7 +115,7 @@ def test_stores_that_anndata_writes_are_read(tmp_path, version, is_zip):
 
 @pytest.mark.parametrize("is_zip", [False, True])
 def test_columns_are_refused_and_layers_named(tmp_path, is_zip):
-    path = write(cells(), tmp_path / "a.zarr")
+    path = stored(tmp_path / "a.zarr")
     path = zipped(path) if is_zip else path
     with pytest.raises(CollectionError, match=r"CSC.*write_zarr"):
         open_collection(path, layer="columns")
@@ -162,6 +169,7 @@ def test_real_stores_without_a_matrix_are_refused(real_data, name):
 
 def collection_of(tmp_path, n_stores, *, annbatch):
     parts = [cells(n=20 + i, seed=i) for i in range(n_stores)]
+    parts = [anndata.AnnData(part.X, part.obs[["kind"]], part.var) for part in parts]
     folder = tmp_path / "all"
     folder.mkdir()
     if annbatch:
@@ -173,9 +181,10 @@ def collection_of(tmp_path, n_stores, *, annbatch):
 
 @pytest.mark.parametrize("annbatch", [False, True])
 def test_a_folder_of_stores_acts_as_one_in_the_order_of_names_or_numbers(tmp_path, annbatch):
-    folder, expected = collection_of(tmp_path, 11, annbatch=annbatch)
+    n_stores = 11 if annbatch else 3
+    folder, expected = collection_of(tmp_path, n_stores, annbatch=annbatch)
     collection = open_collection(folder, obs=["kind"])
-    assert len(collection.files) == 11
+    assert len(collection.files) == n_stores
     rows = np.random.default_rng(0).permutation(len(collection))
     assert_same(collection.read(rows)["X"], expected[rows])
     if not annbatch:
@@ -184,19 +193,19 @@ def test_a_folder_of_stores_acts_as_one_in_the_order_of_names_or_numbers(tmp_pat
 
 def test_sources_of_several_kinds_are_one_collection_if_their_genes_agree(tmp_path):
     made = cells()
-    zarr_path = write(made, tmp_path / "a.zarr")
+    zarr_path = stored(tmp_path / "a.zarr")
     made.write_h5ad(tmp_path / "b.h5ad")
     collection = open_collection([tmp_path / "b.h5ad", zarr_path, zipped(zarr_path)], obs=["kind"])
     assert len(collection) == 180
     batch = collection.read(np.array([130, 70, 10]))
     assert_same(batch["X"], made.X[[10, 10, 10]])
-    write(cells(genes=24), tmp_path / "c.zarr")
+    stored(tmp_path / "c.zarr", genes=24)
     with pytest.raises(CollectionError, match="other genes"):
         open_collection([zarr_path, tmp_path / "c.zarr"])
 
 
 def test_a_folder_of_several_kinds_is_refused(tmp_path):
-    write(cells(), tmp_path / "a.zarr")
+    stored(tmp_path / "a.zarr")
     cells().write_h5ad(tmp_path / "a.h5ad")
     with pytest.raises(ArgumentValueError, match=r"{'.h5ad': 1, '.zarr': 1}"):
         open_collection(tmp_path)
@@ -214,15 +223,15 @@ def test_what_is_no_collection_is_refused(tmp_path, name):
 
 
 def test_a_truncated_zip_file_is_refused(tmp_path):
-    path = zipped(write(cells(), tmp_path / "a.zarr"))
+    path = zipped(stored(tmp_path / "a.zarr"))
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CollectionError, match="cannot be opened as a zarr store"):
         open_collection(path)
 
 
 def test_a_matrix_with_other_rows_than_obs_is_refused(tmp_path):
-    path = write(cells(), tmp_path / "a.zarr")
-    other = write(cells(n=61), tmp_path / "b.zarr")
+    path = stored(tmp_path / "a.zarr")
+    other = stored(tmp_path / "b.zarr", n=61)
     (path / "obs").rename(tmp_path / "obs")
     (other / "obs").rename(path / "obs")
     with pytest.raises(DamagedFileError, match=r"X has shape \(60, 25\), and there are 61 rows of obs"):
@@ -230,8 +239,8 @@ def test_a_matrix_with_other_rows_than_obs_is_refused(tmp_path):
 
 
 def test_obs_and_obsm_of_other_lengths_are_refused(tmp_path):
-    path = write(cells(), tmp_path / "a.zarr")
-    other = write(cells(n=61), tmp_path / "b.zarr")
+    path = stored(tmp_path / "a.zarr")
+    other = stored(tmp_path / "b.zarr", n=61)
     for name in ("obs/depth", "obsm/X_pca"):
         (path / name).rename(tmp_path / "before")
         (other / name).rename(path / name)
@@ -243,7 +252,7 @@ def test_obs_and_obsm_of_other_lengths_are_refused(tmp_path):
 
 
 def test_a_column_that_cannot_be_decoded_names_store_and_column(tmp_path):
-    path = write(cells(), tmp_path / "a.zarr")
+    path = stored(tmp_path / "a.zarr")
     chunk = path / "obs" / "depth" / "c" / "0"
     chunk.write_bytes(chunk.read_bytes()[:10])
     with pytest.raises(DamagedFileError, match=r"a\.zarr: obs/depth cannot be read"):
