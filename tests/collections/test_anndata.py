@@ -48,6 +48,32 @@ def test_every_batch_has_all_categories_and_what_belongs_to_genes(adata):
         assert batch.var_names.equals(adata.var_names)
 
 
+@pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
+@pytest.mark.parametrize("hooks", [{}, {"batch_transform": lambda batch: batch}])
+def test_a_change_to_one_batch_is_in_no_other(adata, hooks):
+    for batch in scDataset(adata, BlockShuffling(2), 5, seed=0, **hooks):
+        rows = batch.obs["id"].to_numpy()
+        of_rows = adata[np.sort(rows)].to_memory()[np.argsort(np.argsort(rows))].copy()
+        assert repr(batch) == repr(of_rows)
+        assert batch.var.equals(of_rows.var)
+        assert batch.obs.astype(str).equals(of_rows.obs.astype(str))  # which has fewer categories
+        batch.var["new"] = 1
+        batch.var_names = [f"changed {name}" for name in batch.var_names]
+        batch.varm["new"] = np.ones((batch.n_vars, 1))
+        batch.obsm["new"] = np.ones((batch.n_obs, 1))
+        batch.obs["new"] = batch.uns["new"] = 1
+        batch.layers["new"] = batch.X
+
+
+def test_names_of_genes_are_not_checked_in_every_batch(adata, monkeypatch):
+    dataset = scDataset(adata, BlockShuffling(2), 5, seed=0)
+    checked = []
+    monkeypatch.setattr(anndata.AnnData, "_check_uniqueness", lambda self: checked.append(self.shape))
+    batches = list(dataset)
+    assert checked == []
+    assert all(batch.var_names.equals(adata.var_names) for batch in batches)
+
+
 def test_raw_comes_along(tmp_path):
     adata = cells(sp.csr_matrix)
     adata.raw = adata.copy()

@@ -20,6 +20,7 @@ from scdataset.collections.annotated import (
     batch_taker,
     computed_here,
     cut,
+    cutter,
     in_memory,
     is_lazy,
     matrix_of,
@@ -34,7 +35,7 @@ from scdataset.collections.reopening import OpenedFile
 from scdataset.collections.scipy import warn_if_by_column
 from scdataset.errors import CollectionError
 
-__all__ = ["adapt", "adapt_list", "apart", "cut", "take"]
+__all__ = ["adapt", "adapt_list", "apart", "cut", "cutter", "take"]
 
 _TO_ROWS = "Set adata.X = adata.X.tocsr() once and, if it is a file, write it again."
 

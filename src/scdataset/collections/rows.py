@@ -113,13 +113,15 @@ def row_taker(value: Any) -> Callable[[Any, RowIndex], Any]:
 
 def cut_rows(value: Any, rows: slice) -> Any:
     """Return rows from start to stop: of its own type, and holding none of the memory of the other rows."""
-    return row_cutter(value)(value, rows)
+    kind: Any = type(value)
+    return _cutter_of(kind)(value, rows)
 
 
 def row_cutter(value: Any) -> Callable[[Any, slice], Any]:
-    """Return the function that cuts rows from ``value`` and from all others of its type, as `cut_rows` does."""
+    """Return a function that cuts rows from ``value``, one part after the other, as `cut_rows` does."""
     kind: Any = type(value)
-    return _cutter_of(kind)
+    own = _own_cutter_of(kind)
+    return _cutter_of(kind) if own is None else own(value)
 
 
 def apart(value: Any) -> Any:
@@ -143,8 +145,7 @@ def _taker_of(kind: type) -> Callable[[Any, RowIndex], Any]:
         return _take_of_columns
     if issubclass(kind, Mapping):
         return _take_of_named_columns
-    takers = (getattr(adapter_for(cls), "take", None) for cls in kind.__mro__)
-    return next(filter(None, takers), operator.getitem)
+    return _offered(kind, "take") or operator.getitem
 
 
 @cache
@@ -157,13 +158,22 @@ def _cutter_of(kind: type) -> Callable[[Any, slice], Any]:
         return _cut_of_columns
     if issubclass(kind, Mapping):
         return _cut_of_named_columns
-    cutters = (getattr(adapter_for(cls), "cut", None) for cls in kind.__mro__)
-    return next(filter(None, cutters), _cut_by_positions)
+    return _offered(kind, "cut") or _cut_by_positions
 
 
 @cache
-def _apart_of(kind: type) -> Callable[[Any], Any] | None:
-    return next(filter(None, (getattr(adapter_for(cls), "apart", None) for cls in kind.__mro__)), None)
+def _own_cutter_of(kind: type) -> Any:
+    return _offered(kind, "cutter")
+
+
+@cache
+def _apart_of(kind: type) -> Any:
+    return _offered(kind, "apart")
+
+
+def _offered(kind: type, name: str) -> Any:
+    """Return the first function of a name among the adapters of a class and its bases, or None."""
+    return next(filter(None, (getattr(adapter_for(cls), name, None) for cls in kind.__mro__)), None)
 
 
 def _cut_by_positions(value: Any, rows: slice) -> Any:
