@@ -122,24 +122,24 @@ def test_total_size_left_out_is_as_many_as_there_are_rows():
 @pytest.mark.parametrize("weights", [[1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 0.0, 1e3], [5, 1, 1, 1]])
 @pytest.mark.parametrize("seed", [0, *rare(1, 2)])
 def test_the_first_of_a_round_comes_in_proportion_to_its_weight(weights, seed):
-    strategy = BlockWeightedSampling(1, None, weights, 20_000, replace=False, sampling_size=1)
+    strategy = BlockWeightedSampling(1, None, weights, 5000, replace=False, sampling_size=1)
     counts = np.bincount(strategy.get_indices(range(4), seed=seed), minlength=4)
     weights = np.array(weights, float)
     assert not counts[weights == 0].any()
-    expected = weights[weights > 0] / weights.sum() * 20_000
+    expected = weights[weights > 0] / weights.sum() * 5000
     assert stats.chisquare(counts[weights > 0], expected).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize("seed", [0, *rare(1, 2)])
 def test_the_second_of_a_round_comes_in_proportion_to_what_is_left(seed):
     weights = np.array([1.0, 2.0, 3.0, 6.0]) / 12
-    strategy = BlockWeightedSampling(2, None, weights, 40_000, replace=False, sampling_size=2)
+    strategy = BlockWeightedSampling(2, None, weights, 10_000, replace=False, sampling_size=2)
     pairs = strategy.get_indices(range(4), seed=seed).reshape(-1, 2)
     index = {pair: k for k, pair in enumerate(combinations(range(4), 2))}
     counts = np.bincount([index[tuple(pair)] for pair in pairs.tolist()], minlength=6)
     p = weights
     expected = [p[i] * p[j] / (1 - p[i]) + p[j] * p[i] / (1 - p[j]) for i, j in index]
-    assert stats.chisquare(counts, np.array(expected) * 20_000).pvalue > FALSE_ALARM
+    assert stats.chisquare(counts, np.array(expected) * 5000).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -164,7 +164,7 @@ def test_a_large_round_has_distinct_rows_of_which_the_heavy_ones_come_first(size
 
 
 @pytest.mark.parametrize("n", [30, 5000])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *rare(1, 2)])
 def test_without_weights_every_row_is_as_likely_in_a_round(n, seed):
     strategy = BlockWeightedSampling(8, None, None, 20_000, replace=False, sampling_size=10)
     rows = strategy.get_indices(range(n), seed=seed)
