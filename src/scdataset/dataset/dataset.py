@@ -1,9 +1,9 @@
 """scDataset: the loop from a collection and a strategy to batches."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
-from itertools import pairwise
 from multiprocessing.context import get_spawning_popen
 from typing import Any, Never
 
@@ -18,7 +18,7 @@ from scdataset.collections.memory import BatchTaker, TakesBatches
 from scdataset.collections.shared_buffers import SharedBuffers
 from scdataset.dataset.ahead import Fetch, read_ahead
 from scdataset.dataset.epochs import Begun
-from scdataset.dataset.hooks import Hook, Hooks
+from scdataset.dataset.hooks import Hooks, KeysOf, Window
 from scdataset.dataset.iteration import Iteration, Pass
 from scdataset.dataset.ledger import Ledger
 from scdataset.dataset.loader import has_own_collation, refuse_hosts_that_share_out_again
@@ -40,6 +40,7 @@ from scdataset.schedule.windows import rows_of_batches
 from scdataset.schedule.world import World
 from scdataset.strategy.base import EpochOrder, SamplingStrategy, changes_of, count_rows
 from scdataset.strategy.keys import MAX_SEED
+from scdataset.strategy.row_keys import RowKeys
 
 __all__ = ["scDataset"]
 
@@ -314,6 +315,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
     def _batches(self, begun: Pass, order: EpochOrder | None, hooks: Hooks) -> Iterator[Any]:
         # Options may be assigned while this runs, so nothing is asked for after the first batch.
         epoch, partition, seed = begun.begun.epoch, begun.course.partition, self._seed
+        keys_of = partial(RowKeys, seed=seed, epoch=epoch)
         try:
             order = self._next_order(begun.begun) if order is None else order
             self._check_length(order, begun)
@@ -321,24 +323,28 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
             n_at_once = 1 if taker is None else -(-_ROWS_AT_ONCE // (partition.batch_size * partition.fetch_factor))
             fetches = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches(n_at_once))
             if taker is None:
-                yield from self._cut(fetches, begun.course.n_workers, hooks)
+                yield from self._cut(fetches, begun.course.n_workers, hooks, keys_of)
             else:
-                yield from hooks.transformed(_taken(taker, fetches))
+                for rows, bounds in fetches:
+                    window = Window(None, rows, bounds)
+                    taken = (taker(rows_of_batch) for rows_of_batch in window.rows_of_batches)
+                    yield from hooks.transformed(taken, window.rows_of_batches, keys_of)
         finally:
             begun.is_running = False
             give_back_unused()
 
-    def _cut(self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks) -> Iterator[Any]:
+    def _cut(self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks, keys_of: KeysOf) -> Iterator[Any]:
         """Yield the batches of windows."""
-        ahead = self._transform_ahead(hooks)
-        for fetched, places, bounds in self._windows(fetches, n_workers, hooks, ahead):
-            yield from hooks.batches(fetched, places, bounds, is_transformed=ahead is not None)
+        runs_ahead = self._transforms_ahead(hooks)
+        ahead = partial(hooks.transform_window, keys_of=keys_of) if runs_ahead else None
+        for window in self._windows(fetches, n_workers, hooks, ahead):
+            yield from hooks.batches(window, keys_of, is_transformed=runs_ahead)
 
-    def _transform_ahead(self, hooks: Hooks) -> Hook | None:
-        """Return the ``fetch_transform`` if it may be called where windows are read ahead."""
+    def _transforms_ahead(self, hooks: Hooks) -> bool:
+        """Tell whether there is a ``fetch_transform`` that may be called where windows are read ahead."""
         reads_whole = isinstance(self._collection, ReadsInBackground) and self._collection.reads_whole
-        may = self.prefetch and reads_whole and hooks.fetch_callback is None
-        return hooks.fetch_transform if may and getattr(hooks.fetch_transform, "runs_ahead", False) else None
+        may = bool(self.prefetch) and reads_whole and hooks.fetch_callback is None
+        return may and getattr(hooks.fetch_transform, "runs_ahead", False)
 
     def _batch_taker(self, hooks: Hooks) -> BatchTaker | None:
         """Return a function that takes batches from memory, without a window; None for all other collections."""
@@ -382,23 +388,27 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         )
 
     def _windows(
-        self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks, ahead: Hook | None
-    ) -> Iterator[tuple[Any, NDArray[np.int64] | None, list[int]]]:
+        self,
+        fetches: Iterator[Fetch],
+        n_workers: int,
+        hooks: Hooks,
+        ahead: Callable[[Any, NDArray[np.int64]], Any] | None,
+    ) -> Iterator[Window]:
         """Read one fetch after the other, ahead of time where the collection allows it."""
         collection, given = self._collection, self.collection
         if collection is None or hooks.fetch_callback is not None:
             for rows, bounds in fetches:
-                yield *hooks.call_fetch(given, rows), bounds
+                fetched, places = hooks.call_fetch(given, rows)
+                yield Window(fetched, rows, bounds, places)
             return
         share_threads = getattr(collection, "share_threads", None)
         if share_threads is not None:
             share_threads(n_workers)
         if self.prefetch and getattr(collection, "reads_ahead", False):
-            for fetched, bounds in read_ahead(collection, fetches, self.prefetch, ahead):
-                yield fetched, None, bounds
+            yield from itertools.starmap(Window, read_ahead(collection, fetches, self.prefetch, ahead))
         else:
             for rows, bounds in fetches:
-                yield collection.read(rows), None, bounds
+                yield Window(collection.read(rows), rows, bounds)
 
     def _next_order(self, progress: Progress) -> EpochOrder:
         """Return the order of an epoch that begins, and go by its length if no other rank has to."""
@@ -450,10 +460,3 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
     def set_mode(self, mode: object) -> Never:
         """Refuse: version 0.1 switched between training and evaluation here, and two datasets do it now."""
         refuse_set_mode(mode, self.batch_size, self.fetch_factor)
-
-
-def _taken(take: BatchTaker, fetches: Iterator[Fetch]) -> Iterator[Any]:
-    """Yield batches, each taken by itself."""
-    for rows, bounds in fetches:
-        for start, stop in pairwise(bounds):
-            yield take(rows[start:stop])

@@ -3,10 +3,10 @@
 rows ──► fetch_callback or read ──► fetch_transform ──► batch_callback or cut ──► batch_transform ──► batch
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Never
+from typing import Any, NamedTuple, Never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from scdataset._arguments import hook
 from scdataset.collections.rows import apart, as_window, row_cutter, row_taker
 from scdataset.errors import HookError
+from scdataset.strategy.row_keys import RowKeys, needs_keys
 
-__all__ = ["HOOK_ARGUMENTS", "Hook", "Hooks"]
+__all__ = ["HOOK_ARGUMENTS", "Hook", "Hooks", "KeysOf", "Window"]
 
 Hook = Callable[..., Any]
+
+KeysOf = Callable[[NDArray[np.int64]], RowKeys]
+"""Makes the keys of some rows, in the epoch that is iterated over."""
 
 HOOK_ARGUMENTS = {
     "fetch_callback": ("collection", "rows"),
@@ -25,7 +29,38 @@ HOOK_ARGUMENTS = {
     "batch_callback": ("fetched", "positions"),
     "batch_transform": ("batch",),
 }
-"""Arguments of each hook, in the order in which the hooks are called."""
+"""Arguments of each hook, in the order in which the hooks are called; a transform that needs keys has those as well."""
+
+
+class Window(NamedTuple):
+    """A window as it was read.
+
+    Attributes
+    ----------
+    fetched
+        The rows, in whatever form.
+    rows
+        Their numbers, in the order in which they are yielded.
+    bounds
+        ``bounds[k]`` to ``bounds[k + 1]`` are the rows of the k-th batch.
+    places
+        Where in ``fetched`` the rows are, or None if they are in the order in which they are yielded.
+    """
+
+    fetched: Any
+    rows: NDArray[np.int64]
+    bounds: list[int]
+    places: NDArray[np.int64] | None = None
+
+    @property
+    def read_rows(self) -> NDArray[np.int64]:
+        """The numbers of the rows, in the order of ``fetched``."""
+        return self.rows if self.places is None else np.sort(self.rows)
+
+    @property
+    def rows_of_batches(self) -> Iterator[NDArray[np.int64]]:
+        """The numbers of the rows of each batch."""
+        return (self.rows[start:stop] for start, stop in pairwise(self.bounds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +76,56 @@ class Hooks:
         for name in self.__slots__:
             hook(name, getattr(self, name))
 
-    def batches(
-        self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int], *, is_transformed: bool = False
-    ) -> Iterator[Any]:
+    def batches(self, window: Window, keys_of: KeysOf, *, is_transformed: bool = False) -> Iterator[Any]:
         """Transform a window and return its batches.
 
         Parameters
         ----------
-        fetched
-            Rows as they were read.
-        places
-            Where in ``fetched`` the rows are, in the order in which they are yielded, or None if they are in it.
-        bounds
-            ``bounds[k]`` to ``bounds[k + 1]`` are the rows of the k-th batch.
         is_transformed
             Whether ``fetch_transform`` was called already.
         """
-        if self.fetch_transform and not is_transformed:
-            fetched = self.fetch_transform(fetched)
-        return self.transformed(self._cut(fetched, places, bounds))
+        fetched = window.fetched
+        if not is_transformed:
+            fetched = self.transform_window(fetched, window.read_rows, keys_of)
+        return self.transformed(self._cut(fetched, window.places, window.bounds), window.rows_of_batches, keys_of)
 
-    def transformed(self, batches: Iterator[Any]) -> Iterator[Any]:
+    def transform_window(self, fetched: Any, rows: NDArray[np.int64], keys_of: KeysOf) -> Any:
+        """Apply ``fetch_transform`` to a window of ``rows``, in that order."""
+        return self._call("fetch_transform", fetched, rows, keys_of)
+
+    def transformed(
+        self, batches: Iterator[Any], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
+    ) -> Iterator[Any]:
         """Apply ``batch_transform`` to batches, and refuse None from a hook."""
-        return self._checked(batches) if self.batch_transform or self.batch_callback else batches
+        if self.batch_transform or self.batch_callback:
+            return self._checked(batches, rows_of_batches, keys_of)
+        return batches
 
-    def _checked(self, batches: Iterator[Any]) -> Iterator[Any]:
-        for cut in batches:
-            batch = cut if self.batch_transform is None else self.batch_transform(cut)
+    def _checked(
+        self, batches: Iterator[Any], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
+    ) -> Iterator[Any]:
+        for cut, rows in zip(batches, rows_of_batches, strict=True):
+            batch = self._call("batch_transform", cut, rows, keys_of)
             if batch is None:
                 self._refuse_none()
             yield apart(batch) if batch is cut else batch
+
+    def _call(self, name: str, value: Any, rows: NDArray[np.int64], keys_of: KeysOf) -> Any:
+        """Call a transform, if there is one, with the keys of ``rows`` if it needs them."""
+        transform = getattr(self, name)
+        if transform is None:
+            return value
+        if not needs_keys(transform):
+            return transform(value)
+        n_rows = _n_rows(value)
+        if n_rows is not None and n_rows != rows.size:
+            origin = "fetch_callback" if name == "fetch_transform" else "batch_callback"
+            message = (
+                f"{name} needs the key of every row, and got {n_rows} rows for the {rows.size} that were asked for, so "
+                f"that their keys are not known; return those rows, in their order, from the {origin}."
+            )
+            raise HookError(message)
+        return transform(value, keys_of(rows))
 
     @property
     def need_windows(self) -> bool:
@@ -117,3 +172,12 @@ class Hooks:
             )
             raise HookError(message)
         return window
+
+
+def _n_rows(value: Any) -> int | None:
+    """Return the number of rows of a window or batch; None where that cannot be told from outside."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return int(shape[0])
+    is_sized = hasattr(value, "__len__") and not isinstance(value, (Mapping, tuple, list))
+    return len(value) if is_sized else None

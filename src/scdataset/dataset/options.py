@@ -10,6 +10,7 @@ from scdataset._arguments import hook
 from scdataset._attributes import CheckedAttribute
 from scdataset.dataset.hooks import HOOK_ARGUMENTS
 from scdataset.errors import HookError, ReadOnlyError
+from scdataset.strategy.row_keys import needs_keys
 
 __all__ = ["Option", "Refused", "hook_option"]
 
@@ -76,10 +77,15 @@ def hook_option() -> Option[Callable[..., Any] | None]:
 def _checked_hook(name: str, value: Any) -> Callable[..., Any] | None:
     """Return ``value`` if it can be called with the arguments of this hook, as far as its signature tells."""
     checked = hook(name, value)
+    arguments = HOOK_ARGUMENTS[name]
+    if needs_keys(checked):
+        if len(arguments) > 1:
+            message = f"{name} needs keys, which fetch_transform and batch_transform are given; use one of those."
+            raise HookError(message)
+        arguments += ("keys",)
     # Other callables (classes, modules, compiled functions) may have signatures that do not say how they are called.
     if not isinstance(checked, (types.FunctionType, types.MethodType, functools.partial)):
         return checked
-    arguments = HOOK_ARGUMENTS[name]
     try:
         signature = inspect.signature(checked, follow_wrapped=False)
     except (TypeError, ValueError):  # a partial of a builtin that has none

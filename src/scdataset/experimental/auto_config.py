@@ -16,6 +16,7 @@ from scdataset.errors import ArgumentValueError, CollectionError
 from scdataset.experimental._memory import available_memory, size_of
 from scdataset.strategy import Streaming
 from scdataset.strategy.base import count_rows
+from scdataset.strategy.row_keys import RowKeys, call_transform, keyed
 
 __all__ = ["estimate_sample_size", "suggest_parameters"]
 
@@ -165,12 +166,14 @@ def estimate_sample_size(
         sizes.append(size_of(value))
         return value
 
-    def transform(fetched: Any) -> Any:
+    @keyed
+    def transform(fetched: Any, keys: RowKeys) -> Any:
         observed(fetched)
-        return fetched if fetch_transform is None else observed(fetch_transform(fetched))
+        return fetched if fetch_transform is None else observed(call_transform(fetch_transform, fetched, keys))
 
-    def finish(batch: Any) -> Any:
-        return observed(batch if batch_transform is None else batch_transform(batch))
+    @keyed
+    def finish(batch: Any, keys: RowKeys) -> Any:
+        return observed(batch if batch_transform is None else call_transform(batch_transform, batch, keys))
 
     n_rows = count_rows(data_collection if fetch_callback else as_collection(data_collection))
     taken = min(n_samples, n_rows)

@@ -17,7 +17,9 @@ __all__ = ["MAX_SEED", "Purpose", "make_key", "mix", "unit_float"]
 MAX_SEED = 2**64 - 1
 """Largest seed and largest epoch, inclusive."""
 
-Purpose = Literal["blocks", "short block", "window", "draws", "arrivals", "strategy", "sets", "cells", "controls"]
+Purpose = Literal[
+    "blocks", "short block", "window", "draws", "arrivals", "strategy", "sets", "cells", "controls", "rows"
+]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)

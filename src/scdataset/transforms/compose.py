@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scdataset.errors import ArgumentTypeError
+from scdataset.strategy.row_keys import RowKeys, call_transform, needs_keys
 
 __all__ = ["Compose"]
 
@@ -14,7 +15,7 @@ class Compose:
     Parameters
     ----------
     *transforms
-        Callables of one argument.
+        Callables of one argument, or of two, the value and its `RowKeys`, if they say ``needs_keys``.
 
     Examples
     --------
@@ -38,10 +39,15 @@ class Compose:
         """Whether all of them may be called in the background."""
         return all(getattr(transform, "runs_ahead", False) for transform in self.transforms)
 
-    def __call__(self, value: Any) -> Any:
-        """Return the result of all transforms in order."""
+    @property
+    def needs_keys(self) -> bool:
+        """Whether any of them has to be given keys."""
+        return any(map(needs_keys, self.transforms))
+
+    def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
+        """Return the result of all transforms in order; those that need ``keys`` are given them."""
         for transform in self.transforms:
-            value = transform(value)
+            value = call_transform(transform, value, keys)
         return value
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 
-__all__ = ["divide_rows", "sum_rows"]
+__all__ = ["divide_rows", "is_canonical", "sum_rows"]
 
 
 @compiled
@@ -29,3 +29,15 @@ def divide_rows(data: NDArray[Any], indptr: NDArray[Any], divisors: NDArray[Any]
         for k in range(indptr[row], indptr[row + 1]):
             out[k] = data[k] / divisor
     return out
+
+
+@compiled
+def is_canonical(data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], n_columns: int) -> bool:
+    """Tell whether the columns of every row ascend, lie in ``[0, n_columns)``, and none of their values is 0."""
+    for row in range(indptr.size - 1):
+        before = -1
+        for k in range(indptr[row], indptr[row + 1]):
+            if indices[k] <= before or indices[k] >= n_columns or data[k] == 0:
+                return False
+            before = indices[k]
+    return True

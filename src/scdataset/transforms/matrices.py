@@ -5,11 +5,24 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from numpy.typing import NDArray
 
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.transforms.kernels import is_canonical
 
-__all__ = ["MatrixTransform", "as_csr", "as_floats", "is_anndata", "is_sparse", "matrix_of", "with_data", "with_matrix"]
+__all__ = [
+    "MatrixTransform",
+    "as_canonical_csr",
+    "as_csr",
+    "as_floats",
+    "is_anndata",
+    "is_sparse",
+    "matrix_of",
+    "with_data",
+    "with_matrix",
+    "with_members",
+]
 
 Matrix = Any
 """A `scipy.sparse` CSR matrix or array, or a two-dimensional numpy array: cells x genes."""
@@ -105,13 +118,44 @@ def as_csr(matrix: Any) -> Any:
     return rows
 
 
+def as_canonical_csr(matrix: Matrix) -> Any:
+    """Return a matrix as CSR whose rows have ascending columns, each once, and no zeros among what is stored.
+
+    Raises
+    ------
+    ArgumentValueError
+        If a column is none of the matrix.
+    """
+    rows = as_csr(matrix) if is_sparse(matrix) else _sparse(matrix)
+    if rows.data.size == rows.indptr[-1] and is_canonical(rows.data, rows.indices, rows.indptr, rows.shape[1]):
+        return rows
+    rows = rows.copy()
+    try:
+        rows.check_format(full_check=True)
+    except ValueError as error:
+        message = f"X is no CSR matrix ({error}); matrix.check_format(full_check=True) says so too."
+        raise ArgumentValueError(message) from error
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    return rows
+
+
+def _sparse(matrix: NDArray[Any]) -> Any:
+    """Return a dense matrix as CSR, which has no half floats."""
+    return scipy.sparse.csr_array(matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix)
+
+
+def with_members(value: Any, members: dict[str, Any]) -> Any:
+    """Return a `MultiIndexable` or dict with some members more, or in place of those of the same name."""
+    if isinstance(value, MultiIndexable):
+        return MultiIndexable({**dict(value.items()), **members}, unstructured=value.unstructured)
+    return {**value, **members}
+
+
 def with_matrix(value: Any, matrix: Any) -> Any:
     """Return ``value`` with another X, over the same memory otherwise; the matrix where ``value`` is one."""
-    if isinstance(value, MultiIndexable):
-        modalities = {name: matrix if name == "X" else modality for name, modality in value.items()}
-        return MultiIndexable(modalities, unstructured=value.unstructured)
-    if isinstance(value, Mapping):
-        return {**value, "X": matrix}
+    if isinstance(value, (MultiIndexable, Mapping)):
+        return with_members(value, {"X": matrix})
     if is_anndata(value):
         changed = value.copy()
         changed.X = matrix

@@ -32,12 +32,14 @@ class ToTorch:
     layout
         Form of a sparse X afterwards: ``"dense"``, or ``"csr"`` for a ``torch.sparse_csr`` tensor over the same memory.
     dtype
-        Type of X and of whatever else has two axes. Columns of whole numbers, such as labels, become int64, which
-        losses take, and columns of floats float32, or ``dtype`` if that is wider.
+        Type of X and of whatever else has two axes, but for tokens and masks. Columns of whole numbers, such as
+        labels, become int64, which losses take, and columns of floats float32, or ``dtype`` if that is wider.
     device
         Where the tensors go; None for where they are made, in memory of the CPU.
     missing_label
         Value in place of a missing label, -1, such as the ``ignore_index`` of a loss; None to refuse them.
+    tokens
+        Names of what has whole numbers for an embedding, which become int64. Booleans stay what they are.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class ToTorch:
     dtype: torch.dtype = torch.float32
     device: torch.device | str | int | None = None
     missing_label: int | None = None
+    tokens: tuple[str, ...] = ("input_ids", "gene_ids")
 
     _slabs: SlabPool = field(default_factory=SlabPool, init=False, repr=False, compare=False)
     _threads: Threads = field(default_factory=Threads, init=False, repr=False, compare=False)
@@ -88,13 +91,18 @@ class ToTorch:
     def _tensor(self, name: str | int, value: Any) -> torch.Tensor:
         is_filled = is_sparse(value) and self.layout == "dense"
         tensor = self._dense(as_csr(value)) if is_filled else as_tensor(name, value)
-        if tensor.ndim > 1:
-            tensor = tensor.to(self.dtype)
-        elif tensor.is_floating_point():
-            tensor = tensor.to(torch.promote_types(torch.float32, self.dtype))
-        elif tensor.dtype is not torch.bool:
-            tensor = self._labels(name, tensor)
+        if tensor.dtype is not torch.bool or is_sparse(value):
+            tensor = self._typed(name, tensor)
         return tensor if self.device is None else tensor.to(self.device, non_blocking=True)
+
+    def _typed(self, name: str | int, tensor: torch.Tensor) -> torch.Tensor:
+        if name in self.tokens:
+            return tensor.to(torch.int64)
+        if tensor.ndim > 1:
+            return tensor.to(self.dtype)
+        if tensor.is_floating_point():
+            return tensor.to(torch.promote_types(torch.float32, self.dtype))
+        return self._labels(name, tensor)
 
     def _labels(self, name: str | int, labels: torch.Tensor) -> torch.Tensor:
         labels = labels.to(torch.int64)

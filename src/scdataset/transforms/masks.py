@@ -1,0 +1,127 @@
+"""Values hidden from a model that learns to predict them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from scdataset._arguments import flag, whole
+from scdataset.collections import MultiIndexable
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.strategy.row_keys import RowKeys
+from scdataset.transforms.drawing import checked_keys, drawn
+from scdataset.transforms.matrices import (
+    as_canonical_csr,
+    as_floats,
+    is_anndata,
+    is_sparse,
+    matrix_of,
+    with_data,
+    with_members,
+)
+from scdataset.transforms.random_kernels import choose_exactly, choose_independently
+
+__all__ = ["MaskValues"]
+
+
+@dataclass(frozen=True)
+class MaskValues:
+    """Put ``mask_value`` in place of some values of every cell, beside the values themselves.
+
+    A batch gets ``masked_values`` beside the ``values`` of a `GeneSentence`, of which padding and special tokens are
+    never masked; or ``masked_X`` beside X, of which zeros are never masked. Those that equal ``mask_value`` are the
+    ones to predict. A matrix gives a masked matrix.
+
+    Parameters
+    ----------
+    ratio
+        Share of the values, from 0 to 1.
+    exact
+        Whether to mask exactly ``int(n * ratio)`` of the ``n`` values of every cell; else each is masked with
+        probability ``ratio``.
+    mask_value
+        Value in place of those that are masked.
+    stream
+        Another number gives another mask, such as that of a second view of the same cells.
+
+    Examples
+    --------
+    >>> masked = MaskValues(0.5, exact=True)(np.array([[7, 8, 9, 0, 6]]), RowKeys([3], seed=0, epoch=0))
+    >>> int((masked == -1).sum()), int(masked[0, 3])
+    (2, 0)
+    """
+
+    ratio: float = 0.15
+    exact: bool = False
+    mask_value: float = -1
+    stream: int = 0
+
+    runs_ahead = True
+    needs_keys = True
+
+    def __post_init__(self) -> None:
+        for name in ("ratio", "mask_value"):
+            number = getattr(self, name)
+            if isinstance(number, (bool, np.bool_)) or not isinstance(number, (int, float, np.number)):
+                message = f"{name}={number!r} is of type {type(number).__name__}; give a number."
+                raise ArgumentTypeError(message)
+        if not 0 <= self.ratio <= 1:
+            message = f"ratio={self.ratio}; give the share of values to mask, from 0 to 1."
+            raise ArgumentValueError(message)
+        if not math.isfinite(self.mask_value):
+            message = f"mask_value={self.mask_value}; give a finite number that no value has, such as -1."
+            raise ArgumentValueError(message)
+        flag("exact", self.exact)
+        whole("stream", self.stream, minimum=0)
+
+    def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
+        """Return ``value`` with masked values: a `MultiIndexable`, a dict, AnnData (as a layer), CSR or an array.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If it is something else, or the keys of its rows are not given.
+        """
+        if not isinstance(value, (MultiIndexable, Mapping)) and not is_anndata(value):
+            return self._of_matrix(matrix_of(value, "MaskValues"), keys)
+        if is_anndata(value):
+            changed = value.copy()
+            changed.layers["masked_X"] = self._of_matrix(matrix_of(value, "MaskValues"), keys)
+            return changed
+        if "values" in value:
+            return with_members(value, {"masked_values": self._of_sentences(value, keys)})
+        return with_members(value, {"masked_X": self._of_matrix(matrix_of(value, "MaskValues"), keys)})
+
+    def _of_matrix(self, matrix: Any, keys: RowKeys | None) -> Any:
+        rows = as_canonical_csr(matrix)
+        data = self._holding_mask_value(rows.data)
+        masked = with_data(rows, np.where(self._chosen(rows, keys), data.dtype.type(self.mask_value), data))
+        return masked if is_sparse(matrix) else masked.toarray()
+
+    def _of_sentences(self, batch: Any, keys: RowKeys | None) -> NDArray[Any]:
+        values = np.asarray(batch["values"])
+        special = np.asarray(batch["special_tokens_mask"]) if "special_tokens_mask" in batch else None
+        may = scipy.sparse.csr_array(np.ones(values.shape, np.bool_) if special is None else ~special)
+        chosen = with_data(may, self._chosen(may, keys)).toarray()
+        masked = self._holding_mask_value(values).copy()
+        masked[chosen] = self.mask_value
+        return masked
+
+    def _chosen(self, rows: Any, keys: RowKeys | None) -> NDArray[np.bool_]:
+        """Return which of the stored values are masked."""
+        choose = choose_exactly if self.exact else choose_independently
+        drawn_keys = drawn(checked_keys(self, keys, rows.shape[0]), "mask", self.stream)
+        return choose(rows.indices, rows.indptr, drawn_keys, float(self.ratio))
+
+    def _holding_mask_value(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values in a type that has the mask value: floats, where integers do not."""
+        if values.dtype.kind in "iu":
+            bounds = np.iinfo(values.dtype)
+            if self.mask_value != int(self.mask_value) or not bounds.min <= self.mask_value <= bounds.max:
+                floats: NDArray[Any] = as_floats(values)
+                return floats
+        return values

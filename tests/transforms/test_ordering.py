@@ -1,0 +1,41 @@
+"""The compiled stable order: that of numpy's stable argsort, also of numbers that float32 cannot tell apart."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from scdataset.transforms.ordering import N_COUNTS, PLACE, order_ascending, order_descending
+
+
+def _orders(values):
+    memory = np.empty(values.size, np.uint64), np.empty(values.size, np.uint64), np.empty(N_COUNTS, np.int32)
+    ascending = (order_ascending(values, *memory) & PLACE).tolist()
+    return ascending, (order_descending(values, *memory) & PLACE).tolist()
+
+
+def _check(values):
+    ascending, descending = _orders(values)
+    assert ascending == np.argsort(values, kind="stable").tolist()
+    assert descending == np.argsort(-values, kind="stable").tolist()
+
+
+@given(arrays.arrays(np.float32, st.integers(0, 40), elements=st.floats(0, 1e6, width=32)))
+def test_single_floats(values):
+    _check(values)
+
+
+@given(
+    arrays.arrays(np.float64, st.integers(0, 40), elements=st.sampled_from([0.0, 1, 1 + 1e-12, 1 + 2e-12, 3, 1e300]))
+)
+def test_double_floats_that_tie_as_single_ones(values):
+    _check(values)
+
+
+@pytest.mark.parametrize("n", [1, 2_000])
+@pytest.mark.parametrize("spread", [1e-12, 1, 1e9])
+def test_many(n, spread):
+    generator = np.random.default_rng(0)
+    _check(1 + spread * generator.random(n))
+    _check(generator.integers(1, 9, n).astype(np.float32))
