@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.columns import Column, joined, no_column
+from scdataset.collections.cells.holdouts import Holdout, of_files, of_values, parted
 from scdataset.collections.cells.names import joined_names
 from scdataset.collections.cells.origin import Origin
 from scdataset.collections.multiindexable import row_index
@@ -92,6 +93,11 @@ class Obs:
         if origin is not None and origin.label is not None:
             self.batch[origin.label] = origin.column([file.n_obs for file in files])
         self._read: OrderedDict[str, Column] = OrderedDict()
+
+    @property
+    def files(self) -> tuple[list[str], list[int]]:
+        """Paths of the files, and how many cells each has."""
+        return [file.path for file in self._files], [file.n_obs for file in self._files]
 
     @cached_property
     def keys(self) -> list[str]:
@@ -348,6 +354,41 @@ class HasObs:
             )
             raise ArgumentValueError(message)
         return np.flatnonzero(mask)
+
+    def holdout(self, *, files: Any = None, **columns: Any) -> Holdout:
+        """Hold out whole files, or the cells of some values, such as a donor or a perturbation.
+
+        Parameters
+        ----------
+        files
+            Paths or names of files, or one.
+        **columns
+            Columns of obs, each with a value or a list of values. Of several columns, and files, cells are held out
+            that fulfil all, such as one perturbation in one cell type. Cells without a value stay in the rest.
+
+        Returns
+        -------
+        Holdout
+            Rows of the rest and those held out, both ascending, for the ``indices`` of two strategies.
+
+        Raises
+        ------
+        ArgumentValueError
+            If there is no such file, column or value, or no cell is held out, or all are.
+
+        Examples
+        --------
+        >>> train, test = cells.holdout(donor=["D3", "D7"])  # doctest: +SKIP
+        >>> train, test = cells.holdout(files="plate_9.h5ad")  # doctest: +SKIP
+        >>> loader = scDataset(cells, BlockShuffling(16, indices=train), 1024)  # doctest: +SKIP
+        """
+        if files is None and not columns:
+            message = "holdout takes files=..., or a column of obs and its values, such as donor=['D3']."
+            raise ArgumentTypeError(message)
+        masks = [of_values(name, self._obs.column(name), values) for name, values in columns.items()]
+        masks += [] if files is None else [of_files(files, *self._obs.files)]
+        given = [*([] if files is None else [f"files={files!r}"]), *(f"{name}={v!r}" for name, v in columns.items())]
+        return parted(np.logical_and.reduce(masks), ", ".join(given))
 
     def rows_of(self, key: Any) -> NDArray[np.int64]:
         """Return row numbers for a slice, a list or array of row numbers, or a mask, as in `where`."""
