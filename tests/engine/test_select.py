@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.examples import examples
+from tests.examples import examples, often
 
 from scdataset.engine import select
 from scdataset.engine.columns import ChosenColumns
@@ -60,9 +60,13 @@ def test_chosen_columns_are_those_of_indexing(layout, threads, n_genes, tmp_path
     np.testing.assert_array_equal(found.toarray(), matrix[rows][:, genes].toarray())
 
 
+SUMMED = [(layout, dtype) for layout in LAYOUTS for dtype in ("f4", "f8", "i4", "u2", "?")]
+
+
 @pytest.mark.usefixtures("buffers")
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u2", "?"])
+@pytest.mark.parametrize(
+    ("layout", "dtype"), often(SUMMED, lambda layout, dtype: dtype == "f4" or layout + dtype == "gzipu2")
+)
 def test_sums_of_rows_go_over_columns_that_are_left_out(layout, dtype, tmp_path):
     rng = np.random.default_rng(0)
     matrix = random_csr(rng, (90, 70), dtype)

@@ -1,5 +1,6 @@
 """Library sizes."""
 
+import anndata
 import numpy as np
 import pytest
 
@@ -22,6 +23,11 @@ def test_sizes_are_the_sums_of_the_cells(counts, opened):
 
 def test_adata_is_taken_too_and_gives_names_of_cells(counts):
     assert list(library_sizes(counts, indices=np.arange(300) < 2).index) == ["cell0", "cell1"]
+
+
+def test_adata_without_a_matrix_is_refused(counts):
+    with pytest.raises(ArgumentValueError, match="The cells have no X"):
+        library_sizes(anndata.AnnData(obs=counts.obs, var=counts.var))
 
 
 def test_negative_values_are_refused(counts, opened):

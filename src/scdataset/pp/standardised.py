@@ -58,8 +58,12 @@ def by_standardised_variance(
     """
     means, variances = moments.of_all()
     spreads, fitted = _spreads(moments, labels, span, seed)
-    by_group = _normalised(cells, groups, moments, spreads, progress=progress)[fitted]
-    ranks = np.argsort(np.argsort(-by_group, axis=1), axis=1).astype(np.float32)
+    by_group = _normalised(cells, groups, moments, spreads, progress=progress)
+    if fitted.size < by_group.shape[0]:
+        by_group = by_group[fitted]
+    ranks = np.empty(by_group.shape, np.float32)
+    for group, variances_norm in enumerate(by_group):
+        ranks[group] = np.argsort(np.argsort(-variances_norm))
     n_batches = np.sum(ranks < n_top_genes, axis=0)
     ranks[ranks >= n_top_genes] = np.nan
     frame = pd.DataFrame(

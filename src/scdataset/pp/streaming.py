@@ -174,12 +174,19 @@ def _reader(collection: Any) -> Callable[[NDArray[np.int64]], tuple[Any, NDArray
         read: Callable[[NDArray[np.int64]], tuple[Any, NDArray[np.float64] | None]] = collection.read_matrix
         return read
     if hasattr(getattr(collection, "source", None), "var_names"):
-        return lambda rows: (collection.read(rows).X, None)
+        return lambda rows: (_matrix_of(collection.read(rows)), None)
     message = (
         f"cells is of type {type(collection).__qualname__}; give what open_collection returns, or AnnData, which have "
         "genes and columns of obs."
     )
     raise ArgumentTypeError(message)
+
+
+def _matrix_of(adata: Any) -> Any:
+    if adata.X is None:
+        message = "The cells have no X; open_collection(path, layer=...) takes another matrix of a file."
+        raise ArgumentValueError(message)
+    return adata.X
 
 
 def _rows(source: Any, indices: Any, n_rows: int) -> NDArray[np.int64]:
