@@ -62,7 +62,17 @@ def remove(path):
     path.unlink()
 
 
-HARM = [replace, change, cut, remove]
+def make_loop(path):
+    path.unlink()
+    path.symlink_to(path)
+
+
+def make_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+HARM = [replace, change, cut, remove, make_loop, make_folder]
 
 
 @pytest.mark.parametrize("harm", HARM)

@@ -3,6 +3,7 @@
 import os
 import signal
 import warnings
+import zlib
 from pathlib import Path
 
 import anndata
@@ -99,12 +100,12 @@ def test_a_heap_of_short_sizes_is_read(tmp_path):
 def test_a_file_that_cannot_be_read_on_is_named(path, monkeypatch):
     file = H5File(str(path))
     file.h5  # noqa: B018 it is opened
-    monkeypatch.setattr("scdataset.engine.storage.heaps._Stream._fill", _failing)
+    monkeypatch.setattr("scdataset.engine.storage.heaps._Stream._copy", _failing)
     with pytest.raises(DamagedFileError, match=r"m\.h5: names"):
         Node(str(path), "", file.h5).child("names").values()
 
 
-def _failing(stream, view):
+def _failing(stream, start, view):
     raise OSError(5, "Input/output error")
 
 
@@ -170,3 +171,70 @@ def test_no_descriptor_stays_open(path):
         file.close()
         del file
     assert n_open() == before
+
+
+def with_length(path, reference, length):
+    """Give a reference to a string another length: its first four bytes."""
+    data = bytearray(path.read_bytes())
+    at = data.index(reference)
+    data[at : at + 4] = length.to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+def peak_of(work):
+    """Call a function in a forked process; return its exit status and the most memory it took, in megabytes."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except DamagedFileError:
+            os._exit(3)
+        finally:
+            os._exit(1)
+    _, status, used = os.wait4(child, 0)
+    return os.waitstatus_to_exitcode(status), used.ru_maxrss // 1024
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (2,), "compression": "gzip"}])
+def test_a_string_longer_than_its_file_is_refused_before_it_takes_memory(tmp_path, options, monkeypatch):
+    path = tmp_path / "m.h5"
+    texts = [f"text{i}" for i in range(5)]
+    with h5py.File(path, "w") as h5:
+        h5.create_dataset("names", data=texts, dtype=h5py.string_dtype(), **options)
+        if options:
+            skipped, chunk = h5["names"].id.read_direct_chunk((2,))
+            assert skipped == 0
+            references = bytearray(zlib.decompress(chunk))
+            references[16:20] = (2**32 - 1).to_bytes(4, "little")
+            h5["names"].id.write_direct_chunk((2,), zlib.compress(references))
+        else:
+            offset = h5["names"].id.get_offset()
+    if not options:
+        with_length(path, path.read_bytes()[offset + 48 : offset + 64], 2**32 - 1)
+    names = root_of(path).child("names")
+    for read in (lambda: names.values(), names.element, lambda: names.part(slice(3, 4))):  # noqa: PLW0108
+        status, megabytes = peak_of(read)
+        assert status == 3
+        assert megabytes < 2000
+    assert names.part(slice(0, 2)).tolist() == [b"text0", b"text1"]
+
+
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+@pytest.mark.parametrize("text", ["a scalar", ["one", "of", "several"]])
+def test_an_attribute_longer_than_its_file_is_refused_before_it_takes_memory(tmp_path, version, text):
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w", libver=version) as h5:
+        h5["names"] = [1]
+        h5["names"].attrs["said"] = text
+        h5["names"].attrs["other"] = 7
+    first = text if isinstance(text, str) else text[0]
+    assert root_of(path).child("names").attribute("said") is not None
+    with_length(path, len(first).to_bytes(4, "little") + h5_address(path), 2**32 - 1)
+    status, megabytes = peak_of(lambda: root_of(path).child("names").attribute("said"))
+    assert status == 3
+    assert megabytes < 2000
+
+
+def h5_address(path):
+    """Return the address of the only collection of strings, as references have it."""
+    return path.read_bytes().index(b"GCOL\x01").to_bytes(8, "little")

@@ -8,14 +8,16 @@ import zipfile
 from pathlib import Path
 
 import anndata
+import numcodecs
 import numpy as np
 import pytest
 import scipy.sparse
 import zarr
 from tests.written import once
+from zarr.codecs import BloscCodec
 
 from scdataset import DamagedFileError, ScDatasetError, open_collection
-from scdataset.engine.storage import zip_members
+from scdataset.engine.storage import zarr_keys
 
 ROWS = np.arange(40)
 
@@ -227,9 +229,27 @@ def _swapped(text, one, other):
 
 
 def test_a_chunk_of_a_deflated_zip_file_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(zip_members, "_FREE", 1 << 16)
+    monkeypatch.setattr(zarr_keys, "_FREE", 1 << 16)
     file = Path(written(tmp_path / "a.zarr")) / "var/_index/c/0"
     file.write_bytes(bytes(1 << 20))
     archive = zipped(tmp_path / "a.zarr", tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
     with pytest.raises(DamagedFileError, match="var/_index/c/0 unpacks to 1048576 bytes"):
         _ = open_collection(archive).var
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_chunk_that_says_it_holds_gigabytes_is_refused_before_zarr_decodes_it(tmp_path, version):
+    path = written(tmp_path / "a.zarr", version)
+    compressor = numcodecs.Blosc() if version == 2 else BloscCodec()
+    group = zarr.open_group(path, mode="a", zarr_format=version, use_consolidated=False)["var"]
+    values, attributes = group["_index"][:], dict(group["_index"].attrs)
+    group.create_array("_index", data=values, compressors=compressor, overwrite=True).attrs.update(attributes)
+    cells = open_collection(path)
+    assert len(cells.var) == 30
+    file = Path(path) / ("var/_index/0" if version == 2 else "var/_index/c/0")
+    stored = bytearray(file.read_bytes())
+    stored[4:8] = (1 << 31).to_bytes(4, "little")
+    for content, said in ((stored, "unpacks to 2147483648 bytes"), (stored[:9], "not as many as its blosc header")):
+        file.write_bytes(content)
+        with pytest.raises(DamagedFileError, match=rf"{file.name}.* {said}"):
+            _ = open_collection(path).var

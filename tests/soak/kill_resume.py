@@ -2,19 +2,19 @@
 
 Usage: python tests/soak/kill_resume.py [kills] [seed]
 
-An epoch is gone through by a random number of ranks, each with a random number of DataLoader workers. Ranks keep in
-step, as under DistributedDataParallel: each writes down the rows of its batch, waits for the others, and the first
-saves the state to a file. All of them and their workers are killed at a random moment and started again, in other
-numbers, from the last state that was saved. What was written down after that state does not count, since a model would
-be restored from before it. In the end every row has to count exactly once, but for what ``drop_last`` drops and padding
-repeats, less than one batch a rank and a start. Prints what was done; ends with an error at the first difference.
+An epoch is gone through by one to three ranks of a gloo process group, each with up to three DataLoader workers. Each
+rank writes down the rows of its batch, waits for the others as under DistributedDataParallel, and the first saves the
+state to a file. All of them and their workers are killed at a random moment and started again, in other numbers, from
+the last state that was saved. What was written down after that state does not count, since a model would be restored
+from before it. In the end every row has to count exactly once (every draw, of a strategy with weights), but for what
+``drop_last`` drops and padding repeats, less than one batch a rank and a start. Prints kills by strategy; ends with an
+error at the first difference.
 """
 
 import json
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
@@ -24,28 +24,53 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import torch.distributed
 from torch.utils.data import DataLoader
 
-from scdataset import BlockShuffling, BlockWeightedSampling, Streaming, scDataset
+from scdataset import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, ScDatasetError, Streaming, scDataset
 
 ROWS, BATCH_SIZE, FETCH_FACTOR = 601, 4, 5
-STRATEGIES = [lambda: BlockShuffling(3), Streaming, lambda: BlockWeightedSampling(3)]
+STRATEGIES = {
+    "BlockShuffling": lambda: BlockShuffling(3),
+    "Streaming": Streaming,
+    "BlockWeightedSampling": lambda: BlockWeightedSampling(3, weights=np.arange(1.0, ROWS + 1)),
+    "ClassBalancedSampling": lambda: ClassBalancedSampling(np.arange(ROWS) % 3),
+}
+MOST_RANKS, MOST_WORKERS = 3, 3
+STEP = 0.003
+"""Seconds that a step of training takes."""
+PATIENCE = 0.4
+"""Seconds after which a start is killed at the latest."""
+
 processes = multiprocessing.get_context("fork")
 
 
-def dataset_of(run, rank=0, world_size=1):
-    """Return a new dataset of one run."""
-    strategy, drop_last = STRATEGIES[run % len(STRATEGIES)](), run % 2 == 1
-    return scDataset(
-        np.arange(ROWS), strategy, BATCH_SIZE, FETCH_FACTOR, drop_last, rank=rank, world_size=world_size, seed=run
-    )
+def strategy_of(run):
+    """Return the name of the strategy of one run."""
+    return list(STRATEGIES)[run % len(STRATEGIES)]
 
 
-def go_on(run, rank, world_size, num_workers, folder, together):
+def dataset_of(run, **ranks):
+    """Return a new dataset of one run, for this rank of the process group unless another is given."""
+    strategy, drop_last = STRATEGIES[strategy_of(run)](), run // len(STRATEGIES) % 2 == 1
+    return scDataset(np.arange(ROWS), strategy, BATCH_SIZE, FETCH_FACTOR, drop_last, seed=run, **ranks)
+
+
+def go_on(run, rank, sizes, folder, group):
     """Consume batches from the saved state on, until killed or through."""
     os.setpgid(0, 0)  # so that workers are killed as well
     warnings.simplefilter("ignore")
-    dataset = dataset_of(run, rank, world_size)
+    world_size, num_workers = sizes
+    try:
+        torch.distributed.init_process_group("gloo", init_method=f"file://{group}", rank=rank, world_size=world_size)
+        _train(dataset_of(run), rank, num_workers, folder)
+    except RuntimeError as error:
+        if not isinstance(error, ScDatasetError):  # another rank was killed a moment before this one
+            time.sleep(60)
+        raise
+
+
+def _train(dataset, rank, num_workers, folder):
     state = folder / "state.json"
     if state.exists():
         dataset.load_state_dict(json.loads(state.read_text())["state"])
@@ -54,13 +79,13 @@ def go_on(run, rank, world_size, num_workers, folder, together):
         for step, batch in enumerate(loader, start=1):
             log.write(json.dumps(batch.tolist()) + "\n")
             log.flush()
-            together.wait()
+            torch.distributed.barrier()
             if rank == 0:
                 written = state.with_suffix(".new")
                 written.write_text(json.dumps({"step": step, "state": dataset.state_dict(step)}))
                 written.rename(state)
-            together.wait()
-            time.sleep(0.003)
+            torch.distributed.barrier()
+            time.sleep(STEP)
 
 
 def launch(run, sizes, folder, patience):
@@ -68,12 +93,8 @@ def launch(run, sizes, folder, patience):
 
     Every fourth time it is that long after the start, and otherwise after the first batch.
     """
-    world_size, num_workers = sizes
-    together = processes.Barrier(world_size)
-    ranks = [
-        processes.Process(target=go_on, args=(run, rank, world_size, num_workers, folder, together))
-        for rank in range(world_size)
-    ]
+    group = folder / f"group{random.getrandbits(32)}"
+    ranks = [processes.Process(target=go_on, args=(run, rank, sizes, folder, group)) for rank in range(sizes[0])]
     for rank in ranks:
         rank.start()
     log, waits = folder / "rank0.log", random.random() < 0.75
@@ -90,6 +111,7 @@ def launch(run, sizes, folder, patience):
                 os.killpg(rank.pid, signal.SIGKILL)
             except ProcessLookupError:
                 os.kill(rank.pid, signal.SIGKILL)
+    for rank in ranks:
         rank.join()
         if rank.exitcode not in (0, -signal.SIGKILL):
             message = f"a rank of run {run} with {sizes} ended with {rank.exitcode}"
@@ -114,8 +136,8 @@ def counted(folder, world_size):
 
 def check(run, found, worlds):
     """Raise unless the batches that counted are the epoch's."""
-    whole = Counter(tuple(batch.tolist()) for batch in dataset_of(run))
-    drop_last = dataset_of(run).drop_last
+    whole = Counter(tuple(batch.tolist()) for batch in dataset_of(run, rank=0, world_size=1))
+    drop_last = dataset_of(run, rank=0, world_size=1).drop_last
     missing, again = (whole - found).total(), (found - whole).total()
     may_miss, may_repeat = (worlds[-1] - 1, 0) if drop_last else (0, sum(size - 1 for size in worlds))
     assert found.keys() <= whole.keys(), (run, worlds)
@@ -124,35 +146,38 @@ def check(run, found, worlds):
 
 
 def one_epoch(run, folder):
-    """Go through an epoch with kills; return how many there were, and the numbers of ranks."""
-    found, worlds, kills, state = Counter(), [], 0, {"epoch": 0}
+    """Go through an epoch with kills; return how many there were, and how many ranks and workers each start had."""
+    found, starts, kills, state = Counter(), [], 0, {"epoch": 0}
     while state["epoch"] == 0:
-        sizes = random.randint(1, 4), random.randint(0, 3)
-        worlds.append(sizes[0])
-        kills += launch(run, sizes, folder, random.uniform(0.05, 1.2))
+        sizes = random.randint(1, MOST_RANKS), random.randint(0, MOST_WORKERS)
+        starts.append(sizes)
+        kills += launch(run, sizes, folder, random.uniform(0, PATIENCE))
         batches, state = counted(folder, sizes[0])
         found.update(batches)
-    check(run, found, worlds)
-    return kills, worlds
+    check(run, found, [world_size for world_size, _ in starts])
+    return kills, starts
 
 
 def main():
     """Kill as often as asked for, and report."""
     kills_wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     random.seed(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    kills = epochs = starts = 0
-    begun = time.monotonic()
-    while kills < kills_wanted:
-        folder = Path(tempfile.mkdtemp(prefix="kill-resume-"))
-        try:
-            killed, worlds = one_epoch(epochs, folder)
-        finally:
-            shutil.rmtree(folder)
-        kills, epochs, starts = kills + killed, epochs + 1, starts + len(worlds)
-        print(f"epoch {epochs}: {killed} kills, ranks {worlds}", flush=True)  # noqa: T201
-    print(  # noqa: T201
-        f"{kills} kills of {starts} starts in {epochs} epochs, {time.monotonic() - begun:.0f} s: every row came once"
-    )
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    kills, epochs, starts = Counter(), Counter(), Counter()
+    begun, run = time.monotonic(), 0
+    while kills.total() < kills_wanted:
+        with tempfile.TemporaryDirectory(prefix="kill-resume-") as folder:
+            killed, sizes = one_epoch(run, Path(folder))
+        name = strategy_of(run)
+        kills[name], epochs[name] = kills[name] + killed, epochs[name] + 1
+        starts.update((name, *each) for each in sizes)
+        run += 1
+        print(f"epoch {run}: {killed} kills, ranks and workers {sizes}", flush=True)  # noqa: T201
+    for name in STRATEGIES:
+        by_ranks = {n: sum(m for (one, ranks, _), m in starts.items() if (one, ranks) == (name, n)) for n in (1, 2, 3)}
+        print(f"{name:>22}: {kills[name]} kills in {epochs[name]} epochs, starts by ranks {by_ranks}")  # noqa: T201
+    seconds = time.monotonic() - begun
+    print(f"{kills.total()} kills of {starts.total()} starts, {seconds:.0f} s: every row came once")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scdataset._packages import missing
 
-__all__ = ["blosc", "check_size", "crc32c", "lz4", "lz4_block", "lz4_frames", "zstd"]
+__all__ = ["blosc", "check_size", "claimed_size", "crc32c", "lz4", "lz4_block", "lz4_frames", "zstd"]
 
 _LZ4_FRAMES = struct.Struct(">QI")
 """What HDF5's lz4 filter begins a chunk with: bytes when decoded, and bytes of a block when decoded."""
@@ -29,15 +29,35 @@ def check_size(size: int, room: int) -> None:
         raise ValueError(message)
 
 
+def claimed_size(compressor: str, data: Any) -> int:
+    """Return how many bytes a chunk says that it holds, 0 where it does not say.
+
+    Raises
+    ------
+    ValueError
+        If it is too short to say, or to hold what it says.
+    """
+    view = memoryview(data)
+    if compressor == "blosc":
+        return _blosc_size(view)
+    if compressor == "zstd":
+        return _zstd_size(view) or 0
+    return int.from_bytes(view[:4], "little") if compressor == "lz4" else 0
+
+
 def blosc(data: Any, room: int) -> Any:
     """Decode blosc, version 1."""
     view = memoryview(data)
+    check_size(_blosc_size(view), room)
+    return _numcodecs("Blosc").decode(view)
+
+
+def _blosc_size(view: memoryview) -> int:
     # Blosc trusts its header: of a chunk that was cut short it decodes whatever lies behind it in memory.
     if len(view) < 16 or int.from_bytes(view[12:16], "little") != len(view):
         message = f"its {len(view)} bytes are not as many as its blosc header says"
         raise ValueError(message)
-    check_size(int.from_bytes(view[4:8], "little"), room)
-    return _numcodecs("Blosc").decode(view)
+    return int.from_bytes(view[4:8], "little")
 
 
 def zstd(data: Any, room: int) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.identity import FileIdentity
-from scdataset.errors import DamagedFileError
+from scdataset.errors import DamagedFileError, UnreadableFileError
 
 try:
     import resource
@@ -34,6 +34,9 @@ _UNKNOWN = 128
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """How files are opened: what has become a pipe meanwhile is not waited for."""
+
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)
+"""Errors of opening a file where too many are open."""
 
 _PROBES = 32
 """Bytes that are tried to tell whether a window is in the page cache: a microsecond each."""
@@ -101,9 +104,8 @@ class OpenFile:
         """Open the file and return the descriptor, or raise if it is not the one that was opened."""
         try:
             descriptor = os.open(self._place, _FLAGS)
-        except FileNotFoundError as error:
-            message = f"{self._called} has vanished since it was opened: {error}."
-            raise DamagedFileError(message) from error
+        except OSError as error:
+            raise self._not_opened(error) from error
         if not self._identity.is_unchanged(FileIdentity.from_status(os.fstat(descriptor))):
             os.close(descriptor)
             message = f"{self._called} was replaced or changed since it was opened; open it again."
@@ -111,6 +113,14 @@ class OpenFile:
         if hasattr(os, "posix_fadvise"):  # rows lie anywhere: what is read along with them is not read
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         return descriptor
+
+    def _not_opened(self, error: OSError) -> OSError:
+        """Return what to raise when the system does not open the file; itself where other files can be closed first."""
+        if error.errno in _TOO_MANY:
+            return error
+        if isinstance(error, PermissionError):
+            return UnreadableFileError(f"{self.path} cannot be read: {error.strerror}; ask its owner for permission.")
+        return DamagedFileError(f"{self._called} has vanished since it was opened: {error}.")
 
     def accept_change(self) -> None:
         """Take the file as it is now for the one that was opened, after a change of our own.
@@ -297,7 +307,7 @@ class _Open:
         try:
             return file.open_now()
         except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE):
+            if error.errno not in _TOO_MANY:
                 raise
             self._make_room(1)
             return file.open_now()

@@ -1,5 +1,6 @@
 """cellstream's archives: equal to what cellstream reads."""
 
+import os
 import pickle
 import sys
 
@@ -92,6 +93,15 @@ def test_an_archive_that_is_cut_is_refused(write, tmp_path):
         (tmp_path / "a.shad").write_bytes(whole[:kept])
         with pytest.raises(DamagedFileError, match=r"a\.shad cannot be read by cellstream"):
             open_collection(path)
+
+
+@pytest.mark.parametrize("change", [lambda path: os.truncate(path, 99), lambda path: path.write_bytes(bytes(9_999))])
+def test_an_archive_that_changes_while_it_is_read_is_refused(write, tmp_path, change):
+    collection = open_collection(write(cells()))
+    collection.read(np.arange(60))
+    change(tmp_path / "a.shad")
+    with pytest.raises(DamagedFileError, match=r"a\.shad was replaced or changed"):
+        collection.read(np.arange(60))
 
 
 def test_without_cellstream_the_answer_is_what_to_install(tmp_path, monkeypatch):

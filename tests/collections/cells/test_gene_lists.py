@@ -128,6 +128,16 @@ def test_splits_and_selections_of_hugging_face_are_refused(tmp_path):
     assert len(open_collection(tmp_path / "both" / "train", gene_table=NAMES)) == 20
 
 
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.symlink_to(path)])
+def test_a_file_of_hugging_face_that_is_gone_or_a_loop_is_told_by_name(tmp_path, make):
+    datasets.Dataset(table(20)).save_to_disk(str(tmp_path / "saved"), num_shards=2)
+    lost = tmp_path / "saved" / "data-00001-of-00002.arrow"
+    lost.unlink()
+    make(lost)
+    with pytest.raises(DamagedFileError, match=f"{lost} cannot be read"):
+        open_collection(tmp_path / "saved", gene_table=NAMES)
+
+
 def test_a_list_of_files_without_an_end_is_not_read_into_memory(tmp_path):
     with (tmp_path / "state.json").open("wb") as file:
         file.truncate(1 << 40)

@@ -14,8 +14,8 @@ Kinds, files and harms are parts of their names, with commas between them; all b
 Each case but a state is tried in a forked child, which may end with the right values or an error of this package.
 Values that are wrong are a failure too, but where nothing protects them: there they have the right shape, and column
 numbers inside the matrix. A child that dies, hangs, takes a gigabyte or raises anything else is a failure, printed with
-what brings it back; unless h5py or zarr alone, asked for all that is in the file, dies or hangs as well, which is
-counted apart.
+what brings it back; unless h5py, zarr or cellstream alone, asked for all that is in the file, dies or hangs as well,
+which is counted apart.
 ``SCDATASET_HANG_SECONDS`` says how long a child may take, 10 seconds by default.
 """
 

@@ -6,10 +6,10 @@ import h5py
 import zarr
 from tests.soak.damage.children import in_child
 from tests.soak.damage.harms import BYTES, ENTRIES, copy_of, harm_one
-from tests.soak.damage.sources import SOURCES, outcome
+from tests.soak.damage.sources import ROWS, SOURCES, outcome
 
-LIBRARIES = ("h5ad", "h5mu", "10x", "loom", "zarr", "MuData")
-"""Groups that h5py or zarr reads alone."""
+LIBRARIES = ("h5ad", "h5mu", "10x", "loom", "zarr", "MuData", "cellstream")
+"""Groups of formats that h5py, zarr or cellstream reads alone."""
 
 _AS_OFTEN = 2
 """How many times as often bytes are harmed as entries are."""
@@ -45,7 +45,7 @@ class Damaged:
 
 
 def everything(path):
-    """Read all that h5py or zarr finds in a file, whatever it raises."""
+    """Read all that h5py, zarr or cellstream finds in a file, whatever it raises."""
 
     def read(_, item):
         with contextlib.suppress(Exception):
@@ -58,6 +58,13 @@ def everything(path):
             store = zarr.storage.ZipStore(path, mode="r") if path.endswith(".zip") else path
             for name, item in zarr.open_group(store, mode="r", use_consolidated=False).members(max_depth=None):
                 read(name, item)
+    elif path.endswith(".shad"):
+        import cellstream
+
+        with contextlib.suppress(Exception):
+            store = cellstream.open(path)
+            _ = store.obs, store.obsm
+            store.gather_rows(ROWS, n_threads=1)
     else:
         with contextlib.suppress(Exception), h5py.File(path) as file:
             read("", file)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.engine.columns import ReadApart
+from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import Matrix
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
@@ -84,16 +85,21 @@ class _Rows(ReadApart):
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._file = OpenFile(path)
         with _store(path) as store:
             self.shape = (int(store.n_obs), int(store.n_vars))
             self.dtype: np.dtype[Any] = np.dtype(store.manifest["value_dtype_on_disk"])
 
     def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:  # noqa: ARG002 it has its own
         """Return rows, in any order and repeated or not."""
+        # cellstream maps the file: bytes that are cut off end the process, and those of another file would be believed.
+        self._file.check()
         with _reading(self._path):
             if self._open is None or self._pid != os.getpid():
                 self._open, self._pid = cellstream.open(self._path), os.getpid()
-            return self._open.gather_rows(rows, n_threads=threads.count, out_dtype=self.dtype)
+            found = self._open.gather_rows(rows, n_threads=threads.count, out_dtype=self.dtype)
+        self._file.check()
+        return found
 
     def announce(self, rows: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in files
         """Do nothing: where the bytes are is cellstream's to know."""

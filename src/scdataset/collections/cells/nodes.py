@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scdataset.collections.cells.reading import reading
 from scdataset.engine.rowtable import pieces_of
 from scdataset.engine.storage.heaps import by_path, child_of, found_in, takes_others, tried
+from scdataset.engine.storage.string_lengths import check_lengths
 from scdataset.errors import DamagedFileError
 
 __all__ = ["Node", "as_text"]
@@ -70,7 +71,9 @@ class Node:
     def attribute(self, key: str) -> Any:
         """Return an attribute, or None if there is none of that name."""
         with reading(self.path, f"{key} of {self.name}"):
-            return self.stored.attrs.get(key)
+            if key not in self.stored.attrs:  # get returns None for unreadable ones too
+                return None
+            return self.stored.attrs[key]
 
     def texts(self, key: str) -> list[str]:
         """Return an attribute that is a list of strings.
@@ -120,12 +123,14 @@ class Node:
     def values(self) -> NDArray[Any]:
         """Read an array as it is stored."""
         with reading(self.path, self.name):
+            check_lengths(self.stored)
             return np.asarray(self.stored[()])
 
     def element(self) -> Any:
         """Read it as anndata does."""
         with reading(self.path, self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
+            check_lengths(self._alone, _DEPTH)
             return anndata.io.read_elem(self._alone)
 
     @property
@@ -156,6 +161,7 @@ class Node:
     def part(self, rows: slice) -> NDArray[Any]:
         """Read some rows of an array as they are stored."""
         with reading(self.path, self.name):
+            check_lengths(self.stored, rows=rows)
             return np.asarray(self.stored[rows])
 
     def strings(self) -> NDArray[Any] | None:

@@ -16,7 +16,7 @@ from scdataset._arguments import warn
 from scdataset._paths import absolute, existing, is_there, listed, refuse_missing, same_place
 from scdataset.collections.cells.kinds import is_scdl, is_zarr
 from scdataset.collections.cells.opened import gathered
-from scdataset.collections.cells.reading import reading
+from scdataset.collections.cells.reading import naming, reading
 from scdataset.engine.files import OpenFile
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
@@ -199,7 +199,8 @@ def _one_of_each_cell(source: str, paths: list[str]) -> list[str]:
 
 
 def _place_of(path: str) -> tuple[int, int]:
-    status = os.stat(path)  # noqa: PTH116 of thousands of files
+    with naming(path):
+        status = os.stat(path)  # noqa: PTH116 of thousands of files
     return status.st_dev, status.st_ino
 
 

@@ -25,7 +25,7 @@ from scdataset.engine.storage.user_block import counts_user_block
 from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "layout_of", "transposed_matrix"]
+__all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "filters_of", "layout_of", "transposed_matrix"]
 
 T = TypeVar("T")
 
@@ -338,7 +338,7 @@ def _layout(dataset: h5py.Dataset, *, in_file: bool) -> tuple[Layout, bool]:
             if offset is not None:
                 table = ChunkTable(np.array([offset], np.int64), np.array([dataset.nbytes]), np.zeros(1, np.uint32))
         elif properties.get_layout() == h5py.h5d.CHUNKED:
-            filters = _filters(properties)
+            filters = filters_of(properties)
             chunked = filters is not None
     layout = Layout(
         dataset.shape, dataset.dtype, dataset.chunks or dataset.shape, table, filters or (), dataset.fillvalue
@@ -352,7 +352,7 @@ def _is_plain_type(dataset: h5py.Dataset) -> bool:
     return dataset.dtype.kind in "iufb" and stored.equal(h5py.h5t.py_create(dataset.dtype, logical=True))
 
 
-def _filters(properties: Any) -> tuple[tuple[str, Any], ...] | None:
+def filters_of(properties: Any) -> tuple[tuple[str, Any], ...] | None:
     """Return the filters of a dataset, or None if one of them is not known here."""
     filters = []
     for number in range(properties.get_nfilters()):

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from scdataset.engine.files import OpenFile
+from scdataset.engine.storage.string_references import NOWHERE, damaged_attributes
 
 __all__ = ["by_path", "child_of", "found_in", "open_checked", "takes_others", "tried"]
 
@@ -29,6 +30,12 @@ _WORD = 8
 
 _OBJECTS = {2: Struct("<H6xH"), 4: Struct("<H6xI"), 8: Struct("<H6xQ")}
 """Headers of objects by the bytes of a size: the number of an object, 0 for what is free, and its size."""
+
+_BLOCK, _BLOCKS = 1 << 14, 64
+"""Bytes that are read at least, and how many times that is kept."""
+
+_LARGEST_HEADER = 1 << 20
+"""Bytes of metadata that the library reads at once; what is longer are values."""
 
 _OVERFLOWS = (1 << 64) - 32
 """A size from which on its sum with a header may be zero."""
@@ -96,9 +103,9 @@ def takes_others(stored: Any, depth: int = 0) -> bool:
 class _Stream(io.RawIOBase):
     """The bytes of a file for h5py, which calls it under its own lock.
 
-    A block that the library must not believe is given to it without its signature: it refuses that, while an
-    exception raised in here is lost in some calls of h5py. No lock of ours is taken: the garbage collector may close
-    objects of h5py, and so wait for h5py's lock, in a thread that holds ours.
+    A block that the library must not believe is given to it without its signature, and a reference without its place:
+    it refuses these, while an exception raised in here is lost in some calls of h5py. No lock of ours is taken: the
+    garbage collector may close objects of h5py, and so wait for h5py's lock, in a thread that holds ours.
 
     Attributes
     ----------
@@ -116,49 +123,72 @@ class _Stream(io.RawIOBase):
         self.begin: int | None = None
         self._size = file.size
         self._raw = os.fdopen(file.open_now(), "rb", buffering=0)
+        self._at = 0
+        self._blocks: dict[int, memoryview] = {}
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a byte."""
-        return self._raw.seek(offset, whence)
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
 
     def tell(self) -> int:
         """Return where it is."""
-        return self._raw.tell()
+        return self._at
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer, with zeros after the end of the file, as the library's own reads do."""
-        start = self._raw.tell()
-        view = memoryview(buffer).cast("B")
-        read = self._fill(view)
-        view[read:] = bytes(len(view) - read)
+        start, view = self._at, memoryview(buffer).cast("B")
+        self._copy(start, view)
+        self._at += len(view)
         another = start == self.begin
         _Stream.n_others += another
-        if another or (bytes(view[: len(_MARK)]) == _MARK and not self._leads_through(start, view)):
+        if another or (view[: len(_MARK)] == _MARK and not self._leads_through(start, view)):
             view[:] = bytes(len(view))
         return len(view)
 
-    def _fill(self, view: memoryview) -> int:
-        """Read as much as there is, and return how much that is."""
+    def _copy(self, start: int, view: memoryview) -> None:
+        """Fill a buffer, a small one from blocks that are kept: the library asks for a few bytes at a time."""
+        number, offset = divmod(start, _BLOCK)
+        if offset + len(view) > _BLOCK:
+            self._fill(start, view)
+            if len(view) <= _LARGEST_HEADER:
+                self._correct(view)
+            return
+        block = self._blocks.get(number)
+        if block is None:
+            if len(self._blocks) >= _BLOCKS:
+                self._blocks.clear()
+            block = self._blocks[number] = memoryview(bytearray(_BLOCK))
+            self._fill(number * _BLOCK, block)
+            self._correct(block)
+        view[:] = block[offset : offset + len(view)]
+
+    def _correct(self, view: memoryview) -> None:
+        """Lead references of attributes that are damaged nowhere."""
+        for place in damaged_attributes(bytes(view), self._size):
+            view[place : place + len(NOWHERE)] = NOWHERE
+
+    def _fill(self, start: int, view: memoryview) -> None:
+        """Read as much as there is, and fill up with zeros."""
         read = 0
+        self._raw.seek(min(start, self._size))  # a damaged address may be beyond what a system can seek
         while read < len(view):
             more = self._raw.readinto(view[read:])
             if not more:
                 break
             read += more
-        return read
+        view[read:] = bytes(len(view) - read)
 
     def _leads_through(self, start: int, view: memoryview) -> bool:
         """Return whether the walk through a collection ends; the library may have asked for its first bytes alone."""
         size = int.from_bytes(view[_SIZE_AT : _SIZE_AT + self.size_bytes], "little")
         if size > self._size - start:
             return False
-        heap = bytes(view[:size])
-        if len(heap) < size:
-            whole = bytearray(size)
-            self._raw.seek(start)
-            self._fill(memoryview(whole))
-            heap = bytes(whole)
-        return _leads_through(heap, self.size_bytes)
+        if len(view) >= size:
+            return _leads_through(bytes(view[:size]), self.size_bytes)
+        whole = bytearray(size)
+        self._fill(start, memoryview(whole))
+        return _leads_through(bytes(whole), self.size_bytes)
 
     def close(self) -> None:
         """Close the file."""
@@ -172,12 +202,13 @@ def _leads_through(heap: bytes, size_bytes: int) -> bool:
         return False  # the library knows no others
     if size_bytes == _WORD and not _may_stall(heap):
         return True
-    read = _OBJECTS[size_bytes].unpack_from
+    read, end = _OBJECTS[size_bytes].unpack_from, len(heap)
     header = place = _aligned(_SIZE_AT + size_bytes)
-    while place + header <= len(heap):
+    last = end - header
+    while place <= last:
         number, size = read(heap, place)
-        step = header + _aligned(size) if number else size
-        if not 0 < step <= len(heap) - place:
+        step = header + (size + 7 & -8) if number else size
+        if not 0 < step <= end - place:
             return False
         place += step
     return True

@@ -21,7 +21,7 @@ from scdataset.engine.general import LibraryChunks
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
 from scdataset.engine.storage.zarr_keys import Keys
-from scdataset.engine.storage.zarr_library import CheckedFolder, CheckedZip
+from scdataset.engine.storage.zarr_library import checked_store
 from scdataset.engine.storage.zarr_metadata import ZarrArray, array_of
 from scdataset.engine.storage.zarr_shards import Shard, Stored
 from scdataset.errors import CollectionError, DamagedFileError
@@ -56,7 +56,7 @@ class ZarrStore:
     def node(self, name: str) -> Any:
         """Return an array or group as zarr sees it, opened by this process, or None if there is none."""
         if self._root is None or self._pid != os.getpid():
-            store = (CheckedZip if self.keys.is_zip else CheckedFolder)(self.path, self.keys.check)
+            store = checked_store(self.keys)
             # A consolidated copy of the metadata may be older than the metadata, which is what is read here.
             root = zarr.open_group(store, mode="r", use_consolidated=False)
             self._root, self._nodes, self._pid = root, {"": root}, os.getpid()

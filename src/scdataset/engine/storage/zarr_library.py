@@ -1,63 +1,53 @@
-"""Stores for zarr itself, which look at each key before zarr reads it.
+"""Stores for zarr itself, which look at each key before zarr reads it, and at its bytes before zarr decodes them.
 
 zarr reads whatever a path leads to: a pipe without end, a device, a folder as a chunk that is not there, and a chunk
-that was written after the store was opened as one that was there before.
+that was written after the store was opened as one that was there before. It takes memory for whatever a chunk says that
+it holds.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from zarr.storage import LocalStore, ZipStore
 
-__all__ = ["CheckedFolder", "CheckedZip"]
+from scdataset.engine.storage.zarr_keys import Keys
 
-Check = Callable[[str], object]
-"""Raises for a key that must not be read."""
+__all__ = ["checked_store"]
 
 
-class CheckedFolder(LocalStore):  # type: ignore[misc]  # zarr is optional, and Any to the type checker
-    """A store in a folder.
+def checked_store(keys: Keys) -> "_CheckedFolder | _CheckedZip":
+    """Return the store of a folder or of a zip file, as it was when its keys were noted."""
+    return _CheckedZip(keys) if keys.is_zip else _CheckedFolder(keys)
 
-    Parameters
-    ----------
-    path
-        The folder.
-    check
-        Is called with each key before it is read.
-    """
 
-    def __init__(self, path: str, check: Check) -> None:
-        super().__init__(path, read_only=True)
-        self._check = check
+class _Checked:
+    """What both kinds of store have in common; it goes before the kind."""
 
-    async def get(self, key: str, *arguments: Any, **options: Any) -> Any:
+    _keys: Keys
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
         """Read a key, or a part of it."""
-        self._check(key)
-        return await super().get(key, *arguments, **options)
+        self._keys.check(key)
+        found = await super().get(key, prototype, byte_range)  # type: ignore[misc]
+        if found is not None and byte_range is None:
+            self._keys.check_content(key, found.to_bytes())
+        return found
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> Any:
         """Read parts of several keys."""
         listed = list(key_ranges)
         for key, _ in listed:
-            self._check(key)
-        return await super().get_partial_values(prototype, listed)
+            self._keys.check(key)
+        return await super().get_partial_values(prototype, listed)  # type: ignore[misc]
 
 
-class CheckedZip(ZipStore):  # type: ignore[misc]  # as above
-    """A store in a zip file; see `CheckedFolder`."""
+class _CheckedFolder(_Checked, LocalStore):  # type: ignore[misc]  # zarr is Any to the type checker
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(keys.path, read_only=True)
+        self._keys = keys
 
-    def __init__(self, path: str, check: Check) -> None:
-        super().__init__(path, mode="r")
-        self._check = check
 
-    async def get(self, key: str, *arguments: Any, **options: Any) -> Any:
-        """Read a key, or a part of it."""
-        self._check(key)
-        return await super().get(key, *arguments, **options)
-
-    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> Any:
-        """Read parts of several keys."""
-        listed = list(key_ranges)
-        for key, _ in listed:
-            self._check(key)
-        return await super().get_partial_values(prototype, listed)
+class _CheckedZip(_Checked, ZipStore):  # type: ignore[misc]  # as above
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(keys.path, mode="r")
+        self._keys = keys

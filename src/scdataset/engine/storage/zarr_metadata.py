@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["ShardIndex", "ZarrArray", "array_of"]
+__all__ = ["ShardIndex", "ZarrArray", "array_of", "compressor_of"]
 
 _CODECS = {"blosc": "blosc", "zstd": "zstd", "gzip": "gzip_file", "zlib": "gzip", "lz4": "lz4"}
 """Compressors of zarr that are decoded here, as `codecs` calls them; any other sends the array through zarr."""
@@ -95,6 +95,17 @@ class ZarrArray:
         """Chunks of a shard along the rows and along the columns."""
         rows, columns, *_ = *(shard // chunk for shard, chunk in zip(self.shard, self.chunk, strict=True)), 1
         return rows, columns
+
+
+def compressor_of(metadata: dict[str, Any]) -> str | None:
+    """Return the compressor of an array of any kind as `codecs` calls it, or None if it has none that is known here."""
+    try:
+        if metadata["zarr_format"] != 3:
+            return _CODECS.get(metadata["compressor"]["id"])
+        name, _ = _named(metadata["codecs"][-1])
+        return _CODECS.get(name.removeprefix("numcodecs."))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        return None
 
 
 def array_of(metadata: dict[str, Any]) -> ZarrArray | None:

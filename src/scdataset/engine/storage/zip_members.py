@@ -19,9 +19,6 @@ MAX_METADATA = 1 << 26
 _MOST_DEFLATED = 1032
 """How many times as long as its bytes a deflated text can be."""
 
-_FREE, _RATIO = 1 << 28, 100
-"""Bytes that any compressed chunk may have, and how many times as long as its stored bytes a longer one may be."""
-
 _BLOCK = 1 << 20
 """Bytes of metadata that are unpacked at a time."""
 
@@ -51,19 +48,6 @@ class Member:
     n_bytes: int
     encoded: bool
     checksum: int
-
-    def check_size(self, named: str) -> None:
-        """Raise if it says that it unpacks to more than chunks do.
-
-        Raises
-        ------
-        DamagedFileError
-            With its name, ``named``.
-        """
-        most = max(_FREE, self.size * _RATIO)
-        if self.n_bytes > most:
-            message = f"{named} unpacks to {self.n_bytes} bytes from {self.size}, where at most {most} can be."
-            raise DamagedFileError(message)
 
 
 def is_zip(path: str) -> bool:
