@@ -9,7 +9,17 @@ import scipy.sparse as sp
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, BlockWeightedSampling, HookError, MultiIndexable, open_collection, scDataset
-from scdataset.transforms import BinValues, Compose, Log1p, MaskValues, RowKeys, keyed
+from scdataset.transforms import (
+    BinValues,
+    Compose,
+    DownsampleCounts,
+    GeneSentence,
+    Log1p,
+    MaskValues,
+    RankTokens,
+    RowKeys,
+    keyed,
+)
 
 N_ROWS = 230
 DATA = np.arange(N_ROWS)
@@ -149,9 +159,14 @@ def test_a_keyed_function_of_one_argument_is_refused():
 
 
 X = sp.csr_matrix(np.random.default_rng(0).poisson(0.7, (150, 40)), dtype=np.float32)
+IDS = np.arange(40) + 1
 COMPOSED = {
-    "scgpt": Compose(BinValues(9), MaskValues(0.4)),
-    "exact": Compose(Log1p(), BinValues(4, mode="deterministic"), MaskValues(0.3, exact=True)),
+    "bins": Compose(BinValues(9), MaskValues(0.4)),
+    "sentences": Compose(DownsampleCounts(15), BinValues(9), GeneSentence(IDS, 12, cls=0, pad=99), MaskValues(0.4)),
+    "top": Compose(
+        DownsampleCounts(fraction=0.8), GeneSentence(IDS, 30, sample="top", include_zeros=True), MaskValues(exact=True)
+    ),
+    "ranks": Compose(DownsampleCounts(15), RankTokens(IDS, np.ones(40), 24)),
 }
 
 
@@ -163,10 +178,14 @@ def path(tmp_path_factory):
 
 
 def _cells(batches):
+    """Return the bytes of all members of each cell."""
     found = {}
     for batch in batches:
-        pair = batch["X"].toarray(), batch["masked_X"].toarray()
-        found.update(zip(batch["row"].tolist(), map(bytes, np.concatenate(pair, axis=1)), strict=True))
+        members = [
+            member.toarray() if sp.issparse(member) else member for name, member in batch.items() if name != "row"
+        ]
+        cells = zip(*members, strict=True)
+        found.update(zip(batch["row"].tolist(), (b"".join(map(bytes, cell)) for cell in cells), strict=True))
     return found
 
 

@@ -6,8 +6,11 @@ from scdataset.transforms.bins import BinValues
 from scdataset.transforms.bionemo import bionemo_to_tensor
 from scdataset.transforms.compose import Compose
 from scdataset.transforms.counts import Clip, Log1p, NormalizeTotal, Scale
+from scdataset.transforms.downsampling import DownsampleCounts
 from scdataset.transforms.genes import SelectGenes
 from scdataset.transforms.masks import MaskValues
+from scdataset.transforms.ranks import RankTokens
+from scdataset.transforms.sentences import GeneSentence
 from scdataset.transforms.tahoe import hf_tahoe_to_tensor
 from scdataset.transforms.torch import ToTorch
 
@@ -15,9 +18,12 @@ __all__ = [
     "BinValues",
     "Clip",
     "Compose",
+    "DownsampleCounts",
+    "GeneSentence",
     "Log1p",
     "MaskValues",
     "NormalizeTotal",
+    "RankTokens",
     "RowKeys",
     "Scale",
     "SelectGenes",

@@ -9,16 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
-from scdataset.transforms.kernels import divide_rows, sum_rows
+from scdataset.transforms.kernels import divide_rows
 from scdataset.transforms.matrices import Matrix, MatrixTransform, as_floats, is_sparse, with_data
+from scdataset.transforms.totals import AUTO, total_counts
 
 __all__ = ["Clip", "Log1p", "NormalizeTotal", "Scale"]
-
-
-_AUTO = "auto"
-
-_TOTALS = "total_counts"
-"""Name of the total counts that ``open_collection(row_sums=True)`` gives."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class NormalizeTotal(MatrixTransform):
     """
 
     target_sum: float | None = 1e4
-    key: str | None = _AUTO
+    key: str | None = AUTO
     library_sizes: InitVar[ArrayLike | None] = None
 
     def __post_init__(self, library_sizes: ArrayLike | None) -> None:
@@ -69,43 +64,12 @@ class NormalizeTotal(MatrixTransform):
                 'missing. open_collection(...).value_kind() says what a file has; layer="raw" is often counts.'
             )
             raise ArgumentValueError(message)
-        totals = self._totals(matrix, data, value).astype(data.dtype) / data.dtype.type(self.target_sum)
+        totals = total_counts("NormalizeTotal", matrix, value, self.key).astype(data.dtype)
+        totals /= data.dtype.type(self.target_sum)
         totals[totals == 0] = 1
         if not is_sparse(matrix):
             return data / totals[:, None]
         return with_data(matrix, divide_rows(data, matrix.indptr, totals))
-
-    def _totals(self, matrix: Matrix, data: NDArray[Any], value: Any) -> NDArray[Any]:
-        key = self.key
-        if key == _AUTO:
-            key = _TOTALS if hasattr(value, "keys") and _TOTALS in value else None
-        if key is not None:
-            totals = _given(value, key, matrix.shape[0])
-        elif is_sparse(matrix):
-            totals = sum_rows(data, matrix.indptr)
-        else:
-            totals = data.sum(axis=1, dtype=np.float64)
-        if totals.size and not totals.min() >= 0:
-            row = int(np.argmin(np.where(np.isnan(totals), -np.inf, totals)))
-            message = (
-                f"NormalizeTotal: the total counts of row {row} of the batch are {totals[row]}; give numbers that are "
-                "not negative and not missing."
-            )
-            raise ArgumentValueError(message)
-        return totals
-
-
-def _given(value: Any, key: str, n_cells: int) -> NDArray[np.float64]:
-    """Return the total counts that come with the cells."""
-    beside = value if hasattr(value, "keys") else getattr(value, "obs", {})
-    if key not in beside:
-        message = f"NormalizeTotal: there is no {key!r} beside X; there are {list(beside.keys())}."
-        raise ArgumentValueError(message)
-    totals = np.asarray(beside[key], np.float64)
-    if totals.shape != (n_cells,):
-        message = f"NormalizeTotal: {key!r} has shape {totals.shape}; give one number for each of {n_cells} cells."
-        raise ArgumentValueError(message)
-    return totals
 
 
 def _median_size(library_sizes: ArrayLike | None) -> float:

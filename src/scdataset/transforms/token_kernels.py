@@ -1,0 +1,162 @@
+"""Compiled loops from CSR rows, in the order of columns, to padded tokens."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset._compiled import compiled
+from scdataset.strategy.keys import mix, unit_float
+from scdataset.transforms.ordering import N_COUNTS, PLACE, order_descending
+
+__all__ = ["fill_ranked", "fill_sampled", "fill_top"]
+
+
+@compiled
+def fill_ranked(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    totals: NDArray[np.float64],
+    slots: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    medians: NDArray[np.float64],
+    out: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Write the tokens of every row into ``out``, those of the largest value first; return how many there are.
+
+    Parameters
+    ----------
+    slots
+        Slot of each column, ascending by its first column; -1 for a column without a token.
+    tokens, medians
+        Of each slot.
+    out
+        Filled from the left, with as many tokens of each row as it has columns.
+    """
+    lengths = np.empty(totals.size, np.int64)
+    size = min(slots.size, np.diff(indptr).max()) if totals.size else 0
+    entries, spare = np.empty(size, np.uint64), np.empty(size, np.uint64)
+    counts = np.empty(N_COUNTS, np.int32)
+    found, values = np.empty(size, np.int64), np.empty(size)
+    places = np.full(tokens.size, -1)
+    for row in range(totals.size):
+        n, ascends = 0, True
+        for k in range(indptr[row], indptr[row + 1]):
+            slot = slots[indices[k]]
+            if slot < 0:
+                continue
+            if places[slot] >= 0:
+                values[places[slot]] += data[k]
+                continue
+            ascends = ascends and (n == 0 or found[n - 1] < slot)
+            places[slot] = n
+            found[n], values[n] = slot, data[k]
+            n += 1
+        if not ascends:  # ties go by the first column of a token, which may be zero in this row
+            order = np.argsort(found[:n])
+            found[:n], values[:n] = found[:n][order], values[:n][order]
+        for k in range(n):
+            places[found[k]] = -1
+            values[k] = values[k] / totals[row] * 1e4 / medians[found[k]]
+        ordered = order_descending(values[:n], entries, spare, counts)
+        lengths[row] = min(n, out.shape[1])
+        for k in range(lengths[row]):
+            out[row, k] = tokens[found[np.int64(ordered[k] & PLACE)]]
+    return lengths
+
+
+@compiled
+def fill_sampled(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    keys: NDArray[np.uint64],
+    ids: NDArray[np.int64],
+    with_zeros: bool,  # noqa: FBT001 compiled functions take positions
+    out: NDArray[np.int64],
+    values: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Write genes and values of every row into ``out`` and ``values``, a random sample where there are too many.
+
+    ``ids`` are those of each column, -1 for a column that is left out; ``with_zeros`` also takes those without a value.
+    """
+    lengths = np.empty(keys.size, np.int64)
+    n_known = int(np.count_nonzero(ids >= 0))
+    for row in range(keys.size):
+        start, stop = indptr[row], indptr[row + 1]
+        n_left = n_known
+        if not with_zeros:
+            n_left = 0
+            for k in range(start, stop):
+                if ids[indices[k]] >= 0:
+                    n_left += 1
+        n_wanted = min(n_left, out.shape[1])
+        lengths[row] = n_wanted
+        n, k, column = 0, start, 0
+        while n < n_wanted:
+            if not with_zeros:
+                column = indices[k]
+            is_stored = k < stop and indices[k] == column
+            if ids[column] >= 0:
+                if _is_drawn(keys[row], column, n_left, n_wanted - n):
+                    out[row, n], values[row, n] = ids[column], data[k] if is_stored else 0
+                    n += 1
+                n_left -= 1
+            k += is_stored
+            column += 1
+    return lengths
+
+
+@compiled
+def fill_top(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    keys: NDArray[np.uint64],
+    ids: NDArray[np.int64],
+    with_zeros: bool,  # noqa: FBT001 compiled functions take positions
+    out: NDArray[np.int64],
+    values: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Write genes and values as `fill_sampled` does, those of the largest values, which come first.
+
+    With ``with_zeros`` what is left is filled with a random sample of the genes without a value.
+    """
+    lengths = np.empty(keys.size, np.int64)
+    size = np.diff(indptr).max() if keys.size else 0
+    entries, spare = np.empty(size, np.uint64), np.empty(size, np.uint64)
+    counts = np.empty(N_COUNTS, np.int32)
+    found, there = np.empty(size, data.dtype), np.empty(size, np.int64)
+    n_known = int(np.count_nonzero(ids >= 0))
+    for row in range(keys.size):
+        n_found = 0
+        for k in range(indptr[row], indptr[row + 1]):
+            if ids[indices[k]] >= 0:
+                found[n_found], there[n_found] = data[k], indices[k]
+                n_found += 1
+        ordered = order_descending(found[:n_found], entries, spare, counts)
+        n = min(n_found, out.shape[1])
+        for k in range(n):
+            place = np.int64(ordered[k] & PLACE)
+            out[row, k], values[row, k] = ids[there[place]], found[place]
+        n_left = n_known - n_found
+        n_wanted = n + min(n_left, out.shape[1] - n) if with_zeros else n
+        lengths[row] = n_wanted
+        k = column = 0
+        while n < n_wanted:
+            if k < n_found and there[k] == column:
+                k += 1
+            elif ids[column] >= 0:
+                if _is_drawn(keys[row], column, n_left, n_wanted - n):
+                    out[row, n], values[row, n] = ids[column], 0
+                    n += 1
+                n_left -= 1
+            column += 1
+    return lengths
+
+
+@compiled
+def _is_drawn(key: np.uint64, column: int, n_left: int, n_wanted: int) -> bool:
+    """Draw whether this column is among ``n_wanted`` of the ``n_left`` that it is the first of."""
+    return unit_float(mix(key, np.uint64(column))) * n_left < n_wanted
