@@ -4,6 +4,7 @@ import anndata
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from tests.conftest import REAL_DATA
 
 from scdataset import open_collection
 
@@ -46,6 +47,23 @@ def test_evidence_is_that_of_the_sample(tmp_path):
     logged = open_collection(written(tmp_path / "b.h5ad", np.log1p(NORMALISED))).value_kind()
     assert logged.whole == 0
     assert logged.spread_unlogged < 1e-6 < logged.spread
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "kind"),
+    [
+        ("cells/heart_human.h5ad", None, "counts"),
+        ("old_schema/anndata_archive_v0.5.0.h5ad", None, "scaled"),
+        ("old_schema/anndata_archive_v0.5.0.h5ad", "raw", "log-normalised"),
+        ("odd/scfates_test_unsorted_indices.h5ad", None, "log-normalised"),
+        ("zarr/scanpy_10x-10k-subset.zarr", None, "counts"),
+    ],
+)
+def test_kinds_of_real_files(name, layer, kind):
+    if not (REAL_DATA / name).exists():
+        pytest.skip(f"real file {name} is not here")
+    with open_collection(REAL_DATA / name, layer=layer) as cells:
+        assert cells.value_kind().kind == kind
 
 
 def test_files_of_different_kinds_are_told_apart(tmp_path):

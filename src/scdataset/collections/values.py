@@ -67,11 +67,12 @@ class ValueKind:
     by_file: Mapping[str, Kind] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        unlogged = "" if np.isnan(self.spread_unlogged) else f", and those of exp(x) - 1 by {self.spread_unlogged:.2g}"
         files = "".join(f"\n  {kind}: {path}" for path, kind in self.by_file.items())
         return (
-            f"{self.kind}, by {self.n_cells} cells: {self.whole:.0%} of the non-zero values are whole numbers; values "
-            f"go from {self.minimum:.6g} to {self.maximum:.6g}; the sums of cells spread by {self.spread:.2g} of their "
-            f"mean, and those of exp(x) - 1 by {self.spread_unlogged:.2g}.{files}"
+            f"{self.kind}, by {self.n_cells} cells: {100 * self.whole:.4g}% of the non-zero values are whole numbers; "
+            f"values go from {self.minimum:.6g} to {self.maximum:.6g}; the sums of cells spread by {self.spread:.2g} "
+            f"of their mean{unlogged}.{files}"
         )
 
 
