@@ -24,6 +24,7 @@ from scdataset.engine.elements import Columns, Elements, PlainElements, Spans, T
 from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import CsrMatrix
 from scdataset.engine.rowtable import RowTable
+from scdataset.engine.storage.expansion import Expansion, least_size
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["arrow_batches", "checked_column", "csr_matrix", "plain_arrow"]
@@ -217,18 +218,22 @@ def _stretches_of_values(batch: Any, mapped: Any) -> Iterator[tuple[int, int]]:
 def _write_batches(path: str, target: Path) -> None:
     try:
         if not _is_parquet(path):
+            written = Expansion(path, target)
             with arrow_batches(path) as (batches, _), pa.ipc.new_stream(str(target), batches[0].schema) as writer:
                 for batch in batches:
+                    written.add(batch.nbytes)
                     for name in batch.schema.names:
                         checked_column(path, name, batch)
                     writer.write_batch(batch)
             return
         stored = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
+        written = Expansion(path, target, least_size(stored.metadata))
         with (
             log_or_bar(f"Reading {path} once, to the cache", stored.metadata.num_rows) as advance,
             pa.ipc.new_stream(str(target), stored.schema_arrow) as writer,
         ):
             for batch in stored.iter_batches(_ROWS):
+                written.add(batch.nbytes)
                 writer.write_batch(batch)
                 advance(batch.num_rows)
     except (pa.ArrowException, OSError) as error:
