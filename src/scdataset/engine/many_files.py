@@ -27,26 +27,28 @@ class ManyReads:
 
     Parameters
     ----------
-    elements, spans
-        The arrays, and the spans of each.
+    elements
+        The arrays.
+    spans, bounds
+        Array k has the spans ``bounds[k]`` up to ``bounds[k + 1]``.
     out, columns
         As for `Elements.tasks`.
     """
 
     def __init__(
-        self, elements: Sequence[PlainElements], spans: Sequence[Spans], out: NDArray[Any], columns: Columns
+        self,
+        elements: Sequence[PlainElements],
+        spans: Spans,
+        bounds: NDArray[np.int64],
+        out: NDArray[Any],
+        columns: Columns,
     ) -> None:
         self.files: list[OpenFile] = [one.file for one in elements]
         self._elements = elements
-        self._spans = spans
+        self._where = spans
+        self._bounds = bounds
         self._out = out
         self._columns = columns
-        self._bounds = np.cumsum([0, *(one.starts.size for one in spans)])
-        self._where = Spans(
-            np.concatenate([one.starts for one in spans]),
-            np.concatenate([one.lengths for one in spans]),
-            np.concatenate([one.places for one in spans]),
-        )
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -70,7 +72,8 @@ class ManyReads:
 
     def read_apart(self, number: int) -> None:
         """Read the spans of one file by itself, which goes on after a signal and names errors."""
-        for read, *part in self._elements[number].tasks(self._spans[number], self._out, self._columns, 1):
+        own = self._where.part(*self._bounds[number : number + 2])
+        for read, *part in self._elements[number].tasks(own, self._out, self._columns, 1):
             read(*part)
 
 

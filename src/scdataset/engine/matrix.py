@@ -16,7 +16,7 @@ from scdataset.engine.columns import ChosenColumns, chosen_of
 from scdataset.engine.elements import ANY, Columns, Elements, Spans
 from scdataset.engine.half_floats import SingleFloats
 from scdataset.engine.parts import Matrix, Part
-from scdataset.engine.reads import Read, n_tasks, run_reads
+from scdataset.engine.reads import Read, StackedRead, n_tasks, run_reads, run_stacked
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.select import Wanted, read_selected
 from scdataset.engine.slabs import SlabPool
@@ -115,17 +115,19 @@ class CsrMatrix:
             return _csr(*read_selected(wanted, dtype, slabs, threads, n_tasks(threads), totals), n_columns)
         places = np.concatenate([np.arange(0), *(part.places for part in parts)])
         indptr = np.zeros(places.size + 1, np.int64)
-        indptr[1:][places] = np.concatenate([np.arange(0), *(lengths for _, lengths in where)])
+        starts = np.concatenate([np.arange(0), *(starts for starts, _ in where)])
+        lengths = np.concatenate([np.arange(0), *(lengths for _, lengths in where)])
+        indptr[1:][places] = lengths
         np.cumsum(indptr, out=indptr)
-        firsts = np.split(indptr[places], np.cumsum([part.rows.size for part in parts[:-1]])) if parts else []
-        spans = [Spans(*w, own) for w, own in zip(where, firsts, strict=True)]
+        spans, bounds = Spans(starts, lengths, indptr[places]), np.cumsum([0, *(part.rows.size for part in parts)])
         index_type = np.int32 if max(indptr[-1], n_columns) <= _INT32_MAX else np.int64
         data, indices = slabs.empty(int(indptr[-1]), dtype), slabs.empty(int(indptr[-1]), index_type)
-        reads = [Read(part.matrix.data, s, data) for part, s in zip(parts, spans, strict=True)]
-        reads += [
-            Read(part.matrix.indices, s, indices, part.matrix.columns) for part, s in zip(parts, spans, strict=True)
+        matrices = [part.matrix for part in parts]
+        stacked = [
+            StackedRead([matrix.data for matrix in matrices], [ANY] * len(parts), spans, bounds, data),
+            StackedRead([matrix.indices for matrix in matrices], [m.columns for m in matrices], spans, bounds, indices),
         ]
-        run_reads(reads, slabs, threads)
+        run_stacked(stacked, slabs, threads)
         read = _csr(data, indices, indptr, n_columns)
         if totals is not None:
             totals[:] = row_totals(read)

@@ -64,6 +64,8 @@ class Stack:
         order = np.argsort(rows)
         ascending = rows[order]
         bounds = np.searchsorted(ascending, self._firsts)
+        own = ascending - np.repeat(self._firsts[:-1], np.diff(bounds))
+        ends = bounds.tolist()
         for number in np.flatnonzero(np.diff(bounds)).tolist():
-            own = slice(bounds[number], bounds[number + 1])
-            yield Part(self._matrices[number], ascending[own] - self._firsts[number], order[own])
+            part = slice(ends[number], ends[number + 1])
+            yield Part(self._matrices[number], own[part], order[part])
