@@ -1,5 +1,8 @@
 """Forms of the DataLoader around a dataset: what is combined on purpose, and what is refused."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
@@ -34,3 +37,14 @@ def test_rows_by_number_are_refused_with_the_way_to_get_them():
     for error in (NotImplementedError, TypeError, UnimplementedError):
         with pytest.raises(error, match=r"for batch in dataset.* dataset\.collection\[0\]"):
             scDataset(DATA, Streaming(), 8)[0]
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_function_that_iterates_can_free_what_it_has(world_size):
+    indices = np.arange(0, 64, 2)
+    freed = weakref.ref(indices)
+    batches = iter(scDataset(DATA, Streaming(indices.copy()), 8, seed=0, rank=0, world_size=world_size))
+    next(batches)
+    del indices
+    gc.collect()
+    assert freed() is None

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from types import FrameType
 
 from scdataset.errors import LoaderError
 
@@ -19,7 +20,7 @@ def has_own_collation() -> bool:
 
     To be called from ``__iter__``.
     """
-    return _collates_on_its_own(sys._getframe(2).f_locals.get("self"))  # noqa: SLF001
+    return _collates_on_its_own(_asking(sys._getframe(2)))  # noqa: SLF001
 
 
 def _collates_on_its_own(asking: object) -> bool:
@@ -34,7 +35,7 @@ def refuse_hosts_that_share_out_again(world_size: int) -> None:
     A DataLoader asks for the iterator in the constructor of a fetcher, whose ``auto_collation`` says so; nothing public
     does. A ``collate_fn`` of the user's may have its lists of batches. To be called from ``__iter__``.
     """
-    asking = sys._getframe(2).f_locals.get("self")  # noqa: SLF001
+    asking = _asking(sys._getframe(2))  # noqa: SLF001
     if getattr(asking, "auto_collation", False) is True and not _collates_on_its_own(asking):
         message = (
             "The DataLoader would collect batches of scDataset into batches of batches; write "
@@ -51,9 +52,18 @@ def refuse_hosts_that_share_out_again(world_size: int) -> None:
         raise LoaderError(message)
 
 
+def _asking(frame: FrameType) -> object:
+    """Return the object whose constructor asks for the iterator, if one does.
+
+    The locals of another frame are not looked at: before Python 3.13 that keeps them all until its function returns,
+    and a training loop could not free what it deletes.
+    """
+    return frame.f_locals.get("self") if frame.f_code.co_name == "__init__" else None
+
+
 def _callers() -> Iterator[str]:
     """Yield the names of the classes whose methods led here."""
     frame = sys._getframe(2).f_back  # noqa: SLF001
     while frame is not None:
-        yield type(frame.f_locals.get("self")).__name__
+        yield frame.f_code.co_qualname.partition(".")[0]
         frame = frame.f_back
