@@ -17,6 +17,9 @@ __all__ = ["STRATUM", "Weights", "fill_weights", "in_parts", "stratum_prefix"]
 STRATUM = 512
 """Rows whose weights are summed once and kept: 0.016 bytes a row."""
 
+_TYPES = [np.dtype(name) for name in ("f8", "f4", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8")]
+"""Types of weights and codes; any other becomes the first."""
+
 _PART = 1 << 22
 """Rows that one thread scans at a time."""
 
@@ -27,8 +30,10 @@ class Weights(NamedTuple):
     Attributes
     ----------
     values
-        Weights, or class codes where there is a table; shape ``(n,)``, any numeric dtype. Shape ``(0,)`` for uniform
-        weights.
+        Weights, or class codes where there is a table, as bytes, so that compiled code is the same for all types;
+        shape ``(n * itemsize,)``. Shape ``(0,)`` for uniform weights.
+    kind
+        Place in ``_TYPES`` of the type that they are of.
     table
         Weight of each class, shape ``(n_classes,)``, float64; shape ``(0,)`` where values are weights.
     offset
@@ -37,7 +42,8 @@ class Weights(NamedTuple):
         Where in ``values`` the k-th selected row is found, as in `Rows`.
     """
 
-    values: NDArray[Any]
+    values: NDArray[np.uint8]
+    kind: int
     table: NDArray[np.float64]
     offset: int
     listed: NDArray[np.int64]
@@ -50,10 +56,13 @@ class Weights(NamedTuple):
         cls, values: NDArray[Any] | None, lookup: Rows, table: NDArray[np.float64] | None = None, offset: int = 0
     ) -> "Weights":
         """Weights found in ``values`` at the rows of ``lookup``; None for uniform ones."""
-        nothing = np.empty(0, np.float64)
+        given = np.empty(0, np.float64) if values is None else values
+        if given.dtype not in _TYPES:
+            given = given.astype(np.float64)
         return cls(
-            nothing if values is None else values,
-            nothing if table is None else table,
+            np.ascontiguousarray(given).view(np.uint8),
+            _TYPES.index(given.dtype),
+            np.empty(0, np.float64) if table is None else table,
             offset,
             lookup.listed,
             lookup.start,
@@ -73,27 +82,65 @@ def fill_weights(out: NDArray[np.float64], start: int, weights: Weights) -> None
 
     Many at a time: to look at the tuple for each would count references to its arrays, ten times the work.
     """
-    values, table, listed = weights.values, weights.table, weights.listed
-    if values.size == 0:
-        out[:] = 1.0
+    table, listed = weights.table, weights.listed
+    if weights.values.size == 0:
+        for i in range(out.size):
+            out[i] = 1.0
         return
-    first, step, offset = weights.start, weights.step, weights.offset
+    offset = weights.offset
+    first, step = weights.start + weights.step * start, weights.step
     if weights.bits.ranks.size:
         rows = np.empty(out.size, np.int64)
         fill_rows(rows, start, weights.bits)
-        for i in range(out.size):
-            out[i] = values[rows[i]]
     elif listed.size:
-        for i in range(out.size):
-            out[i] = values[listed[start + i]]
-    elif step == 1:
-        out[:] = values[first + start : first + start + out.size]
+        rows = listed[start : start + out.size]
     else:
-        for i in range(out.size):
-            out[i] = values[first + step * (start + i)]
+        rows = listed[:0]
+    _fill_numbers(out, weights.values, weights.kind, rows, first, step)
     if table.size:
         for i in range(out.size):
             out[i] = table[np.int64(out[i]) - offset]
+
+
+@compiled
+def _fill_numbers(
+    out: NDArray[np.float64], values: NDArray[np.uint8], kind: int, rows: NDArray[np.int64], first: int, step: int
+) -> None:
+    """Write numbers of the type ``_TYPES[kind]``."""
+    if kind == 0:
+        _fill(out, values.view(np.float64), rows, first, step)
+    elif kind == 1:
+        _fill(out, values.view(np.float32), rows, first, step)
+    elif kind == 2:
+        _fill(out, values, rows, first, step)
+    elif kind == 3:
+        _fill(out, values.view(np.int8), rows, first, step)
+    elif kind == 4:
+        _fill(out, values.view(np.uint16), rows, first, step)
+    elif kind == 5:
+        _fill(out, values.view(np.int16), rows, first, step)
+    elif kind == 6:
+        _fill(out, values.view(np.uint32), rows, first, step)
+    elif kind == 7:
+        _fill(out, values.view(np.int32), rows, first, step)
+    elif kind == 8:
+        _fill(out, values.view(np.uint64), rows, first, step)
+    else:
+        _fill(out, values.view(np.int64), rows, first, step)
+
+
+@compiled
+def _fill(out: NDArray[np.float64], values: NDArray[Any], rows: NDArray[np.int64], first: int, step: int) -> None:
+    """Write the numbers at ``rows``; without any, at every ``step``-th row from ``first`` on."""
+    if rows.size:
+        for i in range(out.size):
+            out[i] = values[rows[i]]
+    elif step == 1:
+        for i in range(out.size):
+            out[i] = values[first + i]
+    else:
+        for i in range(out.size):
+            out[i] = values[first + step * i]
 
 
 def stratum_prefix(weights: Weights, n: int) -> NDArray[np.float64]:
