@@ -145,7 +145,7 @@ def gather_spans(
     ``(0, 0)``, or ``SHORT_READ`` or ``OUT_OF_RANGE`` and the span it happened in.
     """
     n = starts.size
-    first = np.int64(0)  # as what it becomes: what it is passed to would be compiled for both
+    first: Any = np.int64(0)  # as what it becomes: what it is passed to would be compiled for both
     while first < n:
         begin = starts[first]
         last, end = run_of(starts, lengths, first, max_gap, buffer.size)

@@ -294,8 +294,8 @@ def _keep_runs(
 
     Returns ``(0, 0)``, or ``SHORT_READ`` or ``OUT_OF_RANGE`` and the row at which the run began.
     """
-    first = np.int64(0)  # as in `gather_spans`
-    position = np.int64(0)
+    first: Any = np.int64(0)  # as in `gather_spans`
+    position: Any = np.int64(0)
     while first < starts.size:
         begin = starts[first]
         last, end = run_of(starts, lengths, first, max_gap, indices_buffer.size)
