@@ -14,10 +14,10 @@ import pytest
 import scipy.sparse
 import zarr
 from tests.written import once
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from scdataset import DamagedFileError, ScDatasetError, open_collection
-from scdataset.engine.storage import zarr_keys
+from scdataset.engine.storage import zarr_claims
 
 ROWS = np.arange(40)
 
@@ -229,7 +229,7 @@ def _swapped(text, one, other):
 
 
 def test_a_chunk_of_a_deflated_zip_file_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(zarr_keys, "_FREE", 1 << 16)
+    monkeypatch.setattr(zarr_claims, "_FREE", 1 << 16)
     file = Path(written(tmp_path / "a.zarr")) / "var/_index/c/0"
     file.write_bytes(bytes(1 << 20))
     archive = zipped(tmp_path / "a.zarr", tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
@@ -253,3 +253,25 @@ def test_a_chunk_that_says_it_holds_gigabytes_is_refused_before_zarr_decodes_it(
         file.write_bytes(content)
         with pytest.raises(DamagedFileError, match=rf"{file.name}.* {said}"):
             _ = open_collection(path).var
+
+
+@pytest.mark.parametrize("compressor", ["none", "zstd", "gzip", "blosc"])
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_chunk_that_says_it_has_a_thousand_million_strings_is_refused(tmp_path, version, compressor):
+    path = written(tmp_path / "a.zarr", version)
+    made = {"none": None, "zstd": ZstdCodec(), "gzip": GzipCodec(), "blosc": BloscCodec()}[compressor]
+    if version == 2:
+        made = {"none": None, "zstd": numcodecs.Zstd(), "gzip": numcodecs.GZip(), "blosc": numcodecs.Blosc()}[
+            compressor
+        ]
+    group = zarr.open_group(path, mode="a", zarr_format=version, use_consolidated=False)["var"]
+    values, attributes = group["_index"][:], dict(group["_index"].attrs)
+    group.create_array("_index", data=values, compressors=made, overwrite=True).attrs.update(attributes)
+    assert len(open_collection(path).var) == 30
+    file = Path(path) / ("var/_index/0" if version == 2 else "var/_index/c/0")
+    strings = bytearray(numcodecs.VLenUTF8().encode(values.astype(object)))
+    strings[:4] = (1 << 30).to_bytes(4, "little")
+    packed = {"none": bytes, "zstd": numcodecs.Zstd().encode, "gzip": numcodecs.GZip().encode}
+    file.write_bytes({**packed, "blosc": numcodecs.Blosc().encode}[compressor](bytes(strings)))
+    with pytest.raises(DamagedFileError, match=rf"_index.* it has {1 << 30} strings, where a chunk has 30"):
+        _ = open_collection(path).var

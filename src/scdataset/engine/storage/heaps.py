@@ -125,6 +125,7 @@ class _Stream(io.RawIOBase):
         self._raw = os.fdopen(file.open_now(), "rb", buffering=0)
         self._at = 0
         self._blocks: dict[int, memoryview] = {}
+        self._corrected: set[int] = set()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a byte."""
@@ -140,9 +141,13 @@ class _Stream(io.RawIOBase):
         start, view = self._at, memoryview(buffer).cast("B")
         self._copy(start, view)
         self._at += len(view)
-        another = start == self.begin
-        _Stream.n_others += another
-        if another or (view[: len(_MARK)] == _MARK and not self._leads_through(start, view)):
+        refused = start == self.begin
+        _Stream.n_others += refused
+        if view[: len(_MARK)] == _MARK:
+            refused = refused or not self._leads_through(start, view)
+        else:
+            self._correct(start, view)
+        if refused:
             view[:] = bytes(len(view))
         return len(view)
 
@@ -151,20 +156,28 @@ class _Stream(io.RawIOBase):
         number, offset = divmod(start, _BLOCK)
         if offset + len(view) > _BLOCK:
             self._fill(start, view)
-            if len(view) <= _LARGEST_HEADER:
-                self._correct(view)
             return
         block = self._blocks.get(number)
         if block is None:
             if len(self._blocks) >= _BLOCKS:
                 self._blocks.clear()
+                self._corrected.clear()
             block = self._blocks[number] = memoryview(bytearray(_BLOCK))
             self._fill(number * _BLOCK, block)
-            self._correct(block)
         view[:] = block[offset : offset + len(view)]
 
-    def _correct(self, view: memoryview) -> None:
-        """Lead references of attributes that are damaged nowhere."""
+    def _correct(self, start: int, view: memoryview) -> None:
+        """Lead references of attributes nowhere that are damaged, in a block once for all reads of it."""
+        number, offset = divmod(start, _BLOCK)
+        if offset + len(view) > _BLOCK:
+            if len(view) <= _LARGEST_HEADER:
+                self._lead_nowhere(view)
+        elif number not in self._corrected:
+            self._lead_nowhere(self._blocks[number])
+            self._corrected.add(number)
+            view[:] = self._blocks[number][offset : offset + len(view)]
+
+    def _lead_nowhere(self, view: memoryview) -> None:
         for place in damaged_attributes(bytes(view), self._size):
             view[place : place + len(NOWHERE)] = NOWHERE
 

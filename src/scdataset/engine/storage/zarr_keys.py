@@ -8,9 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from scdataset.engine.compressors import claimed_size
 from scdataset.engine.files import OpenFile
-from scdataset.engine.storage.zarr_metadata import compressor_of
+from scdataset.engine.storage.zarr_claims import Claims, most_bytes
 from scdataset.engine.storage.zarr_shards import Stored
 from scdataset.engine.storage.zip_members import MAX_METADATA, METADATA, is_chunk, is_zip, members_of
 from scdataset.errors import DamagedFileError
@@ -19,9 +18,6 @@ __all__ = ["Keys"]
 
 _ZIP_HEADER = struct.Struct("<4s22xHH")
 """Local header of a zip member: signature, ..., length of the name and of the extra field that follow it."""
-
-_FREE, _RATIO = 1 << 28, 100
-"""Bytes that any chunk may unpack to, and how many times as long as its stored bytes a longer one may be."""
 
 
 class Keys:
@@ -37,7 +33,7 @@ class Keys:
         self.path = path
         self._zip = OpenFile(path) if is_zip(path) else None
         self._opened = time.time_ns()
-        self._compressors: dict[str, str | None] = {}
+        self._claims: dict[str, Claims] = {}
         self._members = {} if self._zip is None else members_of(path)
 
     @property
@@ -111,34 +107,29 @@ class Keys:
         if self._zip is not None:
             self._zip.check()
         if key in self._members and self._members[key].encoded:
-            self._check_size(key, self._members[key].n_bytes, self._members[key].size)
+            member, most = self._members[key], most_bytes(self._members[key].size)
+            if member.n_bytes > most:
+                message = f"{self.path}: {key} unpacks to {member.n_bytes} bytes, where at most {most} can be."
+                raise DamagedFileError(message)
 
     def check_content(self, key: str, content: Any) -> None:
-        """Raise for a chunk that says it unpacks to more than chunks do, before zarr takes memory for that."""
-        compressor = self._compressor(key) if is_chunk(key) else None
-        if compressor is None:
+        """Raise for a chunk that says it holds more than chunks do, before zarr takes memory for that."""
+        if not is_chunk(key):
             return
         try:
-            claimed = claimed_size(compressor, content)
-        except ValueError as error:
+            self._claims_of(key).check(content)
+        except (ValueError, zlib.error, DamagedFileError) as error:
             message = f"{self.path}: {key} cannot be decoded: {error}."
             raise DamagedFileError(message) from error
-        self._check_size(key, claimed, len(content))
 
-    def _check_size(self, key: str, n_bytes: int, n_stored: int) -> None:
-        most = max(_FREE, n_stored * _RATIO)
-        if n_bytes > most:
-            message = f"{self.path}: {key} unpacks to {n_bytes} bytes from {n_stored}, where at most {most} can be."
-            raise DamagedFileError(message)
-
-    def _compressor(self, key: str) -> str | None:
-        """Return the compressor of the array that a chunk is of, by the nearest metadata above its key."""
+    def _claims_of(self, key: str) -> Claims:
+        """Return what the chunks of an array say of themselves, by the nearest metadata above a key."""
         name = key.rpartition("/")[0]
-        if name and name not in self._compressors:
-            there = any(self.find(f"{name}/{file}") for file in METADATA)
-            found = compressor_of(self.metadata(name)[1]) if there else self._compressor(name)
-            self._compressors[name] = found
-        return self._compressors.get(name)
+        if name not in self._claims:
+            there = name and any(self.find(f"{name}/{file}") for file in METADATA)
+            above = self._claims_of(name) if name else Claims()
+            self._claims[name] = Claims.of(self.metadata(name)[1]) if there else above
+        return self._claims[name]
 
     def check_absent(self, key: str) -> None:
         """Raise if a key that is not there may have been there when the store was opened."""

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["ShardIndex", "ZarrArray", "array_of", "compressor_of"]
+__all__ = ["COMPRESSORS", "ShardIndex", "ZarrArray", "array_of", "named"]
 
-_CODECS = {"blosc": "blosc", "zstd": "zstd", "gzip": "gzip_file", "zlib": "gzip", "lz4": "lz4"}
+COMPRESSORS = {"blosc": "blosc", "zstd": "zstd", "gzip": "gzip_file", "zlib": "gzip", "lz4": "lz4"}
 """Compressors of zarr that are decoded here, as `codecs` calls them; any other sends the array through zarr."""
 
 _LARGEST_PADDED = 1 << 31
@@ -97,17 +97,6 @@ class ZarrArray:
         return rows, columns
 
 
-def compressor_of(metadata: dict[str, Any]) -> str | None:
-    """Return the compressor of an array of any kind as `codecs` calls it, or None if it has none that is known here."""
-    try:
-        if metadata["zarr_format"] != 3:
-            return _CODECS.get(metadata["compressor"]["id"])
-        name, _ = _named(metadata["codecs"][-1])
-        return _CODECS.get(name.removeprefix("numcodecs."))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-        return None
-
-
 def array_of(metadata: dict[str, Any]) -> ZarrArray | None:
     """Return the metadata of an array, or None if it takes zarr to read it."""
     try:
@@ -141,7 +130,7 @@ def _version_2(metadata: dict[str, Any]) -> ZarrArray | None:
     compressor = metadata["compressor"]
     if metadata.get("filters") or (metadata["order"] != "C" and len(shape) > 1):
         return None
-    filters = () if compressor is None else ((_CODECS[compressor["id"]], None),)
+    filters = () if compressor is None else ((COMPRESSORS[compressor["id"]], None),)
     fill = _fill(metadata["fill_value"], dtype)
     return ZarrArray(shape, dtype, chunk, chunk, filters, fill, "", metadata.get("dimension_separator", "."))
 
@@ -151,15 +140,15 @@ def _version_3(metadata: dict[str, Any]) -> ZarrArray | None:
     if grid["name"] != "regular" or metadata.get("storage_transformers") or metadata["data_type"] not in _V3_TYPES:
         return None
     shard = chunk = tuple(grid["configuration"]["chunk_shape"])
-    codecs, index = [_named(codec) for codec in metadata["codecs"]], None
+    codecs, index = [named(codec) for codec in metadata["codecs"]], None
     if codecs[0][0] == "sharding_indexed" and len(codecs) == 1:
         options = codecs[0][1]
         chunk = tuple(options["chunk_shape"])
-        numbers, checks = _encoding([_named(codec) for codec in options["index_codecs"]], np.dtype(np.uint64))
+        numbers, checks = _encoding([named(codec) for codec in options["index_codecs"]], np.dtype(np.uint64))
         if [name for name, _ in checks] not in ([], ["crc32c"]):
             return None
         index = ShardIndex(options.get("index_location", "end") == "end", bool(checks), numbers)
-        codecs = [_named(codec) for codec in options["codecs"]]
+        codecs = [named(codec) for codec in options["codecs"]]
     dtype, filters = _encoding(codecs, np.dtype(metadata["data_type"]))
     default = {"default": "/", "v2": "."}[keys["name"]]  # a KeyError for any other encoding
     separator = keys.get("configuration", {}).get("separator", default)
@@ -168,7 +157,7 @@ def _version_3(metadata: dict[str, Any]) -> ZarrArray | None:
     return ZarrArray(tuple(metadata["shape"]), dtype, chunk, shard, filters, fill, prefix, separator, index)
 
 
-def _named(codec: Any) -> tuple[str, dict[str, Any]]:
+def named(codec: Any) -> tuple[str, dict[str, Any]]:
     """Return name and options of a codec, which the specification allows to be a bare name."""
     return (codec, {}) if isinstance(codec, str) else (codec["name"], codec.get("configuration", {}))
 
@@ -180,7 +169,7 @@ def _encoding(
     (first, options), *others = codecs
     orders: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}
     order = {"bytes": orders[options.get("endian", "little")]}[first]
-    known = {**_CODECS, **{f"numcodecs.{name}": code for name, code in _CODECS.items()}, "crc32c": "crc32c"}
+    known = {**COMPRESSORS, **{f"numcodecs.{name}": code for name, code in COMPRESSORS.items()}, "crc32c": "crc32c"}
     return dtype.newbyteorder(order), tuple((known[name], None) for name, _ in others)
 
 
