@@ -1,5 +1,6 @@
 """Masks, labels, weights and cells told by name are found in the collection, or refused."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -224,3 +225,13 @@ def test_a_strategy_by_names_pickles_and_tells_itself_from_others():
 @pytest.mark.parametrize("values", [[1, 2], (1, 2), np.ones(2), "ab", range(2), None])
 def test_only_what_has_an_index_has_names(values):
     assert names_of(values) is None
+
+
+def test_the_default_index_is_not_made_an_array():
+    labels = pd.Series(pd.Categorical(["a", "b"]).repeat(200_000))
+    tracemalloc.start()
+    strategy = ClassBalancedSampling(labels, 8)
+    strategy.order(labels.size, 0, 0).rows(0, 64)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * labels.size

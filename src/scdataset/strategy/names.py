@@ -29,6 +29,8 @@ def names_of(values: Any) -> NDArray[Any] | None:
     index = getattr(values, "index", None)
     if index is None or callable(index):  # lists and tuples have a method of that name
         return None
+    if (getattr(index, "start", None), getattr(index, "step", None)) == (0, 1):
+        return None  # a RangeIndex, which is not made an array of 8 bytes a row
     names = np.asarray(index)
     return None if _are_numbers(names) and np.array_equal(names, np.arange(names.size)) else names
 

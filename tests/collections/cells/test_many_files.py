@@ -214,12 +214,25 @@ def test_a_forged_list_is_not_used(few, kept, change, monkeypatch):
     first = open_collection(few, obs=["type"])
     place = listing.place_of(few, opened.Wanted(opened.Options(), ("type",)).listed)
     key = listing._key([one.parts[0] for one in first._files])
-    text, numbers = cache.load_under(place, key)
+    text, *numbers = cache.load_under(place, key)
     header = json.loads(text.tobytes())
     change(header)
-    cache.store_under(place, key, [np.frombuffer(json.dumps(header).encode(), np.uint8), numbers])
+    cache.store_under(place, key, [np.frombuffer(json.dumps(header).encode(), np.uint8), *numbers])
     assert listing.load(place, few) is None
     assert_equal(open_collection(few, obs=["type"]), first)
+
+
+def test_kept_columns_do_not_share_memory_with_what_stays(few, kept):
+    open_collection(few, obs=["type"])
+    loaded = listing.load(listing.place_of(few, opened.Wanted(opened.Options(), ("type",)).listed), few)
+    tables = {id(memory_of(one.file.parts[-1].table.lengths)) for one in loaded}
+    assert not tables & {id(memory_of(one.columns["type"].codes)) for one in loaded}
+
+
+def memory_of(array):
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    return array
 
 
 @pytest.mark.parametrize("offset", [2**40, -(2**40), 2**62])
@@ -228,10 +241,10 @@ def test_chunks_that_do_not_lie_in_the_file_are_not_used(few, kept, number, offs
     first = open_collection(few)
     place = listing.place_of(few, opened.Wanted(opened.Options()).listed)
     key = listing._key([one.parts[0] for one in first._files])
-    text, numbers = cache.load_under(place, key)
+    text, numbers, values = cache.load_under(place, key)
     _, start, _ = json.loads(text.tobytes())["files"][number][3]["X"][2][0][5][0]
     numbers[start : start + 8].view("i8")[0] = offset
-    cache.store_under(place, key, [text, numbers])
+    cache.store_under(place, key, [text, numbers, values])
     assert listing.load(place, few) is None
     assert_equal(open_collection(few), first)
 

@@ -25,7 +25,7 @@ from scdataset.errors import ArgumentValueError
 
 __all__ = ["load", "place_of", "store"]
 
-_FORMAT = 3
+_FORMAT = 4
 """Raised whenever what is kept, or what opening reads, changes."""
 
 _MAX_BYTES = 1 << 28
@@ -48,8 +48,8 @@ def load(place: str | None, paths: Sequence[str]) -> list[Opened] | None:
         arrays = cache.load_under(place, _key(files))
         if arrays is None:
             return None
-        text, numbers = arrays
-        return _unpacked(files, json.loads(text.tobytes()), KeptArrays(numbers))
+        text, numbers, values = arrays
+        return _unpacked(files, json.loads(text.tobytes()), KeptArrays(numbers), KeptArrays(values))
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
         return None  # it is made again, and what is wrong with a file is told then
 
@@ -59,13 +59,14 @@ def store(place: str | None, opened: Sequence[Opened]) -> None:
     files = [one.file.parts[0] for one in opened if isinstance(one.file, H5adFile)]
     if place is None or len(files) < len(opened) or not all(cache.is_settled(file.bytes) for file in files):
         return
-    arrays = KeptArrays()
-    header = _packed(opened, arrays)
-    if header is None or arrays.n_bytes > _MAX_BYTES:
+    # Columns apart: they are joined to one, and their memory is freed while that of the matrices stays.
+    arrays, values = KeptArrays(), KeptArrays()
+    header = _packed(opened, arrays, values)
+    if header is None or arrays.n_bytes + values.n_bytes > _MAX_BYTES:
         return
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     if text.size <= _MAX_BYTES:
-        cache.store_under(place, _key(files), [text, arrays.joined()])
+        cache.store_under(place, _key(files), [text, arrays.joined(), values.joined()])
 
 
 def _key(files: Sequence[H5File]) -> list[Any]:
@@ -76,7 +77,7 @@ def _digest(value: Any) -> str:
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
 
 
-def _packed(opened: Sequence[Opened], arrays: KeptArrays) -> dict[str, Any] | None:
+def _packed(opened: Sequence[Opened], arrays: KeptArrays, values: KeptArrays) -> dict[str, Any] | None:
     """Return the files as JSON that refers to arrays; None if one holds what that cannot say."""
     lists = _Lists()
     packed = []
@@ -85,14 +86,14 @@ def _packed(opened: Sequence[Opened], arrays: KeptArrays) -> dict[str, Any] | No
         matrices = {name: kept_matrix(m, arrays) for name, m in {"X": matrix, **one.arrays}.items()}
         if any(kept is None for kept in matrices.values()):
             return None
-        columns = {name: _packed_column(column, arrays, lists) for name, column in one.columns.items()}
+        columns = {name: _packed_column(column, values, lists) for name, column in one.columns.items()}
         packed.append(
             [group, var_name, n_obs, matrices, columns, lists.add(one.genes), lists.add(one.cells), one.gene_ids]
         )
     return {"files": packed, "lists": lists.all} if lists.plain else None
 
 
-def _unpacked(files: Sequence[H5File], header: Any, arrays: KeptArrays) -> list[Opened]:
+def _unpacked(files: Sequence[H5File], header: Any, arrays: KeptArrays, values: KeptArrays) -> list[Opened]:
     lists = [_index(*one) for one in header["lists"]]
     opened = []
     for file, (group, var_name, n_obs, matrices, columns, genes, cells, ids) in zip(
@@ -103,7 +104,7 @@ def _unpacked(files: Sequence[H5File], header: Any, arrays: KeptArrays) -> list[
             message = f"{file.path} has {n_obs} rows of obs, and others in its arrays."
             raise ValueError(message)
         h5ad = H5adFile.of_parts(file, group, var_name, n_obs, read.pop("X"))
-        named = {name: _column(file.path, name, kept, n_obs, arrays, lists) for name, kept in columns.items()}
+        named = {name: _column(file.path, name, kept, n_obs, values, lists) for name, kept in columns.items()}
         opened.append(Opened(h5ad, _listed(genes, lists), named, read, _listed(cells, lists), dict(ids)))
     return opened
 
