@@ -34,8 +34,8 @@ _OBJECTS = {2: Struct("<H6xH"), 4: Struct("<H6xI"), 8: Struct("<H6xQ")}
 _BLOCK, _BLOCKS = 1 << 14, 64
 """Bytes that are read at least, and how many times that is kept."""
 
-_LARGEST_HEADER = 1 << 20
-"""Bytes of metadata that the library reads at once; what is longer are values."""
+_LARGEST_HEADER = (1 << 16) - 1
+"""Bytes of metadata that the library reads at once; what is longer are values, which it reads in so many or more."""
 
 _OVERFLOWS = (1 << 64) - 32
 """A size from which on its sum with a header may be zero."""
@@ -126,6 +126,7 @@ class _Stream(io.RawIOBase):
         self._at = 0
         self._blocks: dict[int, memoryview] = {}
         self._corrected: set[int] = set()
+        self._heap: tuple[int, memoryview] = -1, memoryview(b"")
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a byte."""
@@ -153,6 +154,9 @@ class _Stream(io.RawIOBase):
 
     def _copy(self, start: int, view: memoryview) -> None:
         """Fill a buffer, a small one from blocks that are kept: the library asks for a few bytes at a time."""
+        if (start, len(view)) == (self._heap[0], len(self._heap[1])):
+            view[:] = self._heap[1]
+            return
         number, offset = divmod(start, _BLOCK)
         if offset + len(view) > _BLOCK:
             self._fill(start, view)
@@ -197,11 +201,16 @@ class _Stream(io.RawIOBase):
         size = int.from_bytes(view[_SIZE_AT : _SIZE_AT + self.size_bytes], "little")
         if size > self._size - start:
             return False
-        if len(view) >= size:
-            return _leads_through(bytes(view[:size]), self.size_bytes)
-        whole = bytearray(size)
-        self._fill(start, memoryview(whole))
-        return _leads_through(bytes(whole), self.size_bytes)
+        if len(view) < size:  # it asks for the whole next, and gets what is checked now
+            self._heap = start, memoryview(bytearray(size))
+            self._fill(*self._heap)
+        elif (start, len(view)) == (self._heap[0], len(self._heap[1])):
+            return True
+        else:
+            self._heap = start, memoryview(bytes(view[:size]))
+        sound = _leads_through(bytes(self._heap[1]), self.size_bytes)
+        self._heap = self._heap if sound else (-1, memoryview(b""))
+        return sound
 
     def close(self) -> None:
         """Close the file."""
