@@ -77,13 +77,10 @@ class Scale:
 
     def _opening(self, folder: Path, row: str) -> None:
         with tempfile.TemporaryDirectory(dir=self._folder) as cache:
-            first, again = (
-                self._measure("opening", cache, folder=str(folder), small=str(self._small), obs=["cell_type"])
-                for _ in range(2)
-            )
+            first, again = self._opened_twice(folder, ["cell_type"], cache)
             size = sum(path.stat().st_size for path in Path(cache).rglob("*") if path.is_file())
-        wide = self._measure("opening", folder=str(folder), small=str(self._small), obs=["cell_type", "n_counts"])
-        bare = self._measure("opening", folder=str(folder), small=str(self._small), obs=[])
+        _, bare = self._opened_twice(folder, [])
+        _, wide = self._opened_twice(folder, ["cell_type", "n_counts"])
         for name, value in {
             "first time, s": first["seconds"],
             "again, s": again["seconds"],
@@ -95,6 +92,10 @@ class Scale:
             "int32 column, bytes a row": (wide["memory"] - again["memory"]) / again["rows"],
         }.items():
             self._add("opening", row, name, value)
+
+    def _opened_twice(self, folder: Path, obs: list[str], cache: str | None = None) -> list[Any]:
+        asked = {"folder": str(folder), "small": str(self._small), "obs": obs}
+        return [self._measure("opening", cache, **asked) for _ in range(2)]
 
     def _first(self, folder: Path, row: str) -> None:
         for strategy in STRATEGIES:

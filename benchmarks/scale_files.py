@@ -45,8 +45,9 @@ def _drawn(n_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
 
 def _write(path: Path, n_rows: int, lengths: NDArray[np.int64], columns: NDArray[np.int32]) -> None:
     """Write one file: the first rows of those that were drawn, again and again."""
-    sizes = np.cumsum(lengths)
-    whole, rest = divmod(n_rows, lengths.size)
+    sizes = np.cumsum(lengths[:n_rows])
+    columns = columns[: sizes[-1]]
+    whole, rest = divmod(n_rows, sizes.size)
     n_elements = whole * int(sizes[-1]) + (int(sizes[rest - 1]) if rest else 0)
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})

@@ -104,3 +104,14 @@ def test_where_a_compiled_read_ends_early_each_file_that_is_left_is_read_by_itse
     paths, whole = stored
     monkeypatch.setattr(ManyReads, "read", lambda *_: 0)
     assert np.array_equal(_dense(open_collection(paths)[:]["X"]), whole)
+
+
+@pytest.mark.parametrize("kind", ["CSR", "dense"])
+def test_rows_of_files_that_are_not_stored_alike_are_those_of_each(kind, tmp_path):
+    matrices = [_matrix(number, kind) for number in range(12)]
+    for number, matrix in enumerate(matrices):
+        stored = matrix.astype(np.float64 if number % 3 == 1 else np.float32)
+        _write(tmp_path / f"{number:02}.h5ad", stored, chunks=number % 3 == 2)
+    whole = np.vstack([_dense(matrix) for matrix in matrices])
+    rows = np.random.default_rng(0).permutation(len(whole))
+    assert np.array_equal(_dense(open_collection(tmp_path)[rows]["X"]), whole[rows])
