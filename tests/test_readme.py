@@ -76,7 +76,8 @@ def write_formats(cells):
 
 def test_every_python_block_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    X = scipy.sparse.random(1000, 20, 0.2, format="csr", dtype=np.float32, random_state=0)  # noqa: N806
+    X = scipy.sparse.random(1000, 2100, 0.02, format="csr", dtype=np.float32, random_state=0)  # noqa: N806
+    X.data = np.ceil(X.data * 9)
     columns = {
         "cell_type": ["T", "B"] * 500,
         "gene": ["KLF1", "GATA1", "TP53", "non-targeting"] * 250,
@@ -84,9 +85,9 @@ def test_every_python_block_runs(tmp_path, monkeypatch):
     }
     obs = pd.DataFrame(columns, index=[f"cell {i}" for i in range(1000)]).astype("category")
     genes = {7: "CD3E", 9: "MS4A1", 12: "CD8A"}
-    cells = anndata.AnnData(X, obs=obs, var=pd.DataFrame(index=[genes.get(i, f"GENE{i}") for i in range(20)]))
+    cells = anndata.AnnData(X, obs=obs, var=pd.DataFrame(index=[genes.get(i, f"GENE{i}") for i in range(2100)]))
     cells.write_h5ad("atlas.h5ad")
-    cells[:600, :15].write_h5ad("plate1.h5ad")
+    cells[:600, :2095].write_h5ad("plate1.h5ad")
     cells[600:, 5:].write_h5ad("plate2.h5ad")
     cannot_run = write_formats(cells)
     namespace = {}
