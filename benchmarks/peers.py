@@ -1,6 +1,6 @@
 """Rows a second and memory beside other packages, over the same cells, each in a process of its own, in turns.
 
-    python benchmarks/peers.py [--parts plain gzip annbatch dense] [--peers scdataset cellstream annbatch]
+    python benchmarks/peers.py [--parts plain dense dense-1024 genes ...] [--peers scdataset cellstream annbatch]
 
 Each peer has an environment of its own, made beside the data on first use, and its own store where it reads no h5ad.
 All give CSR batches of 64 from shuffled windows of 16,384 rows in blocks, after windows that are not counted. Parts:
@@ -8,7 +8,10 @@ All give CSR batches of 64 from shuffled windows of 16,384 rows in blocks, after
     plain      open_collection over plain h5ad beside all peers
     gzip       open_collection over gzip h5ad beside scDataset 0.3.0
     annbatch   open_collection over annbatch's own store beside annbatch, in chunks of 64 and 512
-    dense      one unchanged script over backed AnnData, to dense float32 tensors, here and with scDataset 0.3.0
+    dense      all genes to dense float32 tensors: ToTorch, toarray in a hook, and one unchanged script over backed
+               AnnData here and with scDataset 0.3.0, in batches of 64
+    dense-1024 the same in batches of 1,024
+    genes      2,000 genes, normalised, logged and dense in batches of 1,024, beside the same genes as CSR
 
 Memory is the peak of the whole process, pages of mapped files included.
 """
@@ -66,6 +69,7 @@ class Part:
 OURS, SAME = "open_collection", "the same script over backed AnnData"
 PEER, IN_WORKERS = "scDataset 0.3.0, backed AnnData", "scDataset 0.3.0, backed AnnData, 2 workers"
 ANNBATCH, CELLSTREAM = "annbatch 0.3.1, its own store", "cellstream 0.11, its own store"
+SCRIPT, ORIGINAL = "the same script", "scDataset 0.3.0"
 _READ, _READ_ANNBATCH = "read_scdataset.py", "read_annbatch.py"
 
 
@@ -75,6 +79,21 @@ def _over_h5ad(store: str) -> tuple[Contender, ...]:
         Contender(SAME, store, _READ, "backed"),
         Contender(PEER, store, _READ, "backed", "scdataset"),
         Contender(IN_WORKERS, store, _READ, "workers", "scdataset"),
+    )
+
+
+def _dense(size: str = "") -> Part:
+    """Return a part of loops that end in dense tensors of all genes, in batches of 64 or of ``size``."""
+    return Part(
+        "plain h5ad to dense tensors, batches of " + (size[1:] or "64") + ", rows/s",
+        (
+            Contender("open_collection, ToTorch", "plain", _READ, f"tensors{size}"),
+            Contender("open_collection, toarray in a hook", "plain", _READ, f"toarray{size}"),
+            Contender(SCRIPT, "plain", _READ, f"dense{size}"),
+            Contender(ORIGINAL, "plain", _READ, f"dense{size}", "scdataset"),
+        ),
+        blocks=(16, 64),
+        windows=(2, 4),
     )
 
 
@@ -96,14 +115,15 @@ PARTS = {
         ),
         blocks=(64, 512),
     ),
-    "dense": Part(
-        "plain h5ad, backed AnnData to dense tensors, rows/s",
+    "dense": _dense(),
+    "dense-1024": _dense("-1024"),
+    "genes": Part(
+        "2,000 genes of plain h5ad in batches of 1,024, rows/s",
         (
-            Contender("here", "plain", _READ, "dense"),
-            Contender("scDataset 0.3.0", "plain", _READ, "dense", "scdataset"),
+            Contender("normalised, logged, dense", "plain", _READ, "genes-1024"),
+            Contender("CSR", "plain", _READ, "chosen-1024"),
         ),
         blocks=(16, 64),
-        windows=(2, 4),
     ),
 }
 
@@ -161,6 +181,8 @@ def _keep(part: Part, block_size: int, found: dict[str, list[dict[str, Any]]], k
     against = {name: (first, name) for name in found if name != first}
     if SAME in found:
         against[SAME] = (SAME, PEER)
+    if SCRIPT in found:
+        against[SCRIPT] = (SCRIPT, ORIGINAL)
     for name, runs in found.items():
         told = {key: [run[key] for run in runs] for key in ("rows", "seconds", "memory", "own_memory")}
         ratio = {"ratio": against[name]} if name in against else {}
