@@ -116,7 +116,7 @@ class Scale:
             asked = {"method": method, "strategy": "BlockWeightedSampling"}
             found = self._measure("workers", folder=str(folder), small=str(self._small), **asked)
             self._add("two workers to their first batch, s", row, method, found["seconds"])
-            self._add("memory of a worker, MB", row, method, found["memory"] / _MB)
+            self._add("memory that two workers add, MB", row, method, found["memory"] / _MB)
 
     def _add(self, table: str, row: str, column: str, value: float) -> None:
         self.kept.add(table, row, column, values=[value])

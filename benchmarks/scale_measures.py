@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def rates(folder: str, block: int, seconds: float, rounds: int) -> list[float]:
 
 
 def workers(folder: str, small: str, method: str, strategy: str) -> dict[str, float]:
-    """Return seconds from an open collection to the first batch of two workers, and bytes of memory for each."""
+    """Return seconds from an open collection to the first batch of two workers, and bytes of memory that they add."""
     _first_of_workers(small, "fork", strategy, 0)
     return _first_of_workers(folder, method, strategy, 2)
 
@@ -144,13 +145,24 @@ def kept(case: str, rows: int) -> dict[str, float]:
 
 
 def memory() -> int:
-    """Return bytes of memory of this process and its descendants, less pages of files."""
-    return sum(_proportional(process) for process in ["self", *_descendants("self")])
+    """Return bytes of memory of this process and its descendants, less pages of files, and with what they share."""
+    return _shared() + sum(_proportional(process) for process in ["self", *_descendants("self")])
+
+
+def _shared() -> int:
+    """Return bytes of files in memory that have no name, of which no process has pages that it has not touched."""
+    sizes = {}
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the folder itself was open
+            if str(link.readlink()).startswith("/memfd:"):
+                status = link.stat()
+                sizes[status.st_ino] = status.st_blocks * 512
+    return sum(sizes.values())
 
 
 def _proportional(process: str) -> int:
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Pss_Anon", "Pss_Shmem")))
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss_Anon"))
 
 
 def _descendants(process: str) -> Iterator[str]:
@@ -177,7 +189,7 @@ def _first_of_workers(folder: str, method: str, strategy: str, n_workers: int) -
     batches = iter(DataLoader(dataset, batch_size=None, num_workers=n_workers, multiprocessing_context=context))
     next(batches)
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "memory": (memory() - before) / max(n_workers, 1)}
+    return {"seconds": seconds, "memory": memory() - before}
 
 
 def _endless(dataset: scDataset) -> Iterator[Any]:
