@@ -76,6 +76,16 @@ def test_what_cannot_be_called_is_no_hook(value):
         hook("h", value)
 
 
+def test_a_class_whose_objects_are_hooks_is_no_hook():
+    class Doubled:
+        def __call__(self, value):
+            return 2 * value
+
+    assert hook("h", tuple) is tuple
+    with pytest.raises(ArgumentTypeError, match=r"h is the class Doubled; give an object of it, such as Doubled\("):
+        hook("h", Doubled)
+
+
 def test_errors_are_what_callers_already_catch():
     assert issubclass(ArgumentTypeError, TypeError)
     assert issubclass(ArgumentValueError, ValueError)

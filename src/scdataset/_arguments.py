@@ -1,5 +1,6 @@
 """Checks of arguments, each with one message: the value given, the values allowed, the remedy."""
 
+import math
 import operator
 import sys
 import warnings
@@ -10,7 +11,7 @@ import numpy as np
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["flag", "hook", "nearest", "one_of", "optional_whole", "warn", "whole"]
+__all__ = ["flag", "hook", "made", "nearest", "number", "one_of", "optional_whole", "positive", "warn", "whole"]
 
 
 def whole(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
@@ -42,6 +43,28 @@ def optional_whole(name: str, value: object, *, minimum: int, maximum: int | Non
     return None if value is None else whole(name, value, minimum=minimum, maximum=maximum)
 
 
+def number(name: str, value: object) -> float:
+    """Return ``value`` if it is a real number, also numpy's; booleans are none.
+
+    Raises
+    ------
+    ArgumentTypeError
+        For anything else.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        message = f"{name}={value!r} is of type {type(value).__name__}; give a number."
+        raise ArgumentTypeError(message)
+    return value  # type: ignore[return-value]  # numpy's numbers act as floats
+
+
+def positive(name: str, value: object) -> float:
+    """Return ``value`` if it is a finite number above 0."""
+    if not (number(name, value) > 0 and math.isfinite(value)):  # type: ignore[arg-type]
+        message = f"{name}={value}; give a finite number above 0."
+        raise ArgumentValueError(message)
+    return value  # type: ignore[return-value]
+
+
 def flag(name: str, value: object) -> bool:
     """Return ``value`` as a bool if it is True, False, 0 or 1, also numpy's; anything else has no single meaning."""
     if isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
@@ -63,6 +86,14 @@ def hook(name: str, value: Callable[..., object] | None) -> Callable[..., object
     """Return ``value`` if it can be called or is None."""
     if value is not None and not callable(value):
         message = f"{name}={value!r} is of type {type(value).__name__}; give a function, or None for the default."
+        raise ArgumentTypeError(message)
+    return made(name, value)
+
+
+def made(name: str, value: Callable[..., object] | None) -> Callable[..., object] | None:
+    """Return a callable unless it is a class whose objects are to be called, such as ``Log1p`` for ``Log1p()``."""
+    if isinstance(value, type) and any("__call__" in vars(base) for base in value.__mro__):
+        message = f"{name} is the class {value.__name__}; give an object of it, such as {value.__name__}(...)."
         raise ArgumentTypeError(message)
     return value
 

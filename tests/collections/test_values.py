@@ -37,6 +37,7 @@ def test_kinds_are_told_by_their_values(tmp_path, kind, dense):
     found = open_collection(written(tmp_path / "a.h5ad", KINDS[kind], dense=dense)).value_kind()
     assert found.kind == kind.split()[0]
     assert str(found).startswith(f"{found.kind}, by {found.n_cells} cells")
+    assert "nan" not in str(found)
 
 
 def test_evidence_is_that_of_the_sample(tmp_path):

@@ -134,6 +134,9 @@ def test_cells_that_are_all_alike_are_refused(opened):
         ({"batch_key": "doner"}, "batch_key='doner' .* Did you mean 'donor'"),
         ({"indices": [3, 3]}, "1 of them repeated"),
         ({"indices": []}, "no cells"),
+        ({"span": 7}, "span=7; give the part"),
+        ({"n_bins": 0}, "n_bins=0 is out of bounds"),
+        ({"log_base": -1}, "log_base=-1; give a finite number above 0"),
     ],
 )
 def test_arguments_are_refused_with_what_is_allowed(counts, opened, options, message):
@@ -158,7 +161,9 @@ def test_cells_without_a_batch_are_refused_with_a_way_to_leave_them_out(counts, 
         ("seurat_v3", lambda values: values * np.nan, "missing or infinite"),
         ("seurat_v3", lambda values: values / 3, "no whole numbers, such as [0-9]"),
         ("seurat", lambda values: values * -1, "not negative"),
-        ("seurat", lambda values: values * 100, "takes logarithms"),
+        ("seurat", lambda values: values * 100.5, "takes logarithms"),
+        ("seurat", lambda values: values, "takes logarithms .* whole numbers"),
+        ("cell_ranger", lambda values: values, "takes logarithms .* whole numbers"),
     ],
 )
 def test_values_that_do_not_fit_the_flavor_are_refused(counts, opened, flavor, change, message):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scdataset import ArgumentValueError
+from scdataset import ArgumentTypeError, ArgumentValueError
 from scdataset.pp import medians, nonzero_medians
 
 pytestmark = pytest.mark.usefixtures("small_windows")
@@ -38,3 +38,14 @@ def test_totals_that_are_given_go_with_the_rows(counts, opened, monkeypatch, in_
 def test_totals_that_do_not_fit_are_refused(counts, opened, totals):
     with pytest.raises(ArgumentValueError, match="give 300 numbers above 0"):
         nonzero_medians(opened(counts), totals=totals)
+
+
+@pytest.mark.parametrize("options", [{"target_sum": "1e4"}, {"totals": "n_counts"}])
+def test_numbers_of_another_type_are_refused(counts, opened, options):
+    with pytest.raises(ArgumentTypeError, match=r"target_sum='1e4' is of type str|totals has dtype <U8; give 300"):
+        nonzero_medians(opened(counts), **options)
+
+
+def test_a_sum_of_no_counts_is_refused(counts, opened):
+    with pytest.raises(ArgumentValueError, match="target_sum=-1; give a finite number above 0"):
+        nonzero_medians(opened(counts), target_sum=-1)

@@ -123,6 +123,13 @@ def test_it_is_its_options():
         (lambda: MaskValues(1.5), ArgumentValueError, "ratio=1.5; give the share of values to mask, from 0 to 1"),
         (lambda: MaskValues("a"), ArgumentTypeError, "ratio='a' is of type str"),
         (lambda: MaskValues(mask_value=np.nan), ArgumentValueError, "mask_value=nan"),
+        (lambda: MaskValues()(-COUNTS, KEYS), ArgumentValueError, "values of mask_value=-1, which no model can tell"),
+        (lambda: MaskValues()(COUNTS * np.nan, KEYS), ArgumentValueError, "missing values"),
+        (
+            lambda: MaskValues(mask_value=-2)({"values": np.full((500, 2), -2.0)}, KEYS),
+            ArgumentValueError,
+            "1000 values of mask_value=-2.*no value and no padding has",
+        ),
         (lambda: MaskValues(exact="yes"), ArgumentTypeError, "exact='yes'"),
         (lambda: MaskValues()(COUNTS), ArgumentTypeError, "MaskValues needs the keys of the rows, and got None"),
         (lambda: MaskValues()(COUNTS, 0), ArgumentTypeError, "got 0. A dataset gives them"),

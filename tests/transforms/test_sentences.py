@@ -144,6 +144,8 @@ def test_it_can_be_pickled():
     [
         (lambda: GeneSentence(range(5)), ArgumentValueError, "genes have pad=0; give each a number of its own"),
         (lambda: GeneSentence([1, 2], cls=2), ArgumentValueError, "genes have cls=2"),
+        (lambda: GeneSentence([1, 2], cls=0.5), ArgumentTypeError, "cls=0.5 is of type float"),
+        (lambda: GeneSentence([1, 2], cls_value="x"), ArgumentTypeError, "cls_value='x' is of type str"),
         (lambda: GeneSentence(["a"]), ArgumentTypeError, "gene_ids has shape"),
         (lambda: GeneSentence([-1, -1]), ArgumentValueError, "no gene of the vocabulary among 2"),
         (lambda: GeneSentence(IDS, 1, cls=5), ArgumentValueError, "max_length=1 is out of bounds"),

@@ -137,6 +137,12 @@ def test_it_is_its_options():
         (lambda: ToTorch(dtype=torch.int8), ArgumentValueError, "dtype=torch.int8; give one of torch.float32"),
         (lambda: ToTorch(dtype="float32"), ArgumentTypeError, "dtype='float32'"),
         (lambda: ToTorch("csr", torch.float16), ArgumentValueError, "few operations take"),
+        (lambda: ToTorch(device="gpu0"), ArgumentValueError, "device='gpu0' is no device; give 'cpu', 'cuda'"),
+        (lambda: ToTorch(device=1.5), ArgumentTypeError, "device=1.5 is no device"),
+        (lambda: ToTorch(device="cuda:99")(np.eye(2)), ArgumentValueError, "device='cuda:99' is not on this machine"),
+        (lambda: ToTorch(missing_label=0.5), ArgumentTypeError, "missing_label=0.5 is of type float"),
+        (lambda: ToTorch(tokens=3), ArgumentTypeError, "tokens=3; give names"),
+        (lambda: ToTorch(tokens=[3]), ArgumentTypeError, r"tokens=\[3\]; give names"),
         (lambda: ToTorch()({"donor": np.array(["a"])}), ArgumentTypeError, "'donor'"),
         (lambda: ToTorch()({"obs": pd.DataFrame({"a": [1]})}), ArgumentTypeError, "'obs'"),
     ],
@@ -144,6 +150,14 @@ def test_it_is_its_options():
 def test_what_cannot_be_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("tokens", ["input_ids", ["input_ids"]])
+def test_names_of_tokens_may_be_a_list_or_one_name(tokens):
+    transform = ToTorch(tokens=tokens)
+    assert hash(transform) == hash(ToTorch(tokens=("input_ids",)))
+    batch = transform({"input_ids": np.eye(2), "ids": np.eye(2)})
+    assert (batch["input_ids"].dtype, batch["ids"].dtype) == (torch.int64, torch.float32)
 
 
 def test_tokens_become_int64_and_masks_stay_booleans():

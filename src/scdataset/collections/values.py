@@ -67,13 +67,14 @@ class ValueKind:
     by_file: Mapping[str, Kind] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        unlogged = "" if np.isnan(self.spread_unlogged) else f", and those of exp(x) - 1 by {self.spread_unlogged:.2g}"
+        range_ = f"values go from {self.minimum:.6g} to {self.maximum:.6g}"
+        whole = f"{100 * self.whole:.4g}% of the non-zero values are whole numbers"
+        spread = f"the sums of cells spread by {self.spread:.2g} of their mean"
+        unlogged = f", and those of exp(x) - 1 by {self.spread_unlogged:.2g}"
+        sums = spread + ("" if np.isnan(self.spread_unlogged) else unlogged)
+        found = [("" if np.isnan(self.whole) else whole), range_, ("" if np.isnan(self.spread) else sums)]
         files = "".join(f"\n  {kind}: {path}" for path, kind in self.by_file.items())
-        return (
-            f"{self.kind}, by {self.n_cells} cells: {100 * self.whole:.4g}% of the non-zero values are whole numbers; "
-            f"values go from {self.minimum:.6g} to {self.maximum:.6g}; the sums of cells spread by {self.spread:.2g} "
-            f"of their mean{unlogged}.{files}"
-        )
+        return f"{self.kind}, by {self.n_cells} cells: {'; '.join(filter(None, found))}.{files}"
 
 
 def sampled_rows(sizes: Sequence[int], seed: int) -> list[NDArray[np.int64]]:

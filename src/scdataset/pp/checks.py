@@ -6,7 +6,10 @@ import numpy as np
 
 from scdataset.errors import ArgumentValueError
 
-__all__ = ["check_counts", "check_not_negative"]
+__all__ = ["check_counts", "check_fractional", "check_not_negative"]
+
+_LOOKED_AT = 1 << 16
+"""Values that tell counts from logarithms: the first of a window."""
 
 
 def check_not_negative(matrix: Any, needed_by: str) -> None:
@@ -41,5 +44,17 @@ def check_counts(matrix: Any, needed_by: str) -> None:
             f"{needed_by} takes counts, and {fractional.size} of {data.size} values are no whole numbers, such as "
             f'{data[fractional[0]]}. Counts are often kept as open_collection(..., layer="raw") or layer="counts"; '
             "check_values=False takes these values as they are."
+        )
+        raise ArgumentValueError(message)
+
+
+def check_fractional(matrix: Any, needed_by: str) -> None:
+    """Raise if the values are counts where logarithms are needed."""
+    data = matrix.data[:_LOOKED_AT]
+    if np.any(data) and np.array_equal(data, np.rint(data)):
+        message = (
+            f"{needed_by} takes logarithms of normalised counts, and all values are whole numbers, as counts are. Give "
+            'flavor="seurat_v3", which takes counts, or a file of logarithms; check_values=False takes these values as '
+            "they are."
         )
         raise ArgumentValueError(message)

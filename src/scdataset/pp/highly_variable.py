@@ -5,9 +5,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from scdataset._arguments import nearest, warn, whole
+from scdataset._arguments import nearest, number, positive, warn, whole
 from scdataset.errors import ArgumentValueError
-from scdataset.pp.checks import check_counts, check_not_negative
+from scdataset.pp.checks import check_counts, check_fractional, check_not_negative
 from scdataset.pp.dispersions import by_dispersion, by_dispersion_in_batches
 from scdataset.pp.moments import Moments, moments_of
 from scdataset.pp.standardised import by_standardised_variance, loess_class
@@ -52,13 +52,13 @@ def highly_variable_genes(
     indices
         Rows, each once, such as those of training; None for all.
     span
-        Of Seurat v3: part of the genes that loess looks at around each.
+        Of Seurat v3: part of the genes, above 0 and at most 1, that loess looks at around each.
     n_bins
         Of ``"seurat"``: number of bins of mean expression.
     log_base
         Of ``"seurat"``: base of the logarithm that was taken; None for e.
     check_values
-        Of Seurat v3: whether to refuse fractional values.
+        Whether to refuse fractional values for Seurat v3, and counts, which were not logged, for the others.
     seed
         Of the noise that is added to the means of batches in which loess finds them too much alike; a warning says so.
     progress
@@ -75,7 +75,8 @@ def highly_variable_genes(
     Raises
     ------
     ArgumentValueError
-        If values are negative, missing or fractional where counts are needed, there are fewer genes, or no such column.
+        If values are negative or missing, fractional where counts are needed or counts where logarithms are, there are
+        fewer genes, or no such column.
     MissingDependencyError
         If scikit-misc is needed and not installed.
 
@@ -88,6 +89,7 @@ def highly_variable_genes(
     if flavor not in get_args(Flavor):
         message = f"flavor={flavor!r} has to be one of {list(get_args(Flavor))}{nearest(flavor, get_args(Flavor))}"
         raise ArgumentValueError(message)
+    _check_numbers(span, n_bins, log_base)
     chosen = Cells(cells, indices)
     n_top_genes = whole("n_top_genes", n_top_genes, minimum=1, maximum=chosen.n_vars)
     groups, labels = chosen.groups(batch_key)
@@ -100,6 +102,8 @@ def highly_variable_genes(
             (check_counts if check_values else check_not_negative)(matrix, f"flavor={flavor!r}")
             return matrix.data
         check_not_negative(matrix, f"flavor={flavor!r}")
+        if check_values:
+            check_fractional(matrix, f"flavor={flavor!r}")
         return matrix.data if flavor == "cell_ranger" else _unlogged(matrix.data, log_base)
 
     moments = moments_of(chosen, groups, len(labels), prepare, progress=progress)
@@ -115,6 +119,15 @@ def highly_variable_genes(
         large = _large(moments, labels)
         frame = by_dispersion_in_batches(moments, large, chosen.var_names, n_top_genes, flavor, n_bins)
     return frame.set_axis(chosen.var_names, axis=0)
+
+
+def _check_numbers(span: float, n_bins: int, log_base: float | None) -> None:
+    if not 0 < number("span", span) <= 1:
+        message = f"span={span}; give the part of the genes, above 0 and at most 1."
+        raise ArgumentValueError(message)
+    whole("n_bins", n_bins, minimum=1)
+    if log_base is not None:
+        positive("log_base", log_base)
 
 
 def _unlogged(data: Any, log_base: float | None) -> Any:

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdataset.errors import ArgumentValueError
+from scdataset._arguments import positive
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.kernels import count_buckets
 from scdataset.pp.streaming import Cells, Window
@@ -79,6 +80,7 @@ def nonzero_medians(
     --------
     >>> nonzero_medians(cells).to_frame().to_parquet("medians.parquet")  # doctest: +SKIP
     """
+    target_sum = positive("target_sum", target_sum)
     chosen = Cells(cells, indices)
     given = None if totals is None else _checked(totals, chosen)
 
@@ -91,7 +93,11 @@ def nonzero_medians(
 
 def _checked(totals: Any, cells: Cells) -> NDArray[np.float64]:
     """Return the totals in ascending order of rows."""
-    given = np.asarray(totals, np.float64)
+    given = np.asarray(totals)
+    if given.dtype.kind not in "fiu":
+        message = f"totals has dtype {given.dtype}; give {cells.rows.size} numbers above 0, one a cell."
+        raise ArgumentTypeError(message)
+    given = given.astype(np.float64)
     if given.shape != cells.rows.shape or not (given > 0).all():
         least = given.min(initial=np.inf)
         message = (

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from scdataset._arguments import made
 from scdataset.errors import ArgumentTypeError
 from scdataset.strategy.row_keys import RowKeys, call_transform, needs_keys
 
@@ -26,12 +27,13 @@ class Compose:
     tensor([[7.8244, 8.9228]])
     """
 
-    def __init__(self, *transforms: Callable[[Any], Any]) -> None:
+    def __init__(self, *transforms: Callable[..., Any]) -> None:
         for position, transform in enumerate(transforms):
             if not callable(transform):
                 kind = type(transform).__qualname__
-                message = f"Transform {position} is of type {kind}, which cannot be called."
+                message = f"Transform {position} is of type {kind}, which cannot be called; give Compose(a, b)."
                 raise ArgumentTypeError(message)
+            made(f"Transform {position}", transform)
         self.transforms = transforms
 
     @property

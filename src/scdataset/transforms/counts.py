@@ -1,12 +1,12 @@
 """Normalised, logged, scaled and clipped counts, as by scanpy's ``pp``, on windows and batches."""
 
-import math
 from dataclasses import InitVar, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scdataset._arguments import number, positive
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import divide_rows
@@ -53,7 +53,7 @@ class NormalizeTotal(MatrixTransform):
             message = f"target_sum={self.target_sum!r} and library_sizes; give target_sum=None for their median."
             raise ArgumentValueError(message)
         else:
-            _check_positive("target_sum", self.target_sum)
+            positive("target_sum", self.target_sum)
 
     def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:
         """Return counts divided by their sum and times ``target_sum``; integers become float32."""
@@ -80,8 +80,11 @@ def _median_size(library_sizes: ArrayLike | None) -> float:
             "library_sizes=scdataset.pp.library_sizes(cells), or a number as target_sum."
         )
         raise ArgumentValueError(message)
-    sizes = np.asarray(library_sizes, np.float64)
-    filled = sizes[sizes > 0]
+    sizes = np.asarray(library_sizes)
+    if sizes.dtype.kind not in "fiu":
+        message = f"library_sizes has dtype {sizes.dtype}; give total counts of cells."
+        raise ArgumentTypeError(message)
+    filled = sizes[sizes > 0].astype(np.float64)
     if sizes.ndim != 1 or not filled.size or not np.isfinite(sizes).all():
         message = f"library_sizes has shape {sizes.shape} and {filled.size} values above 0; give total counts of cells."
         raise ArgumentValueError(message)
@@ -112,7 +115,7 @@ class Log1p(MatrixTransform):
 
     def __post_init__(self) -> None:
         if self.base is not None:
-            _check_positive("base", self.base)
+            positive("base", self.base)
             if self.base == 1:
                 message = "base=1 is the base of no logarithm; give 2, 10 or None for e."
                 raise ArgumentValueError(message)
@@ -152,6 +155,9 @@ class Clip(MatrixTransform):
     maximum: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("minimum", "maximum"):
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name))
         if self.minimum is None and self.maximum is None:
             message = "Clip has neither minimum nor maximum; give one of them."
             raise ArgumentValueError(message)
@@ -201,7 +207,7 @@ class Scale(MatrixTransform):
             message = f"std has values from {self.std.min()}; a standard deviation is at least 0."
             raise ArgumentValueError(message)
         if max_value is not None:
-            _check_positive("max_value", max_value)
+            positive("max_value", max_value)
         self.zero_center, self.max_value = zero_center, max_value
 
     def __repr__(self) -> str:
@@ -235,12 +241,3 @@ def _per_gene(name: str, values: ArrayLike) -> NDArray[np.float64]:
         message = f"{name} has {np.count_nonzero(~np.isfinite(numbers))} values that are not finite."
         raise ArgumentValueError(message)
     return numbers.astype(np.float64)
-
-
-def _check_positive(name: str, number: float) -> None:
-    if isinstance(number, (bool, np.bool_)) or not isinstance(number, (int, float, np.integer, np.floating)):
-        message = f"{name}={number!r} is of type {type(number).__name__}; give a number."
-        raise ArgumentTypeError(message)
-    if not (number > 0 and math.isfinite(number)):
-        message = f"{name}={number}; give a finite number above 0."
-        raise ArgumentValueError(message)

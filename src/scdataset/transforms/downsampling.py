@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._arguments import whole
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset._arguments import number, whole
+from scdataset.errors import ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.hypergeometric import downsampled, first_uncountable
@@ -61,10 +61,7 @@ class DownsampleCounts:
         whole("stream", self.stream, minimum=0)
         if self.total is not None:
             whole("total", self.total, minimum=0)
-        elif isinstance(self.fraction, bool) or not isinstance(self.fraction, (int, float, np.number)):
-            message = f"fraction={self.fraction!r} is of type {type(self.fraction).__name__}; give a number."
-            raise ArgumentTypeError(message)
-        elif not 0 <= self.fraction <= 1:
+        elif not 0 <= number("fraction", self.fraction) <= 1:
             message = f"fraction={self.fraction}; give the share of molecules to keep, from 0 to 1."
             raise ArgumentValueError(message)
 

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset._arguments import flag, whole
+from scdataset._arguments import flag, number, whole
 from scdataset.collections import MultiIndexable
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.errors import ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.matrices import (
@@ -44,7 +44,7 @@ class MaskValues:
         Whether to mask exactly ``int(n * ratio)`` of the ``n`` values of every cell; else each is masked with
         probability ``ratio``.
     mask_value
-        Value in place of those that are masked.
+        Value in place of those that are masked, which no value of a cell has, nor the padding of a sentence.
     stream
         Another number gives another mask, such as that of a second view of the same cells.
 
@@ -65,10 +65,7 @@ class MaskValues:
 
     def __post_init__(self) -> None:
         for name in ("ratio", "mask_value"):
-            number = getattr(self, name)
-            if isinstance(number, (bool, np.bool_)) or not isinstance(number, (int, float, np.number)):
-                message = f"{name}={number!r} is of type {type(number).__name__}; give a number."
-                raise ArgumentTypeError(message)
+            number(name, getattr(self, name))
         if not 0 <= self.ratio <= 1:
             message = f"ratio={self.ratio}; give the share of values to mask, from 0 to 1."
             raise ArgumentValueError(message)
@@ -84,7 +81,8 @@ class MaskValues:
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If it is something else, or the keys of its rows are not given.
+            If it is something else, has missing values or some that equal ``mask_value``, or the keys of its rows are
+            not given.
         """
         if not isinstance(value, (MultiIndexable, Mapping)) and not is_anndata(value):
             return self._of_matrix(matrix_of(value, "MaskValues"), keys)
@@ -118,7 +116,13 @@ class MaskValues:
         return choose(rows.indices, rows.indptr, drawn_keys, float(self.ratio))
 
     def _holding_mask_value(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return values in a type that has the mask value: floats, where integers do not."""
+        """Return values in a type that has the mask value: floats, where integers do not; raise if one equals it."""
+        n_missing, n_equal = np.count_nonzero(np.isnan(values)), np.count_nonzero(values == self.mask_value)
+        if n_missing or n_equal:
+            found = f"{n_missing} missing values" if n_missing else f"{n_equal} values of mask_value={self.mask_value}"
+            remedy = "leave those cells out" if n_missing else "give a mask_value that no value and no padding has"
+            message = f"MaskValues got {found}, which no model can tell from masked ones; {remedy}."
+            raise ArgumentValueError(message)
         if values.dtype.kind in "iu":
             bounds = np.iinfo(values.dtype)
             if self.mask_value != int(self.mask_value) or not bounds.min <= self.mask_value <= bounds.max:

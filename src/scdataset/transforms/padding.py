@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import one_of
+from scdataset._arguments import one_of, optional_whole
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
@@ -38,11 +38,13 @@ def ids_of_genes(name: str, ids: ArrayLike, special: Mapping[str, int | None]) -
     if not (numbers >= 0).any():
         message = f"{name} has no gene of the vocabulary among {numbers.size}; -1 is a gene that is not in it."
         raise ArgumentValueError(message)
+    for token, own in special.items():
+        optional_whole(token, own, minimum=0)
     used = [number for number in special.values() if number is not None]
     shared = [f"{token}={number}" for token, number in special.items() if number in numbers]
-    if shared or len(set(used)) < len(used) or min(used, default=0) < 0:
+    if shared or len(set(used)) < len(used):
         message = (
-            f"{name} and the special tokens {dict(special)} are not all different numbers of at least 0"
+            f"{name} and the special tokens {dict(special)} are not all different numbers"
             f"{': genes have ' + ', '.join(shared) if shared else ''}; give each a number of its own."
         )
         raise ArgumentValueError(message)

@@ -73,7 +73,8 @@ class RankTokens:
     ) -> None:
         n_special = (cls is not None) + (eos is not None)
         self.max_length = whole("max_length", max_length, minimum=1 + n_special)
-        self.cls, self.eos, self.pad, self.key = cls, eos, pad, key
+        self.cls, self.eos, self.key = cls, eos, key
+        self.pad = whole("pad", pad, minimum=0)
         self.padding = checked_padding(padding)
         self.token_ids = ids_of_genes("token_ids", token_ids, {"pad": pad, "cls": cls, "eos": eos})
         self._slots, first = _slots_of(self.token_ids)

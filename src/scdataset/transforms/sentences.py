@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import flag, one_of, whole
+from scdataset._arguments import flag, number, one_of, whole
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.matrices import as_canonical_csr, matrix_of
@@ -79,7 +79,8 @@ class GeneSentence:
         self.max_length = whole("max_length", max_length, minimum=1 + (cls is not None))
         self.sample = one_of("sample", sample, allowed=("random", "top"))
         self.include_zeros = flag("include_zeros", include_zeros)
-        self.cls, self.cls_value, self.pad, self.pad_value = cls, float(cls_value), pad, float(pad_value)
+        self.cls, self.pad = cls, whole("pad", pad, minimum=0)
+        self.cls_value, self.pad_value = float(number("cls_value", cls_value)), float(number("pad_value", pad_value))
         self.padding = checked_padding(padding)
         self.stream = whole("stream", stream, minimum=0)
         self.gene_ids = ids_of_genes("gene_ids", gene_ids, {"pad": pad, "cls": cls})

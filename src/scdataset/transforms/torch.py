@@ -1,6 +1,6 @@
 """Batches as tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
-from scdataset._arguments import one_of
+from scdataset._arguments import one_of, optional_whole
 from scdataset.collections import MultiIndexable
 from scdataset.collections.device import as_tensor
 from scdataset.engine.dense import fill_dense
@@ -35,7 +35,8 @@ class ToTorch:
         Type of X and of whatever else has two axes, but for tokens and masks. Columns of whole numbers, such as
         labels, become int64, which losses take, and columns of floats float32, or ``dtype`` if that is wider.
     device
-        Where the tensors go; None for where they are made, in memory of the CPU.
+        Where the tensors go; None for where they are made, in memory of the CPU. It is first used with a batch, so that
+        a process without it can make, send and save the transform.
     missing_label
         Value in place of a missing label, -1, such as the ``ignore_index`` of a loss; None to refuse them.
     tokens
@@ -65,6 +66,9 @@ class ToTorch:
         if self.dtype not in _FLOATS:
             message = f"dtype={self.dtype!r}; give one of {', '.join(map(str, _FLOATS))}."
             raise (ArgumentValueError if isinstance(self.dtype, torch.dtype) else ArgumentTypeError)(message)
+        optional_whole("missing_label", self.missing_label, minimum=-(2**63), maximum=2**63 - 1)
+        object.__setattr__(self, "tokens", _names(self.tokens))
+        _check_device(self.device)
         if self.layout == "csr" and self.dtype in (torch.bfloat16, torch.float16):
             message = f"layout='csr' with dtype={self.dtype}, which few operations take; give torch.float32."
             raise ArgumentValueError(message)
@@ -77,7 +81,7 @@ class ToTorch:
         ArgumentTypeError
             For strings, objects and frames.
         ArgumentValueError
-            For labels that are missing, unless ``missing_label`` is given.
+            For labels that are missing, unless ``missing_label`` is given, and if the device is not there.
         """
         if isinstance(value, (MultiIndexable, Mapping)):
             return {name: self._member(name, member) for name, member in value.items()}
@@ -93,7 +97,16 @@ class ToTorch:
         tensor = self._dense(as_csr(value)) if is_filled else as_tensor(name, value)
         if tensor.dtype is not torch.bool or is_sparse(value):
             tensor = self._typed(name, tensor)
-        return tensor if self.device is None else tensor.to(self.device, non_blocking=True)
+        return tensor if self.device is None else self._sent(tensor)
+
+    def _sent(self, tensor: torch.Tensor) -> torch.Tensor:
+        try:
+            return tensor.to(self.device, non_blocking=True)
+        except (AssertionError, NotImplementedError, RuntimeError) as error:
+            if _is_there(torch.device(self.device)):  # type: ignore[arg-type]  # None was returned before
+                raise
+            message = f"device={self.device!r} is not on this machine ({error}); give one that is, such as 'cpu'."
+            raise ArgumentValueError(message) from error
 
     def _typed(self, name: str | int, tensor: torch.Tensor) -> torch.Tensor:
         if name in self.tokens:
@@ -137,3 +150,29 @@ class ToTorch:
         bits = getattr(torch, f"int{8 * self.dtype.itemsize}")
         values = as_tensor("X", matrix.data).to(self.dtype).view(bits).numpy()
         return fill_dense(matrix.indptr, matrix.indices, values, out, self._threads)
+
+
+def _names(tokens: Iterable[str]) -> tuple[str, ...]:
+    names = (tokens,) if isinstance(tokens, str) or not isinstance(tokens, Iterable) else tuple(tokens)
+    if not all(isinstance(name, str) for name in names):
+        message = f"tokens={tokens!r}; give names, such as ('input_ids', 'gene_ids')."
+        raise ArgumentTypeError(message)
+    return names
+
+
+def _check_device(device: torch.device | str | int | None) -> None:
+    """Raise if that is the name of no device."""
+    if device is None or (isinstance(device, int) and not isinstance(device, bool)):
+        return
+    try:
+        torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        message = f"device={device!r} is no device; give 'cpu', 'cuda', 'cuda:1', 'mps' or a torch.device."
+        raise (ArgumentValueError if isinstance(device, str) else ArgumentTypeError)(message) from error
+
+
+def _is_there(device: torch.device) -> bool:
+    """Tell whether this machine has a device."""
+    module = getattr(torch, device.type, None)
+    count = getattr(module, "device_count", None)
+    return device.type in ("cpu", "meta") or (count is not None and count() > (device.index or 0))

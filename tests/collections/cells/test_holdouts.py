@@ -114,6 +114,8 @@ def test_a_holdout_of_nothing_is_refused(cells):
         cells.holdout()
     with pytest.raises(ArgumentTypeError, match="is a dict"):
         cells.holdout(donor={"D1": 1})
+    with pytest.raises(ArgumentTypeError, match=r"donor is a boolean for each cell; .* take cells.where"):
+        cells.holdout(donor=pd.Series(np.arange(N) < 9))
 
 
 # The recipes of the documentation.

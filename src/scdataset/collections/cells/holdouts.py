@@ -63,16 +63,21 @@ def of_values(name: str, column: Column, wanted: Any) -> NDArray[np.bool_]:
 
     Raises
     ------
+    ArgumentTypeError
+        If that is a mask.
     ArgumentValueError
         If no row has a value.
     """
+    if getattr(wanted, "dtype", None) == np.bool_ and np.shape(wanted) == column.codes.shape:
+        message = f"{name} is a boolean for each cell; give a value or a list, or take cells.where(condition)."
+        raise ArgumentTypeError(message)
     values = _listed(name, wanted, (str, bytes))
     known = np.unique(column.codes) if column.categories is None else column.categories
     unknown = [value for value in values if value not in known]
     if unknown:
         near = nearest(unknown[0], known) if column.categories is not None else "."
         message = (
-            f"{name}={wanted!r}: {len(unknown)} of {len(values)} values are not in that column of obs, such as "
+            f"{name}: {len(unknown)} of {len(values)} values are not in that column of obs, such as "
             f"{unknown[0]!r}; it has {_some(known)}{near}"
         )
         raise ArgumentValueError(message)
