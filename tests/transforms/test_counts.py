@@ -141,6 +141,8 @@ def _broken(pointers):
         ),
         (lambda: NormalizeTotal()(_broken([0, 3, 1])), ArgumentValueError, "row pointers do not ascend"),
         (lambda: NormalizeTotal()(_broken([0, 1, 9])), ArgumentValueError, "row pointers do not ascend"),
+        (lambda: NormalizeTotal()(sp.csr_array([[1, np.inf]])), ArgumentValueError, "counts of row 0 .* are inf"),
+        (lambda: Log1p()(np.array([[np.inf]])), ArgumentValueError, "to inf; it takes finite numbers above -1"),
         (lambda: Log1p(1), ArgumentValueError, "base of no logarithm"),
         (lambda: Log1p()(np.array([[-2.0]])), ArgumentValueError, "values from -2.0"),
         (Clip, ArgumentValueError, "neither minimum nor maximum"),
@@ -196,3 +198,16 @@ def test_sound_values_are_logged_however_they_were_normalised(target_sum):
         Log1p()(counts)
         for totals in (counts.sum(axis=1), rng.uniform(500, 600, 60)):
             Log1p()(NormalizeTotal(target_sum)({"X": sp.csr_matrix(counts), "total_counts": totals})["X"])
+
+
+def test_logarithms_are_not_normalised():
+    logged = np.log1p(NormalizeTotal()(COUNTS[1:]))
+    with pytest.raises(ArgumentValueError, match="NormalizeTotal needs counts, and got logarithms"):
+        NormalizeTotal()(logged)
+
+
+def test_cells_with_many_counts_are_normalised_in_half_precision():
+    halves = np.array([[40_000, 30_000]], np.float16)
+    normalised = NormalizeTotal(1e4)(halves)
+    assert normalised.dtype == np.float16
+    assert np.allclose(normalised, halves.astype(np.float64) / 7, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""What kind of values a matrix has: counts, or counts that were normalised, logged or scaled."""
+"""The kind of values in a matrix: counts, or counts that were normalised, logged or scaled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ _TRIED = 16
 
 @dataclass(frozen=True, slots=True)
 class ValueKind:
-    """What kind of values a sample of cells has, and by which evidence.
+    """The kind of values in a sample of cells, and the evidence for it.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ def _spread_out(n_rows: int, n_wanted: int, rng: np.random.Generator) -> NDArray
 
 
 def kind_of_values(matrix: Any) -> ValueKind:
-    """Return what kind of values a matrix has, sparse or dense."""
+    """Return the kind of values in a matrix, sparse or dense."""
     rows = scipy.sparse.csr_matrix(matrix, dtype=np.float64)
     data = rows.data[rows.data != 0]
     n_cells = rows.shape[0]

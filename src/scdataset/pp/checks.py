@@ -1,4 +1,4 @@
-"""Values that cannot be what a statistic takes."""
+"""Refusal of values that a statistic does not take."""
 
 from typing import Any
 

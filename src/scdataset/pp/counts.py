@@ -14,7 +14,7 @@ def looks_like_counts(cells: Any, *, seed: int = 0) -> bool:
     Parameters
     ----------
     cells
-        What `open_collection` returns, or AnnData.
+        A collection, as `open_collection` returns it, or AnnData.
     seed
         Of the choice of cells.
 

@@ -40,7 +40,7 @@ def highly_variable_genes(
     Parameters
     ----------
     cells
-        What `open_collection` returns, or AnnData.
+        A collection, as `open_collection` returns it, or AnnData.
     n_top_genes
         How many genes to find.
     flavor

@@ -55,7 +55,7 @@ def nonzero_medians(
     Parameters
     ----------
     cells
-        What `open_collection` returns, or AnnData.
+        A collection, as `open_collection` returns it, or AnnData.
     target_sum
         Total of a cell after normalisation.
     totals

@@ -32,7 +32,7 @@ def qc_metrics(
     Parameters
     ----------
     cells
-        What `open_collection` returns, or AnnData.
+        A collection, as `open_collection` returns it, or AnnData.
     mitochondrial
         Mitochondrial genes: how their names begin, such as ``"MT-"`` or ``"mt-"``; or their names; or a boolean a gene.
         None leaves their columns out.

@@ -17,7 +17,7 @@ def library_sizes(cells: Any, *, indices: Any = None, progress: bool = True) -> 
     Parameters
     ----------
     cells
-        What `open_collection` returns, or AnnData.
+        A collection, as `open_collection` returns it, or AnnData.
     indices
         Rows, each once, such as those of training; None for all.
     progress
@@ -36,7 +36,7 @@ def library_sizes(cells: Any, *, indices: Any = None, progress: bool = True) -> 
 
     Examples
     --------
-    The median over cells that are not empty, which is what scanpy's ``normalize_total`` takes by itself:
+    The median over cells that are not empty, as scanpy's ``normalize_total`` takes it by itself:
 
     >>> NormalizeTotal(None, library_sizes=library_sizes(cells, indices=train))  # doctest: +SKIP
     """

@@ -27,7 +27,7 @@ class NormalizeTotal(MatrixTransform):
     key
         Modality that has the total counts of each cell, such as those over all genes where X has only some.
         ``"auto"`` takes ``"total_counts"`` if a batch has it, as with ``open_collection(row_sums=True)``, and otherwise
-        the sum of its row of X, which is also what it takes of AnnData. None is always that sum.
+        the sum of its row of X, as it does for AnnData. None is always that sum.
     library_sizes
         Total counts of cells, of which the median over those that are not empty is the ``target_sum``, as scanpy has
         it: those of the training cells, by `scdataset.pp.library_sizes`.
@@ -64,11 +64,18 @@ class NormalizeTotal(MatrixTransform):
                 'missing. open_collection(...).value_kind() says what a file has; layer="raw" is often counts.'
             )
             raise ArgumentValueError(message)
-        totals = total_counts("NormalizeTotal", matrix, value, self.key).astype(data.dtype)
-        totals /= data.dtype.type(self.target_sum)
+        if are_logarithms(matrix):
+            message = (
+                "NormalizeTotal needs counts, and got logarithms. Leave it and Log1p out, "
+                'or open the counts, which are often layer="raw" or layer="counts".'
+            )
+            raise ArgumentValueError(message)
+        wide = np.promote_types(data.dtype, np.float32)  # totals above 65,504 are infinite in half precision
+        totals = total_counts("NormalizeTotal", matrix, value, self.key).astype(wide)
+        totals /= wide.type(self.target_sum)
         totals[totals == 0] = 1
         if not is_sparse(matrix):
-            return data / totals[:, None]
+            return (data / totals[:, None]).astype(data.dtype, copy=False)
         return with_data(matrix, divide_rows(data, matrix.indptr, totals))
 
 
@@ -103,7 +110,7 @@ class Log1p(MatrixTransform):
     Raises
     ------
     ArgumentValueError
-        If values are -1 and less, or beyond doubt logarithms already.
+        If values are -1 and less, missing, infinite, or beyond doubt logarithms already.
 
     Examples
     --------
@@ -123,10 +130,10 @@ class Log1p(MatrixTransform):
     def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:  # noqa: ARG002 nothing else is needed
         """Return the logarithms; integers become float32."""
         data = as_floats(matrix)
-        if data.size and not data.min() > -1:
+        if data.size and not -1 < data.min() <= data.max() < np.inf:
             message = (
-                f"Log1p got values from {data.min()}; it takes numbers above -1, such as counts and normalised counts. "
-                "Scaled values have no logarithm."
+                f"Log1p got values from {data.min()} to {data.max()}; it takes finite numbers above -1, such as counts "
+                "and normalised counts. Scaled values have no logarithm."
             )
             raise ArgumentValueError(message)
         if are_logarithms(matrix):

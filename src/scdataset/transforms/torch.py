@@ -40,7 +40,7 @@ class ToTorch:
     missing_label
         Value in place of a missing label, -1, such as the ``ignore_index`` of a loss; None to refuse them.
     tokens
-        Names of what has whole numbers for an embedding, which become int64. Booleans stay what they are.
+        Names of members with whole numbers for an embedding, which become int64. Booleans stay booleans.
 
     Examples
     --------
@@ -75,6 +75,8 @@ class ToTorch:
 
     def __call__(self, value: Any) -> Any:
         """Return tensors: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array.
+
+        Columns of obs come along from AnnData that `adata_to_mindex` was called on before.
 
         Raises
         ------

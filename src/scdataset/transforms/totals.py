@@ -41,11 +41,12 @@ def total_counts(asked_by: str, matrix: Matrix, value: Any, key: str | None) -> 
         totals = sum_rows(as_floats(matrix), matrix.indptr)
     else:
         totals = as_floats(matrix).sum(axis=1, dtype=np.float64)
-    if totals.size and not totals.min() >= 0:
-        row = int(np.argmin(np.where(np.isnan(totals), -np.inf, totals)))
+    sound = (totals >= 0) & (totals < np.inf)
+    if not sound.all():
+        row = int(np.argmin(sound))
         message = (
-            f"{asked_by}: the total counts of row {row} of the batch are {totals[row]}; give numbers that are not "
-            "negative and not missing."
+            f"{asked_by}: the total counts of row {row} of the batch are {totals[row]}; give finite numbers, none "
+            "negative or missing."
         )
         raise ArgumentValueError(message)
     return totals

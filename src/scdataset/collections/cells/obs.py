@@ -364,7 +364,8 @@ class HasObs:
             Paths or names of files, or one.
         **columns
             Columns of obs, each with a value or a list of values. Of several columns, and files, cells are held out
-            that fulfil all, such as one perturbation in one cell type. Cells without a value stay in the rest.
+            that fulfil all, such as one perturbation in one cell type. Cells without a value stay in the rest. A name
+            with a space goes as ``**{"cell type": "T cell"}``.
 
         Returns
         -------
