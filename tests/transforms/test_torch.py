@@ -138,6 +138,8 @@ def test_it_is_its_options():
         (lambda: ToTorch(dtype="float32"), ArgumentTypeError, "dtype='float32'"),
         (lambda: ToTorch("csr", torch.float16), ArgumentValueError, "few operations take"),
         (lambda: ToTorch(device="gpu0"), ArgumentValueError, "device='gpu0' is no device; give 'cpu', 'cuda'"),
+        (lambda: ToTorch(device=99)(np.eye(2)), ArgumentValueError, "device=99 is not on this machine"),
+        (lambda: ToTorch(device=-3), ArgumentValueError, "device=-3 is out of bounds"),
         (lambda: ToTorch(device=1.5), ArgumentTypeError, "device=1.5 is no device"),
         (lambda: ToTorch(device="cuda:99")(np.eye(2)), ArgumentValueError, "device='cuda:99' is not on this machine"),
         (lambda: ToTorch(missing_label=0.5), ArgumentTypeError, "missing_label=0.5 is of type float"),

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
-from scdataset._arguments import one_of, optional_whole
+from scdataset._arguments import one_of, optional_whole, whole
 from scdataset.collections import MultiIndexable
 from scdataset.collections.device import as_tensor
 from scdataset.engine.dense import fill_dense
@@ -105,7 +105,7 @@ class ToTorch:
         try:
             return tensor.to(self.device, non_blocking=True)
         except (AssertionError, NotImplementedError, RuntimeError) as error:
-            if _is_there(torch.device(self.device)):  # type: ignore[arg-type]  # None was returned before
+            if _is_there(self.device):
                 raise
             message = f"device={self.device!r} is not on this machine ({error}); give one that is, such as 'cpu'."
             raise ArgumentValueError(message) from error
@@ -164,7 +164,9 @@ def _names(tokens: Iterable[str]) -> tuple[str, ...]:
 
 def _check_device(device: torch.device | str | int | None) -> None:
     """Raise if that is the name of no device."""
-    if device is None or (isinstance(device, int) and not isinstance(device, bool)):
+    if isinstance(device, int):
+        whole("device", device, minimum=0)
+    if device is None or isinstance(device, int):
         return
     try:
         torch.device(device)
@@ -173,8 +175,12 @@ def _check_device(device: torch.device | str | int | None) -> None:
         raise (ArgumentValueError if isinstance(device, str) else ArgumentTypeError)(message) from error
 
 
-def _is_there(device: torch.device) -> bool:
+def _is_there(wanted: torch.device | str | int | None) -> bool:
     """Tell whether this machine has a device."""
+    try:
+        device = torch.device(wanted)  # type: ignore[arg-type]
+    except RuntimeError:  # of a number, where there is no accelerator
+        return False
     module = getattr(torch, device.type, None)
     count = getattr(module, "device_count", None)
     return device.type in ("cpu", "meta") or (count is not None and count() > (device.index or 0))
