@@ -125,7 +125,7 @@ def chunk_of(filters, size=2000, dtype="f4"):
         values = any_values(np.random.default_rng(0), size, dtype)
         dataset = h5.create_dataset("x", data=values, chunks=(size,), **PLUGINS[filters])
         stored = dataset.id.read_direct_chunk((0,))[1]
-        return stored, hdf5._filters(dataset.id.get_create_plist()), values
+        return stored, hdf5.filters_of(dataset.id.get_create_plist()), values
 
 
 def tried(stored, filters, values):

@@ -142,6 +142,7 @@ class _Parts:
             if self._empty is None or self._empty.n_obs != n_cells:
                 self._empty = anndata.AnnData(obs=obs, **self._shared)
             cells = copy(self._empty)
+            cells.file = type(cells.file)(cells)  # which knows whose it is
             cells.obs = obs
             vars(cells)["_var"] = self._empty.var.copy(deep=False)  # the setter checks all names
             for name in ("varm", "varp", "uns"):

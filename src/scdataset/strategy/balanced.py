@@ -1,7 +1,8 @@
 """ClassBalancedSampling: every class equally likely."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,13 +91,13 @@ class ClassBalancedSampling(BlockWeightedSampling):
     def weights(self, weights: ArrayLike | None) -> None:
         self._keep_weights(weights)
 
-    def _tabled(self, values: NDArray[Any], lookup: Rows) -> Weights:
+    def _tabled(self, values: NDArray[Any], lookup: Rows) -> Callable[[], Weights]:
         if self._table is None:
             return super()._tabled(values, lookup)
         drawn_from = replace(self._encoded, codes=values).at(lookup)
         if drawn_from.counts is not self._encoded.counts:  # and was not checked before
             _check_missing(drawn_from, is_float=self._is_float)
-        return Weights.of(values, lookup, self._weights_of(drawn_from.counts), self._encoded.offset)
+        return partial(Weights.of, values, lookup, self._weights_of(drawn_from.counts), self._encoded.offset)
 
     def _weights_of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the weight of each class; at the end that of missing labels, whose code is -1, if there are any."""

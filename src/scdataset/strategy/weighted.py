@@ -1,6 +1,6 @@
 """BlockWeightedSampling: rows drawn with given probabilities."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, get_args
@@ -52,14 +52,26 @@ class DrawnOrder:
         return self.selected.at(self.draws.at(np.arange(n_draws))[self.blocks.positions(0, n_draws)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prepared:
-    """The state of a strategy once the number of rows is known: O(n_rows / 256) memory."""
+    """The state of a strategy once the number of rows is known: O(n_rows / 256) memory.
+
+    Weights for compiled code are made when they are asked for, here and in every process that this is sent to: sent
+    along, they would be another copy of what the strategy was given.
+    """
 
     n_rows: int
     selected: Rows
-    weights: Weights
+    weigh: Callable[[], Weights]
     prefix: NDArray[np.float64]
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Weights of the selected rows."""
+        return self.weigh()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "weights"}
 
 
 class BlockWeightedSampling(SamplingStrategy):
@@ -198,9 +210,9 @@ class BlockWeightedSampling(SamplingStrategy):
         super()._forget()
         self._prepared = None
 
-    def _tabled(self, values: NDArray[Any], lookup: Rows) -> Weights:
-        """Return the weights of selected rows that are found in ``values`` at ``lookup``."""
-        return Weights.of(values, lookup)
+    def _tabled(self, values: NDArray[Any], lookup: Rows) -> Callable[[], Weights]:
+        """Return what gives the weights of selected rows that are found in ``values`` at ``lookup``."""
+        return partial(Weights.of, values, lookup)
 
     def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
         yield from super()._arrays()
@@ -228,10 +240,11 @@ class BlockWeightedSampling(SamplingStrategy):
         self._check_located()
         self._check_rounds()
         selected = self._selection.of(n_rows)
-        weights = Weights.of(None, selected)
+        weigh: Callable[[], Weights] = partial(Weights.of, None, selected)
         if self._values is not None:
             name, aligned_to = self._values_name, self.aligned_to
-            weights = self._tabled(*self._selection.align(name, self._values, n_rows, aligned_to, self._owners))
+            weigh = self._tabled(*self._selection.align(name, self._values, n_rows, aligned_to, self._owners))
+        weights = weigh()
         prefix = stratum_prefix(weights, selected.count)
         if prefix.size and not np.isfinite(prefix[-1]):
             message = f"{self._values_name}: the sum of the weights overflows; divide them all by the largest."
@@ -243,7 +256,7 @@ class BlockWeightedSampling(SamplingStrategy):
             )
             raise ArgumentValueError(message)
         self._check_sampling_size(selected.count, weights)
-        return Prepared(n_rows, selected, weights, prefix)
+        return Prepared(n_rows, selected, weigh, prefix)
 
     def _check_sampling_size(self, n_selected: int, weights: Weights) -> None:
         if self.replace or self.sampling_size is None:
