@@ -20,7 +20,7 @@ __all__ = ["AnnCollectionRows", "Cells"]
 
 
 class AnnCollectionRows(BackedRows):
-    """AnnCollection: reading gives what indexing gives, a view, here of a collection in memory of just those cells.
+    """AnnCollection: reading gives a view, as indexing does, but of a collection in memory of just those cells.
 
     X comes from the engine if all of it is in h5ad files that are open for reading, and of one type.
     """

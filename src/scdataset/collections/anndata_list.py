@@ -21,9 +21,9 @@ __all__ = ["AnnDataListRows"]
 class AnnDataListRows(BackedRows):
     """A list of AnnData: reading gives an AnnData in memory, as of their `anndata.concat`, without raw.
 
-    What all of them have of obs, obsm and layers comes along, categories united, and what is the same in all of var and
-    uns; all this is as it was at the first read, of which it is a copy. Values of X are of the type that holds those of
-    all.
+    Columns of obs, obsm and layers that all of them have come along, categories united, as do the entries of var and
+    uns that are the same in all; these are a copy, made at the first read. Values of X are of the type that holds those
+    of all.
 
     Raises
     ------

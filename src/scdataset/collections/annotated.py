@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
-"""What an AnnData has besides X and raw."""
+"""The parts of an AnnData besides X and raw."""
 
 
 def take(value: Any, rows: RowIndex) -> Any:
@@ -187,7 +187,7 @@ def as_stored(sparse_arrays: bool | None = None) -> Iterator[None]:  # noqa: FBT
 
 
 def in_memory(cells: anndata.AnnData) -> anndata.AnnData:
-    """Return what ``to_memory`` does, which would also close the file under all who read from it."""
+    """Return cells in memory: ``to_memory`` would also close the file under all who read from it."""
     parts = {name: getattr(cells, name) for name in BY_ROW_OR_GENE}
     if cells.raw is not None:
         parts["raw"] = {"X": cells.raw.X, "var": cells.raw.var, "varm": cells.raw.varm}

@@ -73,74 +73,15 @@ class ReadApart:
 
 
 @dataclass(frozen=True)
-class ChosenColumns(ReadApart):
-    """A matrix with other columns than those that are stored, of which it is read whole.
-
-    Attributes
-    ----------
-    matrix
-        The stored matrix.
-    chosen
-        The new number of each stored column, shape ``(n_stored,)``, int32, -1 for those that are left out. New columns
-        without a stored one are zeros.
-    n_columns
-        Number of columns.
-    """
-
-    matrix: Matrix
-    chosen: NDArray[np.int32]
-    n_columns: int
-
-    @property
-    def kind(self) -> str:
-        """As of what is stored."""
-        return self.matrix.kind
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.matrix.shape[0], self.n_columns
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return self.matrix.dtype
-
-    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenColumns":
-        """Return the matrix with yet other columns."""
-        return ChosenColumns(self.matrix, chosen_of(self.chosen, chosen), n_columns)
-
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
-        """Return rows, in any order and repeated or not."""
-        return self.taken(self.matrix.read(rows, slabs, threads), slabs)
-
-    def taken(self, stored: Any, slabs: SlabPool) -> Any:
-        """Return rows of the stored matrix with the columns of this one."""
-        if not isinstance(stored, np.ndarray):
-            return _taken(stored, self.chosen[stored.indices], self.n_columns, slabs)
-        out = slabs.empty(len(stored) * self.n_columns, self.dtype).reshape(len(stored), self.n_columns)
-        out[...] = 0
-        kept = np.flatnonzero(self.chosen >= 0)
-        out[:, self.chosen[kept]] = stored[:, kept]
-        return out
-
-    def announce(self, rows: NDArray[np.int64]) -> bool:
-        """Tell the system that these rows will be read soon."""
-        return self.matrix.announce(rows)
-
-    def close(self) -> None:
-        """Close all files."""
-        self.matrix.close()
-
-
-@dataclass(frozen=True)
 class OwnColumns(ReadApart):
-    """A matrix that leaves out stored columns, read so that these do not count in the sums of its rows.
+    """A matrix that is read through another, and apart from those beside it.
+
+    Where the other leaves out stored columns, sums of rows leave them out as well.
 
     Attributes
     ----------
     matrix
-        The matrix.
+        The other matrix.
     """
 
     matrix: Matrix
@@ -174,15 +115,57 @@ class OwnColumns(ReadApart):
 
 
 @dataclass(frozen=True)
-class NumberedColumns(ReadApart):
+class ChosenColumns(OwnColumns):
+    """A matrix with other columns than those that are stored, of which it is read whole.
+
+    Attributes
+    ----------
+    matrix
+        The stored matrix.
+    chosen
+        The new number of each stored column, shape ``(n_stored,)``, int32, -1 for those that are left out. New columns
+        without a stored one are zeros.
+    n_columns
+        Number of columns.
+    """
+
+    chosen: NDArray[np.int32]
+    n_columns: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.matrix.shape[0], self.n_columns
+
+    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenColumns":
+        """Return the matrix with yet other columns."""
+        return ChosenColumns(self.matrix, chosen_of(self.chosen, chosen), n_columns)
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
+        """Return rows, in any order and repeated or not."""
+        return self.taken(self.matrix.read(rows, slabs, threads), slabs)
+
+    def taken(self, stored: Any, slabs: SlabPool) -> Any:
+        """Return rows of the stored matrix with the columns of this one."""
+        if not isinstance(stored, np.ndarray):
+            return _taken(stored, self.chosen[stored.indices], self.n_columns, slabs)
+        out = slabs.empty(len(stored) * self.n_columns, self.dtype).reshape(len(stored), self.n_columns)
+        out[...] = 0
+        kept = np.flatnonzero(self.chosen >= 0)
+        out[:, self.chosen[kept]] = stored[:, kept]
+        return out
+
+
+@dataclass(frozen=True)
+class NumberedColumns(OwnColumns):
     """A row-sparse matrix whose columns go by numbers of their own, such as the ids of genes in a vocabulary.
 
     Attributes
     ----------
-    path
-        The file, for messages.
     matrix
         The stored matrix, wide enough for every number.
+    path
+        The file, for messages.
     numbers
         The number of each column, each once, shape ``(n_columns,)``, int64.
     drop
@@ -190,20 +173,13 @@ class NumberedColumns(ReadApart):
     """
 
     path: str
-    matrix: Matrix
     numbers: NDArray[np.int64]
     drop: bool
-    kind = "CSR"
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.matrix.shape[0], self.numbers.size
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return self.matrix.dtype
 
     def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> scipy.sparse.csr_matrix:
         """Return rows, in any order and repeated or not."""
@@ -214,14 +190,6 @@ class NumberedColumns(ReadApart):
         if n_unknown and not self.drop:
             self._refuse(np.unique(stored.indices[columns < 0]), n_unknown, rows.size)
         return _taken(stored, columns, self.numbers.size, slabs)
-
-    def announce(self, rows: NDArray[np.int64]) -> bool:
-        """Tell the system that these rows will be read soon."""
-        return self.matrix.announce(rows)
-
-    def close(self) -> None:
-        """Close all files."""
-        self.matrix.close()
 
     def _refuse(self, unknown: NDArray[np.int64], n_values: int, n_rows: int) -> None:
         message = (

@@ -43,8 +43,8 @@ class BackedMatrix:
     def of(cls, *sources: Any) -> "BackedMatrix | None":
         """Return the matrices under ``sources``, or None where anndata itself has to read one of them.
 
-        That is what is in memory, or a view; a file that is open for writing, which may change under the engine; what
-        `open_collection` would refuse; and matrices of which some are sparse and some dense.
+        It reads views and cells in memory, files that are open for writing, which may change under the engine, matrices
+        that `open_collection` would refuse, and sparse and dense ones together.
         """
         matrices: list[Matrix] = []
         for source in sources:
@@ -109,7 +109,7 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
     Parameters
     ----------
     source
-        What the user gave.
+        The AnnData, or the collection of them, that the user gave.
     on_disk
         X, or None where anndata has to read it.
     reopens

@@ -58,14 +58,14 @@ class CellFile(ObsFile, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """One file, and what was read of it when it was opened.
+    """One file, with the genes and columns that were read when it was opened.
 
     Attributes
     ----------
     file
         The file.
     genes
-        What its genes are matched by, shape ``(n_vars,)``; None if they were not read.
+        The names by which its genes are matched, shape ``(n_vars,)``; None if they were not read.
     columns
         Columns of obs by name, or the error that says which there are instead.
     arrays

@@ -120,7 +120,7 @@ class GeneListFile:
         stored = arrow.csr_matrix(self._plain, lists[0], lists[1])
         self.n_obs = stored.shape[0]
         self.var = genes.var
-        self.matrix: Matrix = NumberedColumns(path, stored, genes.ids, drop)
+        self.matrix: Matrix = NumberedColumns(stored, path, genes.ids, drop)
 
     @property
     def obs_keys(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What opening many h5ad files taught, kept for the next time the same list is opened.
+"""The layout of many h5ad files, kept for the next time the same list is opened.
 
 It is kept as numbers and JSON, never as pickled objects, so that nothing that lies in the cache is executed: rows and
 chunks are checked against the files as they are when they come from the files. A list is known by its paths and by what
@@ -55,7 +55,7 @@ def load(place: str | None, paths: Sequence[str]) -> list[Opened] | None:
 
 
 def store(place: str | None, opened: Sequence[Opened]) -> None:
-    """Keep what opening files taught, if all are h5ad files that the engine reads, and have not changed just now."""
+    """Keep the layout of files, if all are h5ad files that the engine reads, and have not changed just now."""
     files = [one.file.parts[0] for one in opened if isinstance(one.file, H5adFile)]
     if place is None or len(files) < len(opened) or not all(cache.is_settled(file.bytes) for file in files):
         return
