@@ -15,7 +15,7 @@ from scipy import stats
 from tests.examples import examples
 
 from scdataset.schedule.partition import Partition
-from scdataset.schedule.windows import rows_of_batches
+from scdataset.schedule.windows import one_by_one, rows_of_batches
 from scdataset.strategy import BlockShuffling, BlockWeightedSampling, Streaming
 
 FALSE_ALARM = 1e-4
@@ -158,3 +158,17 @@ def test_the_order_of_blocks_and_the_shuffle_inside_windows_are_unrelated():
         agreements += np.count_nonzero(places == order.rows(0, n))
     expected = stats.poisson(300)
     assert expected.ppf(FALSE_ALARM / 2) <= agreements <= expected.isf(FALSE_ALARM / 2)
+
+
+@pytest.mark.parametrize("before", [0, 1, 3, 5, 8])
+def test_fetches_whose_rows_are_found_together_come_one_by_one(before):
+    order = BlockShuffling(2).order(50, 0, 0)
+    partition = Partition(n_samples=50, batch_size=2, fetch_factor=3, drop_last=False, rank=0, world_size=1)
+    dealing = partition.dealing(1, in_order=False)
+
+    def fetches(n_at_once):
+        for run in partition.fetches_of_part(dealing, 0, before, n_at_once):
+            yield rows_of_batches(order, partition, run, seed=0, epoch=0)
+
+    single = [(rows.tolist(), bounds) for rows, bounds in fetches(1)]
+    assert [(rows.tolist(), bounds) for rows, bounds in one_by_one(fetches(4), 3, before)] == single

@@ -36,7 +36,7 @@ from scdataset.errors import (
 )
 from scdataset.schedule.partition import Partition
 from scdataset.schedule.progress import Course, Progress
-from scdataset.schedule.windows import rows_of_batches
+from scdataset.schedule.windows import one_by_one, rows_of_batches
 from scdataset.schedule.world import World
 from scdataset.strategy.base import EpochOrder, SamplingStrategy, changes_of, count_rows
 from scdataset.strategy.keys import MAX_SEED
@@ -45,7 +45,7 @@ from scdataset.strategy.row_keys import RowKeys
 __all__ = ["scDataset"]
 
 _ROWS_AT_ONCE = 4096
-"""Rows whose order is worked out together where batches are taken from memory."""
+"""Rows whose order is worked out together."""
 
 _SENT = ("_source", "_collection", "strategy")
 """What has arrays of the size of the data, which worker processes share."""
@@ -320,12 +320,13 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
             order = self._next_order(begun.begun) if order is None else order
             self._check_length(order, begun)
             taker = None if hooks.need_windows else self._batch_taker(hooks)
-            n_at_once = 1 if taker is None else -(-_ROWS_AT_ONCE // (partition.batch_size * partition.fetch_factor))
-            fetches = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches(n_at_once))
+            n_at_once = -(-_ROWS_AT_ONCE // (partition.batch_size * partition.fetch_factor))
+            several = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches(n_at_once))
             if taker is None:
+                fetches = one_by_one(several, partition.fetch_factor, begun.before)
                 yield from self._cut(fetches, begun.course.n_workers, hooks, keys_of)
             else:
-                for rows, bounds in fetches:
+                for rows, bounds in several:
                     window = Window(None, rows, bounds)
                     taken = (taker(rows_of_batch) for rows_of_batch in window.rows_of_batches)
                     yield from hooks.transformed(taken, window.rows_of_batches, keys_of)

@@ -104,8 +104,13 @@ class Hooks:
     def _checked(
         self, batches: Iterator[Any], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
     ) -> Iterator[Any]:
-        for cut, rows in zip(batches, rows_of_batches, strict=True):
-            batch = self._call("batch_transform", cut, rows, keys_of)
+        transform = self.batch_transform
+        has_keys = transform is not None and needs_keys(transform)
+        for cut in batches:
+            if has_keys:
+                batch = self._call("batch_transform", cut, next(rows_of_batches), keys_of)
+            else:
+                batch = cut if transform is None else transform(cut)
             if batch is None:
                 self._refuse_none()
             yield apart(batch) if batch is cut else batch

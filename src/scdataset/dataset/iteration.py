@@ -43,7 +43,7 @@ class Pass:
         return self.course.dealing
 
     def fetches(self, n_at_once: int = 1) -> Iterator[list[range]]:
-        """Yield the batches of each fetch, as runs; several fetches at once where nothing is fetched."""
+        """Yield the batches of each fetch, as runs, or of several fetches at once."""
         return self.course.partition.fetches_of_part(self.dealing, self.part, self.before, n_at_once)
 
     @property

@@ -4,6 +4,8 @@ A window is the samples of one fetch, counted over all ranks. A batch's rows dep
 batch_size and fetch_factor, and on nothing else: not on who reads it, nor on what is read with it.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ from scdataset.strategy.base import EpochOrder
 from scdataset.strategy.keys import make_key
 from scdataset.strategy.permutation import shuffled
 
-__all__ = ["rows_of_batches"]
+__all__ = ["one_by_one", "rows_of_batches"]
 
 
 def rows_of_batches(
@@ -45,6 +47,30 @@ def rows_of_batches(
         bounds.extend(range(begun + partition.batch_size, begun + stop - start, partition.batch_size))
         bounds.append(begun + stop - start)
     return parts[0] if len(parts) == 1 else np.concatenate(parts), bounds
+
+
+def one_by_one(
+    several: Iterator[tuple[NDArray[np.int64], list[int]]], fetch_factor: int, before: int
+) -> Iterator[tuple[NDArray[np.int64], list[int]]]:
+    """Yield the rows and bounds of single fetches, given those of several at once.
+
+    Parameters
+    ----------
+    several
+        Results of `rows_of_batches`.
+    fetch_factor
+        Batches in a fetch.
+    before
+        Batches that came before the first; a fetch that they end in has so many fewer.
+    """
+    n_left = fetch_factor - before % fetch_factor
+    for rows, bounds in several:
+        first, n_batches = 0, len(bounds) - 1
+        while first < n_batches:
+            last = min(first + n_left, n_batches)
+            start = bounds[first]
+            yield rows[start : bounds[last]], [bound - start for bound in bounds[first : last + 1]]
+            first, n_left = last, fetch_factor
 
 
 def _shuffled(
