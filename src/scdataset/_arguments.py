@@ -1,17 +1,38 @@
 """Checks of arguments, each with one message: the value given, the values allowed, the remedy."""
 
+import io
 import math
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 
 import numpy as np
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["flag", "hook", "made", "nearest", "number", "one_of", "optional_whole", "positive", "warn", "whole"]
+__all__ = [
+    "finite",
+    "flag",
+    "hook",
+    "made",
+    "names",
+    "nearest",
+    "number",
+    "one_of",
+    "optional_names",
+    "optional_whole",
+    "positive",
+    "warn",
+    "whole",
+]
+
+_SEVERAL = (Sequence, AbstractSet, Iterator, ValuesView)
+"""Holders of names, beside arrays; of other things to iterate over, such as frames, it is not clear which are meant."""
+
+_BYTES = (bytes, bytearray, memoryview, io.IOBase)
 
 
 def whole(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
@@ -57,6 +78,14 @@ def number(name: str, value: object) -> float:
     return value  # type: ignore[return-value]  # numpy's numbers act as floats
 
 
+def finite(name: str, value: object) -> float:
+    """Return ``value`` as a float if it is a finite number."""
+    if not math.isfinite(number(name, value)):
+        message = f"{name}={value}; give a finite number."
+        raise ArgumentValueError(message)
+    return float(value)  # type: ignore[arg-type]
+
+
 def positive(name: str, value: object) -> float:
     """Return ``value`` if it is a finite number above 0."""
     if not (number(name, value) > 0 and math.isfinite(value)):  # type: ignore[arg-type]
@@ -75,11 +104,39 @@ def flag(name: str, value: object) -> bool:
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
     """Return ``value`` if it is one of the ``allowed`` words."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         words = [f'"{word}"' for word in allowed]
         message = f"{name}={value!r} is not known; give {', '.join(words[:-1])} or {words[-1]}."
         raise ArgumentValueError(message)
     return value
+
+
+def names(name: str, value: object) -> list[str]:
+    """Return names as a list.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If they are no names, or not several.
+    """
+    if isinstance(value, str):
+        message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
+        raise ArgumentTypeError(message)
+    is_array = hasattr(value, "__array__") and getattr(value, "ndim", 1) == 1
+    if not (is_array or isinstance(value, _SEVERAL)) or isinstance(value, _BYTES):
+        message = f"{name} is of type {type(value).__name__}; give a list of names."
+        raise ArgumentTypeError(message)
+    given = list(value)  # type: ignore[call-overload]  # an array
+    wrong = [one for one in given if not isinstance(one, str)]
+    if wrong:
+        message = f"{name} has {wrong[0]!r} of type {type(wrong[0]).__name__}; give a list of names, which are strings."
+        raise ArgumentTypeError(message)
+    return [str(one) for one in given]
+
+
+def optional_names(name: str, value: object) -> list[str] | None:
+    """As `names`, and None stays None."""
+    return None if value is None else names(name, value)
 
 
 def hook(name: str, value: Callable[..., object] | None) -> Callable[..., object] | None:

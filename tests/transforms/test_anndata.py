@@ -112,7 +112,7 @@ def test_cells_are_anything_whose_obs_gives_columns(obs):
 
 
 def test_columns_have_to_be_a_list_of_other_names_than_x():
-    with pytest.raises(ArgumentTypeError, match=r"columns=\['type'\]"):
+    with pytest.raises(ArgumentTypeError, match=r"columns='type' is a string; give a list of names, \['type'\]"):
         adata_to_mindex(cells(X), "type")
     with pytest.raises(ArgumentValueError, match="rename that column"):
         adata_to_mindex(cells(X), ["X"])

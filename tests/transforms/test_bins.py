@@ -144,7 +144,11 @@ def test_it_is_its_options():
         (lambda: BinValues(mode="tahoe"), ArgumentValueError, 'give "scgpt" or "deterministic"'),
         (lambda: BinValues()(COUNTS), ArgumentTypeError, "BinValues needs the keys of the rows, and got None"),
         (lambda: BinValues()(COUNTS[:9], KEYS), ArgumentValueError, "keys of 40 rows for a batch of 9"),
-        (lambda: BinValues()(COUNTS - 1, KEYS), ArgumentValueError, "got -1.0 in row 0 of the batch"),
+        (
+            lambda: BinValues()(COUNTS - 1, KEYS),
+            ArgumentValueError,
+            "such as -1.0 in row 0 and column",
+        ),
         (lambda: BinValues()(np.array([[1.0], [np.nan]]), RowKeys([0, 1], 0, 0)), ArgumentValueError, "nan in row 1"),
         (lambda: BinValues()(np.array([[np.inf]]), RowKeys([0], 0, 0)), ArgumentValueError, "inf in row 0"),
         (lambda: BinValues()({"y": COUNTS}, KEYS), ArgumentValueError, r"there are \['y'\]"),

@@ -120,8 +120,16 @@ def _broken(pointers):
     [
         (lambda: NormalizeTotal(0), ArgumentValueError, "target_sum=0; give a finite number above 0"),
         (lambda: NormalizeTotal("a"), ArgumentTypeError, "target_sum='a' is of type str"),
-        (lambda: NormalizeTotal()(-COUNTS[1:].astype("f4")), ArgumentValueError, "values from -"),
-        (lambda: NormalizeTotal()(np.full((2, 2), np.nan)), ArgumentValueError, "values from nan; give counts"),
+        (
+            lambda: NormalizeTotal()(-COUNTS[1:].astype("f4")),
+            ArgumentValueError,
+            "such as -.* in row .* of the batch",
+        ),
+        (
+            lambda: NormalizeTotal()(np.full((2, 2), np.nan)),
+            ArgumentValueError,
+            "4 of 4 values are none, such as nan",
+        ),
         (
             lambda: NormalizeTotal(key="n")({"X": COUNTS[:2], "n": [1, -1]}),
             ArgumentValueError,
@@ -141,10 +149,18 @@ def _broken(pointers):
         ),
         (lambda: NormalizeTotal()(_broken([0, 3, 1])), ArgumentValueError, "row pointers do not ascend"),
         (lambda: NormalizeTotal()(_broken([0, 1, 9])), ArgumentValueError, "row pointers do not ascend"),
-        (lambda: NormalizeTotal()(sp.csr_array([[1, np.inf]])), ArgumentValueError, "counts of row 0 .* are inf"),
-        (lambda: Log1p()(np.array([[np.inf]])), ArgumentValueError, "to inf; it takes finite numbers above -1"),
+        (
+            lambda: NormalizeTotal()(sp.csr_array([[1, np.inf]])),
+            ArgumentValueError,
+            "such as inf in row 0 and",
+        ),
+        (lambda: Log1p()(np.array([[np.inf]])), ArgumentValueError, "finite numbers above -1.*such as inf"),
         (lambda: Log1p(1), ArgumentValueError, "base of no logarithm"),
-        (lambda: Log1p()(np.array([[-2.0]])), ArgumentValueError, "values from -2.0"),
+        (
+            lambda: Log1p()(np.array([[-2.0]])),
+            ArgumentValueError,
+            "such as -2.0 in row 0.*Scaled values have",
+        ),
         (Clip, ArgumentValueError, "neither minimum nor maximum"),
         (lambda: Clip(3, 1), ArgumentValueError, "minimum=3 is above maximum=1"),
         (lambda: Clip(1, 2)(sp.csr_array(COUNTS)), ArgumentValueError, "would change the zeros"),
@@ -160,6 +176,35 @@ def _broken(pointers):
 def test_what_cannot_be_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+BAD = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
+ALL = [NormalizeTotal(), Log1p(), Clip(minimum=-9), Clip(maximum=9), Scale(np.zeros(2), np.ones(2))]
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+@pytest.mark.parametrize("transform", ALL, ids=repr)
+@pytest.mark.parametrize("form", [sp.csr_matrix, np.asarray, lambda x: {"X": x, "total_counts": [1, 2]}])
+def test_missing_and_infinite_values_are_refused_with_number_and_place(transform, value, form):
+    batch = form(np.array([[0, 1], [value, 2.0]]))
+    if isinstance(transform, Clip) and (value < 0 if transform.maximum is None else value > 0):
+        transform(batch)  # a bound is what an infinite value becomes
+        return
+    name = type(transform).__name__
+    with pytest.raises(ArgumentValueError, match=f"{name} takes .* 1 of [34] values .* {value} in row 1 and column 0"):
+        transform(batch)
+
+
+@pytest.mark.parametrize(("bounds", "dtype"), [((-1, 3), "f4"), ((0, 3), "u1"), ((0, 2.5), "f4"), ((0, np.inf), "f4")])
+def test_integers_stay_integers_that_hold_the_bounds(bounds, dtype):
+    clipped = Clip(*bounds)(np.array([[0, 2, 7]], np.uint8))
+    assert clipped.dtype == dtype
+    assert clipped.tolist() == [[0, 2, min(7, bounds[1])]]
+
+
+def test_fractional_counts_are_normalised_and_logged_as_corrected_counts_are():
+    assert NormalizeTotal(1)(np.array([[0.5, 1.5]])).tolist() == [[0.25, 0.75]]
+    assert Log1p()(np.array([[0.5]])).tolist() == [[np.log1p(0.5)]]
 
 
 @in_all_forms

@@ -122,9 +122,9 @@ def test_it_is_its_options():
         (lambda: DownsampleCounts(fraction=2), ArgumentValueError, "fraction=2; give the share"),
         (lambda: DownsampleCounts(fraction="a"), ArgumentTypeError, "fraction='a' is of type str"),
         (lambda: DownsampleCounts(5)(COUNTS), ArgumentTypeError, "DownsampleCounts needs the keys of the rows"),
-        (lambda: DownsampleCounts(5)(COUNTS - 1, KEYS), ArgumentValueError, "needs counts, and got -1.0 in row 0"),
-        (lambda: DownsampleCounts(5)(COUNTS / 2, KEYS), ArgumentValueError, "needs counts, and got .*5 in row"),
-        (lambda: DownsampleCounts(5)(COUNTS * np.nan, KEYS), ArgumentValueError, "needs counts, and got nan in row 0"),
+        (lambda: DownsampleCounts(5)(COUNTS - 1, KEYS), ArgumentValueError, "takes counts.* such as -1.0 in row 0"),
+        (lambda: DownsampleCounts(5)(COUNTS / 2, KEYS), ArgumentValueError, r"takes counts.* such as .*\.5 in row"),
+        (lambda: DownsampleCounts(5)(COUNTS * np.nan, KEYS), ArgumentValueError, "takes counts.* such as nan in row 0"),
         (lambda: DownsampleCounts(5)(COUNTS[:9], KEYS), ArgumentValueError, "keys of 60 rows for a batch of 9"),
     ],
 )

@@ -166,8 +166,16 @@ LOGARITHMS = Compose(NormalizeTotal(), Log1p())(COUNTS[4:])
         (lambda: RankTokens([4], [1], padding="left"), ArgumentValueError, "padding='left'"),
         (lambda: RankTokens([4], [1])(COUNTS), ArgumentValueError, "numbers of 1 genes, and X has 400"),
         (lambda: RankTokens([4], [1])([[-1.0]]), ArgumentTypeError, "got a list"),
-        (lambda: RankTokens([4], [1])(np.array([[-1.0]])), ArgumentValueError, "got -1.0 in row 0"),
-        (lambda: RankTokens([4], [1])(np.array([[1], [np.nan]])), ArgumentValueError, "got nan in row 1"),
+        (
+            lambda: RankTokens([4], [1])(np.array([[-1.0]])),
+            ArgumentValueError,
+            "such as -1.0 in row 0",
+        ),
+        (
+            lambda: RankTokens([4], [1])(np.array([[1], [np.nan]])),
+            ArgumentValueError,
+            "such as nan in row 1",
+        ),
         (lambda: RankTokens(TOKENS, MEDIANS)(LOGARITHMS), ArgumentValueError, "got logarithms of counts"),
     ],
 )

@@ -152,7 +152,11 @@ def test_it_can_be_pickled():
         (lambda: GeneSentence(IDS, sample="first"), ArgumentValueError, 'give "random" or "top"'),
         (lambda: GeneSentence(IDS)(COUNTS), ArgumentTypeError, "GeneSentence needs the keys of the rows"),
         (lambda: GeneSentence(IDS)(COUNTS[:, :9], KEYS), ArgumentValueError, "numbers of 80 genes, and X has 9"),
-        (lambda: GeneSentence(IDS)(COUNTS - 1, KEYS), ArgumentValueError, "got -1.0 in row 0 of the batch"),
+        (
+            lambda: GeneSentence(IDS)(COUNTS - 1, KEYS),
+            ArgumentValueError,
+            "such as -1.0 in row 0 and column",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(call, error, message):

@@ -1,4 +1,10 @@
-"""Transforms of rows between the file and the model, for the hooks or to call on a batch."""
+"""Transforms of rows between the file and the model, for the hooks or to call on a batch.
+
+They take a window or a batch: a `MultiIndexable` or a dict with ``"X"``, AnnData, also a view, or a
+matrix, CSR or dense. The result is of the same kind, with one exception: AnnData stays AnnData where X alone changes,
+and becomes a `MultiIndexable` where there are new members (`MaskValues`, `RankTokens`, `GeneSentence`) and a dict of
+tensors in `ToTorch`. Columns of obs come along if `adata_to_mindex` is called first.
+"""
 
 from scdataset.strategy.row_keys import RowKeys, keyed
 from scdataset.transforms.anndata import adata_to_mindex

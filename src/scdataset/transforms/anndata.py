@@ -7,8 +7,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from scdataset._arguments import optional_names
 from scdataset.collections import MultiIndexable
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.errors import ArgumentValueError
 
 __all__ = ["adata_to_mindex"]
 
@@ -41,10 +42,7 @@ def adata_to_mindex(batch: Any, columns: Sequence[str] | None = None) -> MultiIn
     >>> from functools import partial
     >>> transform = partial(adata_to_mindex, columns=["cell_type"])  # picklable, for worker processes
     """
-    if isinstance(columns, str):
-        message = f"columns={columns!r} is a string; give a list of names, columns=[{columns!r}]."
-        raise ArgumentTypeError(message)
-    names = list(columns or ())
+    names = optional_names("columns", columns) or []
     if "X" in names:
         message = f'columns={names} has "X", the name that the matrix has in the result; rename that column of obs.'
         raise ArgumentValueError(message)

@@ -8,17 +8,18 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import one_of, whole
-from scdataset.errors import ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
+from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.matrices import as_canonical_csr, as_floats, is_sparse, matrix_of, with_data, with_matrix
 from scdataset.transforms.random_kernels import bin_rows
+from scdataset.transforms.values import check_values
 
 __all__ = ["BinValues"]
 
 
-@dataclass(frozen=True)
-class BinValues:
+@dataclass(frozen=True, eq=False)
+class BinValues(Transform):
     """Replace the values of every cell by the numbers of their quantile bins; zeros stay zeros.
 
     Parameters
@@ -68,7 +69,7 @@ class BinValues:
         """
         matrix = matrix_of(value, "BinValues")
         rows = as_canonical_csr(matrix)
-        self._check(rows)
+        check_values("BinValues", rows, "counts or their logarithms, which are finite and not negative", least=0)
         drawn_keys, data = np.zeros(rows.shape[0], np.uint64), as_floats(rows)
         if self.needs_keys:
             drawn_keys = drawn(checked_keys(self, keys, rows.shape[0]), "bins", self.stream)
@@ -83,14 +84,3 @@ class BinValues:
         if self.needs_keys:
             return np.linspace(0, 1, n_edges)
         return torch.linspace(0, 1, n_edges, dtype=torch.float32).numpy().astype(np.float64)
-
-    def _check(self, rows: Any) -> None:
-        data = rows.data
-        if data.size and not (data.min() >= 0 and np.isfinite(data.max())):
-            place = int(np.flatnonzero(~((data >= 0) & np.isfinite(data)))[0])
-            row = int(np.searchsorted(rows.indptr, place, side="right")) - 1
-            message = (
-                f"BinValues got {data[place]} in row {row} of the batch; it takes counts or logarithms of counts, "
-                "which are finite and not negative."
-            )
-            raise ArgumentValueError(message)

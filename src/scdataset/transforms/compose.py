@@ -1,16 +1,19 @@
 """Several transforms, one after the other."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from scdataset._arguments import made
 from scdataset.errors import ArgumentTypeError
 from scdataset.strategy.row_keys import RowKeys, call_transform, needs_keys
+from scdataset.transforms.base import Transform
 
 __all__ = ["Compose"]
 
 
-class Compose:
+@dataclass(frozen=True, init=False, eq=False)
+class Compose(Transform):
     """Transforms that are called one after the other, each with the result of the one before.
 
     Parameters
@@ -27,6 +30,8 @@ class Compose:
     tensor([[7.8244, 8.9228]])
     """
 
+    transforms: tuple[Callable[..., Any], ...]
+
     def __init__(self, *transforms: Callable[..., Any]) -> None:
         for position, transform in enumerate(transforms):
             if not callable(transform):
@@ -34,7 +39,7 @@ class Compose:
                 message = f"Transform {position} is of type {kind}, which cannot be called; give Compose(a, b)."
                 raise ArgumentTypeError(message)
             made(f"Transform {position}", transform)
-        self.transforms = transforms
+        self._set(transforms=transforms)
 
     @property
     def runs_ahead(self) -> bool:
@@ -54,9 +59,3 @@ class Compose:
 
     def __repr__(self) -> str:
         return f"Compose({', '.join(map(repr, self.transforms))})"
-
-    def __eq__(self, other: object) -> bool:
-        return self.transforms == other.transforms if isinstance(other, Compose) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.transforms)

@@ -6,17 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import number, positive
+from scdataset._arguments import flag, number, positive
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import divide_rows
 from scdataset.transforms.matrices import Matrix, MatrixTransform, as_floats, is_sparse, with_data
-from scdataset.transforms.totals import AUTO, total_counts
+from scdataset.transforms.totals import AUTO, checked_key, total_counts
+from scdataset.transforms.values import check_values
 
 __all__ = ["Clip", "Log1p", "NormalizeTotal", "Scale"]
 
+_LEAVE_OUT = "Leave those cells or genes out, or replace the values before."
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class NormalizeTotal(MatrixTransform):
     """Divide the counts of every cell so that they add up to ``target_sum``, as ``scanpy.pp.normalize_total`` does.
 
@@ -47,8 +50,9 @@ class NormalizeTotal(MatrixTransform):
     library_sizes: InitVar[ArrayLike | None] = None
 
     def __post_init__(self, library_sizes: ArrayLike | None) -> None:
+        checked_key(self.key)
         if self.target_sum is None:
-            object.__setattr__(self, "target_sum", _median_size(library_sizes))
+            self._set(target_sum=_median_size(library_sizes))
         elif library_sizes is not None:
             message = f"target_sum={self.target_sum!r} and library_sizes; give target_sum=None for their median."
             raise ArgumentValueError(message)
@@ -57,13 +61,8 @@ class NormalizeTotal(MatrixTransform):
 
     def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:
         """Return counts divided by their sum and times ``target_sum``; integers become float32."""
+        check_values("NormalizeTotal", matrix, "counts, which are finite and not negative", least=0)
         data = as_floats(matrix)
-        if data.size and not data.min() >= 0:
-            message = (
-                f"NormalizeTotal needs counts, and there are values from {data.min()}; give counts, none negative or "
-                'missing. open_collection(...).value_kind() says what a file has; layer="raw" is often counts.'
-            )
-            raise ArgumentValueError(message)
         if are_logarithms(matrix):
             message = (
                 "NormalizeTotal needs counts, and got logarithms. Leave it and Log1p out, "
@@ -98,7 +97,10 @@ def _median_size(library_sizes: ArrayLike | None) -> float:
     return float(np.median(filled))
 
 
-@dataclass(frozen=True)
+_ABOVE_MINUS_1 = float(np.nextafter(-1, 0))
+
+
+@dataclass(frozen=True, eq=False)
 class Log1p(MatrixTransform):
     """Take log(1 + x) of every value, as ``scanpy.pp.log1p`` does.
 
@@ -129,13 +131,9 @@ class Log1p(MatrixTransform):
 
     def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:  # noqa: ARG002 nothing else is needed
         """Return the logarithms; integers become float32."""
+        takes = "finite numbers above -1, such as counts and normalised counts"
+        check_values("Log1p", matrix, takes, least=_ABOVE_MINUS_1, remedy="Scaled values have no logarithm.")
         data = as_floats(matrix)
-        if data.size and not -1 < data.min() <= data.max() < np.inf:
-            message = (
-                f"Log1p got values from {data.min()} to {data.max()}; it takes finite numbers above -1, such as counts "
-                "and normalised counts. Scaled values have no logarithm."
-            )
-            raise ArgumentValueError(message)
         if are_logarithms(matrix):
             message = (
                 "Log1p got values that were logged already: the sums of exp(x) - 1 of these cells are all the same. "
@@ -148,7 +146,7 @@ class Log1p(MatrixTransform):
         return with_data(matrix, logs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip(MatrixTransform):
     """Keep values between ``minimum`` and ``maximum``.
 
@@ -164,7 +162,7 @@ class Clip(MatrixTransform):
     def __post_init__(self) -> None:
         for name in ("minimum", "maximum"):
             if getattr(self, name) is not None:
-                number(name, getattr(self, name))
+                _bound(name, getattr(self, name))
         if self.minimum is None and self.maximum is None:
             message = "Clip has neither minimum nor maximum; give one of them."
             raise ArgumentValueError(message)
@@ -173,18 +171,35 @@ class Clip(MatrixTransform):
             raise ArgumentValueError(message)
 
     def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:  # noqa: ARG002 nothing else is needed
-        """Return the values, none of them beyond the bounds."""
-        if not is_sparse(matrix):
-            return matrix.clip(self.minimum, self.maximum)
-        if (self.minimum or 0) > 0 or (self.maximum or 0) < 0:
+        """Return the values, none of them beyond the bounds; integers that cannot be the bounds become float32."""
+        if is_sparse(matrix) and ((self.minimum or 0) > 0 or (self.maximum or 0) < 0):
             message = (
                 f"Clip(minimum={self.minimum}, maximum={self.maximum}) would change the zeros of a sparse matrix; give "
                 "bounds with zero between them, or a dense matrix."
             )
             raise ArgumentValueError(message)
-        return with_data(matrix, matrix.data.clip(self.minimum, self.maximum))
+        data = matrix.data if is_sparse(matrix) else matrix
+        if not all(bound is None or _holds(data.dtype, bound) for bound in (self.minimum, self.maximum)):
+            data = as_floats(matrix)
+        clipped = with_data(matrix, data.clip(self.minimum, self.maximum))
+        check_values("Clip", clipped, "finite numbers, or infinite ones beyond a bound", remedy=_LEAVE_OUT)
+        return clipped
 
 
+def _bound(name: str, value: object) -> None:
+    if np.isnan(number(name, value)):
+        message = f"{name}={value}; give a number, or None for no bound."
+        raise ArgumentValueError(message)
+
+
+def _holds(dtype: np.dtype[Any], bound: float) -> bool:
+    """Tell whether a bound is a value of a type."""
+    if dtype.kind not in "iu":
+        return dtype.kind == "f"
+    return np.iinfo(dtype).min <= bound <= np.iinfo(dtype).max and float(bound).is_integer()
+
+
+@dataclass(frozen=True, init=False, eq=False)
 class Scale(MatrixTransform):
     """Bring every gene to mean 0 and standard deviation 1, as ``scanpy.pp.scale`` does.
 
@@ -203,10 +218,16 @@ class Scale(MatrixTransform):
     array([[1., 2.]])
     """
 
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    zero_center: bool
+    max_value: float | None
+
     def __init__(
         self, mean: ArrayLike, std: ArrayLike, *, zero_center: bool = True, max_value: float | None = None
     ) -> None:
-        self.mean, self.std = _per_gene("mean", mean), _per_gene("std", std)
+        zero_center = flag("zero_center", zero_center)
+        self._set(mean=_per_gene("mean", mean), std=_per_gene("std", std), zero_center=zero_center, max_value=max_value)
         if self.mean.shape != self.std.shape:
             message = f"mean has {self.mean.size} genes and std {self.std.size}; give one number a gene in both."
             raise ArgumentValueError(message)
@@ -215,7 +236,6 @@ class Scale(MatrixTransform):
             raise ArgumentValueError(message)
         if max_value is not None:
             positive("max_value", max_value)
-        self.zero_center, self.max_value = zero_center, max_value
 
     def __repr__(self) -> str:
         genes = f"<{self.mean.size} genes>"
@@ -226,6 +246,7 @@ class Scale(MatrixTransform):
         if matrix.shape[1] != self.mean.size:
             message = f"Scale has the mean of {self.mean.size} genes, and X has {matrix.shape[1]}; give those of X."
             raise ArgumentValueError(message)
+        check_values("Scale", matrix, "finite numbers", remedy=_LEAVE_OUT)
         data = as_floats(matrix)
         std = np.where(self.std == 0, 1, self.std)
         if is_sparse(matrix) and not self.zero_center:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import number, whole
 from scdataset.errors import ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
+from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.hypergeometric import downsampled, first_uncountable
 from scdataset.transforms.matrices import (
@@ -21,12 +22,13 @@ from scdataset.transforms.matrices import (
     with_members,
 )
 from scdataset.transforms.totals import AUTO, key_of_totals, total_counts
+from scdataset.transforms.values import check_counts
 
 __all__ = ["DownsampleCounts"]
 
 
-@dataclass(frozen=True)
-class DownsampleCounts:
+@dataclass(frozen=True, eq=False)
+class DownsampleCounts(Transform):
     """Draw some of the molecules of every cell, without replacement, as ``scanpy.pp.downsample_counts`` does.
 
     Of a batch that has ``total_counts`` of all genes (``open_collection(genes=..., row_sums=True)``), they are drawn
@@ -75,7 +77,7 @@ class DownsampleCounts:
         """
         matrix = matrix_of(value, "DownsampleCounts")
         rows = as_canonical_csr(matrix)
-        _check_counts(rows)
+        check_counts("DownsampleCounts", rows)
         row_keys = drawn(checked_keys(self, keys, rows.shape[0]), "downsample", self.stream)
         totals = self._totals(rows, value)
         wanted = np.minimum(totals, self._wanted(totals))
@@ -103,17 +105,6 @@ class DownsampleCounts:
             )
             raise ArgumentValueError(message)
         return totals.astype(np.int64)
-
-
-def _check_counts(rows: Any) -> None:
-    place = first_uncountable(rows.data)
-    if place >= 0:
-        row = int(np.searchsorted(rows.indptr, place, side="right")) - 1
-        message = (
-            f"DownsampleCounts needs counts, and got {rows.data[place]} in row {row} of the batch; give whole numbers, "
-            'none negative. open_collection(...).value_kind() says what a file has; layer="raw" is often counts.'
-        )
-        raise ArgumentValueError(message)
 
 
 def _like(matrix: Matrix, kept: Any) -> Matrix:

@@ -1,17 +1,21 @@
 """Some of the genes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset._arguments import names as as_names
+from scdataset.errors import ArgumentValueError
 from scdataset.transforms.matrices import Matrix, MatrixTransform, is_anndata, matrix_of, with_matrix
 
 __all__ = ["SelectGenes"]
 
 
+@dataclass(frozen=True, init=False, eq=False)
 class SelectGenes(MatrixTransform):
     """Keep some genes, in the order in which they are asked for.
 
@@ -30,13 +34,16 @@ class SelectGenes(MatrixTransform):
     array([[3, 1]])
     """
 
-    def __init__(self, names: Sequence[str], var_names: Sequence[str] | None = None) -> None:
-        if isinstance(names, str):
-            message = f"names={names!r} is a string; give a list of names, [{names!r}]."
-            raise ArgumentTypeError(message)
-        self.names = list(names)
-        self._columns = None if var_names is None else _columns_of(self.names, list(var_names))
-        self._n_vars = None if var_names is None else len(var_names)
+    names: tuple[str, ...]
+    var_names: tuple[str, ...] | None
+
+    _columns: NDArray[np.intp] | None = field(init=False, compare=False)
+
+    def __init__(self, names: Iterable[str], var_names: Iterable[str] | None = None) -> None:
+        chosen = tuple(as_names("names", names))
+        known = None if var_names is None else tuple(as_names("var_names", var_names))
+        columns = None if known is None else _columns_of(chosen, known)
+        self._set(names=chosen, var_names=known, _columns=columns)
 
     def __repr__(self) -> str:
         return f"SelectGenes(<{len(self.names)} genes>)"
@@ -44,21 +51,23 @@ class SelectGenes(MatrixTransform):
     def __call__(self, value: Any) -> Any:
         """Return ``value`` with those genes of X."""
         if is_anndata(value):
-            return value[:, _columns_of(self.names, list(value.var_names))].copy()
+            return value[:, _columns_of(self.names, tuple(value.var_names))].copy()
         return with_matrix(value, self.of_matrix(matrix_of(value, type(self).__name__), value))
 
     def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:  # noqa: ARG002 nothing else is needed
         """Return some columns."""
-        if self._columns is None:
+        if self.var_names is None:
             message = "SelectGenes does not know which gene is where; give var_names=cells.var_names."
             raise ArgumentValueError(message)
-        if matrix.shape[1] != self._n_vars:
-            message = f"SelectGenes got {self._n_vars} var_names, and X has {matrix.shape[1]} genes; give those of X."
+        if matrix.shape[1] != len(self.var_names):
+            message = (
+                f"SelectGenes got {len(self.var_names)} var_names, and X has {matrix.shape[1]} genes; give those of X."
+            )
             raise ArgumentValueError(message)
         return matrix[:, self._columns]
 
 
-def _columns_of(names: list[str], known: list[str]) -> Any:
+def _columns_of(names: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np.intp]:
     place = {name: column for column, name in reversed(list(enumerate(known)))}
     unknown = [name for name in names if name not in place]
     if unknown:

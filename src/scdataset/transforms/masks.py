@@ -1,6 +1,5 @@
 """Values hidden from a model that learns to predict them."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +8,11 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset._arguments import flag, number, whole
+from scdataset._arguments import finite, flag, number, whole
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
+from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.matrices import (
     as_canonical_csr,
@@ -24,17 +24,18 @@ from scdataset.transforms.matrices import (
     with_members,
 )
 from scdataset.transforms.random_kernels import choose_exactly, choose_independently
+from scdataset.transforms.values import check_values
 
 __all__ = ["MaskValues"]
 
 
-@dataclass(frozen=True)
-class MaskValues:
+@dataclass(frozen=True, eq=False)
+class MaskValues(Transform):
     """Put ``mask_value`` in place of some values of every cell, beside the values themselves.
 
     A batch gets ``masked_values`` beside the ``values`` of a `GeneSentence`, of which padding and special tokens are
     never masked; or ``masked_X`` beside X, of which zeros are never masked. Those that equal ``mask_value`` are the
-    ones to predict. A matrix gives a masked matrix.
+    ones to predict. AnnData becomes a `MultiIndexable` of X and ``masked_X``, and a matrix a masked matrix.
 
     Parameters
     ----------
@@ -64,19 +65,15 @@ class MaskValues:
     needs_keys = True
 
     def __post_init__(self) -> None:
-        for name in ("ratio", "mask_value"):
-            number(name, getattr(self, name))
-        if not 0 <= self.ratio <= 1:
+        finite("mask_value", self.mask_value)
+        if not 0 <= number("ratio", self.ratio) <= 1:
             message = f"ratio={self.ratio}; give the share of values to mask, from 0 to 1."
-            raise ArgumentValueError(message)
-        if not math.isfinite(self.mask_value):
-            message = f"mask_value={self.mask_value}; give a finite number that no value has, such as -1."
             raise ArgumentValueError(message)
         flag("exact", self.exact)
         whole("stream", self.stream, minimum=0)
 
     def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
-        """Return ``value`` with masked values: a `MultiIndexable`, a dict, AnnData (as a layer), CSR or an array.
+        """Return ``value`` with masked values: a `MultiIndexable`, also of AnnData, a dict, CSR or an array.
 
         Raises
         ------
@@ -86,16 +83,13 @@ class MaskValues:
         """
         if not isinstance(value, (MultiIndexable, Mapping)) and not is_anndata(value):
             return self._of_matrix(matrix_of(value, "MaskValues"), keys)
-        if is_anndata(value):
-            changed = value.copy()
-            changed.layers["masked_X"] = self._of_matrix(matrix_of(value, "MaskValues"), keys)
-            return changed
-        if "values" in value:
+        if not is_anndata(value) and "values" in value:
             return with_members(value, {"masked_values": self._of_sentences(value, keys)})
         return with_members(value, {"masked_X": self._of_matrix(matrix_of(value, "MaskValues"), keys)})
 
     def _of_matrix(self, matrix: Any, keys: RowKeys | None) -> Any:
         rows = as_canonical_csr(matrix)
+        check_values("MaskValues", rows, "finite numbers", remedy="Leave those cells out.")
         data = self._holding_mask_value(rows.data)
         masked = with_data(rows, np.where(self._chosen(rows, keys), data.dtype.type(self.mask_value), data))
         return masked if is_sparse(matrix) else masked.toarray()
@@ -103,6 +97,7 @@ class MaskValues:
     def _of_sentences(self, batch: Any, keys: RowKeys | None) -> NDArray[Any]:
         values = np.asarray(batch["values"])
         special = np.asarray(batch["special_tokens_mask"]) if "special_tokens_mask" in batch else None
+        check_values("MaskValues", values, "finite numbers", remedy="Leave those cells out.")
         may = scipy.sparse.csr_array(np.ones(values.shape, np.bool_) if special is None else ~special)
         chosen = with_data(may, self._chosen(may, keys)).toarray()
         masked = self._holding_mask_value(values).copy()
@@ -117,11 +112,12 @@ class MaskValues:
 
     def _holding_mask_value(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values in a type that has the mask value: floats, where integers do not; raise if one equals it."""
-        n_missing, n_equal = np.count_nonzero(np.isnan(values)), np.count_nonzero(values == self.mask_value)
-        if n_missing or n_equal:
-            found = f"{n_missing} missing values" if n_missing else f"{n_equal} values of mask_value={self.mask_value}"
-            remedy = "leave those cells out" if n_missing else "give a mask_value that no value and no padding has"
-            message = f"MaskValues got {found}, which no model can tell from masked ones; {remedy}."
+        n_equal = np.count_nonzero(values == self.mask_value)
+        if n_equal:
+            message = (
+                f"MaskValues got {n_equal} values of mask_value={self.mask_value}, which no model can tell from masked "
+                "ones; give a mask_value that no value and no padding has."
+            )
             raise ArgumentValueError(message)
         if values.dtype.kind in "iu":
             bounds = np.iinfo(values.dtype)

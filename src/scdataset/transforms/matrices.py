@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.transforms.base import Transform
 from scdataset.transforms.kernels import is_canonical
 
 __all__ = [
@@ -28,7 +29,7 @@ Matrix = Any
 """A `scipy.sparse` CSR matrix or array, or a two-dimensional numpy array: cells x genes."""
 
 
-class MatrixTransform:
+class MatrixTransform(Transform):
     """Base of transforms that change X and leave all else: call them on a window, on a batch or on a matrix.
 
     ``runs_ahead`` says that ``transform(window)`` touches nothing of the user's, so that, given as ``fetch_transform``
@@ -81,10 +82,14 @@ def matrix_of(value: Any, asked_by: str) -> Matrix:
         matrix = value["X"]
     else:
         matrix = value.X if is_anndata(value) else value
+    is_array = isinstance(matrix, np.ndarray) and matrix.ndim == 2
+    if (is_array or is_sparse(matrix)) and matrix.dtype.kind not in "fiub":
+        message = f"{asked_by} takes numbers, and X has dtype {matrix.dtype}; give floats or integers."
+        raise ArgumentTypeError(message)
     if is_sparse(matrix):
         return as_csr(matrix)
-    if isinstance(matrix, np.ndarray) and matrix.ndim == 2:
-        return matrix
+    if is_array:
+        return np.asarray(matrix)  # not a view of AnnData
     shape = f" of shape {matrix.shape}" if hasattr(matrix, "shape") else ""
     message = (
         f"{asked_by} takes a sparse matrix or a two-dimensional numpy array, a MultiIndexable or dict with one as X, "
@@ -146,7 +151,12 @@ def _sparse(matrix: NDArray[Any]) -> Any:
 
 
 def with_members(value: Any, members: dict[str, Any]) -> Any:
-    """Return a `MultiIndexable` or dict with some members more, or in place of those of the same name."""
+    """Return a `MultiIndexable` or dict with some members more, or in place of those of the same name.
+
+    AnnData becomes a `MultiIndexable` of its X and the members.
+    """
+    if is_anndata(value):
+        return MultiIndexable({"X": value.X, **members})
     if isinstance(value, MultiIndexable):
         return MultiIndexable({**dict(value.items()), **members}, unstructured=value.unstructured)
     return {**value, **members}

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset._arguments import one_of, optional_whole
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.transforms.values import check_values
 
 __all__ = ["Padding", "checked_padding", "checked_values", "ids_of_genes", "in_place_of_x", "trimmed"]
 
@@ -56,14 +57,7 @@ def checked_values(asked_by: str, rows: Any, ids: NDArray[np.int64]) -> None:
     if rows.shape[1] != ids.size:
         message = f"{asked_by} has the numbers of {ids.size} genes, and X has {rows.shape[1]}; give those of X."
         raise ArgumentValueError(message)
-    data = rows.data
-    if data.size and not (data.min() >= 0 and np.isfinite(data.max())):
-        place = int(np.flatnonzero(~((data >= 0) & np.isfinite(data)))[0])
-        row = int(np.searchsorted(rows.indptr, place, side="right")) - 1
-        message = (
-            f"{asked_by} got {data[place]} in row {row} of the batch; give values that are finite and not negative."
-        )
-        raise ArgumentValueError(message)
+    check_values(asked_by, rows, "values that are finite and not negative", least=0)
 
 
 def trimmed(tokens: NDArray[Any], lengths: NDArray[np.int64], padding: str) -> NDArray[Any]:

@@ -1,7 +1,8 @@
 """Genes of every cell as tokens, in the order of their expression."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,15 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset._arguments import whole
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.transforms.base import Transform
 from scdataset.transforms.matrices import as_canonical_csr, as_floats, matrix_of
 from scdataset.transforms.padding import Padding, checked_padding, checked_values, ids_of_genes, in_place_of_x, trimmed
 from scdataset.transforms.token_kernels import fill_ranked
-from scdataset.transforms.totals import AUTO, total_counts
+from scdataset.transforms.totals import AUTO, checked_key, total_counts
 
 __all__ = ["RankTokens"]
 
 
-class RankTokens:
+@dataclass(frozen=True, init=False, eq=False)
+class RankTokens(Transform):
     """Turn every cell into the tokens of its genes, ranked by expression against their median, as Geneformer does.
 
     A gene's rank is that of ``x / total counts * 1e4 / median``, largest first, ties in the order of the genes. Counts
@@ -57,7 +60,19 @@ class RankTokens:
            [2, 9, 7, 3]]), array([4, 4]))
     """
 
-    runs_ahead = True
+    token_ids: NDArray[np.int64]
+    medians: NDArray[np.float64]
+    max_length: int
+    cls: int | None
+    eos: int | None
+    pad: int
+    key: str | None
+    padding: Padding
+
+    _slots: NDArray[np.int64] = field(init=False, compare=False)
+    _tokens: NDArray[np.int64] = field(init=False, compare=False)
+    _medians: NDArray[np.float64] = field(init=False, compare=False)
+    runs_ahead: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -72,14 +87,14 @@ class RankTokens:
         padding: Padding = "max_length",
     ) -> None:
         n_special = (cls is not None) + (eos is not None)
-        self.max_length = whole("max_length", max_length, minimum=1 + n_special)
-        self.cls, self.eos, self.key = cls, eos, key
-        self.pad = whole("pad", pad, minimum=0)
-        self.padding = checked_padding(padding)
-        self.token_ids = ids_of_genes("token_ids", token_ids, {"pad": pad, "cls": cls, "eos": eos})
-        self._slots, first = _slots_of(self.token_ids)
-        self._tokens = self.token_ids[first]
-        self._medians = _medians_of(self.token_ids, medians, self._slots, first)
+        max_length = whole("max_length", max_length, minimum=1 + n_special)
+        pad = whole("pad", pad, minimum=0)
+        ids = ids_of_genes("token_ids", token_ids, {"pad": pad, "cls": cls, "eos": eos})
+        slots, first = _slots_of(ids)
+        known = _medians_of(ids, medians, slots, first)
+        self._set(token_ids=ids, medians=known, max_length=max_length, cls=cls, eos=eos, pad=pad)
+        self._set(key=checked_key(key), padding=checked_padding(padding))
+        self._set(_slots=slots, _tokens=ids[first], _medians=known[first])
 
     @classmethod
     def from_dictionaries(
@@ -181,7 +196,7 @@ def _slots_of(token_ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
 def _medians_of(
     token_ids: NDArray[np.int64], medians: ArrayLike, slots: NDArray[np.int64], first: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the median of each token."""
+    """Return the median of each gene, NaN for those without a token."""
     numbers = np.asarray(medians)
     if numbers.dtype.kind not in "fiu" or numbers.shape != token_ids.shape:
         message = (
@@ -205,7 +220,7 @@ def _medians_of(
             f"Genes with the token {token_ids[gene]} have several medians, such as gene {gene}; give all the same."
         )
         raise ArgumentValueError(message)
-    return known[first]
+    return np.where(there, known, np.nan)
 
 
 def _refuse_logarithms(rows: Any) -> None:

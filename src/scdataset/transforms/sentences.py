@@ -1,12 +1,14 @@
 """Some genes of every cell and their values, as sentences of one length."""
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import flag, number, one_of, whole
+from scdataset._arguments import finite, flag, one_of, whole
 from scdataset.strategy.row_keys import RowKeys
+from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.matrices import as_canonical_csr, matrix_of
 from scdataset.transforms.padding import Padding, checked_padding, checked_values, ids_of_genes, in_place_of_x, trimmed
@@ -15,7 +17,8 @@ from scdataset.transforms.token_kernels import fill_sampled, fill_top
 __all__ = ["GeneSentence"]
 
 
-class GeneSentence:
+@dataclass(frozen=True, init=False, eq=False)
+class GeneSentence(Transform):
     """Turn every cell into a sentence of genes and their values, as the collators of scGPT and STATE do.
 
     In place of X come ``gene_ids``, int64, ``values``, float32, ``attention_mask``, True where there is a gene or
@@ -60,7 +63,18 @@ class GeneSentence:
            [ 0.,  2., -2.]], dtype=float32))
     """
 
-    runs_ahead = True
+    gene_ids: NDArray[np.int64]
+    max_length: int
+    sample: Literal["random", "top"]
+    include_zeros: bool
+    cls: int | None
+    cls_value: float
+    pad: int
+    pad_value: float
+    padding: Padding
+    stream: int
+
+    runs_ahead: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -76,14 +90,18 @@ class GeneSentence:
         padding: Padding = "max_length",
         stream: int = 0,
     ) -> None:
-        self.max_length = whole("max_length", max_length, minimum=1 + (cls is not None))
-        self.sample = one_of("sample", sample, allowed=("random", "top"))
-        self.include_zeros = flag("include_zeros", include_zeros)
-        self.cls, self.pad = cls, whole("pad", pad, minimum=0)
-        self.cls_value, self.pad_value = float(number("cls_value", cls_value)), float(number("pad_value", pad_value))
-        self.padding = checked_padding(padding)
-        self.stream = whole("stream", stream, minimum=0)
-        self.gene_ids = ids_of_genes("gene_ids", gene_ids, {"pad": pad, "cls": cls})
+        self._set(
+            max_length=whole("max_length", max_length, minimum=1 + (cls is not None)),
+            sample=one_of("sample", sample, allowed=("random", "top")),
+            include_zeros=flag("include_zeros", include_zeros),
+            cls_value=finite("cls_value", cls_value),
+            pad_value=finite("pad_value", pad_value),
+            padding=checked_padding(padding),
+            stream=whole("stream", stream, minimum=0),
+            pad=whole("pad", pad, minimum=0),
+            cls=cls,
+            gene_ids=ids_of_genes("gene_ids", gene_ids, {"pad": pad, "cls": cls}),
+        )
 
     @property
     def needs_keys(self) -> bool:

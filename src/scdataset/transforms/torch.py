@@ -16,6 +16,7 @@ from scdataset.engine.dense import fill_dense
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.transforms.base import Transform
 from scdataset.transforms.matrices import as_csr, is_anndata, is_sparse
 
 __all__ = ["ToTorch"]
@@ -23,8 +24,8 @@ __all__ = ["ToTorch"]
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
-@dataclass(frozen=True)
-class ToTorch:
+@dataclass(frozen=True, eq=False)
+class ToTorch(Transform):
     """Turn a batch into tensors that a model takes.
 
     Parameters
@@ -67,7 +68,7 @@ class ToTorch:
             message = f"dtype={self.dtype!r}; give one of {', '.join(map(str, _FLOATS))}."
             raise (ArgumentValueError if isinstance(self.dtype, torch.dtype) else ArgumentTypeError)(message)
         optional_whole("missing_label", self.missing_label, minimum=-(2**63), maximum=2**63 - 1)
-        object.__setattr__(self, "tokens", _names(self.tokens))
+        self._set(tokens=_names(self.tokens))
         _check_device(self.device)
         if self.layout == "csr" and self.dtype in (torch.bfloat16, torch.float16):
             message = f"layout='csr' with dtype={self.dtype}, which few operations take; give torch.float32."

@@ -5,16 +5,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.errors import ArgumentValueError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import sum_rows
 from scdataset.transforms.matrices import Matrix, as_floats, is_sparse
 
-__all__ = ["AUTO", "key_of_totals", "total_counts"]
+__all__ = ["AUTO", "checked_key", "key_of_totals", "total_counts"]
 
 AUTO = "auto"
 
 _TOTALS = "total_counts"
 """Name of the total counts that ``open_collection(row_sums=True)`` gives."""
+
+
+def checked_key(key: str | None) -> str | None:
+    """Return the name of total counts if it is one, or None."""
+    if key is not None and not isinstance(key, str):
+        message = f"key={key!r} is of type {type(key).__name__}; give the name of the total counts, 'auto' or None."
+        raise ArgumentTypeError(message)
+    return key
 
 
 def key_of_totals(value: Any, key: str | None) -> str | None:
@@ -58,8 +66,11 @@ def _given(asked_by: str, value: Any, key: str, n_cells: int) -> NDArray[np.floa
     if key not in beside:
         message = f"{asked_by}: there is no {key!r} beside X; there are {list(beside.keys())}."
         raise ArgumentValueError(message)
-    totals = np.asarray(beside[key], np.float64)
+    totals = np.asarray(beside[key])
+    if totals.dtype.kind not in "fiub":
+        message = f"{asked_by}: {key!r} has dtype {totals.dtype}; give the total counts of each cell, numbers."
+        raise ArgumentTypeError(message)
     if totals.shape != (n_cells,):
         message = f"{asked_by}: {key!r} has shape {totals.shape}; give one number for each of {n_cells} cells."
         raise ArgumentValueError(message)
-    return totals
+    return totals.astype(np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._arguments import names as checked_names
 from scdataset.collections.cells.columns import Column, joined, no_column
 from scdataset.collections.cells.holdouts import Holdout, of_files, of_values, parted
 from scdataset.collections.cells.names import joined_names
@@ -181,11 +182,8 @@ class Obs:
 
         Without ``copy`` it lies over the memory of the columns, and cannot be written to.
         """
-        if isinstance(names, str):
-            message = f"columns={names!r} is a string; give a list of names, [{names!r}]."
-            raise ArgumentTypeError(message)
         taken: Any = slice(None) if rows is None else rows
-        chosen = self.default_keys if names is None else list(names)
+        chosen = self.default_keys if names is None else checked_names("columns", names)
         columns = {name: self.column(name).taken(taken).to_pandas() for name in chosen}
         index = self.names if (self.named if named is None else named) else pd.RangeIndex(self.n_obs)
         return pd.DataFrame(columns, index=index[taken], columns=list(columns), copy=copy)

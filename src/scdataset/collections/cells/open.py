@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from scdataset._arguments import flag, optional_whole
+from scdataset._arguments import flag, optional_names, optional_whole
 from scdataset.collections.cells.collection import CellCollection, CellFile, Opened
 from scdataset.collections.cells.gene_ids import check_numbers
 from scdataset.collections.cells.genes import GeneKey, Genes, Join, join_genes
@@ -15,7 +15,7 @@ from scdataset.collections.cells.modalities import ModalityCollection, joined_mo
 from scdataset.collections.cells.mudata import MuDataFile, modalities_of
 from scdataset.collections.cells.opened import Wanted, gathered, open_all
 from scdataset.collections.cells.origin import Origin
-from scdataset.collections.cells.sources import Source, names_of, paths_of, warn_of_repeated
+from scdataset.collections.cells.sources import Source, paths_of, warn_of_repeated
 from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
@@ -130,11 +130,11 @@ def open_collection(
     Of several files that cannot be opened, the first ones and their number are in one error, of the type that all
     share, or a CollectionError.
     """
-    obs, obsm = names_of("obs", obs) or [], names_of("obsm", obsm) or []
-    feature_types, gene_lists = names_of("feature_types", feature_types), names_of("gene_lists", gene_lists)
-    genes = names_of("genes", genes)
+    obs, obsm = optional_names("obs", obs) or [], optional_names("obsm", obsm) or []
+    feature_types, gene_lists = optional_names("feature_types", feature_types), optional_names("gene_lists", gene_lists)
+    genes = optional_names("genes", genes)
     if not isinstance(modality, str):
-        modality = names_of("modality", modality)
+        modality = optional_names("modality", modality)
     threads, row_sums = optional_whole("num_threads", num_threads, minimum=1), flag("row_sums", row_sums)
     paths, origin = Origin.of(source, paths_of, keys, label, index_unique)
     warn_of_repeated(paths)

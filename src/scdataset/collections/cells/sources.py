@@ -5,7 +5,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence, ValuesView
+from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from scdataset.collections.cells.reading import naming, reading
 from scdataset.engine.files import OpenFile
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
-__all__ = ["Source", "names_of", "paths_of", "warn_of_repeated"]
+__all__ = ["Source", "paths_of", "warn_of_repeated"]
 
 Source = str | os.PathLike[str]
 
@@ -49,30 +49,6 @@ def paths_of(source: Source | Iterable[Source]) -> list[str]:
         raise ArgumentValueError(message)
     listed = [absolute("source", one) for one in given]
     return [path for found in gathered(listed, _files_of) for path in found]
-
-
-def names_of(name: str, value: Any) -> list[str] | None:
-    """Return names as a list; None stays None.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If they are no names, or not several.
-    """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        message = f"{name}={value!r} is a string; give a list of names, [{value!r}]."
-        raise ArgumentTypeError(message)
-    if not isinstance(value, (*_SEVERAL, set, frozenset, KeysView)) or isinstance(value, _NO_PATHS):
-        message = f"{name} is of type {type(value).__name__}; give a list of names."
-        raise ArgumentTypeError(message)
-    names = list(value)
-    wrong = [one for one in names if not isinstance(one, str)]
-    if wrong:
-        message = f"{name} has {wrong[0]!r} of type {type(wrong[0]).__name__}; give a list of names, which are strings."
-        raise ArgumentTypeError(message)
-    return [str(one) for one in names]
 
 
 def _several(source: Any) -> list[Any]:
