@@ -8,12 +8,15 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = [
+    "array",
     "finite",
     "flag",
     "hook",
@@ -71,11 +74,44 @@ def number(name: str, value: object) -> float:
     ------
     ArgumentTypeError
         For anything else.
+    ArgumentValueError
+        For integers that are too large for a float.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         message = f"{name}={value!r} is of type {type(value).__name__}; give a number."
         raise ArgumentTypeError(message)
+    try:
+        float(value)
+    except OverflowError as error:
+        message = f"{name} is an integer of {len(str(value))} digits; give a number that a float holds."
+        raise ArgumentValueError(message) from error
     return value  # type: ignore[return-value]  # numpy's numbers act as floats
+
+
+def array(name: str, values: object, allowed: str, kinds: str | None = "fiub") -> NDArray[Any]:
+    """Return values as an array.
+
+    Parameters
+    ----------
+    allowed
+        Whatever should be given, for errors.
+    kinds
+        Kinds of dtypes that are taken, None for all; an empty list has any.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If they are of another type, or lists of different lengths.
+    """
+    try:
+        found = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        message = f"{name} is of type {type(values).__name__}, of which numpy makes no array ({error}); give {allowed}."
+        raise ArgumentTypeError(message) from error
+    if kinds is not None and found.size and found.dtype.kind not in kinds:
+        message = f"{name} has shape {found.shape} and dtype {found.dtype}; give {allowed}."
+        raise ArgumentTypeError(message)
+    return found
 
 
 def finite(name: str, value: object) -> float:

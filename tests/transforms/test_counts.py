@@ -137,7 +137,11 @@ def _broken(pointers):
         ),
         (lambda: NormalizeTotal(None), ArgumentValueError, "library_sizes=scdataset.pp.library_sizes"),
         (lambda: NormalizeTotal(None, library_sizes=[0, 0]), ArgumentValueError, "0 values above 0"),
-        (lambda: NormalizeTotal(None, library_sizes=["a"]), ArgumentTypeError, "library_sizes has dtype <U1"),
+        (
+            lambda: NormalizeTotal(None, library_sizes=["a"]),
+            ArgumentTypeError,
+            r"library_sizes has shape \(1,\) and dtype <U1",
+        ),
         (lambda: Clip("a"), ArgumentTypeError, "minimum='a' is of type str"),
         (lambda: NormalizeTotal(1, library_sizes=[1]), ArgumentValueError, "give target_sum=None"),
         (lambda: NormalizeTotal(key="n")(COUNTS), ArgumentValueError, r"no 'n' beside X; there are \[\]"),

@@ -31,7 +31,10 @@ def as_tensor(name: str | int, value: Any) -> Any:
         return value
     if scipy.sparse.issparse(value):
         return _sparse(value)
-    array = None if hasattr(value, "columns") else np.asarray(value)
+    try:
+        array = None if hasattr(value, "columns") else np.asarray(value)
+    except ValueError:  # lists of different lengths
+        array = None
     if array is None or array.dtype.kind not in "biufc":
         kind = type(value).__qualname__ if array is None else f"{type(value).__qualname__} of {array.dtype}"
         message = (

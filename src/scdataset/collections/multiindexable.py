@@ -15,7 +15,7 @@ from scdataset.collections.device import as_tensor
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.memory import BatchTaker, Fetched, InMemory
 from scdataset.collections.rows import ColumnList, RowIndex, RowList, Separable, alike, row_cutter, take_rows
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
 __all__ = ["MultiIndexable", "row_index"]
 
@@ -319,16 +319,20 @@ def row_index(key: slice | ArrayLike, n_rows: int) -> RowIndex:
     if isinstance(key, slice):
         start, stop, step = key.indices(n_rows)
         return slice(start, max(start, stop)) if step == 1 else np.arange(start, stop, step)
-    rows = np.asarray(key)
+    try:
+        rows = np.asarray(key)
+    except ValueError as error:
+        message = f"Rows of type {type(key).__name__} ({error}); give integers, or a mask of length {n_rows}."
+        raise ArgumentIndexError(message) from error
     if rows.dtype == np.bool_ and rows.shape == (n_rows,):
         return np.flatnonzero(rows)
     if rows.size == 0:
         return np.empty(0, np.int64)
     if rows.ndim != 1 or rows.dtype.kind not in "iu":
         message = f"Rows of shape {rows.shape} and dtype {rows.dtype}; give integers, or a mask of length {n_rows}."
-        raise IndexError(message)
+        raise ArgumentIndexError(message)
     if rows.min() < -n_rows or rows.max() >= n_rows:
         message = f"Rows from {rows.min()} to {rows.max()} of a collection with {n_rows} rows."
-        raise IndexError(message)
+        raise ArgumentIndexError(message)
     wide = rows.astype(np.int64, copy=False)
     return np.where(wide < 0, wide + n_rows, wide)

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from scdataset._arguments import whole
+
 __all__ = ["ValueKind", "are_logarithms", "kind_of_values", "kinds_joined", "sampled_rows"]
 
 Kind = Literal["counts", "log-normalised", "normalised", "scaled", "mixed", "unknown"]
@@ -87,7 +89,7 @@ def sampled_rows(sizes: Sequence[int], seed: int) -> list[NDArray[np.int64]]:
     seed
         Of the choice.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
     firsts = np.cumsum(sizes) - sizes
     there = np.flatnonzero(sizes)
     files = np.sort(rng.choice(there, min(there.size, _ROWS // _FEWEST_OF_FILE), replace=False))

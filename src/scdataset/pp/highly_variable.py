@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from scdataset._arguments import nearest, number, positive, warn, whole
+from scdataset._arguments import flag, nearest, number, positive, warn, whole
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_counts, check_fractional, check_not_negative
 from scdataset.pp.dispersions import by_dispersion, by_dispersion_in_batches
@@ -86,10 +86,11 @@ def highly_variable_genes(
     >>> hvg.to_parquet("hvg.parquet")  # doctest: +SKIP
     >>> open_collection(path, genes=hvg.index[hvg["highly_variable"]])  # doctest: +SKIP
     """
-    if flavor not in get_args(Flavor):
+    if not isinstance(flavor, str) or flavor not in get_args(Flavor):
         message = f"flavor={flavor!r} has to be one of {list(get_args(Flavor))}{nearest(flavor, get_args(Flavor))}"
         raise ArgumentValueError(message)
     _check_numbers(span, n_bins, log_base)
+    check_values, seed = flag("check_values", check_values), whole("seed", seed, minimum=0)
     chosen = Cells(cells, indices)
     n_top_genes = whole("n_top_genes", n_top_genes, minimum=1, maximum=chosen.n_vars)
     groups, labels = chosen.groups(batch_key)

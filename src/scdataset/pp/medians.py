@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scdataset._arguments import positive
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset._arguments import array, positive
+from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.kernels import count_buckets
 from scdataset.pp.streaming import Cells, Window
@@ -93,11 +93,7 @@ def nonzero_medians(
 
 def _checked(totals: Any, cells: Cells) -> NDArray[np.float64]:
     """Return the totals in ascending order of rows."""
-    given = np.asarray(totals)
-    if given.dtype.kind not in "fiu":
-        message = f"totals has dtype {given.dtype}; give {cells.rows.size} numbers above 0, one a cell."
-        raise ArgumentTypeError(message)
-    given = given.astype(np.float64)
+    given = array("totals", totals, f"{cells.rows.size} numbers above 0, one a cell").astype(np.float64)
     if given.shape != cells.rows.shape or not (given > 0).all():
         least = given.min(initial=np.inf)
         message = (

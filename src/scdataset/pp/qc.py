@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._arguments import array
+from scdataset._arguments import names as as_names
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.kernels import sum_of_largest
@@ -106,14 +108,14 @@ def _with_log1p(name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
 def _numbers(percent_top: Sequence[int] | None, n_vars: int) -> NDArray[np.int64]:
     if percent_top is None:
         return np.array([n for n in _TOP if n <= n_vars], np.int64)
-    numbers = np.unique(np.asarray(percent_top, np.int64))
+    numbers = np.unique(array("percent_top", percent_top, f"numbers of genes, from 1 to {n_vars}", "iu"))
     if numbers.size and not (numbers[0] >= 1 and numbers[-1] <= n_vars):
         message = (
-            f"percent_top={tuple(percent_top)} of {n_vars} genes; give numbers from 1 to {n_vars}, or percent_top=() "
-            "for none."
+            f"percent_top={tuple(numbers.tolist())} of {n_vars} genes; give numbers from 1 to {n_vars}, or "
+            "percent_top=() for none."
         )
         raise ArgumentValueError(message)
-    return numbers
+    return numbers.astype(np.int64)
 
 
 def _genes(wanted: str | Sequence[str] | NDArray[np.bool_], names: pd.Index) -> NDArray[np.bool_]:
@@ -123,15 +125,22 @@ def _genes(wanted: str | Sequence[str] | NDArray[np.bool_], names: pd.Index) -> 
         lacking = f"the name of no gene begins with {wanted!r}; names are such as {list(names[:5])}"
         if not chosen.any() and names.astype(str).str.lower().str.startswith(wanted.lower()).any():
             lacking += f"; some begin so in other capitals, {wanted.upper()!r} or {wanted.lower()!r}"
-    elif np.asarray(wanted).dtype == np.bool_:
-        chosen, lacking = np.asarray(wanted), f"booleans have shape {np.shape(wanted)} and {np.sum(wanted)} are true"
+        return _found(chosen, lacking)
+    given = array("mitochondrial", wanted, "names of genes, or a boolean a gene", None)
+    if given.dtype == np.bool_:
+        chosen, lacking = given, f"booleans have shape {np.shape(wanted)} and {np.sum(wanted)} are true"
         if chosen.shape != (len(names),):
             chosen = np.zeros(0, bool)
     else:
-        chosen = np.asarray(names.isin(list(wanted)))
-        unknown = pd.Index(list(wanted)).difference(names)
-        lacking = f"{len(unknown)} of {len(wanted)} names are of no gene, such as {list(unknown[:5])}"
+        listed = as_names("mitochondrial", wanted)
+        chosen = np.asarray(names.isin(listed))
+        unknown = pd.Index(listed).difference(names)
+        lacking = f"{len(unknown)} of {len(listed)} names are of no gene, such as {list(unknown[:5])}"
         chosen = chosen & (not len(unknown))
+    return _found(chosen, lacking)
+
+
+def _found(chosen: NDArray[np.bool_], lacking: str) -> NDArray[np.bool_]:
     if not chosen.any():
         message = f"mitochondrial: {lacking}. Give how their names begin, their names, or a boolean a gene."
         raise ArgumentValueError(message)

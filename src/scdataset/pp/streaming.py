@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset._arguments import nearest
+from scdataset._arguments import flag, nearest
 from scdataset._progress import late_bar
 from scdataset.collections import as_collection
 from scdataset.collections.multiindexable import row_index
@@ -121,7 +121,7 @@ class Cells:
     def _column(self, key: str) -> "pd.Series[Any]":
         frame_of = getattr(self._source, "obs_frame", None)
         known = list(self._source.obs_keys())
-        if key not in known:
+        if not isinstance(key, str) or key not in known:
             message = f"batch_key={key!r} is not a column of obs, which has {known}{nearest(key, known)}"
             raise ArgumentValueError(message)
         column: pd.Series[Any] = (self._source.obs if frame_of is None else frame_of([key]))[key]
@@ -132,7 +132,7 @@ class Cells:
 
         The next window is read meanwhile, if the collection reads in the background.
         """
-        bar = late_bar(description, self.rows.size) if progress else nullcontext(lambda _: None)
+        bar = late_bar(description, self.rows.size) if flag("progress", progress) else nullcontext(lambda _: None)
         with bar as advance, ThreadPoolExecutor(1) as ahead:
             begin = ahead.submit if self._reads_ahead else _at_once
             start, stop = 0, min(_FIRST_ROWS, self.rows.size)

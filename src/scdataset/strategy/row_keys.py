@@ -7,13 +7,14 @@ nothing about a cell.
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._arguments import whole
+from scdataset._arguments import array, whole
 from scdataset._compiled import compiled
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.keys import MAX_SEED, make_key, mix, unit_float
@@ -65,12 +66,15 @@ class RowKeys:
 
     def uint64(self, purpose: str) -> NDArray[np.uint64]:
         """Return 64 random bits a row, shape ``(n_rows,)``; other purposes get others."""
+        if not isinstance(purpose, str):
+            message = f"purpose={purpose!r} is of type {type(purpose).__name__}; give a string."
+            raise ArgumentTypeError(message)
         number = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
         return _mixed(make_key(self.seed, self.epoch, "rows", number), self.rows)
 
     def floats(self, purpose: str, n: int = 1) -> NDArray[np.float64]:
         """Return ``n`` numbers a row, uniform in [0, 1), shape ``(n_rows, n)``."""
-        return _unit_floats(self.uint64(purpose), whole("n", n, minimum=0))
+        return _unit_floats(self.uint64(purpose), whole("n", n, minimum=0, maximum=2**31 - 1))
 
 
 def keyed(function: F) -> F:
@@ -84,8 +88,15 @@ def keyed(function: F) -> F:
     >>> jittered(np.zeros((2, 5)), RowKeys([0, 1], seed=0, epoch=0)).shape
     (2, 5)
     """
-    vars(function)["needs_keys"] = True
-    return function
+    if callable(function):
+        with suppress(AttributeError, TypeError):  # of callables that are frozen or built in
+            function.needs_keys = True  # type: ignore[attr-defined]
+            return function
+    message = (
+        f"keyed got {function!r} of type {type(function).__name__}, which cannot be marked; give a function of "
+        "(value, keys) of your own."
+    )
+    raise ArgumentTypeError(message)
 
 
 def needs_keys(transform: object) -> bool:
@@ -99,9 +110,9 @@ def call_transform(transform: Callable[..., Any], value: Any, keys: RowKeys | No
 
 
 def _checked_rows(rows: Any) -> NDArray[np.int64]:
-    numbers = np.asarray(rows)
-    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-        message = f"rows has shape {numbers.shape} and dtype {numbers.dtype}; give the whole number of each row."
+    numbers = array("rows", rows, "the whole number of each row", "iu")
+    if numbers.ndim != 1:
+        message = f"rows has shape {numbers.shape}; give the whole number of each row."
         raise ArgumentTypeError(message)
     if numbers.size and numbers.min() < 0:
         message = f"rows has {numbers.min()}; give row numbers in the collection, counted from 0."

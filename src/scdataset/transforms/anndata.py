@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import optional_names
 from scdataset.collections import MultiIndexable
-from scdataset.errors import ArgumentValueError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["adata_to_mindex"]
 
@@ -66,6 +66,9 @@ def _dense(cells: Any) -> NDArray[Any]:
         stored = cells.X
     except KeyError:  # a file without X
         stored = None
+    except AttributeError as error:
+        message = f"batch is of type {type(cells).__name__}, which has no X; give AnnData."
+        raise ArgumentTypeError(message) from error
     if stored is None:
         message = "The cells have no X, so there is nothing to return; give a fetch_transform that takes a layer."
         raise ArgumentValueError(message)

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scdataset._arguments import array
 from scdataset._packages import missing
+from scdataset.errors import ArgumentValueError
 
 __all__ = ["bionemo_to_tensor"]
 
@@ -40,8 +42,11 @@ def bionemo_to_tensor(
         raise missing(needed_for, "bionemo-scdl") from error
     if isinstance(idx, slice):
         idx = range(*idx.indices(len(data_collection)))
-    rows = np.atleast_1d(np.asarray(idx)).tolist()
-    sparse: torch.Tensor = collate_sparse_matrix_batch([data_collection[row] for row in rows])
+    rows = np.atleast_1d(array("idx", idx, "row numbers, or a slice", "iu"))
+    if rows.ndim != 1 or not rows.size:
+        message = f"idx has shape {rows.shape}; give at least one row number."
+        raise ArgumentValueError(message)
+    sparse: torch.Tensor = collate_sparse_matrix_batch([data_collection[row] for row in rows.tolist()])
     dense = sparse.to_dense()
     # BioNeMo's collation is as wide as the last gene that these cells express.
     n_genes = max(data_collection.number_of_variables()) if hasattr(data_collection, "number_of_variables") else 0

@@ -1,12 +1,13 @@
 """Normalised, logged, scaled and clipped counts, as by scanpy's ``pp``, on windows and batches."""
 
+import math
 from dataclasses import InitVar, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import flag, number, positive
+from scdataset._arguments import array, flag, number, positive
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import divide_rows
@@ -86,10 +87,7 @@ def _median_size(library_sizes: ArrayLike | None) -> float:
             "library_sizes=scdataset.pp.library_sizes(cells), or a number as target_sum."
         )
         raise ArgumentValueError(message)
-    sizes = np.asarray(library_sizes)
-    if sizes.dtype.kind not in "fiu":
-        message = f"library_sizes has dtype {sizes.dtype}; give total counts of cells."
-        raise ArgumentTypeError(message)
+    sizes = array("library_sizes", library_sizes, "total counts of cells")
     filled = sizes[sizes > 0].astype(np.float64)
     if sizes.ndim != 1 or not filled.size or not np.isfinite(sizes).all():
         message = f"library_sizes has shape {sizes.shape} and {filled.size} values above 0; give total counts of cells."
@@ -187,7 +185,7 @@ class Clip(MatrixTransform):
 
 
 def _bound(name: str, value: object) -> None:
-    if np.isnan(number(name, value)):
+    if math.isnan(number(name, value)):
         message = f"{name}={value}; give a number, or None for no bound."
         raise ArgumentValueError(message)
 
@@ -261,9 +259,9 @@ class Scale(MatrixTransform):
 
 
 def _per_gene(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    numbers = np.asarray(values)
-    if numbers.dtype.kind not in "fiu" or numbers.ndim != 1:
-        message = f"{name} has shape {numbers.shape} and dtype {numbers.dtype}; give one number a gene."
+    numbers = array(name, values, "one number a gene")
+    if numbers.ndim != 1:
+        message = f"{name} has shape {numbers.shape}; give one number a gene."
         raise ArgumentTypeError(message)
     if not np.isfinite(numbers).all():
         message = f"{name} has {np.count_nonzero(~np.isfinite(numbers))} values that are not finite."

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset._arguments import finite, flag, number, whole
+from scdataset._arguments import array, finite, flag, number, whole
 from scdataset.collections import MultiIndexable
-from scdataset.errors import ArgumentValueError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
@@ -95,14 +95,26 @@ class MaskValues(Transform):
         return masked if is_sparse(matrix) else masked.toarray()
 
     def _of_sentences(self, batch: Any, keys: RowKeys | None) -> NDArray[Any]:
-        values = np.asarray(batch["values"])
-        special = np.asarray(batch["special_tokens_mask"]) if "special_tokens_mask" in batch else None
+        values = array("values", batch["values"], "numbers of shape (n_cells, length)")
+        if values.ndim != 2:
+            message = f"values has shape {values.shape}; give those of sentences, shape (n_cells, length)."
+            raise ArgumentTypeError(message)
+        special = self._special_tokens(batch, values.shape)
         check_values("MaskValues", values, "finite numbers", remedy="Leave those cells out.")
         may = scipy.sparse.csr_array(np.ones(values.shape, np.bool_) if special is None else ~special)
         chosen = with_data(may, self._chosen(may, keys)).toarray()
         masked = self._holding_mask_value(values).copy()
         masked[chosen] = self.mask_value
         return masked
+
+    def _special_tokens(self, batch: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        if "special_tokens_mask" not in batch:
+            return None
+        special = array("special_tokens_mask", batch["special_tokens_mask"], f"booleans of shape {shape}", "b")
+        if special.shape != shape:
+            message = f"special_tokens_mask has shape {special.shape} and values {shape}; give one boolean a value."
+            raise ArgumentValueError(message)
+        return special
 
     def _chosen(self, rows: Any, keys: RowKeys | None) -> NDArray[np.bool_]:
         """Return which of the stored values are masked."""

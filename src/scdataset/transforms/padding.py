@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import one_of, optional_whole
+from scdataset._arguments import array, one_of, optional_whole
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.values import check_values
@@ -32,8 +32,8 @@ def ids_of_genes(name: str, ids: ArrayLike, special: Mapping[str, int | None]) -
     special
         Numbers of special tokens, which no gene has; None for those that are not used.
     """
-    numbers = np.asarray(ids)
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+    numbers = array(name, ids, "one whole number a gene of X", "iu")
+    if numbers.ndim != 1:
         message = f"{name} has shape {numbers.shape} and dtype {numbers.dtype}; give one whole number a gene of X."
         raise ArgumentTypeError(message)
     if not (numbers >= 0).any():

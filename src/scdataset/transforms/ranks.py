@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import whole
+from scdataset._arguments import array, optional_whole, whole
+from scdataset._arguments import names as as_names
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
@@ -88,6 +89,7 @@ class RankTokens(Transform):
     ) -> None:
         n_special = (cls is not None) + (eos is not None)
         max_length = whole("max_length", max_length, minimum=1 + n_special)
+        cls, eos = optional_whole("cls", cls, minimum=0), optional_whole("eos", eos, minimum=0)
         pad = whole("pad", pad, minimum=0)
         ids = ids_of_genes("token_ids", token_ids, {"pad": pad, "cls": cls, "eos": eos})
         slots, first = _slots_of(ids)
@@ -114,9 +116,10 @@ class RankTokens(Transform):
         var_names
             Names of the genes of X, in order, by which the dictionaries know them: Ensembl identifiers.
         tokens
-            Token by gene, and those of ``"<pad>"``, ``"<cls>"`` and ``"<eos>"`` where the model has them.
+            Token by gene, a dict or a Series, and those of ``"<pad>"``, ``"<cls>"`` and ``"<eos>"`` where the model has
+            them.
         medians
-            Median by gene.
+            Median by gene, such as those of `scdataset.pp.nonzero_medians`.
         max_length, key, padding
             As for the class.
 
@@ -125,21 +128,26 @@ class RankTokens(Transform):
         ArgumentValueError
             If no gene has a token, or one has a token and no median.
         """
-        names = list(var_names)
-        ids = [tokens.get(name, -1) for name in names]
-        if max(ids, default=-1) < 0:
+        names = as_names("var_names", var_names)
+        for argument, given in (("tokens", tokens), ("medians", medians)):
+            if not (hasattr(given, "keys") and hasattr(given, "get")):
+                message = f"{argument} is of type {type(given).__name__}; give a dict by gene, or a Series."
+                raise ArgumentTypeError(message)
+        known = [name in tokens for name in names]
+        if not any(known):
             message = (
                 f"None of {len(names)} var_names is among the {len(tokens)} genes of tokens: {names[:3]} and "
                 f"{list(tokens)[:3]}. Give names of the same kind, without versions."
             )
             raise ArgumentValueError(message)
-        bare = [name for name, number in zip(names, ids, strict=True) if number >= 0 and name not in medians]
+        bare = [name for name, is_known in zip(names, known, strict=True) if is_known and name not in medians]
         if bare:
             message = f"{len(bare)} genes have a token and no median, such as {bare[:3]}; give medians of all tokens."
             raise ArgumentValueError(message)
-        known = [medians.get(name, np.nan) if number >= 0 else np.nan for name, number in zip(names, ids, strict=True)]
+        ids = [tokens.get(name, -1) for name in names]
+        of_genes = [medians[name] if is_known else np.nan for name, is_known in zip(names, known, strict=True)]
         special = {"cls": tokens.get("<cls>"), "eos": tokens.get("<eos>"), "pad": tokens.get("<pad>", 0)}
-        return cls(ids, known, max_length, key=key, padding=padding, **special)  # type: ignore[arg-type]
+        return cls(ids, of_genes, max_length, key=key, padding=padding, **special)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         n_known = int((self.token_ids >= 0).sum())
@@ -197,11 +205,11 @@ def _medians_of(
     token_ids: NDArray[np.int64], medians: ArrayLike, slots: NDArray[np.int64], first: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return the median of each gene, NaN for those without a token."""
-    numbers = np.asarray(medians)
-    if numbers.dtype.kind not in "fiu" or numbers.shape != token_ids.shape:
+    numbers = array("medians", medians, "one number for each of token_ids, NaN where there is no token")
+    if numbers.shape != token_ids.shape:
         message = (
-            f"medians has shape {numbers.shape} and dtype {numbers.dtype}; give one number for each of "
-            f"{token_ids.size} token_ids, NaN where there is no token."
+            f"medians has shape {numbers.shape}; give one number for each of {token_ids.size} token_ids, NaN where "
+            "there is no token."
         )
         raise ArgumentTypeError(message)
     known = numbers.astype(np.float64)

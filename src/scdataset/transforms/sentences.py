@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import finite, flag, one_of, whole
+from scdataset._arguments import finite, flag, one_of, optional_whole, whole
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
@@ -90,6 +90,7 @@ class GeneSentence(Transform):
         padding: Padding = "max_length",
         stream: int = 0,
     ) -> None:
+        cls, pad = optional_whole("cls", cls, minimum=0), whole("pad", pad, minimum=0)
         self._set(
             max_length=whole("max_length", max_length, minimum=1 + (cls is not None)),
             sample=one_of("sample", sample, allowed=("random", "top")),
@@ -98,7 +99,7 @@ class GeneSentence(Transform):
             pad_value=finite("pad_value", pad_value),
             padding=checked_padding(padding),
             stream=whole("stream", stream, minimum=0),
-            pad=whole("pad", pad, minimum=0),
+            pad=pad,
             cls=cls,
             gene_ids=ids_of_genes("gene_ids", gene_ids, {"pad": pad, "cls": cls}),
         )

@@ -1,12 +1,13 @@
 """Tahoe-100M's lists of genes and values to a dense tensor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scdataset._arguments import array, whole
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
 __all__ = ["hf_tahoe_to_tensor"]
@@ -49,6 +50,12 @@ def hf_tahoe_to_tensor(
             "such dict a cell."
         )
         raise ArgumentValueError(message)
+    whole("num_genes", num_genes, minimum=1, maximum=2**31 - 1)
+    for cells in [batch] if isinstance(batch, Mapping) else batch:
+        if not (isinstance(cells, Mapping) and "genes" in cells and "expressions" in cells):
+            found = list(cells) if isinstance(cells, Mapping) else f"a {type(cells).__name__}"
+            message = f"hf_tahoe_to_tensor takes dicts with genes and expressions, and got {found}."
+            raise ArgumentValueError(message)
     if not isinstance(batch, Mapping):
         batch = {name: [cell[name] for cell in batch] for name in ("genes", "expressions")}
     genes, lengths = _joined("genes", batch["genes"], "iu", np.int64)
@@ -70,11 +77,14 @@ def _joined(
     name: str, cells: Sequence[Any], kinds: str, dtype: type[np.generic]
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the entries of all cells one after the other, and how many each has."""
-    arrays: list[NDArray[Any]] = [np.asarray(cell) for cell in cells]
-    for array in arrays:
-        if array.ndim != 1 or (array.size and array.dtype.kind not in kinds):
-            allowed = "integers" if kinds == "iu" else "numbers"
-            message = f"A cell of {name} has shape {array.shape} and dtype {array.dtype}; give a list of {allowed}."
-            raise ArgumentTypeError(message)
-    lengths = np.array([array.size for array in arrays], np.int64)
-    return np.concatenate([np.empty(0, dtype), *(array.astype(dtype, copy=False) for array in arrays)]), lengths
+    allowed = f"a list of {'integers' if kinds == 'iu' else 'numbers'}"
+    if not isinstance(cells, Iterable):
+        message = f"{name} is of type {type(cells).__name__}; give {allowed} for each cell."
+        raise ArgumentTypeError(message)
+    arrays = [array(f"A cell of {name}", cell, allowed, kinds) for cell in cells]
+    wrong = [found.shape for found in arrays if found.ndim != 1]
+    if wrong:
+        message = f"A cell of {name} has shape {wrong[0]}; give {allowed}."
+        raise ArgumentTypeError(message)
+    lengths = np.array([found.size for found in arrays], np.int64)
+    return np.concatenate([np.empty(0, dtype), *(found.astype(dtype, copy=False) for found in arrays)]), lengths

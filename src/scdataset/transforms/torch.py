@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
+from scdataset._arguments import names as as_names
 from scdataset._arguments import one_of, optional_whole, whole
 from scdataset.collections import MultiIndexable
 from scdataset.collections.device import as_tensor
@@ -64,7 +65,7 @@ class ToTorch(Transform):
 
     def __post_init__(self) -> None:
         one_of("layout", self.layout, allowed=("dense", "csr"))
-        if self.dtype not in _FLOATS:
+        if not isinstance(self.dtype, torch.dtype) or self.dtype not in _FLOATS:
             message = f"dtype={self.dtype!r}; give one of {', '.join(map(str, _FLOATS))}."
             raise (ArgumentValueError if isinstance(self.dtype, torch.dtype) else ArgumentTypeError)(message)
         optional_whole("missing_label", self.missing_label, minimum=-(2**63), maximum=2**63 - 1)
@@ -98,6 +99,9 @@ class ToTorch(Transform):
     def _tensor(self, name: str | int, value: Any) -> torch.Tensor:
         is_filled = is_sparse(value) and self.layout == "dense"
         tensor = self._dense(as_csr(value)) if is_filled else as_tensor(name, value)
+        if not isinstance(tensor, torch.Tensor):
+            message = f"Modality {name!r} is of type {type(tensor).__qualname__}, which is no array of numbers."
+            raise ArgumentTypeError(message)
         if tensor.dtype is not torch.bool or is_sparse(value):
             tensor = self._typed(name, tensor)
         return tensor if self.device is None else self._sent(tensor)
@@ -156,11 +160,7 @@ class ToTorch(Transform):
 
 
 def _names(tokens: Iterable[str]) -> tuple[str, ...]:
-    names = (tokens,) if isinstance(tokens, str) or not isinstance(tokens, Iterable) else tuple(tokens)
-    if not all(isinstance(name, str) for name in names):
-        message = f"tokens={tokens!r}; give names, such as ('input_ids', 'gene_ids')."
-        raise ArgumentTypeError(message)
-    return names
+    return (tokens,) if isinstance(tokens, str) else tuple(as_names("tokens", tokens))
 
 
 def _check_device(device: torch.device | str | int | None) -> None:

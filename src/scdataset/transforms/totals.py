@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._arguments import array
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import sum_rows
 from scdataset.transforms.matrices import Matrix, as_floats, is_sparse
@@ -66,10 +67,7 @@ def _given(asked_by: str, value: Any, key: str, n_cells: int) -> NDArray[np.floa
     if key not in beside:
         message = f"{asked_by}: there is no {key!r} beside X; there are {list(beside.keys())}."
         raise ArgumentValueError(message)
-    totals = np.asarray(beside[key])
-    if totals.dtype.kind not in "fiub":
-        message = f"{asked_by}: {key!r} has dtype {totals.dtype}; give the total counts of each cell, numbers."
-        raise ArgumentTypeError(message)
+    totals = array(f"{asked_by}: {key!r}", beside[key], "the total counts of each cell")
     if totals.shape != (n_cells,):
         message = f"{asked_by}: {key!r} has shape {totals.shape}; give one number for each of {n_cells} cells."
         raise ArgumentValueError(message)

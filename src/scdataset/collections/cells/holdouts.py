@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pandas.api.types import is_scalar
 
 from scdataset._arguments import nearest
 from scdataset._paths import same_place
@@ -46,6 +47,9 @@ def of_files(wanted: Any, paths: Sequence[str], sizes: Sequence[int]) -> NDArray
     names = [Path(path).name for path in paths]
     chosen = np.zeros(len(paths), bool)
     for file in _listed("files", wanted, (str, os.PathLike)):
+        if not isinstance(file, (str, os.PathLike)):
+            message = f"files has {file!r} of type {type(file).__name__}; give paths or names of files."
+            raise ArgumentTypeError(message)
         name = os.fspath(file)
         found = [number for number, place in enumerate(places) if place == same_place(name)]
         found = found or [number for number, other in enumerate(names) if other == name]
@@ -72,8 +76,12 @@ def of_values(name: str, column: Column, wanted: Any) -> NDArray[np.bool_]:
         message = f"{name} is a boolean for each cell; give a value or a list, or take cells.where(condition)."
         raise ArgumentTypeError(message)
     values = _listed(name, wanted, (str, bytes))
+    wrong = [value for value in values if not is_scalar(value)]
+    if wrong:
+        message = f"{name} has {wrong[0]!r} of type {type(wrong[0]).__name__}; give a value or a list of values."
+        raise ArgumentTypeError(message)
     known = np.unique(column.codes) if column.categories is None else column.categories
-    unknown = [value for value in values if value not in known]
+    unknown = [value for value in values if not _is_in(value, known)]
     if unknown:
         near = nearest(unknown[0], known) if column.categories is not None else "."
         message = (
@@ -105,12 +113,19 @@ def parted(held_out: NDArray[np.bool_], given: str) -> Holdout:
 
 def _listed(name: str, wanted: Any, single: tuple[type, ...]) -> list[Any]:
     """Return the wanted values as a list: a value by itself is one."""
-    if isinstance(wanted, single) or not isinstance(wanted, Iterable):
+    if isinstance(wanted, single) or not isinstance(wanted, Iterable) or getattr(wanted, "shape", None) == ():
         return [wanted]
     if isinstance(wanted, dict):
         message = f"{name}={wanted!r} is a dict; give a value or a list of values."
         raise ArgumentTypeError(message)
     return list(wanted)
+
+
+def _is_in(value: object, known: NDArray[Any]) -> bool:
+    try:
+        return bool(value in known)
+    except OverflowError:  # an integer beyond those of numpy
+        return False
 
 
 def _some(known: NDArray[Any]) -> str:

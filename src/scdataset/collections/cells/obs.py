@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._arguments import array, flag
 from scdataset._arguments import names as checked_names
 from scdataset.collections.cells.columns import Column, joined, no_column
 from scdataset.collections.cells.holdouts import Holdout, of_files, of_values, parted
@@ -322,7 +323,7 @@ class HasObs:
         >>> train = frame.index[frame["donor"] != "D3"]  # doctest: +SKIP
         >>> strategy = BlockShuffling(16, indices=train.to_numpy())  # doctest: +SKIP
         """
-        return self._obs.frame(columns, named=names or None)
+        return self._obs.frame(columns, named=flag("names", names) or None)
 
     def where(self, condition: Callable[[Any], Any] | Any) -> NDArray[np.int64]:
         """Return the rows that fulfil a condition, ascending, for the ``indices`` of a strategy.
@@ -344,7 +345,7 @@ class HasObs:
         ``BlockShuffling(block_size=16, indices=cells.where(lambda obs: obs["tissue"] == "heart"))``
         """
         given = condition(ObsColumns(self._obs)) if callable(condition) else condition
-        mask = _of_rows(given, self._obs) if isinstance(given, pd.Series) else np.asarray(given)
+        mask = _of_rows(given, self._obs) if isinstance(given, pd.Series) else array("where", given, "booleans", None)
         if mask.dtype != np.bool_ or mask.shape != (self._obs.n_obs,):
             message = (
                 f"where got {mask.dtype} of shape {mask.shape}; give booleans of shape ({self._obs.n_obs},), one a "
@@ -353,7 +354,7 @@ class HasObs:
             raise ArgumentValueError(message)
         return np.flatnonzero(mask)
 
-    def holdout(self, *, files: Any = None, **columns: Any) -> Holdout:
+    def holdout(self, /, *unnamed: Any, files: Any = None, **columns: Any) -> Holdout:
         """Hold out whole files, or the cells of some values, such as a donor or a perturbation.
 
         Parameters
@@ -381,8 +382,9 @@ class HasObs:
         >>> train, test = cells.holdout(files="plate_9.h5ad")  # doctest: +SKIP
         >>> loader = scDataset(cells, BlockShuffling(16, indices=train), 1024)  # doctest: +SKIP
         """
-        if files is None and not columns:
-            message = "holdout takes files=..., or a column of obs and its values, such as donor=['D3']."
+        if unnamed or (files is None and not columns):
+            got = f", and got {', '.join(map(repr, unnamed))} without a name" if unnamed else ""
+            message = f"holdout takes files=..., or a column of obs and its values, such as donor=['D3']{got}."
             raise ArgumentTypeError(message)
         masks = [of_values(name, self._obs.column(name), values) for name, values in columns.items()]
         masks += [] if files is None else [of_files(files, *self._obs.files)]

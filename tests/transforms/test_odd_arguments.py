@@ -1,0 +1,84 @@
+"""Arguments and batches of all kinds: transforms take them or raise an error of this package."""
+
+import anndata
+import numpy as np
+import pytest
+from tests.odd import raw_errors
+
+from scdataset.strategy.row_keys import call_transform
+from scdataset.transforms import (
+    BinValues,
+    Clip,
+    Compose,
+    DownsampleCounts,
+    GeneSentence,
+    Log1p,
+    MaskValues,
+    NormalizeTotal,
+    RankTokens,
+    RowKeys,
+    Scale,
+    SelectGenes,
+    ToTorch,
+    adata_to_mindex,
+    hf_tahoe_to_tensor,
+    keyed,
+)
+
+X = np.random.default_rng(0).poisson(1.0, (12, 3)).astype(np.float32)
+KEYS = RowKeys(np.arange(12), seed=0, epoch=0)
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+MAKERS = {
+    BinValues: {},
+    Clip: {"minimum": 0},
+    DownsampleCounts: {"total": 3},
+    GeneSentence: {"gene_ids": [5, 6, 7]},
+    Log1p: {},
+    MaskValues: {},
+    NormalizeTotal: {},
+    RankTokens: {"token_ids": [5, 6, 7], "medians": [1.0, 1.0, 1.0]},
+    Scale: {"mean": [0, 0, 0], "std": [1, 1, 1]},
+    SelectGenes: {"names": ["a"], "var_names": ["a", "b", "c"]},
+    ToTorch: {},
+}
+FUNCTIONS = {
+    RankTokens.from_dictionaries: {"var_names": ["a"], "tokens": {"a": 3}, "medians": {"a": 1.0}},
+    RowKeys: {"rows": [0], "seed": 0, "epoch": 0},
+    KEYS.uint64: {"purpose": "a"},
+    KEYS.floats: {"purpose": "a", "n": 1},
+    keyed: {},
+    adata_to_mindex: {"batch": anndata.AnnData(X, obs={"a": np.arange(12), "b": np.arange(12)})},
+    hf_tahoe_to_tensor: {"batch": {"genes": [[1]], "expressions": [[2.0]]}},
+}
+in_all = pytest.mark.parametrize(("make", "sound"), MAKERS.items(), ids=lambda value: getattr(value, "__name__", ""))
+
+
+@in_all
+def test_options(make, sound):
+    assert raw_errors(make, sound) == {}
+
+
+@pytest.mark.parametrize(("function", "sound"), FUNCTIONS.items(), ids=lambda value: getattr(value, "__qualname__", ""))
+def test_functions(function, sound):
+    assert raw_errors(function, sound) == {}
+
+
+def test_composed_transforms():
+    assert raw_errors(lambda one: Compose(Log1p(), one), {}) == {}
+
+
+@in_all
+def test_batches_and_keys(make, sound):
+    transform = make(**sound)
+
+    def call(batch=X, keys=KEYS):
+        return call_transform(transform, batch, keys)
+
+    def call_on_members(X=X, total_counts=None, values=None, special_tokens_mask=None):  # noqa: N803 the name of a member
+        found = {"X": X, "total_counts": total_counts, "values": values, "special_tokens_mask": special_tokens_mask}
+        return call({name: member for name, member in found.items() if member is not None})
+
+    assert raw_errors(call, {}) == {}
+    assert raw_errors(call_on_members, {}) == {}
+    assert raw_errors(call_on_members, {"values": X}) == {}
