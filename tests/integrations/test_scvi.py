@@ -155,13 +155,25 @@ def test_a_module_splits_by_its_own_rows_alone(module_of):
     assert module_of().val_dataloader() == []
 
 
-def test_scanvi_gets_pairs_of_all_cells_and_of_labelled_ones(module_of, trains_scanvi, cells):
-    module = trains_scanvi(module_of(batch_size=50, validation=HELD_OUT))
-    for loader, n_cells in ((module.train_dataloader(), 288), (module.val_dataloader(), 33)):
+def test_scanvi_gets_pairs_of_all_cells_and_of_labelled_ones(made, module_of, trains_scanvi):
+    module = trains_scanvi(module_of(batch_size=50, validation=HELD_OUT, continuous_covariate_keys=["age"]))
+    for loader, rows in ((module.train_dataloader(), module.train_idx), (module.val_dataloader(), module.val_idx)):
         pairs = [pair for pair, _, _ in loader]
-        assert sum(len(whole["X"]) for whole, _ in pairs) == n_cells
-        assert all((labelled["labels"] < 4).all() and len(labelled["X"]) > 1 for _, labelled in pairs)
-        assert any((whole["labels"] == 4).any() for whole, _ in pairs)
+        assert sorted(row for whole, _ in pairs for row in rows_of(made, whole)) == rows.tolist()
+        labelled = [row for _, batch in pairs for row in rows_of(made, batch)]
+        assert set(labelled) <= set(rows)
+        assert not any(row % 3 == 0 for row in labelled)
+
+
+def rows_of(made, batch):
+    """Return the rows of a batch by their ages, once all else in it was seen to be theirs."""
+    ages = made.obs["age"].to_numpy(np.float32)
+    rows = [int(np.flatnonzero(ages == age)[0]) for age in batch["extra_continuous_covs"][:, 0].numpy()]
+    assert np.array_equal(batch["X"], made.X[rows].toarray())
+    assert np.array_equal(
+        np.array(["T", "none", "NK", "B", "Unknown"])[batch["labels"][:, 0]], made.obs["label"].iloc[rows]
+    )
+    return rows
 
 
 def test_there_are_no_pairs_where_no_cell_has_a_label(module_of, trains_scanvi):
