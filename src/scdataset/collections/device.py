@@ -9,7 +9,7 @@ import torch
 
 from scdataset.errors import ArgumentTypeError
 
-__all__ = ["as_tensor"]
+__all__ = ["as_tensor", "csr_tensor"]
 
 
 def as_tensor(name: str | int, value: Any) -> Any:
@@ -51,9 +51,21 @@ def _sparse(matrix: Any) -> torch.Tensor:
         matrix = matrix.copy()
         matrix.sum_duplicates()
     pointers, columns, values = map(_strided, (matrix.indptr, matrix.indices, matrix.data))
+    return csr_tensor(pointers, columns, values, matrix.shape, check_invariants=True)
+
+
+def csr_tensor(
+    pointers: torch.Tensor,
+    columns: torch.Tensor,
+    values: torch.Tensor,
+    shape: tuple[int, int],
+    *,
+    check_invariants: bool,
+) -> torch.Tensor:
+    """Return a CSR tensor, without torch's warning that those are in beta."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return torch.sparse_csr_tensor(pointers, columns, values, matrix.shape, check_invariants=True)
+        return torch.sparse_csr_tensor(pointers, columns, values, shape, check_invariants=check_invariants)
 
 
 def _strided(array: np.ndarray[Any, Any]) -> torch.Tensor:

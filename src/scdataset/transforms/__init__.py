@@ -12,8 +12,11 @@ from scdataset.transforms.bins import BinValues
 from scdataset.transforms.bionemo import bionemo_to_tensor
 from scdataset.transforms.compose import Compose
 from scdataset.transforms.counts import Clip, Log1p, NormalizeTotal, Scale
+from scdataset.transforms.cupy import ToCupy
+from scdataset.transforms.device import to_device
 from scdataset.transforms.downsampling import DownsampleCounts
 from scdataset.transforms.genes import SelectGenes
+from scdataset.transforms.jax import ToJax
 from scdataset.transforms.masks import MaskValues
 from scdataset.transforms.ranks import RankTokens
 from scdataset.transforms.sentences import GeneSentence
@@ -33,9 +36,12 @@ __all__ = [
     "RowKeys",
     "Scale",
     "SelectGenes",
+    "ToCupy",
+    "ToJax",
     "ToTorch",
     "adata_to_mindex",
     "bionemo_to_tensor",
     "hf_tahoe_to_tensor",
     "keyed",
+    "to_device",
 ]

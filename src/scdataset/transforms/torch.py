@@ -1,6 +1,6 @@
 """Batches as tensors."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -20,7 +20,7 @@ from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
 from scdataset.transforms.matrices import as_csr, is_anndata, is_sparse
 
-__all__ = ["ToTorch"]
+__all__ = ["ToTorch", "check_device", "check_to_torch", "is_there"]
 
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -70,7 +70,7 @@ class ToTorch(Transform):
             raise (ArgumentValueError if isinstance(self.dtype, torch.dtype) else ArgumentTypeError)(message)
         optional_whole("missing_label", self.missing_label, minimum=-(2**63), maximum=2**63 - 1)
         self._set(tokens=_names(self.tokens))
-        _check_device(self.device)
+        check_device(self.device)
         if self.layout == "csr" and self.dtype in (torch.bfloat16, torch.float16):
             message = f"layout='csr' with dtype={self.dtype}, which few operations take; give torch.float32."
             raise ArgumentValueError(message)
@@ -87,30 +87,40 @@ class ToTorch(Transform):
         ArgumentValueError
             For labels that are missing, unless ``missing_label`` is given, and if the device is not there.
         """
+        return self.tensors(value, self._of_sparse)
+
+    def tensors(self, value: Any, of_sparse: Callable[[Any], Any]) -> Any:
+        """Return tensors as a call does, and ``of_sparse(matrix)`` in place of every sparse matrix."""
         if isinstance(value, (MultiIndexable, Mapping)):
-            return {name: self._member(name, member) for name, member in value.items()}
-        return {"X": self._member("X", value.X)} if is_anndata(value) else self._tensor("X", value)
+            return {name: self._member(name, member, of_sparse) for name, member in value.items()}
+        return self.tensors({"X": value.X}, of_sparse) if is_anndata(value) else self._tensor("X", value, of_sparse)
 
-    def _member(self, name: str | int, member: Any) -> Any:
+    def _member(self, name: str | int, member: Any, of_sparse: Callable[[Any], Any]) -> Any:
         if isinstance(member, (MultiIndexable, Mapping)):
-            return self(member)
-        return self._tensor(name, getattr(member, "codes", member))  # of a Categorical
+            return self.tensors(member, of_sparse)
+        return self._tensor(name, getattr(member, "codes", member), of_sparse)  # of a Categorical
 
-    def _tensor(self, name: str | int, value: Any) -> torch.Tensor:
-        is_filled = is_sparse(value) and self.layout == "dense"
-        tensor = self._dense(as_csr(value)) if is_filled else as_tensor(name, value)
+    def _tensor(self, name: str | int, value: Any, of_sparse: Callable[[Any], Any]) -> Any:
+        if is_sparse(value):
+            return of_sparse(value)
+        tensor = as_tensor(name, value)
         if not isinstance(tensor, torch.Tensor):
             message = f"Modality {name!r} is of type {type(tensor).__qualname__}, which is no array of numbers."
             raise ArgumentTypeError(message)
-        if tensor.dtype is not torch.bool or is_sparse(value):
+        if tensor.dtype is not torch.bool:
             tensor = self._typed(name, tensor)
+        return tensor if self.device is None else self._sent(tensor)
+
+    def _of_sparse(self, matrix: Any) -> torch.Tensor:
+        tensor = self._dense(as_csr(matrix)) if self.layout == "dense" else as_tensor("X", matrix)
+        tensor = tensor.to(self.dtype)
         return tensor if self.device is None else self._sent(tensor)
 
     def _sent(self, tensor: torch.Tensor) -> torch.Tensor:
         try:
             return tensor.to(self.device, non_blocking=True)
         except (AssertionError, NotImplementedError, RuntimeError) as error:
-            if _is_there(self.device):
+            if is_there(self.device):
                 raise
             message = f"device={self.device!r} is not on this machine ({error}); give one that is, such as 'cpu'."
             raise ArgumentValueError(message) from error
@@ -159,11 +169,18 @@ class ToTorch(Transform):
         return fill_dense(matrix.indptr, matrix.indices, values, out, self._threads)
 
 
+def check_to_torch(value: object) -> None:
+    """Raise if an argument named ``to_torch`` is something else."""
+    if not isinstance(value, ToTorch):
+        message = f"to_torch is of type {type(value).__qualname__}; give ToTorch(...)."
+        raise ArgumentTypeError(message)
+
+
 def _names(tokens: Iterable[str]) -> tuple[str, ...]:
     return (tokens,) if isinstance(tokens, str) else tuple(as_names("tokens", tokens))
 
 
-def _check_device(device: torch.device | str | int | None) -> None:
+def check_device(device: torch.device | str | int | None) -> None:
     """Raise if that is the name of no device."""
     if isinstance(device, int):
         whole("device", device, minimum=0)
@@ -176,7 +193,7 @@ def _check_device(device: torch.device | str | int | None) -> None:
         raise (ArgumentValueError if isinstance(device, str) else ArgumentTypeError)(message) from error
 
 
-def _is_there(wanted: torch.device | str | int | None) -> bool:
+def is_there(wanted: torch.device | str | int | None) -> bool:
     """Tell whether this machine has a device."""
     try:
         device = torch.device(wanted)  # type: ignore[arg-type]

@@ -1,0 +1,76 @@
+"""Batches as CuPy arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+
+from scdataset._packages import missing
+from scdataset.errors import ArgumentValueError
+from scdataset.transforms.csr_tensors import CsrTensors
+from scdataset.transforms.torch import ToTorch, check_to_torch
+
+__all__ = ["ToCupy"]
+
+
+@dataclass(frozen=True)
+class ToCupy:
+    """Turn a batch into CuPy arrays on the current device.
+
+    A sparse X crosses the bus as it is stored, and is made dense on the device.
+
+    Parameters
+    ----------
+    to_torch
+        How a batch becomes tensors, which the arrays are made of. With ``layout="csr"`` X becomes a
+        ``cupyx.scipy.sparse.csr_matrix``.
+
+    Raises
+    ------
+    MissingDependencyError
+        When called, if CuPy is not installed.
+
+    Notes
+    -----
+    Tensors on a GPU, such as those of `to_device`, are used where they are. CuPy has no bfloat16.
+
+    Examples
+    --------
+    >>> ToCupy(ToTorch(layout="csr")).to_torch.layout
+    'csr'
+    """
+
+    to_torch: ToTorch = field(default_factory=ToTorch)
+    runs_ahead: ClassVar[bool] = False  # the current device is the calling thread's
+
+    def __post_init__(self) -> None:
+        check_to_torch(self.to_torch)
+        if self.to_torch.dtype is torch.bfloat16:
+            message = "to_torch has dtype=torch.bfloat16, which CuPy has not; give torch.float16 or torch.float32."
+            raise ArgumentValueError(message)
+
+    def __call__(self, value: Any) -> Any:
+        """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""
+        return self._arrays(self.to_torch.tensors(value, CsrTensors.of))
+
+    def _arrays(self, tensors: Any) -> Any:
+        if isinstance(tensors, Mapping):
+            return {name: self._arrays(member) for name, member in tensors.items()}
+        try:
+            import cupy  # noqa: PLC0415 optional
+            from cupyx.scipy.sparse import csr_matrix  # noqa: PLC0415 optional
+        except ModuleNotFoundError as error:
+            needed_for = "ToCupy"
+            raise missing(needed_for, "cupy-cuda12x", because=error) from error
+
+        def array(tensor: torch.Tensor) -> Any:
+            return cupy.from_dlpack(tensor) if tensor.is_cuda else cupy.asarray(tensor.numpy())
+
+        if not isinstance(tensors, CsrTensors) and tensors.layout is not torch.sparse_csr:
+            return array(tensors)
+        rows = tensors if isinstance(tensors, CsrTensors) else CsrTensors.of_tensor(tensors)
+        dtype = str(self.to_torch.dtype).removeprefix("torch.")
+        values = array(rows.values).astype("float64" if dtype == "float64" else "float32", copy=False)
+        matrix = csr_matrix((values, array(rows.columns), array(rows.pointers)), shape=rows.shape)
+        return matrix.toarray().astype(dtype, copy=False) if self.to_torch.layout == "dense" else matrix
