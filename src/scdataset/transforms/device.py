@@ -61,7 +61,8 @@ def to_device(
     --------
     >>> import numpy as np
     >>> from scdataset import BlockShuffling, scDataset
-    >>> dataset = scDataset(np.eye(40), BlockShuffling(2), batch_size=10, seed=0)
+    >>> counts = np.random.default_rng(0).poisson(1, (40, 5))
+    >>> dataset = scDataset(counts, BlockShuffling(2), batch_size=10, seed=0)
     >>> batches = to_device(dataset, "cpu", transform=Log1p())
     >>> len(batches), next(iter(batches)).dtype
     (4, torch.float32)
