@@ -61,6 +61,7 @@ def to_device(
     --------
     >>> import numpy as np
     >>> from scdataset import BlockShuffling, scDataset
+    >>> from scdataset.transforms import Log1p
     >>> counts = np.random.default_rng(0).poisson(1, (40, 5))
     >>> dataset = scDataset(counts, BlockShuffling(2), batch_size=10, seed=0)
     >>> batches = to_device(dataset, "cpu", transform=Log1p())
