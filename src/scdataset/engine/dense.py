@@ -4,7 +4,7 @@
     tile       |0 0 0 0 3 0 0 0 0|                    zeros in the cache, and the entries that fall into it
     output     ══════════════════►                    the tile, stored past the cache; then its entries are zero again
 
-An output that fits the cache is set to zero and filled in place.
+An output that fits the cache is set to zero and filled in place, in any order of columns.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ def fill_dense(
 
     Returns
     -------
-    Whether columns ascend strictly in every row and are in bounds; if not, ``out`` is to be filled in another way.
+    Whether columns are in bounds, each at most once in a row; if not, ``out`` is to be filled in another way.
     """
     n_rows, width = out.shape
     bits = np.dtype(f"u{out.itemsize}")
@@ -53,10 +53,11 @@ def fill_dense(
     n_parts = max(1, min(threads.count, out.nbytes // _ROWS_A_PART))
     bounds = [n_rows * part // n_parts for part in range(n_parts + 1)]
     is_sound = np.ones(n_parts, np.bool_)
-    fill = _stream if out.nbytes > _BEYOND_CACHE else _scatter
+    fills = (_stream, _scatter) if out.nbytes > _BEYOND_CACHE else (_scatter,)
 
     def work(part: int) -> None:
-        is_sound[part] = fill(bounds[part], bounds[part + 1], indptr, columns, entries, width, flat)
+        rows = bounds[part], bounds[part + 1]
+        is_sound[part] = any(fill(*rows, indptr, columns, entries, width, flat) for fill in fills)
 
     threads.run(work, [(part,) for part in range(n_parts)])
     return bool(is_sound.all())
@@ -72,17 +73,15 @@ def _scatter(
     width: int,
     out: NDArray[Any],
 ) -> bool:
-    """Set rows [first, last) of ``out`` to zero and fill them."""
+    """Set rows [first, last) of ``out`` to zero and fill them, unless a column is out of bounds or comes twice."""
     for row in range(first, last):
         start = row * width
         out[start : start + width] = 0
-        previous = np.int64(-1)
         for k in range(indptr[row], indptr[row + 1]):
             column = np.int64(columns[k])
-            if column <= previous or column >= width:
+            if column < 0 or column >= width or out[start + column] != 0:
                 return False
             out[start + column] = values[k]
-            previous = column
     return True
 
 
@@ -96,7 +95,7 @@ def _stream(
     width: int,
     out: NDArray[Any],
 ) -> bool:
-    """Store rows [first, last) past the cache, tile by tile."""
+    """Store rows [first, last) past the cache, tile by tile, unless columns are out of bounds or do not ascend."""
     size = _TILE // out.itemsize
     memory = np.zeros(size + STEP // out.itemsize, out.dtype)
     skipped = (-memory.ctypes.data % STEP) // out.itemsize

@@ -141,12 +141,12 @@ class SlabPool:
     def _take(self, n_bytes: int) -> _Memory:
         for _ in range(len(self._idle)):
             try:
-                memory = self._idle.popleft()
+                memory = self._idle.pop()  # the last that came back, which may still be in the cache
             except IndexError:  # another thread took it
                 break
             if n_bytes <= memory.array.size <= 2 * n_bytes:
                 return memory
-            self._idle.append(memory)
+            self._idle.appendleft(memory)
         return _Memory(n_bytes + n_bytes // _SLACK)
 
     def __reduce__(self) -> tuple[type["SlabPool"], tuple[()]]:
