@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scdataset.engine import slabs as engine_slabs
 from scdataset.engine.slabs import SlabPool, give_back_unused, part
 
 SIZE = 1 << 18  # a megabyte of float32
@@ -216,3 +217,46 @@ def test_a_part_is_only_of_a_slab_and_of_rows_that_follow_each_other():
     assert part(window.T, 0, 4) is None
     assert np.shares_memory(part(window, 2, 4), window)
     assert part(part(window, 2, 10), 0, 4) is None
+
+
+def test_memory_is_locked_when_it_is_handed_out_and_unlocked_when_it_goes(monkeypatch):
+    slabs, locked = SlabPool(), []
+    window = slabs.empty(SIZE, np.float32)
+    where = window.ctypes.data
+    del window
+
+    def lock(address, n_bytes):
+        locked.append(address)
+        return lambda: locked.remove(address)
+
+    monkeypatch.setattr(engine_slabs, "_lock", lock)
+    again, other = slabs.empty(SIZE, np.float32), slabs.empty(SIZE, np.float32)
+    assert locked == [where, other.ctypes.data]
+    del again
+    slabs.empty(SIZE, np.float32)
+    assert locked == [where, other.ctypes.data]
+    del other, slabs
+    assert locked == []
+
+
+def test_pages_that_are_locked_are_not_given_back(monkeypatch):
+    monkeypatch.setattr(engine_slabs, "_lock", lambda *_: lambda: None)
+    slabs = SlabPool()
+    window = slabs.empty(SIZE, np.float32)
+    window[:] = 3
+    batch = part(window, 0, 2)
+    memory = window.base.base.slab.memory
+    del window
+    give_back_unused()
+    assert (memory.array[: 4 * SIZE].view(np.float32) == 3).all()
+    assert (batch == 3).all()
+
+
+def test_memory_that_cannot_be_locked_is_handed_out_as_it_is(monkeypatch):
+    monkeypatch.setattr(engine_slabs, "_lock", lambda *_: None)
+    slabs = SlabPool()
+    window = slabs.empty(SIZE, np.float32)
+    window[:] = 1
+    del window
+    give_back_unused()
+    assert slabs.empty(SIZE, np.float32).size == SIZE

@@ -62,9 +62,9 @@ def csr_tensor(
     *,
     check_invariants: bool,
 ) -> torch.Tensor:
-    """Return a CSR tensor, without torch's warning that those are in beta."""
+    """Return a CSR tensor, without torch's warnings about those."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+        warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)", UserWarning)
         return torch.sparse_csr_tensor(pointers, columns, values, shape, check_invariants=check_invariants)
 
 

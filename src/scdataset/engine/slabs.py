@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SlabPool", "give_back_unused", "part"]
+__all__ = ["SlabPool", "give_back_unused", "lock_pages", "part"]
 
 _SPARE = 4
 """Idle slabs that are kept: what is read ahead, what is in use, and a little."""
@@ -36,10 +36,27 @@ _over: "deque[weakref.ref[_Slab]]" = deque()
 """Slabs of windows that are over, of which a part lives: as a rule the last batch, which the loop is about to drop."""
 
 
+Lock = Callable[[int, int], Callable[[], None] | None]
+"""Locks the pages of ``n_bytes`` at an address; returns the function that unlocks them, or None if it did not."""
+
+_lock: Lock | None = None
+
+
+def lock_pages(lock: Lock) -> None:
+    """Lock the pages of all memory that is handed out from now on, for a device that reads it by itself.
+
+    Locked pages are not given back before their memory is.
+    """
+    global _lock  # noqa: PLW0603 of the process, as the device is
+    _lock = lock
+
+
 class _Memory:
     """Bytes of which pages can be given back, where the system has a way to."""
 
     def __init__(self, n_bytes: int) -> None:
+        self._locked_by: Lock | None = None
+        self._unlock: Callable[[], None] | None = None
         self._pages: mmap.mmap | None = None
         if _GIVES_BACK:
             self._pages = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -48,8 +65,20 @@ class _Memory:
         self.array = np.empty(n_bytes, np.uint8) if self._pages is None else np.frombuffer(self._pages, np.uint8)
         self.address = self.array.__array_interface__["data"][0]
 
+    def lock(self) -> None:
+        """Lock the pages, if they are to be and are not yet."""
+        if _lock is not self._locked_by and self._unlock is None:
+            self._locked_by = _lock
+            self._unlock = None if _lock is None else _lock(self.address, self.array.size)
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if self._unlock is not None and not is_finalizing():
+            self._unlock()
+
     def give_back(self, first: int, last: int) -> None:
         """Give the pages back that are wholly in bytes [first, last); they hold zeros then."""
+        if self._unlock is not None:  # the device would go on reading the old pages
+            return
         first, last = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, last // mmap.PAGESIZE * mmap.PAGESIZE
         if self._pages is not None and last > first:
             self._pages.madvise(mmap.MADV_DONTNEED, first, last - first)
@@ -136,6 +165,7 @@ class SlabPool:
         if n_bytes < _GRAIN:  # a fresh one costs little, and does not keep a slab from its return
             return np.empty(size, dtype)
         memory = self._take(-(-n_bytes // _GRAIN) * _GRAIN)
+        memory.lock()
         return _whole_array(_Lease(_Slab(memory, self._idle), memory.array[:n_bytes].view(dtype)))
 
     def _take(self, n_bytes: int) -> _Memory:

@@ -93,7 +93,8 @@ def _normalised(step: NormalizeTotal, matrix: Any, beside: Mapping[Any, Any]) ->
         totals = torch.segment_reduce(values.double(), "sum", offsets=matrix.pointers.long())
     else:
         totals = values.sum(1, dtype=torch.float64)
-    totals = totals.to(wide) / step.target_sum
+    totals = totals.to(wide)
+    totals = totals / torch.full_like(totals, step.target_sum)  # CUDA would multiply by one over a plain number
     totals = totals.masked_fill(totals == 0, 1)
     divisors = totals[matrix.rows] if isinstance(matrix, CsrTensors) else totals[:, None]
     return _with_values(matrix, (values / divisors).to(values.dtype))

@@ -3,8 +3,10 @@
 tensors ──► one pinned buffer ──► one copy ──► X normalised, logged, dense ──► the current stream
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 
 from scdataset.collections.rows import as_rows, take_rows
+from scdataset.engine.slabs import lock_pages
 from scdataset.transforms.compose import Compose
 from scdataset.transforms.counts import NormalizeTotal
 from scdataset.transforms.csr_tensors import CsrTensors, changed_on_device
@@ -24,8 +27,17 @@ __all__ = ["CudaSender"]
 _ALIGNMENT = 128
 """Bytes at whose multiples arrays begin, for the widest loads of a GPU."""
 
+_WORTH_A_COPY = 1 << 16
+"""Bytes from which on a tensor is copied alone."""
+
+_PORTABLE = 1
+"""Flag of ``cudaHostRegister``: for all devices."""
+
 _TRIED = 16
 """Rows by which a transform tells the kind of values."""
+
+_KIND_EVERY = 16
+"""Batches after which it looks again."""
 
 
 class CudaSender:
@@ -38,14 +50,19 @@ class CudaSender:
     """
 
     def __init__(self, device: torch.device, to_torch: ToTorch, steps: Sequence[Any]) -> None:
+        if device.index is None:  # by another thread's current device it could be another one
+            device = torch.device("cuda", torch.cuda.current_device())
         self._device, self._to_torch, self._steps = device, to_torch, steps
         self._stream = torch.cuda.Stream(device)
-        self._pinned: deque[tuple[torch.Tensor, torch.cuda.Event]] = deque()
+        self._sources: deque[tuple[torch.Tensor, list[torch.Tensor], torch.cuda.Event]] = deque()
+        self._n_sent = 0
+        lock_pages(partial(_lock, os.getpid(), device))
 
     def send(self, batch: Any) -> Callable[[], Any]:
         """Begin to send a batch; return a function that gives it to the current stream."""
         if self._steps:
-            _check(self._steps, batch)
+            _check(self._steps, batch, tells_kind=self._n_sent % _KIND_EVERY == 0)
+        self._n_sent += 1
         of_sparse = CsrTensors.of if self._to_torch.layout == "dense" else self._to_torch
         tensors = _mapped(self._to_torch.tensors(batch, of_sparse), _opened)
         with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
@@ -63,28 +80,35 @@ class CudaSender:
         return receive
 
     def _arrived(self, tensors: Any) -> Any:
-        """Copy all that is in memory together, and return it on the device."""
+        """Return on the device what is in memory: copied from there if its pages are locked, and all else together."""
         parts = list(_parts(tensors))
-        ends = list(accumulate(-(-part.nbytes // _ALIGNMENT) * _ALIGNMENT for part in parts))
-        n_bytes = ends[-1] if ends else 0
-        pinned = self._memory(n_bytes)
-        starts = [0, *ends]
-        for part, start in zip(parts, starts, strict=False):
-            _view(pinned, start, part).copy_(part)
-        there = pinned[:n_bytes].to(self._device, non_blocking=True)
+        are_locked = [part.nbytes >= _WORTH_A_COPY and part.is_pinned() for part in parts]
+        sizes = (0 if locked else part.nbytes for part, locked in zip(parts, are_locked, strict=True))
+        starts = [0, *accumulate(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]
+        pinned = self._memory(starts[-1])
+        for part, locked, start in zip(parts, are_locked, starts, strict=False):
+            if not locked:
+                _view(pinned, start, part).copy_(part)
+        there = pinned[: starts[-1]].to(self._device, non_blocking=True)
+        arrived = iter(
+            [
+                part.to(self._device, non_blocking=True) if locked else _view(there, start, part)
+                for part, locked, start in zip(parts, are_locked, starts, strict=False)
+            ]
+        )
         copied = torch.cuda.Event()
         copied.record()
-        self._pinned.append((pinned, copied))
-        places = iter(starts)
-        return _mapped(tensors, lambda part: _of_parts(part, lambda one: _view(there, next(places), one)))
+        self._sources.append((pinned, parts, copied))
+        return _mapped(tensors, lambda part: _of_parts(part, lambda _: next(arrived)))
 
     def _memory(self, n_bytes: int) -> torch.Tensor:
         """Return pinned memory that nothing is copied from any longer."""
-        while self._pinned and self._pinned[0][1].query():
-            memory, _ = self._pinned.popleft()
+        found = None
+        while self._sources and self._sources[0][2].query():
+            memory, _, _ = self._sources.popleft()
             if memory.numel() >= n_bytes:
-                return memory
-        return torch.empty(n_bytes + n_bytes // 8, dtype=torch.uint8, pin_memory=True)
+                found = memory
+        return torch.empty(n_bytes + n_bytes // 8, dtype=torch.uint8, pin_memory=True) if found is None else found
 
     def _made(self, arrived: Any, name: str | int = "X", beside: Mapping[Any, Any] | None = None) -> Any:
         """Return what arrived in its last form, over no memory but its own."""
@@ -127,13 +151,36 @@ def _parts(value: Any) -> Iterator[torch.Tensor]:
         yield from opened.parts if isinstance(opened, CsrTensors) else (opened,)
 
 
-def _check(steps: Sequence[Any], batch: Any) -> None:
-    """Let transforms refuse values as they do in memory: by some rows, or by all where there is a doubt."""
+def _check(steps: Sequence[Any], batch: Any, *, tells_kind: bool) -> None:
+    """Let transforms refuse values as they do in memory.
+
+    Parameters
+    ----------
+    tells_kind
+        Whether to look at some rows for the kind of values, besides whether all are finite and none is negative.
+    """
     matrix = matrix_of(batch, "to_device")
     values = matrix.data if is_sparse(matrix) else matrix
     for step in steps:
         if isinstance(step, NormalizeTotal) and key_of_totals(batch, step.key) is not None:
             total_counts("NormalizeTotal", matrix, batch, step.key)
-    is_plain = not values.size or 0 <= values.min() <= values.max() < np.inf
-    window = as_rows(batch, matrix.shape[0]) if is_plain else None
-    Compose(*steps)(batch if window is None else take_rows(window, slice(0, min(_TRIED, matrix.shape[0]))))
+    if values.size and not 0 <= values.min() <= values.max() < np.inf:
+        Compose(*steps)(batch)
+    elif tells_kind:
+        window = as_rows(batch, matrix.shape[0])
+        Compose(*steps)(batch if window is None else take_rows(window, slice(0, min(_TRIED, matrix.shape[0]))))
+
+
+def _lock(pid: int, device: torch.device, address: int, n_bytes: int) -> Callable[[], None] | None:
+    """Lock the pages of some memory for all CUDA devices of this process; return the function that unlocks them."""
+    if os.getpid() != pid:  # a forked process has no use of the device
+        return None
+    runtime = torch.cuda.cudart()
+    with torch.cuda.device(device):
+        failed = int(runtime.cudaHostRegister(address, n_bytes, _PORTABLE))
+
+    def unlock() -> None:
+        if os.getpid() == pid:
+            runtime.cudaHostUnregister(address)
+
+    return None if failed else unlock

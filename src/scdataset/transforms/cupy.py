@@ -8,14 +8,15 @@ import torch
 
 from scdataset._packages import missing
 from scdataset.errors import ArgumentValueError
+from scdataset.transforms.base import Transform
 from scdataset.transforms.csr_tensors import CsrTensors
 from scdataset.transforms.torch import ToTorch, check_to_torch
 
 __all__ = ["ToCupy"]
 
 
-@dataclass(frozen=True)
-class ToCupy:
+@dataclass(frozen=True, eq=False)
+class ToCupy(Transform):
     """Turn a batch into CuPy arrays on the current device.
 
     A sparse X crosses the bus as it is stored, and is made dense on the device.

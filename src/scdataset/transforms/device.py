@@ -1,16 +1,13 @@
 """Batches on a GPU: the next one is on its way while the model works on this one.
 
-    consumer    batch k + 1 ─┐                  batch k ──► the model
-    background               └► pinned memory ─┐
-    side stream                                └► one copy ──► normalised, logged ──► dense
+    batch k + 1 ──► page-locked memory ─┐                          batch k ──► the model
+    side stream                         └► normalised, logged ──► dense
 
 A sparse matrix crosses the bus as it is stored, some 30 times smaller than dense, and is made dense on the device.
 """
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -35,8 +32,8 @@ def to_device(
 ) -> "DeviceBatches":
     """Iterate over batches as tensors on a device, where the next ones arrive while the model works.
 
-    To a CUDA device a sparse X goes as it is stored, through pinned memory and on a stream of its own, and is
-    normalised and made dense there. To any other device batches go as ``to_torch`` makes them, in the background.
+    To a CUDA device a sparse X goes as it is stored, from pinned memory and on a stream of its own, and is normalised
+    and made dense there. To any other device batches go as ``to_torch`` makes them.
 
     Parameters
     ----------
@@ -109,24 +106,17 @@ class DeviceBatches:
 
     def __iter__(self) -> Iterator[Any]:
         """Return an iterator over tensors."""
-        send = self._send
-        if self.device.type == "cuda":
-            send = CudaSender(self.device, self.to_torch, self._steps).send
+        is_cuda = self.device.type == "cuda"
+        send = CudaSender(self.device, self.to_torch, self._steps).send if is_cuda else self._send
         self._given = 0
-        is_finalizing = sys.is_finalizing
-        executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-device")
-        sent: deque[Future[Callable[[], Any]]] = deque()
-        try:
-            for batch in self.batches:
-                sent.append(executor.submit(send, batch))
-                del batch
-                if len(sent) > self.depth:
-                    yield self._received(sent)
-            while sent:
+        sent: deque[Callable[[], Any]] = deque()
+        for batch in self.batches:
+            sent.append(send(batch))
+            del batch
+            if len(sent) > self.depth:
                 yield self._received(sent)
-        finally:
-            if not is_finalizing():
-                executor.shutdown(cancel_futures=True)
+        while sent:
+            yield self._received(sent)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the dataset after the batches that were given, without those on their way."""
@@ -138,8 +128,8 @@ class DeviceBatches:
         dataset: Any = getattr(self.batches, "dataset", self.batches)
         dataset.load_state_dict(state)
 
-    def _received(self, sent: "deque[Future[Callable[[], Any]]]") -> Any:
-        batch = sent.popleft().result()()
+    def _received(self, sent: "deque[Callable[[], Any]]") -> Any:
+        batch = sent.popleft()()
         self._given += 1
         return batch
 

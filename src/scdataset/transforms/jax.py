@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 import torch
 
 from scdataset._packages import missing
+from scdataset.transforms.base import Transform
 from scdataset.transforms.torch import ToTorch, check_to_torch
 
 __all__ = ["ToJax"]
 
 
-@dataclass(frozen=True)
-class ToJax:
+@dataclass(frozen=True, eq=False)
+class ToJax(Transform):
     """Turn a batch into jax arrays, over the memory of the tensors that `ToTorch` makes of it where jax can.
 
     Parameters
