@@ -219,44 +219,67 @@ def test_a_part_is_only_of_a_slab_and_of_rows_that_follow_each_other():
     assert part(part(window, 2, 10), 0, 4) is None
 
 
-def test_memory_is_locked_when_it_is_handed_out_and_unlocked_when_it_goes(monkeypatch):
-    slabs, locked = SlabPool(), []
-    window = slabs.empty(SIZE, np.float32)
-    where = window.ctypes.data
-    del window
+class Locked:
+    """Pages that a device may read."""
+
+    def __init__(self, log, address):
+        self.log, self.address = log, address
+
+    def wait(self):
+        self.log.append(("wait", self.address))
+
+    def unlock(self):
+        self.log.append(("unlock", self.address))
+
+
+@pytest.fixture
+def log(monkeypatch):
+    log = []
 
     def lock(address, n_bytes):
-        locked.append(address)
-        return lambda: locked.remove(address)
+        log.append(("lock", address))
+        return Locked(log, address)
 
     monkeypatch.setattr(engine_slabs, "_lock", lock)
-    again, other = slabs.empty(SIZE, np.float32), slabs.empty(SIZE, np.float32)
-    assert locked == [where, other.ctypes.data]
-    del again
+    return log
+
+
+def test_windows_are_locked_once_and_waited_for_before_their_memory_is_used_again(log):
+    slabs = pickle.loads(pickle.dumps(SlabPool(is_of_windows=True)))
+    window, other = slabs.empty(SIZE, np.float32), slabs.empty(SIZE, np.float32)
+    first, second = window.ctypes.data, other.ctypes.data
+    assert log == [("lock", first), ("lock", second)]
+    del window
+    window = slabs.empty(SIZE, np.float32)
+    assert log[2:] == [("wait", first)]
+    del window, other, slabs
+    gc.collect()
+    assert sorted(log[3:]) == sorted((what, where) for where in (first, second) for what in ("wait", "unlock"))
+
+
+def test_memory_that_was_there_before_is_locked_when_it_is_used_again(monkeypatch):
+    slabs = SlabPool(is_of_windows=True)
+    where = slabs.empty(SIZE, np.float32).ctypes.data
+    locked = []
+    monkeypatch.setattr(engine_slabs, "_lock", lambda address, _: locked.append(address))
     slabs.empty(SIZE, np.float32)
-    assert locked == [where, other.ctypes.data]
-    del other, slabs
-    assert locked == []
+    assert locked == [where]
+    slabs.empty(SIZE, np.float32)
+    assert locked == [where]  # it could not be locked, and is not tried again
 
 
-def test_pages_that_are_locked_are_not_given_back(monkeypatch):
-    monkeypatch.setattr(engine_slabs, "_lock", lambda *_: lambda: None)
-    slabs = SlabPool()
+def test_other_memory_is_not_locked(log):
+    SlabPool().empty(SIZE, np.float32)
+    assert log == []
+
+
+@pytest.mark.usefixtures("log")
+def test_pages_that_are_locked_are_not_given_back():
+    slabs = SlabPool(is_of_windows=True)
     window = slabs.empty(SIZE, np.float32)
     window[:] = 3
     batch = part(window, 0, 2)
-    memory = window.base.base.slab.memory
+    memory = batch.base.base._slab.memory
     del window
     give_back_unused()
     assert (memory.array[: 4 * SIZE].view(np.float32) == 3).all()
-    assert (batch == 3).all()
-
-
-def test_memory_that_cannot_be_locked_is_handed_out_as_it_is(monkeypatch):
-    monkeypatch.setattr(engine_slabs, "_lock", lambda *_: None)
-    slabs = SlabPool()
-    window = slabs.empty(SIZE, np.float32)
-    window[:] = 1
-    del window
-    give_back_unused()
-    assert slabs.empty(SIZE, np.float32).size == SIZE

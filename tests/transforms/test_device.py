@@ -8,7 +8,17 @@ import scipy.sparse as sp
 import torch
 from torch.utils.data import DataLoader
 
-from scdataset import ArgumentTypeError, ArgumentValueError, BlockShuffling, MultiIndexable, Streaming, scDataset
+from scdataset import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    BlockShuffling,
+    MultiIndexable,
+    Streaming,
+    open_collection,
+    scDataset,
+)
+from scdataset.engine.slabs import SlabPool
+from scdataset.simulation import simulate_atlas
 from scdataset.transforms import Clip, Compose, Log1p, NormalizeTotal, ToTorch, to_device
 from scdataset.transforms.csr_tensors import CsrTensors, changed_on_device
 
@@ -138,6 +148,33 @@ def test_missing_labels_are_refused(device):
     batches = [{"X": COUNTS, "label": np.array([-1] + [0] * 299)}]
     with pytest.raises(ArgumentValueError, match="1 missing label"):
         list(to_device(batches, device))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("chosen", [slice(None), [12, 3]], ids=["all genes", "two genes"])
+def test_windows_of_files_arrive_as_they_are(device, chosen, tmp_path):
+    simulated = simulate_atlas(tmp_path / "a.h5ad", n_cells=3000, n_genes=2000, genes_per_cell=400, progress=False)
+    names = open_collection(simulated).var_names
+    found = open_collection(simulated, genes=names[chosen])
+    dataset = scDataset(found, BlockShuffling(4), 100, 10, seed=0)
+    given = list(to_device(dataset, device, transform=STEPS))
+    known = scDataset(found, BlockShuffling(4), 100, 10, seed=0, batch_transform=Compose(STEPS, ToTorch()))
+    for batch, known_batch in zip(given, known, strict=True):
+        np.testing.assert_allclose(dense(batch["X"]), dense(known_batch["X"]), rtol=3e-7)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_memory_that_a_device_still_reads_is_not_written_to():
+    list(to_device([COUNTS], "cuda"))  # pages are locked from here on
+    slabs = SlabPool(is_of_windows=True)
+    window = slabs.empty(1 << 22, np.float32)
+    window[:] = 1
+    assert torch.from_numpy(window).is_pinned()
+    torch.cuda._sleep(1_000_000_000)
+    copied = torch.from_numpy(window).to("cuda", non_blocking=True)
+    del window
+    slabs.empty(1 << 22, np.float32)[:] = 0
+    assert copied.min().item() == 1
 
 
 def test_an_error_of_the_dataset_arrives():

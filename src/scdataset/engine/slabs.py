@@ -12,12 +12,13 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SlabPool", "give_back_unused", "lock_pages", "part"]
+__all__ = ["Locked", "SlabPool", "give_back_unused", "lock_pages", "part"]
 
 _SPARE = 4
 """Idle slabs that are kept: what is read ahead, what is in use, and a little."""
@@ -36,14 +37,26 @@ _over: "deque[weakref.ref[_Slab]]" = deque()
 """Slabs of windows that are over, of which a part lives: as a rule the last batch, which the loop is about to drop."""
 
 
-Lock = Callable[[int, int], Callable[[], None] | None]
-"""Locks the pages of ``n_bytes`` at an address; returns the function that unlocks them, or None if it did not."""
+class Locked(Protocol):
+    """Pages of memory that a device reads by itself."""
+
+    def wait(self) -> None:
+        """Wait until the device reads nothing that it was told to read."""
+        ...
+
+    def unlock(self) -> None:
+        """Unlock the pages."""
+        ...
+
+
+Lock = Callable[[int, int], Locked | None]
+"""Locks the pages of ``n_bytes`` at an address; returns None if it cannot."""
 
 _lock: Lock | None = None
 
 
 def lock_pages(lock: Lock) -> None:
-    """Lock the pages of all memory that is handed out from now on, for a device that reads it by itself.
+    """Lock the pages of windows that are read from now on, for a device that copies from them by itself.
 
     Locked pages are not given back before their memory is.
     """
@@ -55,8 +68,8 @@ class _Memory:
     """Bytes of which pages can be given back, where the system has a way to."""
 
     def __init__(self, n_bytes: int) -> None:
-        self._locked_by: Lock | None = None
-        self._unlock: Callable[[], None] | None = None
+        self._locked: Locked | None = None
+        self._tried: Lock | None = None
         self._pages: mmap.mmap | None = None
         if _GIVES_BACK:
             self._pages = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -66,18 +79,21 @@ class _Memory:
         self.address = self.array.__array_interface__["data"][0]
 
     def lock(self) -> None:
-        """Lock the pages, if they are to be and are not yet."""
-        if _lock is not self._locked_by and self._unlock is None:
-            self._locked_by = _lock
-            self._unlock = None if _lock is None else _lock(self.address, self.array.size)
+        """Lock the pages, if they are to be and are not yet; wait for a device that may still read them if they are."""
+        if self._locked is not None:
+            self._locked.wait()
+        elif _lock is not None and _lock is not self._tried:
+            self._tried = _lock
+            self._locked = _lock(self.address, self.array.size)
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if self._unlock is not None and not is_finalizing():
-            self._unlock()
+        if self._locked is not None and not is_finalizing():
+            self._locked.wait()
+            self._locked.unlock()
 
     def give_back(self, first: int, last: int) -> None:
         """Give the pages back that are wholly in bytes [first, last); they hold zeros then."""
-        if self._unlock is not None:  # the device would go on reading the old pages
+        if self._locked is not None:  # the device would go on reading the old pages
             return
         first, last = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, last // mmap.PAGESIZE * mmap.PAGESIZE
         if self._pages is not None and last > first:
@@ -151,13 +167,16 @@ class _Part:
 class SlabPool:
     """Hands out memory and takes it back when the last view of it has died, never before.
 
+    Pages are locked in a pool that ``is_of_windows``, if they are to be (`lock_pages`).
+
     Memory comes back from wherever its last view dies: in another thread, or in the midst of any statement here, when
     the garbage collector finds a view. So there is no lock, which could be held then, or by a thread that a fork leaves
     behind; the single operations of a deque and of a dict are atomic.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_of_windows: bool = False) -> None:
         self._idle: deque[_Memory] = deque(maxlen=_SPARE)
+        self._is_of_windows = is_of_windows
 
     def empty(self, size: int, dtype: Any) -> NDArray[Any]:
         """Return an uninitialised array of ``size`` elements, shape ``(size,)``."""
@@ -165,7 +184,8 @@ class SlabPool:
         if n_bytes < _GRAIN:  # a fresh one costs little, and does not keep a slab from its return
             return np.empty(size, dtype)
         memory = self._take(-(-n_bytes // _GRAIN) * _GRAIN)
-        memory.lock()
+        if self._is_of_windows:
+            memory.lock()
         return _whole_array(_Lease(_Slab(memory, self._idle), memory.array[:n_bytes].view(dtype)))
 
     def _take(self, n_bytes: int) -> _Memory:
@@ -179,8 +199,8 @@ class SlabPool:
             self._idle.appendleft(memory)
         return _Memory(n_bytes + n_bytes // _SLACK)
 
-    def __reduce__(self) -> tuple[type["SlabPool"], tuple[()]]:
-        return SlabPool, ()
+    def __reduce__(self) -> tuple[Callable[[], "SlabPool"], tuple[()]]:
+        return partial(SlabPool, is_of_windows=self._is_of_windows), ()
 
 
 def part(array: NDArray[Any], start: int, stop: int) -> NDArray[Any] | None:

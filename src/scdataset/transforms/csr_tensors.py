@@ -34,7 +34,7 @@ class CsrTensors:
         rows = as_csr(matrix)
         first, last = int(rows.indptr[0]), int(rows.indptr[-1])
         columns = rows.indices[first:last]
-        if columns.size and not 0 <= columns.min() <= columns.max() < rows.shape[1]:
+        if columns.size and columns.view(f"u{columns.itemsize}").max() >= rows.shape[1]:  # or negative
             message = f"X has column numbers from {columns.min()} to {columns.max()}, and {rows.shape[1]} columns."
             raise ArgumentValueError(message)
         pointers = rows.indptr.astype(np.int64) - first
@@ -94,7 +94,8 @@ def _normalised(step: NormalizeTotal, matrix: Any, beside: Mapping[Any, Any]) ->
     else:
         totals = values.sum(1, dtype=torch.float64)
     totals = totals.to(wide)
-    totals = totals / torch.full_like(totals, step.target_sum)  # CUDA would multiply by one over a plain number
+    target = torch.full_like(totals, step.target_sum or 0)  # by a plain number CUDA would not divide but multiply
+    totals = totals / target
     totals = totals.masked_fill(totals == 0, 1)
     divisors = totals[matrix.rows] if isinstance(matrix, CsrTensors) else totals[:, None]
     return _with_values(matrix, (values / divisors).to(values.dtype))

@@ -6,12 +6,14 @@ tensors ──► one pinned buffer ──► one copy ──► X normalised, l
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from scdataset.collections.rows import as_rows, take_rows
 from scdataset.engine.slabs import lock_pages
@@ -164,23 +166,44 @@ def _check(steps: Sequence[Any], batch: Any, *, tells_kind: bool) -> None:
     for step in steps:
         if isinstance(step, NormalizeTotal) and key_of_totals(batch, step.key) is not None:
             total_counts("NormalizeTotal", matrix, batch, step.key)
-    if values.size and not 0 <= values.min() <= values.max() < np.inf:
+    if values.size and not _are_finite_and_not_negative(values):
         Compose(*steps)(batch)
     elif tells_kind:
         window = as_rows(batch, matrix.shape[0])
         Compose(*steps)(batch if window is None else take_rows(window, slice(0, min(_TRIED, matrix.shape[0]))))
 
 
-def _lock(pid: int, device: torch.device, address: int, n_bytes: int) -> Callable[[], None] | None:
-    """Lock the pages of some memory for all CUDA devices of this process; return the function that unlocks them."""
-    if os.getpid() != pid:  # a forked process has no use of the device
+def _are_finite_and_not_negative(values: NDArray[Any]) -> bool:
+    if values.dtype.kind == "f" and values.flags.c_contiguous:  # one look at bits, where these are the smallest
+        bits = values.view(f"u{values.itemsize}")
+        return bool(bits.max() < values.dtype.type(np.inf).view(bits.dtype))
+    return bool(0 <= values.min() <= values.max() < np.inf)
+
+
+@dataclass(frozen=True)
+class _PageLocked:
+    """Memory of this process whose pages are locked for all CUDA devices."""
+
+    address: int
+    pid: int
+
+    def wait(self) -> None:
+        """Wait for all devices that this process has memory on; a forked one has none."""
+        if os.getpid() == self.pid:
+            for index in range(torch.cuda.device_count()):
+                if torch.cuda.memory_reserved(index):
+                    torch.cuda.synchronize(index)
+
+    def unlock(self) -> None:
+        """Unlock the pages."""
+        if os.getpid() == self.pid:
+            torch.cuda.cudart().cudaHostUnregister(self.address)
+
+
+def _lock(pid: int, device: torch.device, address: int, n_bytes: int) -> _PageLocked | None:
+    """Lock the pages of some memory."""
+    if os.getpid() != pid:
         return None
-    runtime = torch.cuda.cudart()
     with torch.cuda.device(device):
-        failed = int(runtime.cudaHostRegister(address, n_bytes, _PORTABLE))
-
-    def unlock() -> None:
-        if os.getpid() == pid:
-            runtime.cudaHostUnregister(address)
-
-    return None if failed else unlock
+        failed = int(torch.cuda.cudart().cudaHostRegister(address, n_bytes, _PORTABLE))
+    return None if failed else _PageLocked(address, pid)

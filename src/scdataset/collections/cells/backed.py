@@ -36,7 +36,7 @@ class BackedMatrix:
     def __init__(self, matrices: Sequence[Matrix]) -> None:
         self.matrices = list(matrices)
         self._stack = Stack(self.matrices)
-        self._slabs = SlabPool()
+        self._slabs = SlabPool(is_of_windows=True)
         self._threads = Threads()
 
     @classmethod

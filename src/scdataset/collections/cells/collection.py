@@ -119,7 +119,7 @@ class CellCollection(HasObs, ReadsInBackground):
         self._dtype = None if dtype is None else delivered_type(self._matrices["X"].kind, dtype)
         self._row_sums = row_sums
         self._threads = Threads(num_threads)
-        self._slabs = SlabPool()
+        self._slabs = SlabPool(is_of_windows=True)
         self.shape = self._matrices["X"].shape
 
     @property
