@@ -67,11 +67,14 @@ def trained(scvi, cells):
     from scdataset.integrations.scvi import ScviDataModule
 
     scvi.settings.seed = 0
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # tests beside this one have the other cores
     module = ScviDataModule(cells, **KEYS, validation=HELD_OUT, batch_size=64, seed=0)
     first = scvi.model.SCVI(registry=module.registry, n_hidden=32)
     first.train(max_epochs=2, datamodule=module, check_val_every_n_epoch=1, **QUIET)
     second = scvi.model.SCANVI.from_scvi_model(first, "Unknown", datamodule=module)
     second.train(max_epochs=6, datamodule=module, check_val_every_n_epoch=1, plan_kwargs={"lr": 5e-3}, **QUIET)
+    torch.set_num_threads(threads)
     return module, first, second
 
 

@@ -94,8 +94,8 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
     Notes
     -----
     Every batch has float32 counts of shape ``(batch_size, n_vars)``, and codes and covariates. SCANVI gets pairs of
-    batches, all cells and labelled ones, which it needs to train its classifier. A last batch of one cell is left out
-    of training; it is another cell every epoch.
+    batches, all cells and labelled ones, which it needs to train its classifier. Where the last batch of training would
+    have one cell, a cell is left out.
 
     Results of a trained model come with ``dataloader=module.inference_dataloader()``: the latent representation, ELBO,
     reconstruction error, marginal likelihood, normalised expression, parameters of the likelihood, samples of the
@@ -288,9 +288,10 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
 
     def _shuffled(self, rows: NDArray[np.bool_]) -> Any:
         """Return a loader of training whose last batch has more than one cell."""
-        strategy = BlockShuffling(self._block_size, indices=np.flatnonzero(rows))
-        leaves_one = int(rows.sum()) % self.batch_size == 1
-        return self._loader(strategy, self.batch_size, drop_last=leaves_one, seed=self._seed)
+        indices = np.flatnonzero(rows)
+        if indices.size % self.batch_size == 1:  # with drop_last, ranks could be left without a batch
+            indices = indices[:-1]
+        return self._loader(BlockShuffling(self._block_size, indices=indices), self.batch_size, seed=self._seed)
 
     def _in_order(self, rows: NDArray[np.bool_]) -> Any:
         return self._loader(Streaming(np.flatnonzero(rows)), self.batch_size)
