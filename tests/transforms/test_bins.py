@@ -47,6 +47,20 @@ def test_bins_are_among_those_of_scgpt(values, n_bins):
             assert np.all((first <= row[cell != 0]) & (row[cell != 0] <= last))
 
 
+@pytest.mark.parametrize("n_distinct", [512, 513, 3000])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_cells_of_many_distinct_values_are_binned_too(n_distinct, dtype):
+    values = (
+        np.random.default_rng(0).permutation(np.repeat(np.log1p(np.arange(1, n_distinct + 1)), 2))[None].astype(dtype)
+    )
+    first, last = _first_and_last_bins(values[0], 51)
+    bins = BinValues(51)(values, RowKeys([0], seed=0, epoch=0))[0]
+    assert np.all((first <= bins) & (bins <= last))
+    edges = torch.quantile(torch.from_numpy(values[0].astype("f4")), torch.linspace(0, 1, 50))
+    expected = torch.bucketize(torch.from_numpy(values[0].astype("f4")), edges) + 1
+    assert np.array_equal(BinValues(51, mode="deterministic")(values)[0], expected)
+
+
 def test_ties_come_into_each_of_their_bins_alike():
     cells = np.ones((2_000, 5), np.float32)  # every value equals all edges
     bins = BinValues(11)(cells, RowKeys(np.arange(2_000), seed=0, epoch=0))

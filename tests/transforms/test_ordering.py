@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from scdataset.transforms.ordering import N_COUNTS, PLACE, order_ascending, order_descending
+from scdataset.transforms.ordering import N_BUCKETS, PLACE, order_ascending, order_descending
 
 
 def _orders(values):
-    memory = np.empty(values.size, np.uint64), np.empty(values.size, np.uint64), np.empty(N_COUNTS, np.int32)
+    memory = np.empty(values.size, np.uint64), np.empty(values.size, np.uint64), np.empty(N_BUCKETS, np.int32)
     ascending = (order_ascending(values, *memory) & PLACE).tolist()
     return ascending, (order_descending(values, *memory) & PLACE).tolist()
 
@@ -39,3 +39,4 @@ def test_many(n, spread):
     generator = np.random.default_rng(0)
     _check(1 + spread * generator.random(n))
     _check(generator.integers(1, 9, n).astype(np.float32))
+    _check(np.append(1 + 1e-3 * generator.random(n), 1e30))  # all but one in one bucket

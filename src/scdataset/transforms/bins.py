@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scdataset._arguments import one_of, whole
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
+from scdataset.transforms.bin_kernels import bin_rows
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.matrices import as_canonical_csr, as_floats, is_sparse, matrix_of, with_data, with_matrix
-from scdataset.transforms.random_kernels import bin_rows
 from scdataset.transforms.values import check_values
 
 __all__ = ["BinValues"]
@@ -75,7 +75,9 @@ class BinValues(Transform):
             drawn_keys = drawn(checked_keys(self, keys, rows.shape[0]), "bins", self.stream)
         else:
             data = data.astype(np.float32, copy=False)
-        bins = bin_rows(data, rows.indices, rows.indptr, drawn_keys, self._grades(), self.needs_keys)
+        data = np.ascontiguousarray(data)
+        bits = data.view(f"u{data.itemsize}")
+        bins = bin_rows(data, bits, rows.indices, rows.indptr, drawn_keys, self._grades(), self.needs_keys)
         binned = with_data(rows, bins)
         return with_matrix(value, binned if is_sparse(matrix) else binned.toarray())
 

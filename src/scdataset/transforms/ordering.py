@@ -1,4 +1,9 @@
-"""Stable order of non-negative numbers, compiled: a radix sort of their bits as float32, put right where those tie."""
+"""Stable order of non-negative numbers, compiled: buckets by the first bits of a float, then insertion.
+
+The bits of floats that are not negative ascend as the floats do, and nearly as their logarithms. So values that differ
+by orders of magnitude spread evenly over buckets of equal width, about one in each, and one pass of insertion ends the
+sort.
+"""
 
 from typing import Any
 
@@ -7,19 +12,18 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 
-__all__ = ["N_COUNTS", "PLACE", "order_ascending", "order_descending"]
+__all__ = ["N_BUCKETS", "PLACE", "order_ascending", "order_descending"]
 
 PLACE = np.uint64(0xFFFFFFFF)
 """The bits of an entry that are a place."""
 
-N_COUNTS = 3 * 2048
-"""Size of the memory for counts: one for each of three digits of 11 bits."""
+N_BUCKETS = 4096
+"""Buckets, whose counts fit the first-level cache beside the entries of a cell."""
 
 _BITS = np.uint64(32)
 _ONES = np.uint32(0xFFFFFFFF)
-_DIGIT = np.uint64(2047)
 _MOVES_AN_ENTRY = 8
-"""Moves an entry after which insertion gives up: many numbers that differ by less than float32 tells."""
+"""Moves an entry after which insertion gives up: an outlier among many numbers of one bucket."""
 
 
 @compiled
@@ -31,11 +35,11 @@ def order_ascending(
     Parameters
     ----------
     values
-        Numbers of at least 0, shape ``(n,)``.
+        Floats of 4 or 8 bytes, at least 0, shape ``(n,)``, contiguous.
     entries, spare
         Memory for ``n`` entries each; the result lies in one of them.
     counts
-        Memory for `N_COUNTS` counts.
+        Memory for `N_BUCKETS` counts.
     """
     return _ordered(values, entries, spare, counts, np.uint32(0))
 
@@ -56,52 +60,48 @@ def _ordered(
     counts: NDArray[np.int32],
     flip: np.uint32,
 ) -> NDArray[np.uint64]:
-    """Sort entries of 32 bits of key, the bits of a float32 (inverted by ``flip``), and 32 bits of place."""
-    n = values.size
-    single = np.empty(1, np.float32)
-    bits = single.view(np.uint32)
-    counts[:] = 0
+    """Sort entries of 32 bits of key, the first of a float (inverted by ``flip``), and 32 bits of place."""
+    n, words = values.size, values.itemsize // 4
+    bits = values.view(np.uint32)[words - 1 :: words]  # of a little-endian machine
+    lowest, highest = PLACE, np.uint64(0)
     for place in range(n):
-        single[0] = values[place]
-        key = np.uint64(bits[0] ^ flip)
+        key = np.uint64(bits[place] ^ flip)
         entries[place] = (key << _BITS) | np.uint64(place)
-        counts[key & _DIGIT] += 1
-        counts[2048 + ((key >> np.uint64(11)) & _DIGIT)] += 1
-        counts[4096 + (key >> np.uint64(22))] += 1
-    for digit in range(3):
-        shift = np.uint64(32 + 11 * digit)
-        of_digit = counts[2048 * digit : 2048 * (digit + 1)]
-        if n and of_digit[(entries[0] >> shift) & _DIGIT] == n:  # all have the same
-            continue
-        begun = 0
-        for value in range(2048):
-            count = of_digit[value]
-            of_digit[value] = begun
-            begun += count
-        for k in range(n):
-            entry = entries[k]
-            value_of_digit = (entry >> shift) & _DIGIT
-            spare[of_digit[value_of_digit]] = entry
-            of_digit[value_of_digit] += 1
-        entries, spare = spare, entries
-    if not _settle_ties(values, entries[:n], flip):
-        _sort_by_comparison(values, entries[:n], flip)
-    return entries
+        lowest, highest = min(lowest, key), max(highest, key)
+    scale = (np.uint64(N_BUCKETS) << _BITS) // (highest - lowest + np.uint64(1)) if n else np.uint64(0)
+    counts[:] = 0
+    for k in range(n):
+        counts[(((entries[k] >> _BITS) - lowest) * scale) >> _BITS] += 1
+    begun = 0
+    for bucket in range(N_BUCKETS):
+        count = counts[bucket]
+        counts[bucket] = begun
+        begun += count
+    for k in range(n):
+        bucket = (((entries[k] >> _BITS) - lowest) * scale) >> _BITS
+        spare[counts[bucket]] = entries[k]
+        counts[bucket] += 1
+    if not _insert(values, spare[:n], flip):
+        _sort_by_comparison(values, spare[:n], flip)
+    return spare
 
 
 @compiled
-def _settle_ties(values: NDArray[Any], entries: NDArray[np.uint64], flip: np.uint32) -> bool:
-    """Sort entries that have the same key by their exact values, by insertion; give up after many moves."""
+def _insert(values: NDArray[Any], entries: NDArray[np.uint64], flip: np.uint32) -> bool:
+    """Sort entries that are nearly in order, equal keys by their exact values; give up after many moves."""
     n_moves = 0
     for k in range(1, entries.size):
         entry = entries[k]
-        value = values[entry & PLACE]
         place = k
-        while place > 0 and entries[place - 1] >> _BITS == entry >> _BITS:
-            before = values[entries[place - 1] & PLACE]
-            if before >= value if flip else before <= value:
+        while place > 0:
+            before = entries[place - 1]
+            if before >> _BITS < entry >> _BITS:
                 break
-            entries[place] = entries[place - 1]
+            if before >> _BITS == entry >> _BITS:  # of equal values the one before has the lower place
+                one, other = values[before & PLACE], values[entry & PLACE]
+                if one >= other if flip else one <= other:
+                    break
+            entries[place] = before
             place -= 1
         entries[place] = entry
         n_moves += k - place

@@ -70,7 +70,7 @@ class RankTokens(Transform):
     key: str | None
     padding: Padding
 
-    _slots: NDArray[np.int64] = field(init=False, compare=False)
+    _slots: NDArray[np.int64] | None = field(init=False, compare=False)
     _tokens: NDArray[np.int64] = field(init=False, compare=False)
     _medians: NDArray[np.float64] = field(init=False, compare=False)
     runs_ahead: ClassVar[bool] = True
@@ -96,7 +96,9 @@ class RankTokens(Transform):
         known = _medians_of(ids, medians, slots, first)
         self._set(token_ids=ids, medians=known, max_length=max_length, cls=cls, eos=eos, pad=pad)
         self._set(key=checked_key(key), padding=checked_padding(padding))
-        self._set(_slots=slots, _tokens=ids[first], _medians=known[first])
+        shares = first.size < np.count_nonzero(ids >= 0)
+        self._set(_slots=slots if shares else None)
+        self._set(_tokens=ids[first] if shares else ids, _medians=known[first] if shares else known)
 
     @classmethod
     def from_dictionaries(
@@ -166,14 +168,15 @@ class RankTokens(Transform):
         """
         rows = as_canonical_csr(matrix_of(value, "RankTokens"))
         checked_values("RankTokens", rows, self.token_ids)
-        data = as_floats(rows)
         _refuse_logarithms(rows)
         totals = total_counts("RankTokens", rows, value, self.key)
         empty = (totals == 0) & (np.diff(rows.indptr) > 0)
         if empty.any():
             message = f"RankTokens: the total counts of row {int(np.argmax(empty))} are 0, and it has counts."
             raise ArgumentValueError(message)
-        return in_place_of_x(value, self._padded(data, rows.indices, rows.indptr, totals))
+        if self._slots is not None:
+            rows = _merged(rows, self._slots, self._tokens.size)
+        return in_place_of_x(value, self._padded(as_floats(rows), rows.indices, rows.indptr, totals))
 
     def _padded(
         self, data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], totals: NDArray[np.float64]
@@ -181,7 +184,7 @@ class RankTokens(Transform):
         first, last = int(self.cls is not None), int(self.eos is not None)
         ids = np.full((totals.size, self.max_length), self.pad, np.int64)
         genes = ids[:, first : self.max_length - last]
-        lengths = first + fill_ranked(data, indices, indptr, totals, self._slots, self._tokens, self._medians, genes)
+        lengths = first + fill_ranked(data, indices, indptr, totals, self._tokens, self._medians, genes)
         if self.cls is not None:
             ids[:, 0] = self.cls
         if self.eos is not None:
@@ -199,6 +202,17 @@ def _slots_of(token_ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
     slots = np.full(token_ids.size, -1, np.int64)
     slots[columns] = np.argsort(order)[place.ravel()]
     return slots, columns[first[order]]
+
+
+def _merged(rows: Any, slots: NDArray[np.int64], n_slots: int) -> Any:
+    """Return counts by token: those of genes that share one are added up, and those of genes without one left out."""
+    places = slots[rows.indices]
+    kept = places >= 0
+    indptr = np.append(0, np.cumsum(kept))[rows.indptr]
+    merged = type(rows)((rows.data[kept].astype(np.float64), places[kept], indptr), (rows.shape[0], n_slots))
+    merged.has_sorted_indices = False
+    merged.sum_duplicates()
+    return merged
 
 
 def _medians_of(

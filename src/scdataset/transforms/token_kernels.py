@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset.strategy.keys import mix, unit_float
-from scdataset.transforms.ordering import N_COUNTS, PLACE, order_descending
+from scdataset.transforms.ordering import N_BUCKETS, PLACE, order_descending
 
 __all__ = ["fill_ranked", "fill_sampled", "fill_top"]
 
@@ -18,7 +18,6 @@ def fill_ranked(
     indices: NDArray[Any],
     indptr: NDArray[Any],
     totals: NDArray[np.float64],
-    slots: NDArray[np.int64],
     tokens: NDArray[np.int64],
     medians: NDArray[np.float64],
     out: NDArray[np.int64],
@@ -27,42 +26,28 @@ def fill_ranked(
 
     Parameters
     ----------
-    slots
-        Slot of each column, ascending by its first column; -1 for a column without a token.
     tokens, medians
-        Of each slot.
+        Of each column, all different; -1 for a column without a token.
     out
         Filled from the left, with as many tokens of each row as it has columns.
     """
     lengths = np.empty(totals.size, np.int64)
-    size = min(slots.size, np.diff(indptr).max()) if totals.size else 0
+    size = np.diff(indptr).max() if totals.size else 0
     entries, spare = np.empty(size, np.uint64), np.empty(size, np.uint64)
-    counts = np.empty(N_COUNTS, np.int32)
-    found, values = np.empty(size, np.int64), np.empty(size)
-    places = np.full(tokens.size, -1)
+    counts = np.empty(N_BUCKETS, np.int32)
+    found, values, divisors = np.empty(size, np.int64), np.empty(size), np.empty(size)
     for row in range(totals.size):
-        n, ascends = 0, True
+        n = 0
         for k in range(indptr[row], indptr[row + 1]):
-            slot = slots[indices[k]]
-            if slot < 0:
-                continue
-            if places[slot] >= 0:
-                values[places[slot]] += data[k]
-                continue
-            ascends = ascends and (n == 0 or found[n - 1] < slot)
-            places[slot] = n
-            found[n], values[n] = slot, data[k]
-            n += 1
-        if not ascends:  # ties go by the first column of a token, which may be zero in this row
-            order = np.argsort(found[:n])
-            found[:n], values[:n] = found[:n][order], values[:n][order]
-        for k in range(n):
-            places[found[k]] = -1
-            values[k] = values[k] / totals[row] * 1e4 / medians[found[k]]
+            column = np.uint64(indices[k])  # without a sign there is no check for places from the end
+            found[n], divisors[n], values[n] = tokens[column], medians[column], data[k]
+            n += found[n] >= 0
+        for k in range(n):  # np.divide does not check for zeros, and so takes several at once
+            values[k] = np.divide(np.divide(values[k], totals[row]) * 1e4, divisors[k])
         ordered = order_descending(values[:n], entries, spare, counts)
         lengths[row] = min(n, out.shape[1])
         for k in range(lengths[row]):
-            out[row, k] = tokens[found[np.int64(ordered[k] & PLACE)]]
+            out[row, k] = found[ordered[k] & PLACE]
     return lengths
 
 
@@ -126,8 +111,8 @@ def fill_top(
     lengths = np.empty(keys.size, np.int64)
     size = np.diff(indptr).max() if keys.size else 0
     entries, spare = np.empty(size, np.uint64), np.empty(size, np.uint64)
-    counts = np.empty(N_COUNTS, np.int32)
-    found, there = np.empty(size, data.dtype), np.empty(size, np.int64)
+    counts = np.empty(N_BUCKETS, np.int32)
+    found, there = np.empty(size), np.empty(size, np.int64)
     n_known = int(np.count_nonzero(ids >= 0))
     for row in range(keys.size):
         n_found = 0
