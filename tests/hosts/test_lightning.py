@@ -4,9 +4,14 @@ from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
+import anndata
+import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
 
 SCRIPT = Path(__file__).with_name("lightning_run.py")
+MODULE = Path(__file__).with_name("cell_data_run.py")
 pytestmark = pytest.mark.skipif(find_spec("pytorch_lightning") is None, reason="pytorch_lightning is not installed")
 
 
@@ -36,3 +41,21 @@ def test_two_devices_share_each_epoch_and_one_goes_on_with_it(launch, tmp_path):
     assert before + rows(alone["rows"][:32]) == Counter(range(400))
     assert rows(alone["rows"][32:]) == Counter(range(400))
     assert Counter(alone["validated"]) == Counter(dict.fromkeys(range(60), 2))
+
+
+def test_a_data_module_goes_on_with_another_number_of_devices(launch, tmp_path):
+    file, checkpoints = tmp_path / "cells.h5ad", tmp_path / "checkpoints"
+    X = sp.csr_matrix(np.random.default_rng(0).poisson(0.5, (203, 12)).astype("f4"))  # noqa: N806 the field's name
+    columns = {"donor": pd.Categorical(np.repeat(["D1", "D4"], [160, 43])), "number": np.arange(203)}
+    anndata.AnnData(X, pd.DataFrame(columns, index=[f"cell{i}" for i in range(203)])).write_h5ad(file)
+    two = launch(MODULE, tmp_path / "a", 2, 2, -1, 0, file, checkpoints)
+    twice = Counter(dict.fromkeys(range(160), 2))
+    assert sum((rows(rank["trained"]) for rank in two), Counter()) == twice
+    assert sum((rows(rank["predicted"]) for rank in two), Counter()) == Counter(range(203))
+    for step, after in (5, 70), (20, 40):  # in the middle of an epoch, and after its last batch
+        (one,) = launch(MODULE, tmp_path / f"b{step}", 1, 1, -1, step, file, checkpoints)
+        before = sum((rows(rank["trained"][:step]) for rank in two), Counter())
+        assert before + rows(one["trained"]) == twice
+        assert (len(one["trained"]), one["epoch"]) == (after, 2)
+    same = launch(MODULE, tmp_path / "c", 2, 2, -1, 25, file, checkpoints)
+    assert [rank["trained"] for rank in same] == [rank["trained"][25:] for rank in two]

@@ -38,6 +38,15 @@ pytestmark = [
 N, GENES = 200, 12
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Keep torch to one thread: the model is so small that more of them wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """Write 200 cells of four donors, 50 each, in three classes; the last ten have none."""
@@ -454,6 +463,28 @@ def test_splits_and_labels_are_checked_at_setup(module, options, error, match):
         data.setup("fit")
 
 
+def test_the_module_shows_itself_without_opening_or_reading(module):
+    data = module("absent.h5ad", val=np.arange(3), predict=None)
+    shown = "collection='absent.h5ad', train='rest', val=<ndarray>, test={'donor': ['D4']}, predict=None, label='kind'"
+    assert str(data) == repr(data) == f"CellDataModule({shown}, batch_size=8)"
+
+
+def test_weights_are_taken_from_a_checkpoint_of_other_splits(lightning, module, tmp_path):
+    _, files = fit_and_save(lightning, module(), tmp_path)
+    other, model = module(train=None, val="all", test=None), model_of(lightning)
+    trainer = trainer_of(lightning)
+    trainer.validate(model, datamodule=other, ckpt_path=files[5], verbose=False)
+    assert model.validated == [*range(N)]
+    assert trainer.predict(model, datamodule=other, ckpt_path=files[5], return_predictions=False) is None
+
+
+@pytest.mark.parametrize("how", [{"val_check_interval": 5}, {"reload_dataloaders_every_n_epochs": 1}], ids=str)
+def test_validation_in_mid_epoch_and_reloading_change_nothing(lightning, module, tmp_path, how):
+    whole, files = fit_and_save(lightning, module(), tmp_path, **how)
+    assert whole.trained == fit(lightning, module())[0].trained
+    assert fit(lightning, module(), files[20], **how)[0].trained == whole.trained[20:]
+
+
 def test_a_split_that_is_not_there_is_named(lightning, module):
     data = module(test=None)
     with pytest.raises(ArgumentValueError, match="no cells for test; it was made with test=None"):
@@ -480,6 +511,20 @@ def test_other_collections_take_row_numbers_alone(module):
         module(numbers, val={"donor": "D3"}, **plain).setup("fit")
     with pytest.raises(HookError, match="no place for row numbers"):
         next(iter(module(numbers, val=None, **plain).predict_dataloader()))
+
+
+def test_a_list_of_adata_is_split_by_cells(path, module):
+    parts = [anndata.read_h5ad(path)[rows].copy() for rows in (slice(0, 120), slice(120, 200))]
+    data = module(parts, train=range(0, 200, 2), val=None, test=None, label=None, open_options=None)
+    assert data.split("train").tolist() == [*range(0, 200, 2)]
+    assert sum(len(batch["X"]) for batch in data.train_dataloader()) == 100
+
+
+def test_what_is_no_collection_is_refused(module):
+    with pytest.raises(CollectionError, match="object"):
+        module(object(), open_options=None).setup("fit")
+    with pytest.raises(CollectionError, match="no names of genes"):
+        _ = module(np.eye(3), open_options=None).var_names
 
 
 def test_a_member_of_the_name_of_row_numbers_is_refused(module):

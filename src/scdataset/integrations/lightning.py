@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import nearest, one_of
 from scdataset._packages import missing
 from scdataset.dataset import scDataset
-from scdataset.errors import ArgumentValueError
+from scdataset.errors import ArgumentValueError, CollectionError
 from scdataset.integrations.lightning_loader import CellLoader
 from scdataset.integrations.lightning_settings import SPLITS, TENSORS, LightningSettings
 from scdataset.integrations.numbered import Numbered
@@ -50,8 +50,8 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
     Parameters
     ----------
     collection
-        Path of a file or folder of cells, or a list of paths, opened by `setup`; or anything that `scDataset` takes.
-        With paths, the hyperparameters in a checkpoint are small.
+        Path of a file or folder of cells, or a list or dict of paths, which `open_collection` opens when they are
+        needed; or anything that `scDataset` takes. With paths, the hyperparameters in a checkpoint are small.
     train, val, test, predict
         Which cells: row numbers, a boolean mask, or names; a function of obs, as in ``collection.where``; columns of
         obs and their values, or files, as in ``collection.holdout``: ``{"donor": ["D3"]}``,
@@ -168,7 +168,13 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
     @property
     def var_names(self) -> Any:
         """Names of the genes, a pandas Index."""
-        return self.collection.var_names
+        names = getattr(self.collection, "var_names", None)
+        if names is None:
+            message = (
+                f"A {type(self.collection).__name__} has no names of genes; cells of one modality or AnnData have."
+            )
+            raise CollectionError(message)
+        return names
 
     @property
     def classes(self) -> list[Any]:
@@ -268,9 +274,12 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
 
     def val_dataloader(self) -> CellLoader | list[CellLoader]:
         """Return the loader of validation; of none, if a model is fitted without."""
-        fits = self.trainer is not None and self.trainer.state.fn == "fit"
         self._find_splits()
-        return [] if fits and "val" not in self._splits else self._loader("val")
+        return [] if self._fits and "val" not in self._splits else self._loader("val")
+
+    @property
+    def _fits(self) -> bool:
+        return self.trainer is not None and self.trainer.state.fn == "fit"
 
     def test_dataloader(self) -> CellLoader:
         """Return the loader of test."""
@@ -321,9 +330,14 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
         return {"train": self._loaders["train"].state_dict()} if "train" in self._loaders else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the state of a checkpoint."""
-        if "train" in state_dict and self._settings.train is not None:
+        """Go on from the state of a checkpoint, unless it is loaded for its weights, to validate, test or predict."""
+        if "train" in state_dict and (self.trainer is None or self._fits):
             self._loader("train").load_state_dict(state_dict["train"])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings.shown()})"
+
+    __str__ = __repr__  # that of Lightning would iterate over the loaders
 
     def __getstate__(self) -> dict[str, Any]:
         # Loaders belong to the process that made them: a launched one makes its own, in its process group.

@@ -127,5 +127,18 @@ class CellLoader:
         usual = len(self.source)
         self.source.load_state_dict(state, ignore=self._ignore)
         self._epoch = self._next_epoch = state["epoch"]
-        if self.trainer is not None and len(self.source) != usual:
-            self.trainer.reload_dataloaders_every_n_epochs = 1
+        if self.trainer is not None:
+            if len(self.source) != usual:
+                self.trainer.reload_dataloaders_every_n_epochs = 1
+            if not state["chain"]:
+                self._tell_that_the_epoch_is_over(usual)
+
+    def _tell_that_the_epoch_is_over(self, length: int) -> None:
+        """Let Lightning know that an epoch whose last batch it saved after is over.
+
+        It compares the batches it counted, on other devices perhaps, with ``length``, those on this one.
+        """
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        if progress.is_last_batch:
+            for step in ("ready", "started", "processed", "completed"):
+                setattr(progress.current, step, max(getattr(progress.current, step), length))

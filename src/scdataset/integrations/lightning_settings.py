@@ -140,6 +140,16 @@ class LightningSettings:
             return self.batch_transform  # type: ignore[no-any-return]  # checked above
         return ToTorch(missing_label=-1) if split == "predict" else ToTorch()
 
+    def shown(self) -> str:
+        """Return the arguments that tell one module from another, as they are written."""
+        names = ("collection", *SPLITS, "label", "batch_size")
+        plain = {name: _plain(getattr(self, name)) for name in names}
+        notes = {
+            name: value for name, value in plain.items() if isinstance(value, str) and value.startswith(_NOT_SAVED)
+        }
+        shown = {name: f"<{value.removeprefix(_NOT_SAVED)}>" for name, value in notes.items()}
+        return ", ".join(f"{name}={shown.get(name, repr(value))}" for name, value in plain.items())
+
     def plain(self) -> dict[str, Any]:
         """Return the arguments as a checkpoint holds them, those that it cannot hold by a note."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}

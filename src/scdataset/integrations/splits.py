@@ -1,6 +1,6 @@
 """Which cells train and which are held out, told in the ways that users tell it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import warn
+from scdataset.collections import as_collection
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, ScDatasetError
 from scdataset.strategy import Streaming
 from scdataset.strategy.base import count_rows
@@ -82,7 +83,7 @@ def splits_of(collection: Any, wanted: Mapping[str, Any], disjoint: Sequence[str
         If cells are told in a way that does not fit the collection, or a split has none; the message begins with the
         name of the split.
     """
-    n_rows = count_rows(collection)
+    n_rows = len(as_collection(collection))
     rest = [name for name, one in wanted.items() if isinstance(one, str) and one == REST]
     given = {name: one for name, one in wanted.items() if one is not None and name not in rest}
     splits = {name: _split(name, one, collection, n_rows) for name, one in given.items()}
@@ -101,7 +102,7 @@ def _split(name: str, wanted: Any, collection: Any, n_rows: int) -> Split:
     if isinstance(wanted, str):
         return Split(None, np.ones(n_rows, bool))
     try:
-        rows = _rows(wanted, collection)
+        rows = _rows(wanted, collection, n_rows)
     except ScDatasetError as error:
         message = f"{name}: {error}"
         raise type(error)(message) from error
@@ -110,28 +111,19 @@ def _split(name: str, wanted: Any, collection: Any, n_rows: int) -> Split:
     return Split.of_mask(mask) if np.count_nonzero(mask) == rows.size else Split(rows, mask)
 
 
-def _rows(wanted: Any, collection: Any) -> NDArray[np.int64]:
+def _rows(wanted: Any, collection: Any, n_rows: int) -> NDArray[np.int64]:
     """Return row numbers, ascending."""
-    if callable(wanted):
-        rows: NDArray[np.int64] = _obs_method(collection, "where")(wanted)
-        return rows
-    if isinstance(wanted, Mapping):
-        held_out: NDArray[np.int64] = _obs_method(collection, "holdout")(**wanted).held_out
-        return held_out
-    return Streaming(indices=wanted).get_indices(collection)
-
-
-def _obs_method(collection: Any, name: str) -> Callable[..., Any]:
-    """Return a method of collections that have columns of obs."""
-    method = getattr(collection, name, None)
-    if method is None:
+    if not callable(wanted) and not isinstance(wanted, Mapping):
+        entries_are_rows = count_rows(collection) == n_rows  # those of a list of AnnData are not
+        return Streaming(indices=wanted).get_indices(collection if entries_are_rows else range(n_rows))
+    if not hasattr(collection, "holdout"):
         message = (
             f"Columns and files are asked for, and a {type(collection).__name__} is no collection of cells in files; "
             "open it with open_collection, or give row numbers."
         )
         raise CollectionError(message)
-    found: Callable[..., Any] = method
-    return found
+    rows: NDArray[np.int64] = collection.where(wanted) if callable(wanted) else collection.holdout(**wanted).held_out
+    return rows
 
 
 def _warn_of_shared_cells(splits: Mapping[str, Split]) -> None:
