@@ -120,9 +120,7 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
     >>> scvi_model = scvi.model.SCVI(registry=module.registry)  # doctest: +SKIP
     >>> scvi_model.train(datamodule=module)  # doctest: +SKIP
     >>> latent = scvi_model.get_latent_representation(dataloader=module.inference_dataloader())  # doctest: +SKIP
-    >>> model = scvi.model.SCANVI.from_scvi_model(  # doctest: +SKIP
-    ...     scvi_model, "Unknown", datamodule=module
-    ... )
+    >>> model = scvi.model.SCANVI.from_scvi_model(scvi_model, "Unknown", datamodule=module)  # doctest: +SKIP
     >>> model.train(max_epochs=20, datamodule=module)  # doctest: +SKIP
     >>> labels = model.predict(dataloader=module.inference_dataloader())  # doctest: +SKIP
     """
