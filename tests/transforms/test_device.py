@@ -186,7 +186,7 @@ def test_an_error_of_the_dataset_arrives():
         list(to_device(dataset(batch_transform=broken), "cpu"))
 
 
-def test_a_loop_that_stops_early_ends_its_thread():
+def test_a_loop_may_stop_early():
     iterator = iter(to_device(dataset(), "cpu"))
     next(iterator)
     iterator.close()
