@@ -147,6 +147,21 @@ def test_all_members_arrive_as_tensors(transform, members, form):
         assert np.array_equal(tensors.numpy(), expected["masked_X"])
 
 
+def _with_data(dtype):
+    matrix = sp.csr_matrix(COUNTS)
+    matrix.data = matrix.data.astype(dtype)
+    return matrix
+
+
+@pytest.mark.parametrize("dtype", ["f2", ">f4", "longdouble", ">i4"])
+@pytest.mark.parametrize("form", [_with_data, COUNTS.astype], ids=["CSR", "dense"])
+def test_numbers_that_scipy_or_compiled_loops_lack_are_taken(form, dtype):
+    for transform in [*CHANGE_X.values(), *(transform for transform, _ in ADD_MEMBERS.values())]:
+        found, expected = _called(transform, {"X": form(dtype)}), _called(transform, {"X": COUNTS})
+        for name in set(expected) - {"X"} or {"X"}:
+            assert np.allclose(_dense(found[name]), _dense(expected[name]), rtol=1e-2)
+
+
 def test_values_are_masked_after_columns_of_obs_came_along():
     take = partial(adata_to_mindex, columns=["y"])
     tensors = _called(Compose(take, MaskValues(0.4), ToTorch()), _adata(sp.csr_matrix(COUNTS)))

@@ -120,7 +120,10 @@ def as_csr(matrix: Any) -> Any:
             "matrix.check_format(full_check=True) says what is wrong with it."
         )
         raise ArgumentValueError(message)
-    return rows
+    data = _in_machine_type(rows.data)
+    if data is rows.data:
+        return rows
+    return type(rows)((data, rows.indices, rows.indptr), rows.shape)
 
 
 def as_canonical_csr(matrix: Matrix) -> Any:
@@ -146,8 +149,15 @@ def as_canonical_csr(matrix: Matrix) -> Any:
 
 
 def _sparse(matrix: NDArray[Any]) -> Any:
-    """Return a dense matrix as CSR, which has no half floats."""
-    return scipy.sparse.csr_array(matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix)
+    return scipy.sparse.csr_array(_in_machine_type(matrix))
+
+
+def _in_machine_type(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values in a type that scipy and compiled loops take: not half floats, nor those of another byte order."""
+    dtype = values.dtype.newbyteorder("=")
+    if dtype.kind == "f":
+        dtype = np.dtype(np.float32 if dtype.itemsize <= 4 else np.float64)
+    return values.astype(dtype, copy=False)
 
 
 def with_members(value: Any, members: dict[str, Any]) -> Any:
