@@ -19,6 +19,7 @@ PRELOADED = (
     "torch.nn.parallel",
     "torchdata.stateful_dataloader",
     "pytorch_lightning",
+    "scdataset.integrations.lightning",
     "transformers.trainer",
 )
 

@@ -112,7 +112,7 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
     >>> Trainer(max_epochs=2).fit(Classifier(), datamodule=data)  # doctest: +SKIP
     """
 
-    allow_zero_length_dataloader_with_multiple_devices = True
+    allow_zero_length_dataloader_with_multiple_devices = True  # prediction has fewer batches than devices, perhaps
 
     def __init__(
         self,
