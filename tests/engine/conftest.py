@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scdataset.engine import elements, select, slabs
+from scdataset.engine import elements, many_files, select, slabs
 
 sys.path.insert(0, str(Path(__file__).parent))  # for stored.py
 
@@ -20,6 +20,6 @@ def recycled(monkeypatch):
 def buffers(request, monkeypatch):
     """Read with buffers and gaps as shipped, and with ones smaller than a row."""
     if request.param == "tiny":
-        for module in (elements, select):
+        for module in (elements, many_files, select):
             monkeypatch.setattr(module, "BUFFER_BYTES", 64)
             monkeypatch.setattr(module, "GAP_BYTES", 16)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from scdataset.engine.elements import ANY, ChunkElements, Spans
+from scdataset.engine.elements import ChunkElements
 from scdataset.engine.general import LibraryChunks
 from scdataset.engine.slabs import SlabPool
+from scdataset.engine.spans import ANY, Spans
 from scdataset.engine.threads import Threads
 from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import DamagedFileError

@@ -15,9 +15,9 @@ from tests.examples import examples
 
 from scdataset.engine import compressors
 from scdataset.engine.codecs import decode
-from scdataset.engine.elements import ANY, Spans
 from scdataset.engine.general import LibraryChunks
 from scdataset.engine.slabs import SlabPool
+from scdataset.engine.spans import ANY, Spans
 from scdataset.engine.storage import hdf5
 from scdataset.engine.storage.hdf5 import H5File, elements_of, layout_of
 from scdataset.engine.threads import Threads

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scdataset.engine.kernels import NO_LIMIT, scatter_piece
+from scdataset.engine.kernels import renumber_piece, scatter_piece
+from scdataset.engine.spans import Spans, scatter
 
 NO_COLUMNS = np.empty(0, np.int32)
 LARGE = 1 << 24
@@ -28,7 +29,7 @@ def test_large_outputs_hold_what_small_ones_do(item, offset):
     starts, lengths, places = spans_of(rng, piece.size, 400)
     outs = [np.zeros(n_bytes // item, piece.dtype)[offset:] for n_bytes in (LARGE // 2, LARGE + 64)]
     for out in outs:
-        assert scatter_piece(piece, 0, 0, 400, starts, lengths, places, out, NO_LIMIT, NO_COLUMNS) == 0
+        scatter(piece, Spans(starts, lengths, places), out)
     size = lengths.sum()
     np.testing.assert_array_equal(outs[0][:size], outs[1][:size])
     for start, length, place in zip(starts, lengths, places, strict=True):
@@ -44,18 +45,20 @@ def test_column_numbers_of_any_size_become_those_of_the_result(stored, columns):
     piece = rng.integers(0, 200, 3_000).astype(stored)
     starts, lengths, places = spans_of(rng, piece.size, 50)
     out = np.zeros(lengths.sum(), np.uint32)
-    assert scatter_piece(piece, 0, 0, 50, starts, lengths, places, out, 200, columns) == 0
+    packed = np.concatenate([piece[start : start + length] for start, length in zip(starts, lengths, strict=True)])
+    begins = np.cumsum(lengths) - lengths
+    assert renumber_piece(packed, 0, 0, 50, begins, lengths, places, out, 200, columns) == 0
     wanted = columns[piece.astype(int)] if columns.size else piece
     for start, length, place in zip(starts, lengths, places, strict=True):
         np.testing.assert_array_equal(out[place : place + length], wanted[start : start + length])
 
 
-@pytest.mark.parametrize("columns", [NO_COLUMNS, np.arange(200, dtype=np.int32)])
+@pytest.mark.parametrize("item", [1, 2, 4, 8])
 @pytest.mark.parametrize("place", [0, 37, 99])
-def test_a_number_at_the_limit_is_found_wherever_it_stands(place, columns):
-    piece = np.zeros(100, np.uint32)
-    piece[place] = 200
+def test_a_number_at_the_limit_is_found_wherever_it_stands(place, item):
+    piece = np.zeros(100, f"u{item}")
     spans = np.zeros(1, np.int64), np.array([100]), np.zeros(1, np.int64)
-    assert scatter_piece(piece, 0, 0, 1, *spans, np.zeros(100, np.uint32), 200, columns) != 0
-    piece[place] = 199
-    assert scatter_piece(piece, 0, 0, 1, *spans, np.zeros(100, np.uint32), 200, columns) == 0
+    for number, is_found in ((200, True), (199, False)):
+        piece[place] = number
+        status = scatter_piece(piece.view(np.uint8), item, 0, 0, 1, *spans, np.zeros(100 * item, np.uint8), 200)
+        assert (status != 0) == is_found

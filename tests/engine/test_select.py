@@ -10,6 +10,7 @@ from tests.examples import examples, often
 
 from scdataset.engine import select
 from scdataset.engine.columns import ChosenColumns
+from scdataset.engine.elements import PlainElements
 from scdataset.engine.kernels import SHORT_READ
 from scdataset.engine.matrix import CsrMatrix, Part
 from scdataset.engine.slabs import SlabPool
@@ -93,7 +94,8 @@ def test_sums_of_rows_go_over_columns_that_are_left_out(layout, dtype, tmp_path)
 def test_sums_of_rows_are_right_where_a_read_goes_on_after_a_signal(tmp_path, monkeypatch):
     matrix = random_csr(np.random.default_rng(0), (90, 70))
     stored = write(tmp_path / "m.h5", matrix).choose(table_of([3, 5], 70), 2)
-    monkeypatch.setattr(select, "_keep_runs", lambda *_: (SHORT_READ, 0))
+    monkeypatch.setattr(select, "_keep_runs", lambda *_: False)
+    monkeypatch.setattr(PlainElements, "_gather", lambda *_: (SHORT_READ, 0))
     totals = np.empty(90)
     found = Stack([stored]).read(np.arange(90), SLABS, THREADS[1], totals)
     np.testing.assert_array_equal(found.toarray(), matrix[:, [3, 5]].toarray())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._compiled import compiled
+from scdataset._compiled import compiled, read_only
 from scdataset.engine.compressors import check_size, lz4_block, zstd
 
 __all__ = ["bitshuffle"]
@@ -67,7 +67,7 @@ def _joined(
     for length in _lengths(size, block, 8 * item):
         part, at = decoded(at, length)
         untranspose = _untranspose if length % (64 * item) else _untranspose_words
-        untranspose(np.frombuffer(part, np.uint8, length), out[start : start + length], item)
+        untranspose(read_only(np.frombuffer(part, np.uint8, length)), out[start : start + length], item)
         start += length
     out[start:] = np.frombuffer(view[at : at + size - start], np.uint8, size - start)
     return out
@@ -115,9 +115,9 @@ def _transposed(bits: Any) -> Any:
 def _untranspose_words(data: NDArray[np.uint8], out: NDArray[np.uint8], item: int) -> None:
     """Do the same four times as fast, where rows of bits are whole words: bit k of eight bytes at once."""
     n_words = data.size // (64 * item)
-    words = data.view(np.uint64)
+    words = np.frombuffer(data, np.uint64)
     gathered = np.empty(8 * n_words, np.uint64)  # of one byte of each element: those of elements 0, 8, ..., 1, 9, ...
-    elements = gathered.view(np.uint8)
+    elements = np.frombuffer(gathered, np.uint8)
     lowest = np.uint64(0x0101010101010101)
     for byte in range(item):
         for k in range(8):

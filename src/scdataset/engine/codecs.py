@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._compiled import compiled
+from scdataset._compiled import compiled, read_only
 from scdataset.engine import compressors
 from scdataset.engine.bitshuffle import bitshuffle
 from scdataset.errors import DamagedFileError, MissingDependencyError
@@ -82,13 +82,13 @@ def _inflated(data: Any, window_bits: int, room: int) -> bytes:
 
 
 def _shuffle(data: Any, options: tuple[int, ...], _: int) -> NDArray[np.uint8]:
-    return _unshuffle(np.frombuffer(data, np.uint8), options[0])
+    return _unshuffle(read_only(np.frombuffer(data, np.uint8)), options[0])
 
 
 def _fletcher32(data: Any, _: Any, __: int) -> memoryview:
     view = memoryview(data)
     stored = int.from_bytes(view[-4:], "little")
-    found = int(_fletcher32_sum(np.frombuffer(view[:-4], np.uint8)))
+    found = int(_fletcher32_sum(read_only(np.frombuffer(view[:-4], np.uint8))))
     swapped = (found & 0xFF00FF00) >> 8 | (found & 0x00FF00FF) << 8  # as HDF5 1.6.2 wrote it
     if stored not in (found, swapped):
         message = f"its checksum is {stored:08x} and its bytes give {found:08x}"
@@ -98,7 +98,7 @@ def _fletcher32(data: Any, _: Any, __: int) -> memoryview:
 
 def _lzf(data: Any, _: Any, room: int) -> NDArray[np.uint8]:
     out = np.empty(room, np.uint8)
-    written = _unlzf(np.frombuffer(data, np.uint8), out)
+    written = _unlzf(read_only(np.frombuffer(data, np.uint8)), out)
     if written < 0:
         message = "its LZF stream is broken"
         raise ValueError(message)
@@ -130,7 +130,7 @@ framed as numcodecs does, ``lz4_frames`` as HDF5's filter does."""
 @compiled
 def _unshuffle(data: NDArray[np.uint8], item: int) -> NDArray[np.uint8]:
     """Put the bytes of each element together again: stored are all first bytes, then all second ones, and so on."""
-    out = np.empty_like(data)
+    out = np.empty(data.size, np.uint8)
     n = data.size // item
     for byte in range(item):
         for i in range(n):

@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,29 +18,27 @@ from scdataset._compiled import compiled
 from scdataset.engine.codecs import decode
 from scdataset.engine.files import OpenFile
 from scdataset.engine.kernels import (
-    NO_LIMIT,
     OUT_OF_RANGE,
     READS_COMPILED,
     SHORT_READ,
     advise_spans,
+    gather_numbers,
     gather_spans,
     run_of,
     scatter_piece,
 )
 from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
+from scdataset.engine.spans import Columns, Spans, Target, scratch
 from scdataset.errors import DamagedFileError
 
 __all__ = [
-    "ANY",
     "BUFFER_BYTES",
     "GAP_BYTES",
     "ChunkElements",
     "Chunks",
-    "Columns",
     "Elements",
     "FileChunks",
     "PlainElements",
-    "Spans",
     "Task",
     "elements_at",
     "equal_parts",
@@ -59,39 +56,6 @@ _ADVISES = READS_COMPILED and hasattr(os, "posix_fadvise")
 
 Task = tuple[Callable[[int, int], None], int, int]
 """Work, and the part of it to be done: ``task[0](task[1], task[2])``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Bounds of column numbers, and their new numbers.
-
-    Attributes
-    ----------
-    limit
-        Every stored number is below it, unless it is ``NO_LIMIT``.
-    table
-        The number written for each stored one, shape ``(limit,)``, int32, -1 for nothing; empty for the number itself.
-    """
-
-    limit: int
-    table: NDArray[np.int32]
-
-
-ANY = Columns(NO_LIMIT, np.empty(0, np.int32))
-"""For elements that are no column numbers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spans:
-    """Stretches of a stored 1-D array and where they go, ascending by ``starts``; each shape ``(n,)``, int64."""
-
-    starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    places: NDArray[np.int64]
-
-    def part(self, first: int, last: int) -> "Spans":
-        """Return spans [first, last)."""
-        return Spans(self.starts[first:last], self.lengths[first:last], self.places[first:last])
 
 
 class Elements(Protocol):
@@ -137,28 +101,22 @@ class PlainElements:
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``."""
-        unsigned = np.dtype(f"u{self.dtype.itemsize}")
-        target = out.view(f"u{out.itemsize}")
-        max_gap = GAP_BYTES // unsigned.itemsize
 
         def work(first: int, last: int) -> None:
-            part = spans.part(first, last)
-            self.check_stored(part.starts, part.lengths)
-            buffer = np.empty(BUFFER_BYTES // unsigned.itemsize, unsigned)
-            status, span = SHORT_READ, 0
-            if READS_COMPILED:
-                with self.opened() as place:
-                    status, span = gather_spans(
-                        *place, part.starts, part.lengths, part.places, target, columns.limit, columns.table, max_gap,
-                        buffer,
-                    )  # fmt: skip
-            if status == SHORT_READ:  # a signal, or an error that the compiled loop has no name for
-                status, span = self._gather_by_library(part, target, columns, max_gap, buffer.size)
-            if status == OUT_OF_RANGE:
-                self.refuse_column(int(part.starts[span]), columns.limit)
-            self.check()
+            self.read(spans.part(first, last), out, columns)
 
         return [(work, *bounds) for bounds in equal_parts(spans.lengths, n_parts)]
+
+    def read(self, spans: Spans, out: NDArray[Any], columns: Columns) -> None:
+        """Read spans to ``out``."""
+        self.check_stored(spans)
+        status, span = self._gather(spans, out, columns) if READS_COMPILED else (SHORT_READ, 0)
+        if status == SHORT_READ:  # a signal, or an error that the compiled loop has no name for
+            status, span = self._gather_by_library(spans, out, columns)
+        self.check()
+        if status == OUT_OF_RANGE:
+            number = int(spans.starts[span]) // self.chunk
+            _refuse_out_of_range(self.file.path, self._name, number, columns.limit)
 
     def announce(self, spans: Spans) -> bool:
         """Tell the kernel which bytes will be read soon."""
@@ -195,14 +153,25 @@ class PlainElements:
         """Raise if the file was replaced."""
         self.file.check()
 
-    def check_stored(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
+    def check_stored(self, spans: Spans) -> None:
         """Raise if spans, none of which goes beyond a chunk, are damaged, where the file has checksums."""
         if self.file.checks:
             item = self.dtype.itemsize
-            self.file.check_bytes(self.offsets[starts // self.chunk] + starts % self.chunk * item, lengths * item)
+            firsts = self.offsets[spans.starts // self.chunk] + spans.starts % self.chunk * item
+            self.file.check_bytes(firsts, spans.lengths * item)
 
-    def elements(self, start: int, stop: int) -> NDArray[Any]:
-        """Read elements [start, stop) by ordinary system calls, as unsigned integers.
+    def _gather(self, spans: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
+        """Read spans by a compiled loop; see `gather_spans`."""
+        item, where = self.dtype.itemsize, (spans.starts, spans.lengths, spans.places)
+        max_gap, buffer = GAP_BYTES // item, scratch("buffer", BUFFER_BYTES)
+        with self.opened() as place:
+            if not columns.change(item, out):
+                return gather_spans(*place, item, *where, out.view(np.uint8), columns.limit, max_gap, buffer)
+            target, numbers = out.view(f"u{out.itemsize}"), buffer.view(f"u{item}")
+            return gather_numbers(*place, *where, target, columns.limit, columns.table, max_gap, numbers)
+
+    def _elements(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Read elements [start, stop) by ordinary system calls, as bytes.
 
         Raises
         ------
@@ -221,25 +190,22 @@ class PlainElements:
                 raise DamagedFileError(message)
             parts.append(stored)
             start = end
-        return np.frombuffer(b"".join(parts), f"u{item}")
+        return np.frombuffer(b"".join(parts), np.uint8)
 
-    def refuse_column(self, element: int, limit: int) -> None:
-        """Raise for a column number that is out of range, at or after an element."""
-        self.check()
-        _refuse_out_of_range(self.file.path, self._name, element // self.chunk, limit)
-
-    def _gather_by_library(
-        self, spans: Spans, target: NDArray[Any], columns: Columns, max_gap: int, room: int
-    ) -> tuple[int, int]:
-        """Do as `gather_spans` by Python's system calls, which go on after a signal and name their errors."""
-        where, first = (spans.starts, spans.lengths, spans.places), 0
+    def _gather_by_library(self, wanted: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
+        """Do the same by Python's system calls, which go on after a signal and name their errors."""
+        item, first = self.dtype.itemsize, 0
+        target = Target.of(wanted, out, columns, item)
+        spans = target.spans
+        where = spans.starts, spans.lengths, spans.places
         while first < spans.starts.size:
             begin = int(spans.starts[first])
-            last, end = run_of(spans.starts, spans.lengths, first, max_gap, room)
-            piece = self.elements(begin, end)
-            if scatter_piece(piece, begin, first, last, *where, target, columns.limit, columns.table):
+            last, end = run_of(spans.starts, spans.lengths, first, GAP_BYTES // item, BUFFER_BYTES // item)
+            piece = self._elements(begin, end)
+            if scatter_piece(piece, item, begin, first, last, *where, target.octets, columns.limit):
                 return OUT_OF_RANGE, first
             first = last
+        target.finish(first)
         return 0, 0
 
 
@@ -298,21 +264,25 @@ class ChunkElements:
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that decode the chunks of spans, and copy the spans to ``out``."""
-        unsigned = np.dtype(f"u{self.dtype.itemsize}")
-        target = out.view(f"u{out.itemsize}")
-        length = self._chunks.length
+        item, length = self.dtype.itemsize, self._chunks.length
         numbers, firsts, lasts = _touched(spans.starts, spans.lengths, length)
 
         def work(start: int, stop: int) -> None:
             for i in range(start, stop):
-                number = int(numbers[i])
+                begin = int(numbers[i]) * length
+                own = spans.part(firsts[i], lasts[i])
+                if columns.change(item, out):
+                    own = own.within(begin, begin + length)
+                piece = piece_of(self._chunks, int(numbers[i])).view(np.uint8)
+                target = Target.of(own, out, columns, item)
                 status = scatter_piece(
-                    piece_of(self._chunks, number).view(unsigned), number * length, firsts[i], lasts[i], spans.starts,
-                    spans.lengths, spans.places, target, columns.limit, columns.table,
+                    piece, item, begin, 0, own.starts.size, own.starts, own.lengths, target.spans.places, target.octets,
+                    columns.limit,
                 )  # fmt: skip
                 if status == OUT_OF_RANGE:
                     self._chunks.check()
-                    _refuse_out_of_range(self._chunks.path, self._chunks.name, number, columns.limit)
+                    _refuse_out_of_range(self._chunks.path, self._chunks.name, int(numbers[i]), columns.limit)
+                target.finish(own.starts.size)
             self._chunks.check()
 
         return [(work, *bounds) for bounds in equal_parts(np.ones(numbers.size, np.int64), n_parts)]

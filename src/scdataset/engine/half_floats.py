@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.elements import ANY, Columns, Elements, Spans, Task
-from scdataset.engine.kernels import NO_LIMIT, scatter_piece
+from scdataset.engine.elements import Elements, Task
+from scdataset.engine.spans import Columns, Spans, scatter
 
 __all__ = ["SingleFloats"]
 
@@ -29,15 +29,12 @@ class SingleFloats:
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans side by side, the last of which converts them and puts them in their places."""
-        ends = np.cumsum(spans.lengths)
-        packed = Spans(spans.starts, spans.lengths, ends - spans.lengths)
-        halves = np.empty(int(ends[-1]) if ends.size else 0, np.float16)
+        packed = spans.packed()
+        halves = np.empty(int(spans.lengths.sum()), np.float16)
         inner = self._stored.tasks(packed, halves, columns, n_parts)
 
         def finish() -> None:
-            singles = halves.astype(self.dtype).view(np.uint32)
-            where = packed.places, spans.lengths, spans.places
-            scatter_piece(singles, 0, 0, ends.size, *where, out.view(np.uint32), NO_LIMIT, ANY.table)
+            scatter(halves.astype(self.dtype), Spans(packed.places, spans.lengths, spans.places), out)
 
         work = _Countdown(inner, finish)
         return [(work, number, number + 1) for number in range(len(inner))]

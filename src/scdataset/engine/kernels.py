@@ -22,9 +22,11 @@ __all__ = [
     "READS_COMPILED",
     "SHORT_READ",
     "advise_spans",
+    "gather_numbers",
     "gather_spans",
     "reaches",
     "read_elements",
+    "renumber_piece",
     "run_of",
     "scatter_piece",
 ]
@@ -55,7 +57,7 @@ READS_COMPILED = COMPILES and hasattr(os, "pread")
 
 
 @compiled
-def _read_into(descriptor: int, address: int, size: int, offset: int) -> bool:
+def _read_into(descriptor: int, address: np.int64, size: int, offset: int) -> bool:
     """Read exactly ``size`` bytes at ``offset`` to ``address``; False if there are not as many."""
     while size > 0:
         got = _pread(descriptor, address, size, offset)
@@ -69,21 +71,19 @@ def _read_into(descriptor: int, address: int, size: int, offset: int) -> bool:
 
 @compiled
 def read_elements(
-    descriptor: int, offsets: NDArray[np.int64], chunk: int, start: int, stop: int, out: NDArray[Any], place: int
+    descriptor: int, offsets: NDArray[np.int64], chunk: int, item: int, start: int, stop: int, address: np.int64
 ) -> bool:
-    """Read elements [start, stop) to ``out[place:]``, chunk by chunk, joining chunks that lie side by side."""
-    item = out.itemsize
+    """Read elements [start, stop) of ``item`` bytes to an address, joining chunks that lie side by side."""
     while start < stop:
         number = start // chunk
         inside = start - number * chunk
         end = min(stop, (number + 1) * chunk)
         while end < stop and offsets[end // chunk] == offsets[end // chunk - 1] + chunk * item:
             end = min(stop, end + chunk)
-        if not _read_into(
-            descriptor, out.ctypes.data + place * item, (end - start) * item, offsets[number] + inside * item
-        ):
+        size = (end - start) * item
+        if not _read_into(descriptor, address, size, offsets[number] + inside * item):
             return False
-        place += end - start
+        address += size
         start = end
     return True
 
@@ -108,7 +108,109 @@ def run_of(
 
 
 @compiled
+def _is_one(
+    starts: NDArray[np.int64], lengths: NDArray[np.int64], places: NDArray[np.int64], first: int, last: int
+) -> bool:
+    """Tell whether each of spans [first, last) begins, stored and in its place, where the one before ends."""
+    for span in range(first + 1, last):
+        length = lengths[span - 1]
+        if starts[span] != starts[span - 1] + length or places[span] != places[span - 1] + length:
+            return False
+    return True
+
+
+@compiled
 def gather_spans(
+    descriptor: int,
+    offsets: NDArray[np.int64],
+    chunk: int,
+    item: int,
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    places: NDArray[np.int64],
+    out: NDArray[np.uint8],
+    limit: int,
+    max_gap: int,
+    buffer: NDArray[np.uint8],
+) -> tuple[int, int]:
+    """Read spans of a stored array of plain bytes.
+
+    Parameters
+    ----------
+    descriptor
+        The open file.
+    offsets, chunk, item
+        First byte of each chunk, elements in a chunk, and bytes of an element.
+    starts, lengths, places
+        The spans, ascending.
+    out
+        Where they go, as bytes.
+    limit
+        As for `scatter_piece`.
+    max_gap
+        Elements between two spans that are read along rather than skipped.
+    buffer
+        Memory for spans that are read together.
+
+    Returns
+    -------
+    ``(0, 0)``, or ``SHORT_READ`` or ``OUT_OF_RANGE`` and the span it happened in.
+    """
+    room = buffer.size // item
+    first: Any = np.int64(0)  # as what it becomes: what it is passed to would be compiled for both
+    while first < starts.size:
+        begin = starts[first]
+        last, end = run_of(starts, lengths, first, max_gap, room)
+        if _is_one(starts, lengths, places, first, last):  # straight to its place
+            place, size = places[first] * item, (end - begin) * item
+            if not read_elements(descriptor, offsets, chunk, item, begin, end, np.int64(out.ctypes.data + place)):
+                return SHORT_READ, first
+            if limit != NO_LIMIT and _reaches(out[place : place + size], item, limit):
+                return OUT_OF_RANGE, first
+        else:
+            if not read_elements(descriptor, offsets, chunk, item, begin, end, np.int64(buffer.ctypes.data)):
+                return SHORT_READ, first
+            piece = buffer[: (end - begin) * item]
+            if scatter_piece(piece, item, begin, first, last, starts, lengths, places, out, limit):
+                return OUT_OF_RANGE, first
+        first = last
+    return 0, 0
+
+
+@compiled
+def scatter_piece(
+    piece: NDArray[np.uint8],
+    item: int,
+    piece_start: int,
+    first: int,
+    last: int,
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    places: NDArray[np.int64],
+    out: NDArray[np.uint8],
+    limit: int,
+) -> int:
+    """Copy spans [first, last) from a piece of a stored array.
+
+    ``piece`` holds elements from ``piece_start`` on. It and ``out`` are bytes, ``item`` to an element, so that one
+    loop is compiled for all types. As unsigned integers elements have to be below ``limit``, unless that is
+    ``NO_LIMIT``. Returns 0, or ``OUT_OF_RANGE``.
+    """
+    piece_stop = piece_start + piece.size // item
+    for span in range(first, last):
+        begin = max(starts[span], piece_start)
+        end = min(starts[span] + lengths[span], piece_stop)
+        if begin >= end:
+            continue
+        source = piece[(begin - piece_start) * item : (end - piece_start) * item]
+        if limit != NO_LIMIT and _reaches(source, item, limit):
+            return OUT_OF_RANGE
+        _copy(out, (places[span] + begin - starts[span]) * item, source)
+    return 0
+
+
+@compiled
+def gather_numbers(
     descriptor: int,
     offsets: NDArray[np.int64],
     chunk: int,
@@ -121,54 +223,26 @@ def gather_spans(
     max_gap: int,
     buffer: NDArray[Any],
 ) -> tuple[int, int]:
-    """Read spans of a stored array of plain bytes.
-
-    Parameters
-    ----------
-    descriptor
-        The open file.
-    offsets, chunk
-        First byte of each chunk, and elements in a chunk.
-    starts, lengths, places
-        The spans, ascending.
-    out
-        Where they go; unsigned integers.
-    limit, columns
-        As for `scatter_piece`.
-    max_gap
-        Elements between two spans that are read along rather than skipped.
-    buffer
-        Memory for spans that are read together, unsigned integers of the stored size.
-
-    Returns
-    -------
-    ``(0, 0)``, or ``SHORT_READ`` or ``OUT_OF_RANGE`` and the span it happened in.
-    """
-    n = starts.size
-    first: Any = np.int64(0)  # as what it becomes: what it is passed to would be compiled for both
-    while first < n:
+    """Do as `gather_spans`, and write numbers as `renumber_piece` does; ``buffer`` is of the stored type."""
+    item = buffer.itemsize
+    first: Any = np.int64(0)  # as in `gather_spans`
+    while first < starts.size:
         begin = starts[first]
         last, end = run_of(starts, lengths, first, max_gap, buffer.size)
-        if last == first + 1 and columns.size == 0 and out.itemsize == buffer.itemsize:  # straight to its place
-            if not read_elements(descriptor, offsets, chunk, begin, end, out, places[first]):
+        while begin < end:
+            stop = min(end, begin + buffer.size)
+            if not read_elements(descriptor, offsets, chunk, item, begin, stop, np.int64(buffer.ctypes.data)):
                 return SHORT_READ, first
-            if reaches(out, places[first], lengths[first], limit):
+            piece = buffer[: stop - begin]
+            if renumber_piece(piece, begin, first, last, starts, lengths, places, out, limit, columns):
                 return OUT_OF_RANGE, first
-        else:
-            while begin < end:
-                stop = min(end, begin + buffer.size)
-                if not read_elements(descriptor, offsets, chunk, begin, stop, buffer, 0):
-                    return SHORT_READ, first
-                piece = buffer[: stop - begin]
-                if scatter_piece(piece, begin, first, last, starts, lengths, places, out, limit, columns):
-                    return OUT_OF_RANGE, first
-                begin = stop
+            begin = stop
         first = last
     return 0, 0
 
 
 @compiled
-def scatter_piece(
+def renumber_piece(
     piece: NDArray[Any],
     piece_start: int,
     first: int,
@@ -180,11 +254,9 @@ def scatter_piece(
     limit: int,
     columns: NDArray[np.int32],
 ) -> int:
-    """Copy spans [first, last) from a piece of a stored array.
+    """Write unsigned numbers of spans, or their entries in ``columns``, to ``out``, which may be of another size.
 
-    ``piece`` holds elements from ``piece_start`` on, as unsigned integers. Each has to be below ``limit``, unless
-    that is ``NO_LIMIT``; below a limit they may go to an ``out`` of another size. With ``columns``, shape ``(limit,)``,
-    what is written for element ``e`` is ``columns[e]``. Returns 0, or ``OUT_OF_RANGE``.
+    Otherwise as `scatter_piece`.
     """
     piece_stop = piece_start + piece.size
     for span in range(first, last):
@@ -192,58 +264,61 @@ def scatter_piece(
         end = min(starts[span] + lengths[span], piece_stop)
         if begin >= end:
             continue
-        place = places[span] + begin - starts[span]
-        if reaches(piece, begin - piece_start, end - begin, limit):
+        own = piece[begin - piece_start : end - piece_start]
+        if limit != NO_LIMIT and reaches(own, limit):
             return OUT_OF_RANGE
-        if columns.size == 0 and out.itemsize == piece.itemsize:
-            _copy(out, place, piece, begin - piece_start, end - begin)
+        place = places[span] + begin - starts[span]
+        target = out[place : place + own.size]
+        if columns.size:
+            for i in range(own.size):
+                target[i] = columns[own[i]]
         else:
-            source = piece[begin - piece_start : end - piece_start]
-            _convert(out[place : place + end - begin], source, columns)
+            for i in range(own.size):
+                target[i] = own[i]
     return 0
 
 
 @compiled
-def _convert(target: NDArray[Any], source: NDArray[Any], columns: NDArray[np.int32]) -> None:
-    """Write numbers, or their entries in ``columns``, in another size."""
-    if columns.size:
-        for i in range(target.size):
-            target[i] = columns[source[i]]
-    else:
-        for i in range(target.size):
-            target[i] = source[i]
-
-
-@compiled
-def _copy(out: NDArray[Any], place: int, source: NDArray[Any], start: int, length: int) -> None:
-    """Copy ``source[start : start + length]`` to ``out[place:]``, which are of one size and do not overlap."""
+def _copy(out: NDArray[np.uint8], place: int, source: NDArray[np.uint8]) -> None:
+    """Copy ``source`` to ``out[place:]``; they do not overlap."""
     if not COMPILES:
-        out[place : place + length] = source[start : start + length]
+        out[place : place + source.size] = source
         return
-    item = out.itemsize
-    target = out.ctypes.data + place * item
-    origin = source.ctypes.data + start * item
-    if out.size * item < _BEYOND_CACHE or length * item < 16 * STEP:
-        _memcpy(target, origin, length * item)
+    size = source.size
+    target = out.ctypes.data + place
+    origin = source.ctypes.data
+    if out.size < _BEYOND_CACHE or size < 16 * STEP:
+        _memcpy(target, origin, size)
         return
     head = -target % STEP
-    steps = (length * item - head) // STEP
+    steps = (size - head) // STEP
     tail = head + steps * STEP
     _memcpy(target, origin, head)
     for i in range(steps):
         copy_past_cache(target + head + i * STEP, origin + head + i * STEP)
-    _memcpy(target + tail, origin + tail, length * item - tail)
+    _memcpy(target + tail, origin + tail, size - tail)
 
 
 @compiled
-def reaches(values: NDArray[Any], start: int, length: int, limit: int) -> bool:
+def _reaches(values: NDArray[np.uint8], item: int, limit: int) -> bool:
+    """Tell whether one of some unsigned values of ``item`` bytes is at or above the limit."""
+    if item == 1:
+        return reaches(values, limit)
+    if item == 2:
+        return reaches(np.frombuffer(values, np.uint16), limit)
+    if item == 4:
+        return reaches(np.frombuffer(values, np.uint32), limit)
+    return reaches(np.frombuffer(values, np.uint64), limit)
+
+
+@compiled
+def reaches(values: NDArray[Any], limit: int) -> bool:
     """Tell whether one of some unsigned values is at or above the limit."""
-    if limit == NO_LIMIT or length == 0:
+    if values.size == 0:
         return False
-    part = values[start : start + length]
-    highest = part[0]
-    for i in range(part.size):  # in the form that becomes vector instructions
-        value = part[i]
+    highest = values[0]
+    for i in range(values.size):  # in the form that becomes vector instructions
+        value = values[i]
         highest = value if value > highest else highest  # noqa: FURB136
     return bool(np.uint64(highest) >= np.uint64(limit))
 

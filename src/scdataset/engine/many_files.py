@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
-from scdataset.engine.elements import BUFFER_BYTES, GAP_BYTES, Columns, PlainElements, Spans, Task, equal_parts
+from scdataset.engine.elements import BUFFER_BYTES, GAP_BYTES, PlainElements, Task, equal_parts
 from scdataset.engine.files import OpenFile, all_opened
 from scdataset.engine.kernels import gather_spans
+from scdataset.engine.spans import Columns, Spans, Target
 
 __all__ = ["ManyReads", "tasks_of_many"]
 
@@ -60,15 +61,17 @@ class ManyReads:
     def read(self, first: int, last: int, descriptors: NDArray[np.int64]) -> int:
         """Read the spans of files [first, last), and return how many files could be read."""
         group = self._elements[first:last]
-        item = group[0].dtype.itemsize
-        offsets, where = [one.offsets for one in group], self._where
-        return _gather_files(
+        item, offsets = group[0].dtype.itemsize, [one.offsets for one in group]
+        bounds = self._bounds[first : last + 1]
+        target = Target.of(self._where.part(bounds[0], bounds[-1]), self._out, self._columns, item)
+        where, bounds = target.spans, bounds - bounds[0]
+        n_read = _gather_files(
             descriptors, np.concatenate(offsets), np.cumsum([0, *(one.size for one in offsets)]),
-            np.array([one.chunk for one in group]), self._bounds[first : last + 1], where.starts, where.lengths,
-            where.places,
-            self._out.view(f"u{self._out.itemsize}"), self._columns.limit, self._columns.table, GAP_BYTES // item,
-            np.empty(BUFFER_BYTES // item, f"u{item}"),
+            np.array([one.chunk for one in group]), item, bounds, where.starts, where.lengths, where.places,
+            target.octets, self._columns.limit, GAP_BYTES // item, np.empty(BUFFER_BYTES, np.uint8),
         )  # fmt: skip
+        target.finish(int(bounds[n_read]))
+        return n_read
 
     def read_apart(self, number: int) -> None:
         """Read the spans of one file by itself, which goes on after a signal and names errors."""
@@ -107,15 +110,15 @@ def _gather_files(
     offsets: NDArray[np.int64],
     first_chunks: NDArray[np.int64],
     chunks: NDArray[np.int64],
+    item: int,
     bounds: NDArray[np.int64],
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
     places: NDArray[np.int64],
-    out: NDArray[Any],
+    out: NDArray[np.uint8],
     limit: int,
-    columns: NDArray[np.int32],
     max_gap: int,
-    buffer: NDArray[Any],
+    buffer: NDArray[np.uint8],
 ) -> int:
     """Do as `gather_spans` for one file after the other, and return how many were read whole.
 
@@ -124,8 +127,8 @@ def _gather_files(
     for k in range(descriptors.size):
         own = slice(bounds[k], bounds[k + 1])
         status, _ = gather_spans(
-            descriptors[k], offsets[first_chunks[k] : first_chunks[k + 1]], chunks[k], starts[own], lengths[own],
-            places[own], out, limit, columns, max_gap, buffer,
+            descriptors[k], offsets[first_chunks[k] : first_chunks[k + 1]], chunks[k], item, starts[own], lengths[own],
+            places[own], out, limit, max_gap, buffer,
         )  # fmt: skip
         if status:
             return k

@@ -13,13 +13,14 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset.engine.columns import ChosenColumns, chosen_of
-from scdataset.engine.elements import ANY, Columns, Elements, Spans
+from scdataset.engine.elements import Elements
 from scdataset.engine.half_floats import SingleFloats
 from scdataset.engine.parts import Matrix, Part
 from scdataset.engine.reads import Read, StackedRead, n_tasks, run_reads, run_stacked
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.select import Wanted, read_selected
 from scdataset.engine.slabs import SlabPool
+from scdataset.engine.spans import ANY, Columns, Spans
 from scdataset.engine.threads import Threads
 from scdataset.engine.totals import row_totals
 from scdataset.errors import ArgumentTypeError, ArgumentValueError

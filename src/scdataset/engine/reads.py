@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.elements import ANY, Columns, Elements, PlainElements, Spans, Task
-from scdataset.engine.kernels import NO_LIMIT, READS_COMPILED, scatter_piece
+from scdataset.engine.elements import Elements, PlainElements, Task
+from scdataset.engine.kernels import READS_COMPILED
 from scdataset.engine.many_files import ManyReads, tasks_of_many
 from scdataset.engine.slabs import SlabPool
+from scdataset.engine.spans import ANY, Columns, Spans, scatter
 from scdataset.engine.threads import Threads
 
 __all__ = ["Read", "StackedRead", "n_tasks", "run_reads", "run_stacked"]
@@ -51,19 +52,13 @@ class Read:
 
     def packed(self, slabs: SlabPool) -> "Read":
         """Return the same spans side by side in memory of the stored type."""
-        ends = np.cumsum(self.spans.lengths)
-        spans = Spans(self.spans.starts, self.spans.lengths, ends - self.spans.lengths)
-        size = int(ends[-1]) if ends.size else 0
-        return Read(self.elements, spans, slabs.empty(size, self.elements.dtype))
+        size = int(self.spans.lengths.sum())
+        return Read(self.elements, self.spans.packed(), slabs.empty(size, self.elements.dtype))
 
     def unpack(self, packed: "Read") -> None:
         """Convert elements that were read side by side, and put them in their places."""
-        converted = packed.out.astype(self.out.dtype)
-        unsigned = np.dtype(f"u{converted.itemsize}")
-        where = packed.spans.places, self.spans.lengths, self.spans.places
-        scatter_piece(
-            converted.view(unsigned), 0, 0, where[0].size, *where, self.out.view(unsigned), NO_LIMIT, ANY.table
-        )
+        spans = Spans(packed.spans.places, self.spans.lengths, self.spans.places)
+        scatter(packed.out.astype(self.out.dtype), spans, self.out)
 
 
 @dataclass(frozen=True, slots=True)

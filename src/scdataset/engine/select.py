@@ -9,37 +9,28 @@ touches what is kept.
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
-from scdataset.engine.elements import ANY, BUFFER_BYTES, GAP_BYTES, Columns, Elements, PlainElements, Spans, equal_parts
-from scdataset.engine.kernels import (
-    NO_LIMIT,
-    OUT_OF_RANGE,
-    READS_COMPILED,
-    SHORT_READ,
-    reaches,
-    read_elements,
-    run_of,
-    scatter_piece,
-)
+from scdataset.engine.elements import BUFFER_BYTES, GAP_BYTES, Elements, PlainElements, equal_parts
+from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, READS_COMPILED, reaches, read_elements, run_of
 from scdataset.engine.slabs import SlabPool
+from scdataset.engine.spans import ANY, Columns, Spans, scatter, scratch
 from scdataset.engine.threads import Threads
 from scdataset.engine.totals import add_up
 
 __all__ = ["Wanted", "read_selected"]
 
-Keep = Callable[[int, int, NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[np.float64]], None]
-"""Keeps something of rows [first, last): their column numbers, values, counts and totals go to the four arrays.
+_Stored = tuple[NDArray[Any], NDArray[Any], NDArray[np.int64], int]
+"""Values and column numbers of some rows, side by side, how many there are of each row, and the first row."""
 
-There are no totals if that array is empty.
-"""
+Stored = Callable[[int, int], Iterator[_Stored]]
+"""Gives rows [first, last), all at once or some at a time."""
 
 
 _FEW = 1 / 8
@@ -68,6 +59,12 @@ class Wanted:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     places: NDArray[np.int64]
+
+    @property
+    def plain(self) -> tuple[PlainElements, PlainElements] | None:
+        """Values and column numbers where both are plain bytes of a file."""
+        data, indices = self.data, self.indices
+        return (data, indices) if isinstance(data, PlainElements) and isinstance(indices, PlainElements) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,141 +126,125 @@ def _tasks(
     n_tasks: int,
 ) -> list[tuple[Callable[[int, int], None], int, int]]:
     """Return tasks that keep a part of rows, and append it to ``kept``."""
-    keep = _keep_of_file(part, dtype) or _keep_of_memory(part, dtype, slabs, threads, n_tasks)
+    plain = part.plain
+    stored = _of_memory(part, slabs, threads, n_tasks) if plain is None else _of_file(*plain, part)
     ends = np.concatenate(([0], np.cumsum(part.lengths)))
-    columns, values = slabs.empty(int(ends[-1]), np.dtype(np.int32)), slabs.empty(int(ends[-1]), dtype)
+    columns = slabs.empty(int(ends[-1]), np.dtype(np.int32))
+    values = slabs.empty(int(ends[-1]), part.data.dtype)
+    few = _few(part.columns.table)
 
     def work(first: int, last: int) -> None:
         room, counts = slice(ends[first], ends[last]), np.zeros(last - first, np.int64)
         sums = np.empty(0 if totals is None else last - first)
-        keep(first, last, columns[room], values[room], counts, sums)
+        out = part.columns.table, few, columns[room], _unsigned(values[room])
+        if plain is None or not _keep_runs_of(*plain, part, first, last, *out, counts, sums):
+            _keep_stored(stored(first, last), first, *out, counts, sums)
         if totals is not None:
             totals[part.places[first:last]] = sums
-        n_kept = int(counts.sum())
-        kept.append(_Kept(part.places[first:last], counts, columns[room][:n_kept], values[room][:n_kept]))
+        used = slice(ends[first], ends[first] + counts.sum())
+        kept.append(_Kept(part.places[first:last], counts, columns[used], values[used].astype(dtype, copy=False)))
 
     return [(work, *bounds) for bounds in equal_parts(part.lengths, n_tasks)]
 
 
-def _keep_of_file(part: Wanted, dtype: np.dtype[Any]) -> Keep | None:
-    """Return a task that keeps elements of plain bytes as they come into a buffer, or None for other matrices."""
-    data, indices = part.data, part.indices
-    if not (READS_COMPILED and isinstance(data, PlainElements) and isinstance(indices, PlainElements)):
-        return None
-    few = _few(part.columns.table)
-    room = max(BUFFER_BYTES // 8, int(part.lengths.max(initial=0)))
-    stored = data.dtype if data.dtype != dtype else np.dtype(f"u{dtype.itemsize}")
-    numbers = np.dtype(f"u{indices.dtype.itemsize}")
-    max_gap = GAP_BYTES // max(stored.itemsize, numbers.itemsize)
-
-    def keep(
-        first: int,
-        last: int,
-        columns: NDArray[Any],
-        values: NDArray[Any],
-        counts: NDArray[np.int64],
-        sums: NDArray[np.float64],
-    ) -> None:
-        rows = part.starts[first:last], part.lengths[first:last]
-        data.check_stored(*rows)
-        indices.check_stored(*rows)
-        out = values.view(stored) if data.dtype == dtype else values
-        data_buffer, indices_buffer = np.empty(room, stored), np.empty(room, numbers)
-        summed = data_buffer.view(data.dtype) if sums.size else np.empty(0)
-        with data.opened() as data_place, indices.opened() as indices_place:
-            status, row = _keep_runs(
-                *data_place, *indices_place, *rows, part.columns.limit, part.columns.table, few, max_gap, data_buffer,
-                indices_buffer, columns, out, counts, summed, sums,
-            )  # fmt: skip
-        if status == SHORT_READ:  # a signal, or an error that the compiled loop has no name for
-            stretch = partial(_stretch, data, indices, stored)
-            status, row = _keep_by_library(
-                stretch, *rows, part.columns, few, max_gap, room, columns, out, counts, data.dtype, sums
-            )
-        if status == OUT_OF_RANGE:
-            indices.refuse_column(int(rows[0][row]), part.columns.limit)
-        data.check()
-        indices.check()
-
-    return keep
-
-
-def _stretch(
-    data: PlainElements, indices: PlainElements, stored: np.dtype[Any], start: int, stop: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Read values and column numbers [start, stop) by Python's system calls."""
-    return data.elements(start, stop).view(stored), indices.elements(start, stop)
-
-
-def _keep_by_library(
-    stretch: Callable[[int, int], tuple[NDArray[Any], NDArray[Any]]],
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    wanted: Columns,
+def _keep_runs_of(
+    data: PlainElements,
+    indices: PlainElements,
+    part: Wanted,
+    first: int,
+    last: int,
+    table: NDArray[np.int32],
     few: NDArray[np.uint32],
-    max_gap: int,
-    room: int,
     columns: NDArray[np.int32],
     values: NDArray[Any],
     counts: NDArray[np.int64],
-    dtype: np.dtype[Any],
     sums: NDArray[np.float64],
-) -> tuple[int, int]:
-    """Do as `_keep_runs` by Python's system calls, which go on after a signal and name their errors."""
-    first = position = 0
-    while first < starts.size:
-        begin = int(starts[first])
-        last, end = run_of(starts, lengths, first, max_gap, room)
-        data, indices = stretch(begin, end)
-        position = _keep_rows(
-            data, indices, begin, starts[first:last], lengths[first:last], wanted.limit, wanted.table, few, columns,
-            values, position, counts[first:last],
+) -> bool:
+    """Keep elements of plain bytes as they come into a buffer; False if a read failed or a number is out of range."""
+    if not READS_COMPILED:
+        return False
+    rows = Spans(part.starts, part.lengths, part.places).part(first, last)
+    data.check_stored(rows)
+    indices.check_stored(rows)
+    room = max(BUFFER_BYTES // 8, int(rows.lengths.max(initial=0)))
+    stored = data.dtype if sums.size else values.dtype
+    buffers = (
+        scratch("data", room * stored.itemsize).view(stored),
+        scratch("indices", room * indices.dtype.itemsize).view(f"u{indices.dtype.itemsize}"),
+    )
+    max_gap = GAP_BYTES // max(array.itemsize for array in buffers)
+    with data.opened() as data_place, indices.opened() as indices_place:
+        is_kept = _keep_runs(
+            *data_place, *indices_place, rows.starts, rows.lengths, part.columns.limit, table, few, max_gap, *buffers,
+            columns, values.view(stored), counts, sums,
         )  # fmt: skip
-        if position == OUT_OF_RANGE:
-            return OUT_OF_RANGE, first
+    data.check()
+    indices.check()
+    return is_kept
+
+
+def _keep_stored(
+    stored: Iterator[_Stored],
+    first: int,
+    table: NDArray[np.int32],
+    few: NDArray[np.uint32],
+    columns: NDArray[np.int32],
+    values: NDArray[Any],
+    counts: NDArray[np.int64],
+    sums: NDArray[np.float64],
+) -> None:
+    """Keep elements of rows from ``first`` on, which are in memory."""
+    position = 0
+    for data, indices, lengths, start in stored:
+        starts, own = np.cumsum(lengths) - lengths, slice(start - first, start - first + lengths.size)
+        position = _keep_rows(
+            _unsigned(data), _unsigned(indices), 0, starts, lengths, NO_LIMIT, table, few, columns, values, position,
+            counts[own],
+        )  # fmt: skip
         if sums.size:
-            add_up(data.view(dtype), begin, starts[first:last], lengths[first:last], sums[first:last])
-        first = last
-    return 0, 0
+            add_up(data, 0, starts, lengths, sums[own])
 
 
-def _keep_of_memory(part: Wanted, dtype: np.dtype[Any], slabs: SlabPool, threads: Threads, n_tasks: int) -> Keep:
-    """Read rows whole, and return a task that keeps elements of them."""
-    begins = np.cumsum(part.lengths) - part.lengths
-    spans = Spans(part.starts, part.lengths, begins)
+def _unsigned(values: NDArray[Any]) -> NDArray[Any]:
+    return values.view(f"u{values.itemsize}")
+
+
+def _of_file(data: PlainElements, indices: PlainElements, part: Wanted) -> Stored:
+    """Return a function that reads rows of plain bytes, one at a time."""
+    spans, limit = Spans(part.starts, part.lengths, part.places), Columns(part.columns.limit, ANY.table)
+
+    def stored(first: int, last: int) -> Iterator[_Stored]:
+        for row in range(first, last):
+            own = spans.part(row, row + 1).packed()
+            read = np.empty(own.lengths[0], data.dtype), np.empty(own.lengths[0], indices.dtype)
+            data.read(own, read[0], ANY)
+            indices.read(own, read[1], limit)
+            yield *read, own.lengths, row
+
+    return stored
+
+
+def _of_memory(part: Wanted, slabs: SlabPool, threads: Threads, n_tasks: int) -> Stored:
+    """Read all rows, and return a function that takes some of them."""
+    spans = Spans(part.starts, part.lengths, part.places).packed()
     size = int(part.lengths.sum())
-    stored = slabs.empty(size, part.data.dtype), slabs.empty(size, part.indices.dtype)
-    tasks = part.data.tasks(spans, stored[0], ANY, n_tasks)
-    tasks += part.indices.tasks(spans, stored[1], Columns(part.columns.limit, ANY.table), n_tasks)
+    read = slabs.empty(size, part.data.dtype), slabs.empty(size, part.indices.dtype)
+    tasks = part.data.tasks(spans, read[0], ANY, n_tasks)
+    tasks += part.indices.tasks(spans, read[1], Columns(part.columns.limit, ANY.table), n_tasks)
     threads.run(operator.call, tasks)
-    same = part.data.dtype == dtype
-    unsigned = np.dtype(f"u{dtype.itemsize}")
-    few = _few(part.columns.table)
-    data, indices = stored[0].view(unsigned) if same else stored[0], stored[1].view(f"u{stored[1].itemsize}")
+    ends = np.append(spans.places, size)
 
-    def keep(
-        first: int,
-        last: int,
-        columns: NDArray[Any],
-        values: NDArray[Any],
-        counts: NDArray[np.int64],
-        sums: NDArray[np.float64],
-    ) -> None:
-        out = values.view(unsigned) if same else values
-        rows = begins[first:last], part.lengths[first:last]
-        _keep_rows(data, indices, 0, *rows, part.columns.limit, part.columns.table, few, columns, out, 0, counts)
-        if sums.size:
-            add_up(stored[0], 0, *rows, sums)
+    def stored(first: int, last: int) -> Iterator[_Stored]:
+        own = slice(ends[first], ends[last])
+        yield read[0][own], read[1][own], part.lengths[first:last], first
 
-    return keep
+    return stored
 
 
 def _put_in_place(rows: _Kept, indptr: NDArray[np.int64], data: NDArray[Any], indices: NDArray[np.int32]) -> None:
-    starts = np.cumsum(rows.counts) - rows.counts
-    where = starts, rows.counts, indptr[:-1][rows.places]
-    for source, out in ((rows.values, data), (rows.columns, indices)):
-        unsigned = np.dtype(f"u{out.itemsize}")
-        scatter_piece(source.view(unsigned), 0, 0, starts.size, *where, out.view(unsigned), NO_LIMIT, ANY.table)
+    spans = Spans(np.cumsum(rows.counts) - rows.counts, rows.counts, indptr[:-1][rows.places])
+    scatter(rows.values, spans, data)
+    scatter(rows.columns, spans, indices)
 
 
 @compiled
@@ -280,39 +261,40 @@ def _keep_runs(
     table: NDArray[np.int32],
     few: NDArray[np.uint32],
     max_gap: int,
-    data_buffer: NDArray[Any],
-    indices_buffer: NDArray[Any],
+    data: NDArray[Any],
+    indices: NDArray[Any],
     columns: NDArray[np.int32],
     values: NDArray[Any],
     counts: NDArray[np.int64],
-    summed: NDArray[Any],
     sums: NDArray[np.float64],
-) -> tuple[int, int]:
-    """Read runs of rows that lie close together, and keep the wanted elements of each.
+) -> bool:
+    """Read runs of rows that lie close together to two buffers, and keep the wanted elements of each.
 
-    If there is room for ``sums``, ``summed`` is the data buffer as the type to add up.
-
-    Returns ``(0, 0)``, or ``SHORT_READ`` or ``OUT_OF_RANGE`` and the row at which the run began.
+    If there is room for ``sums``, values are of the type to add up. Returns whether all was read and within the limit.
     """
     first: Any = np.int64(0)  # as in `gather_spans`
     position: Any = np.int64(0)
     while first < starts.size:
         begin = starts[first]
-        last, end = run_of(starts, lengths, first, max_gap, indices_buffer.size)
-        if not read_elements(data_descriptor, data_offsets, data_chunk, begin, end, data_buffer, 0):
-            return SHORT_READ, first
-        if not read_elements(indices_descriptor, indices_offsets, indices_chunk, begin, end, indices_buffer, 0):
-            return SHORT_READ, first
+        last, end = run_of(starts, lengths, first, max_gap, indices.size)
+        address, other_address = np.int64(data.ctypes.data), np.int64(indices.ctypes.data)
+        if not read_elements(data_descriptor, data_offsets, data_chunk, data.itemsize, begin, end, address):
+            return False
+        if not read_elements(
+            indices_descriptor, indices_offsets, indices_chunk, indices.itemsize, begin, end, other_address
+        ):
+            return False
+        own_starts, own_lengths = starts[first:last], lengths[first:last]
         position = _keep_rows(
-            data_buffer, indices_buffer, begin, starts[first:last], lengths[first:last], limit, table, few, columns,
-            values, position, counts[first:last],
+            data, indices, begin, own_starts, own_lengths, limit, table, few, columns, values, position,
+            counts[first:last],
         )  # fmt: skip
         if position == OUT_OF_RANGE:
-            return OUT_OF_RANGE, first
+            return False
         if sums.size:
-            add_up(summed, begin, starts[first:last], lengths[first:last], sums[first:last])
+            add_up(data, begin, own_starts, own_lengths, sums[first:last])
         first = last
-    return 0, 0
+    return True
 
 
 @compiled
@@ -337,11 +319,11 @@ def _keep_rows(
     for row in range(starts.size):
         begin = starts[row] - base
         own = indices[begin : begin + lengths[row]]
-        if reaches(own, 0, own.size, limit):
+        if limit != NO_LIMIT and reaches(own, limit):
             return OUT_OF_RANGE
         room = slice(position, position + own.size)
-        rest = data[begin : begin + own.size], columns[room], values[room]
-        kept = _keep_few(own, *rest, table, few) if few.size else _keep_many(own, *rest, table)
+        rest = data[begin : begin + own.size], columns[room], values[room], table
+        kept = _keep_few(own, *rest, few) if few.size else _keep_many(own, *rest)
         counts[row] = kept
         position += kept
     return position

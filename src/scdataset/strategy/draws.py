@@ -9,6 +9,7 @@ The upper part of the tree is flat: a few thousand cells, whose numbers of draws
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,10 +130,19 @@ def _draws_at(
         while run < longest and ranks[done + run] == rank + run:
             run += 1
         stop = start + run
-        stack[0, :] = (c * cell, min((c + 1) * cell, n), n_in_cell, start, stop)
+        _put(stack, np.int64(0), c * cell, min((c + 1) * cell, n), n_in_cell, start, stop)
         _descend(stack, out[done : done + stop - start], n, weights, prefix, key, stratum, held)
         done += stop - start
     return out
+
+
+@compiled
+def _put(stack: NDArray[np.int64], depth: Any, low: int, high: int, n_draws: int, start: int, stop: int) -> None:
+    stack[depth, 0] = low
+    stack[depth, 1] = high
+    stack[depth, 2] = n_draws
+    stack[depth, 3] = start
+    stack[depth, 4] = stop
 
 
 @compiled
@@ -150,14 +160,16 @@ def _descend(
 
     ``stratum`` is memory for the weights of the stratum ``held[0]``, which are read once for all the parts of it.
     """
-    depth = 1
+    depth: Any = np.int64(1)  # as what it becomes: what it is passed to would be compiled for both
     filled = 0
     while depth:
         depth -= 1
-        low, high, n_draws, start, stop = stack[depth]
+        low, high, n_draws = stack[depth, 0], stack[depth, 1], stack[depth, 2]
+        start, stop = stack[depth, 3], stack[depth, 4]
         if high - low == 1:
-            out[filled : filled + stop - start] = low
-            filled += stop - start
+            for _ in range(stop - start):
+                out[filled] = low
+                filled += 1
             continue
         middle = (low + high) // 2
         if prefix.size and high - low <= STRATUM and held[0] != low // STRATUM:
@@ -172,8 +184,8 @@ def _descend(
         )
         n_left = binomial(n_draws, share, mix(mix(key, np.uint64(low)), np.uint64(high)))
         if stop > n_left:
-            stack[depth, :] = (middle, high, n_draws - n_left, max(start - n_left, 0), stop - n_left)
+            _put(stack, depth, middle, high, n_draws - n_left, max(start - n_left, 0), stop - n_left)
             depth += 1
         if start < n_left:
-            stack[depth, :] = (low, middle, n_left, start, min(stop, n_left))
+            _put(stack, depth, low, middle, n_left, start, min(stop, n_left))
             depth += 1

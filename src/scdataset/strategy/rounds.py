@@ -131,7 +131,7 @@ def _count_by_time(start: int, stop: int, stride: int, weights: Weights, key: np
     """Count the positions of every ``stride``-th stratum by the leading bits of their times, rounded up."""
     counts = np.zeros(_N_TIMES, np.int64)
     time, stratum = np.empty(1), np.empty(STRATUM)
-    bits = time.view(np.uint64)
+    bits = np.frombuffer(time, np.uint64)
     for first in range(start, stop, stride * STRATUM):
         part = stratum[: min(STRATUM, stop - first)]
         fill_weights(part, first, weights)

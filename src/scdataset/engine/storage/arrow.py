@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from scdataset._progress import log_or_bar
 from scdataset.engine.cache_folder import kept
-from scdataset.engine.elements import Columns, Elements, PlainElements, Spans, Task
+from scdataset.engine.elements import Elements, PlainElements, Task
 from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import CsrMatrix
 from scdataset.engine.rowtable import RowTable
+from scdataset.engine.spans import Columns, Spans
 from scdataset.engine.storage.expansion import Expansion, least_size
 from scdataset.errors import CollectionError, DamagedFileError
 

@@ -32,7 +32,8 @@ def parse_lines(
     kind: int,
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
-    values: NDArray[Any],
+    wholes: NDArray[np.int64],
+    reals: NDArray[np.float64],
     tokens: NDArray[np.int64],
 ) -> tuple[int, int, int]:
     """Parse lines of a row, a column, both from 1 on, and a value; empty lines and those that begin with % are skipped.
@@ -43,8 +44,10 @@ def parse_lines(
         Whole lines, each with its end.
     kind
         The letter ``p`` for lines without a value, ``i`` for whole numbers, ``f`` for others.
-    rows, columns, values
+    rows, columns
         Where they go, from 0 on; as long as there can be lines.
+    wholes, reals
+        Where whole numbers go, and where others do; these may be the same memory.
     tokens
         Entry and first byte of each value that is not parsed here, since it has too many digits.
 
@@ -52,9 +55,9 @@ def parse_lines(
     -------
     The number of entries, the number of tokens, and the first byte of a line that is no entry, or -1.
     """
-    n = 0
+    n: Any = np.int64(0)  # as what they become: what they are passed to would be compiled for both
+    at: Any = np.int64(0)
     n_tokens = 0
-    at = 0
     while at < text.size:
         line = at
         at = _skip_blanks(text, at)
@@ -70,9 +73,10 @@ def parse_lines(
             return n, n_tokens, line
         rows[n] = row - 1
         columns[n] = column - 1
-        at, state = _value(text, _skip_blanks(text, at), kind, values, n)
+        at, state = _value(text, _skip_blanks(text, at), kind, wholes, reals, n)
         if state == _LATER:
-            tokens[n_tokens] = n, at
+            tokens[n_tokens, 0] = n
+            tokens[n_tokens, 1] = at
             n_tokens += 1
             at = _line_end(text, at)
         at = _skip_blanks(text, at)
@@ -84,17 +88,19 @@ def parse_lines(
 
 
 @compiled
-def _value(text: NDArray[np.uint8], at: int, kind: int, values: NDArray[Any], n: int) -> tuple[int, int]:
+def _value(
+    text: NDArray[np.uint8], at: int, kind: int, wholes: NDArray[np.int64], reals: NDArray[np.float64], n: int
+) -> tuple[int, int]:
     """Parse the value of entry n; return where it ends, or begins if it is to be parsed later, and which of these."""
     if kind == _PATTERN:
         return at, _DONE
     if kind == _INTEGER:
         negative = text[at] == _MINUS
         number, end = _whole(text, at + 1 if negative or text[at] == _PLUS else at)
-        values[n] = -number if negative else number
+        wholes[n] = -number if negative else number
         return end, _WRONG if number < 0 else _DONE
     real, end, exact = _real(text, at)
-    values[n] = real
+    reals[n] = real
     return (end, _DONE) if exact else (at, _LATER)
 
 

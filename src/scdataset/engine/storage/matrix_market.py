@@ -136,7 +136,9 @@ class MatrixMarket:
         rows, columns, values = np.empty(n_lines, np.int64), np.empty(n_lines, np.int64), np.ones(n_lines, self.dtype)
         tokens = np.empty((n_lines, 2), np.int64)
         kind = "p" if self.field == "pattern" else self.dtype.kind
-        n, n_tokens, bad = parse_lines(text, ord(kind), rows, columns, values, tokens)
+        n, n_tokens, bad = parse_lines(
+            text, ord(kind), rows, columns, values.view(np.int64), values.view(np.float64), tokens
+        )
         if bad < 0:
             bad = _fill(lines, tokens[:n_tokens], values)
         inside = (rows[:n] < self.shape[0]) & (columns[:n] < self.shape[1])

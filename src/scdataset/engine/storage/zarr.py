@@ -16,10 +16,11 @@ import zarr
 from numpy.typing import NDArray
 
 from scdataset.engine.codecs import decode
-from scdataset.engine.elements import ANY, ChunkElements, Elements, PlainElements, Spans
+from scdataset.engine.elements import ChunkElements, Elements, PlainElements
 from scdataset.engine.general import LibraryChunks
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
+from scdataset.engine.spans import ANY, Spans
 from scdataset.engine.storage.zarr_keys import Keys
 from scdataset.engine.storage.zarr_library import checked_store
 from scdataset.engine.storage.zarr_metadata import ZarrArray, array_of
