@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._compiled import compiled, read_only
+from scdataset._compiled import compiled
 from scdataset.strategy.sets import Members, Sets, cells_of_set, count_codes, drawn, members_by_code, split_key
 
 __all__ = ["Controls", "sets_with_controls"]
@@ -67,8 +67,9 @@ class Controls(NamedTuple):
         members = members_by_code(codes, is_control, n_strata)
         n_cells = count_codes(codes, is_cell, n_strata)
         share = members.sizes * int(n_cells.sum()) // np.maximum(n_cells * max(n_controls, 1), 1)
-        own = np.empty(0, np.uint8) if strata is None else strata
-        return cls(members, read_only(own), np.maximum(share, 1), n_controls, block_size)
+        return cls(
+            members, np.empty(0, np.uint8) if strata is None else strata, np.maximum(share, 1), n_controls, block_size
+        )
 
 
 @compiled

@@ -17,7 +17,7 @@ __all__ = ["STRATUM", "Weights", "fill_weights", "in_parts", "stratum_prefix"]
 STRATUM = 512
 """Rows whose weights are summed once and kept: 0.016 bytes a row."""
 
-_TYPES = [np.dtype(name) for name in ("f8", "f4", "u1", "i1", "u2", "i2", "i4")]
+_TYPES = [np.dtype(name) for name in ("f8", "f4", "u1", "i1", "u2", "i2", "i4", "i8")]
 """Types of weights and codes; any other becomes the first. Each adds to what is compiled for the first draw."""
 
 _PART = 1 << 22
@@ -70,10 +70,18 @@ class Weights(NamedTuple):
             lookup.bits,
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the fields: read-only arrays are not read-only when they arrive."""
+        return _arrived, tuple(self)
+
     @property
     def uniform(self) -> bool:
         """Whether all rows weigh the same."""
         return self.values.size == 0
+
+
+def _arrived(values: NDArray[np.uint8], *others: Any) -> Weights:
+    return Weights(read_only(values), *others)
 
 
 @compiled
@@ -119,8 +127,10 @@ def _fill_numbers(
         _fill(out, np.frombuffer(values, np.uint16), rows, first, step)
     elif kind == 5:
         _fill(out, np.frombuffer(values, np.int16), rows, first, step)
-    else:
+    elif kind == 6:
         _fill(out, np.frombuffer(values, np.int32), rows, first, step)
+    else:
+        _fill(out, np.frombuffer(values, np.int64), rows, first, step)
 
 
 @compiled
