@@ -22,7 +22,8 @@ def parsed(words, kind):
     text = np.frombuffer("".join(f"1 1 {word}\n" for word in words).encode(), np.uint8)
     rows, columns = np.empty((2, len(words)), np.int64)
     values, tokens = np.empty(len(words), "i8" if kind == "i" else "f8"), np.empty((len(words), 2), np.int64)
-    n, n_tokens, bad = parse_lines(text, ord(kind), rows, columns, values, tokens)
+    places = values.view(np.int64), values.view(np.float64)
+    n, n_tokens, bad = parse_lines(text, ord(kind), rows, columns, *places, tokens)
     assert bad == -1
     assert n == len(words)
     return values, tokens[:n_tokens, 0]
