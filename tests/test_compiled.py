@@ -1,15 +1,19 @@
 """Compiled functions carry a fingerprint of this package's source, so that code kept by another version is not used."""
 
+import gc
+import os
 import re
 import shutil
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 import scdataset
 from scdataset import _compiled
-from scdataset._compiled import compiled
+from scdataset._compiled import compiled, read_only
 
 
 @pytest.fixture
@@ -46,6 +50,63 @@ def test_a_compiled_function_gives_what_python_gives():
 
     values = np.arange(10.0)
     assert compiled(total)(values) == total(values) == 45.0
+
+
+@pytest.fixture
+def compiling():
+    """Return the events of a function that is being compiled, each of which takes another event."""
+    listener = _compiled._WithoutCollections()
+    yield listener
+    gc.enable()
+
+
+def test_garbage_is_not_collected_until_the_last_function_is_compiled(compiling):
+    for depth in (1, 2):
+        compiling.on_start(None)
+        assert not gc.isenabled(), depth
+    compiling.on_end(None)
+    assert not gc.isenabled()
+    compiling.on_end(None)
+    assert gc.isenabled()
+
+
+def test_collections_that_were_off_stay_off(compiling):
+    gc.disable()
+    compiling.on_start(None)
+    compiling.on_end(None)
+    assert not gc.isenabled()
+
+
+def test_a_function_that_cannot_be_compiled_leaves_collections_on():
+    def wrong(x):
+        return x + "text"
+
+    with pytest.raises(TypingError):
+        compiled(wrong)(1)
+    assert gc.isenabled()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_forked_meanwhile_collects(monkeypatch):
+    listener = _compiled._WITHOUT_COLLECTIONS
+    listener.on_start(None)
+    try:
+        if not (child := os.fork()):
+            os._exit(0 if gc.isenabled() else 1)
+    finally:
+        listener.on_end(None)
+    assert os.waitpid(child, 0)[1] == 0
+    assert gc.isenabled()
+
+
+def test_arrays_are_of_one_type_for_functions_that_read_them():
+    values = np.arange(3)
+    frozen = values.copy()
+    frozen.flags.writeable = False
+    assert numba.typeof(read_only(values)) == numba.typeof(read_only(frozen)) == numba.typeof(frozen)
+    assert np.shares_memory(read_only(values), values)
+    assert values.flags.writeable
 
 
 def test_the_fingerprint_is_the_same_for_the_same_source(copied_package):

@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import os
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
@@ -27,22 +28,32 @@ class _WithoutCollections(event.Listener):  # type: ignore[misc]
         self._depth = 0
         self._collects = False
 
-    def on_start(self, _: event.Event) -> None:
+    def on_start(self, _: object) -> None:
         """Note that one more function is compiled; all are in one thread, which holds numba's lock."""
         if self._depth == 0:
             self._collects = gc.isenabled()
             gc.disable()
         self._depth += 1
 
-    def on_end(self, _: event.Event) -> None:
+    def on_end(self, _: object) -> None:
         """Note that it is done."""
         self._depth -= 1
         if self._depth == 0 and self._collects:
             gc.enable()
 
+    def end_all(self) -> None:
+        """Forget what was compiled in another thread when this process was forked, and has no end here."""
+        if self._depth:
+            self._depth = 1
+            self.on_end(None)
+
+
+_WITHOUT_COLLECTIONS = _WithoutCollections()
 
 if COMPILES:
-    event.register("numba:compile", _WithoutCollections())
+    event.register("numba:compile", _WITHOUT_COLLECTIONS)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_WITHOUT_COLLECTIONS.end_all)
 
 
 def compiled(function: F) -> F:
