@@ -1,6 +1,8 @@
 """CellDataModule: loaders for Lightning's Trainer, and going on from its checkpoints."""
 
+import inspect
 import pickle
+import shutil
 import sys
 from collections import Counter
 from functools import partial
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from tests.odd import raw_errors
 
 from scdataset import (
     ArgumentTypeError,
@@ -21,6 +24,7 @@ from scdataset import (
     CollectionError,
     HookError,
     MissingDependencyError,
+    StateError,
     open_collection,
 )
 from scdataset.transforms import Log1p, ToTorch, keyed
@@ -434,6 +438,8 @@ def test_a_module_can_be_sent_to_another_process(module):
         ({"loader_options": 3}, ArgumentTypeError, "loader_options=3"),
         ({"open_options": ["obs"]}, ArgumentTypeError, "open_options="),
         ({"resume_ignore": "collection"}, ArgumentValueError, "resume_ignore="),
+        ({"resume_ignore": 3}, ArgumentValueError, "resume_ignore=3"),
+        ({"batch_transform": np.ones(3)}, ArgumentTypeError, "batch_transform="),
     ],
 )
 def test_arguments_are_checked_when_the_module_is_made(module, options, error, match):
@@ -483,6 +489,36 @@ def test_validation_in_mid_epoch_and_reloading_change_nothing(lightning, module,
     whole, files = fit_and_save(lightning, module(), tmp_path, **how)
     assert whole.trained == fit(lightning, module())[0].trained
     assert fit(lightning, module(), files[20], **how)[0].trained == whole.trained[20:]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_odd_arguments_end_in_errors_of_this_package():
+    from scdataset.integrations.lightning import CellDataModule
+
+    def made(**options):
+        data = CellDataModule(**options)
+        data.setup("fit")
+        return data.train_dataloader(), data
+
+    made.__signature__ = inspect.signature(CellDataModule)
+    assert not raw_errors(made, {"collection": np.eye(6)})
+
+
+@pytest.mark.parametrize(
+    ("strategy", "match"), [(lambda rows: BlockShuffling(4, rows), "failed: .*'indices'"), (dict, "returned {")]
+)
+def test_a_function_that_makes_no_strategy_is_named(module, strategy, match):
+    with pytest.raises(ArgumentTypeError, match=match):
+        module(strategy=strategy).train_dataloader()
+
+
+def test_files_that_have_moved_are_gone_on_with_where_that_is_said(lightning, module, path, tmp_path):
+    whole, files = fit_and_save(lightning, module(), tmp_path / "checkpoints")
+    moved = shutil.copy(path, tmp_path / "moved.h5ad")
+    with pytest.raises(StateError, match="collection was"):
+        fit(lightning, module(moved), files[5])
+    resumed, _ = fit(lightning, module(moved, resume_ignore=["collection"]), files[5])
+    assert resumed.trained == whole.trained[5:]
 
 
 def test_a_split_that_is_not_there_is_named(lightning, module):

@@ -106,6 +106,7 @@ def test_a_row_that_is_listed_twice_is_sampled_twice_with_a_warning(make):
         ([0.0, 1.0], ArgumentTypeError, r"dtype float64; give integers, a boolean mask"),
         ([None, 1], ArgumentTypeError, r"dtype object; give integers"),
         ([[0, 1], [2, 3]], ArgumentValueError, r"shape \(2, 2\); give a one-dimensional"),
+        ([[0, 1], [2]], ArgumentTypeError, r"numpy makes no array.*give integers, a boolean mask"),
         (np.zeros((3, 1), bool), ArgumentValueError, r"shape \(3, 1\); give a one-dimensional"),
         (5, ArgumentValueError, r"shape \(\); give a one-dimensional"),
         ({1, 2}, ArgumentValueError, r"shape \(\); give a one-dimensional"),

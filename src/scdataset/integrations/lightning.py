@@ -239,7 +239,7 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
         splits = splits_of(self.collection, wanted, _DISJOINT)
         if self._settings.label is not None:
             _ = self.classes
-            if self._settings.batch_transform == TENSORS:
+            if self._settings.makes_tensors:
                 self._refuse_missing_labels(splits)
         self._splits = splits
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import flag, hook, optional_whole, whole
+from scdataset.dataset.state import IGNORABLE
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.integrations.splits import check_split
 from scdataset.strategy import BlockShuffling, SamplingStrategy
@@ -83,7 +84,7 @@ class LightningSettings:
         _check_name("label", self.label)
         _check_name("row_key", self.row_key)
         hook("fetch_transform", self.fetch_transform)
-        if self.batch_transform != TENSORS:
+        if not self.makes_tensors:
             _check_batch_transform(self.batch_transform)
         _check_strategy(self.strategy)
         self._check_options()
@@ -101,8 +102,9 @@ class LightningSettings:
         if self.open_options and self.paths is None:
             message = f"open_options={self.open_options!r} with a collection that is open; give its paths instead."
             raise ArgumentValueError(message)
-        if isinstance(self.resume_ignore, str) or not set(self.resume_ignore) <= {"collection", "strategy"}:
-            message = f'resume_ignore={self.resume_ignore!r}; give a list of "collection" and "strategy".'
+        ignore = self.resume_ignore
+        if not isinstance(ignore, (list, tuple)) or any(name not in IGNORABLE for name in ignore):
+            message = f'resume_ignore={ignore!r}; give a list of "collection" and "strategy", or an empty one.'
             raise ArgumentValueError(message)
 
     @property
@@ -113,6 +115,11 @@ class LightningSettings:
             isinstance(given, (list, tuple)) and given and all(isinstance(one, (str, os.PathLike)) for one in given)
         )
         return given if several or isinstance(given, (str, os.PathLike)) else None
+
+    @property
+    def makes_tensors(self) -> bool:
+        """Whether batches go through `ToTorch`, since no other transform was given."""
+        return isinstance(self.batch_transform, str) and self.batch_transform == TENSORS
 
     def opening(self) -> dict[str, Any]:
         """Return the arguments of `open_collection`, with the label among the columns of batches."""
@@ -128,7 +135,7 @@ class LightningSettings:
         if self.strategy is None:
             return BlockShuffling(self.block_size, indices)
         if not isinstance(self.strategy, SamplingStrategy):
-            return self.strategy(indices=indices)  # type: ignore[no-any-return]  # checked by scDataset
+            return _called(self.strategy, indices)
         strategy = copy.copy(self.strategy)
         if indices is not None:
             strategy.indices = indices
@@ -136,7 +143,7 @@ class LightningSettings:
 
     def transform_of(self, split: str) -> Callable[..., Any] | None:
         """Return the batch transform of a split."""
-        if self.batch_transform != TENSORS:
+        if not self.makes_tensors:
             return self.batch_transform  # type: ignore[no-any-return]  # checked above
         return ToTorch(missing_label=-1) if split == "predict" else ToTorch()
 
@@ -153,6 +160,19 @@ class LightningSettings:
     def plain(self) -> dict[str, Any]:
         """Return the arguments as a checkpoint holds them, those that it cannot hold by a note."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def _called(strategy: Callable[..., Any], indices: NDArray[Any] | None) -> SamplingStrategy:
+    """Return the strategy that a function makes."""
+    try:
+        made = strategy(indices=indices)
+    except TypeError as error:
+        message = f"strategy={strategy!r} was called with indices=... and failed: {error}"
+        raise ArgumentTypeError(message) from error
+    if not isinstance(made, SamplingStrategy):
+        message = f"strategy={strategy!r} returned {made!r}; it has to return a SamplingStrategy."
+        raise ArgumentTypeError(message)
+    return made
 
 
 def _refuse_unsaved(name: str, value: Any) -> None:

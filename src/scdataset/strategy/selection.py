@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scdataset._arguments import array as as_array
 from scdataset._arguments import warn
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.bitmap import Bitmap
@@ -16,6 +17,8 @@ from scdataset.strategy.names import NamedRows, names_of, places_of, rows_of
 __all__ = ["AlignedTo", "Rows", "Selection"]
 
 AlignedTo = Literal["auto", "collection", "indices"]
+
+_ALLOWED = "integers, a boolean mask over the collection, or names of cells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +250,7 @@ class Selection:
 
     def _rows_of_array(self, indices: ArrayLike) -> Rows | None:
         """Return the rows, or None if they are told by names, which are kept."""
-        array = np.asarray(indices)
+        array = as_array("indices", indices, _ALLOWED, kinds=None)
         if array.ndim != 1:
             message = f"indices has shape {array.shape}; give a one-dimensional sequence of row numbers."
             raise ArgumentValueError(message)
@@ -263,8 +266,7 @@ class Selection:
             self.names = array
             return None
         if array.size and array.dtype.kind not in "iu":
-            allowed = "integers, a boolean mask over the collection, or names of cells"
-            message = f"indices has dtype {array.dtype}; give {allowed}."
+            message = f"indices has dtype {array.dtype}; give {_ALLOWED}."
             raise ArgumentTypeError(message)
         if array.size and array.min() < 0:
             message = f"indices has the negative value {array.min()}; rows are numbered from 0, never from the end."
