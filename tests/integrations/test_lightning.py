@@ -1,6 +1,5 @@
 """CellDataModule: loaders for Lightning's Trainer, and going on from its checkpoints."""
 
-import inspect
 import pickle
 import shutil
 import sys
@@ -10,14 +9,11 @@ from importlib.util import find_spec
 
 import anndata
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from tests.odd import raw_errors
 
 from scdataset import (
-    ArgumentTypeError,
     ArgumentValueError,
     BlockShuffling,
     ClassBalancedSampling,
@@ -49,44 +45,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    """Write 200 cells of four donors, 50 each, in three classes; the last ten have none."""
-    rng = np.random.default_rng(0)
-    X = sp.csr_matrix(rng.poisson(0.5, (N, GENES)).astype("f4"))  # noqa: N806 the field's name
-    kinds = rng.choice(["B", "NK", "T"], N, p=[0.6, 0.3, 0.1]).astype(object)
-    columns = {
-        "kind": pd.Categorical(kinds),
-        "maybe": pd.Categorical([*kinds[:-10], *[None] * 10]),
-        "donor": pd.Categorical(np.repeat(["D1", "D2", "D3", "D4"], N // 4)),
-        "number": np.arange(N),
-    }
-    var = pd.DataFrame(index=[f"gene{i}" for i in range(GENES)])
-    made = anndata.AnnData(X, pd.DataFrame(columns, index=[f"cell{i}" for i in range(N)]), var)
-    file = tmp_path_factory.mktemp("lightning") / "cells.h5ad"
-    made.write_h5ad(file)
-    return file
-
-
-@pytest.fixture
-def module(path):
-    """Return a function that makes a data module of the file, with two donors held out."""
-    from scdataset.integrations.lightning import CellDataModule
-
-    usual = {
-        "val": {"donor": ["D3"]},
-        "test": {"donor": ["D4"]},
-        "predict": "all",
-        "label": "kind",
-        "batch_size": 8,
-        "fetch_factor": 4,
-        "block_size": 2,
-        "open_options": {"obs": ["number"]},
-        "seed": 3,
-    }
-    return lambda collection=path, **options: CellDataModule(collection, **{**usual, **options})
 
 
 @pytest.fixture(params=HOSTS)
@@ -408,67 +366,6 @@ def test_a_module_can_be_sent_to_another_process(module):
     assert [batch["number"].tolist() for batch in sent.train_dataloader()] == batches
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "match"),
-    [
-        ({"collection": None}, ArgumentTypeError, "collection=None"),
-        ({"val": "D3"}, ArgumentValueError, "val='D3' is not known"),
-        ({"val": "rest"}, ArgumentValueError, "val='rest' is not known"),
-        ({"val": 3}, ArgumentTypeError, "val=3 is of type int"),
-        ({"val": {}}, ArgumentValueError, "val={}; give columns"),
-        ({"label": 3}, ArgumentTypeError, "label=3"),
-        ({"row_key": 3}, ArgumentTypeError, "row_key=3"),
-        ({"batch_size": 0}, ArgumentValueError, "batch_size=0"),
-        ({"eval_batch_size": 2.5}, ArgumentTypeError, r"eval_batch_size=2\.5"),
-        ({"fetch_factor": "a"}, ArgumentTypeError, "fetch_factor='a'"),
-        ({"block_size": 0}, ArgumentValueError, "block_size=0"),
-        ({"prefetch": -1}, ArgumentValueError, "prefetch=-1"),
-        ({"num_workers": None}, ArgumentTypeError, "num_workers=None"),
-        ({"seed": -1}, ArgumentValueError, "seed=-1"),
-        ({"drop_last": "no"}, ArgumentTypeError, "drop_last='no'"),
-        ({"uneven_ranks": 2}, ArgumentTypeError, "uneven_ranks=2"),
-        ({"fetch_transform": 3}, ArgumentTypeError, "fetch_transform=3"),
-        ({"batch_transform": "dense"}, ArgumentValueError, "batch_transform='dense' is not known"),
-        ({"batch_transform": ToTorch}, ArgumentTypeError, "batch_transform is the class"),
-        ({"strategy": 3}, ArgumentTypeError, "strategy=3"),
-        ({"strategy": BlockShuffling}, None, None),
-        ({"strategy": BlockShuffling(4, [1])}, ArgumentValueError, "indices of its own"),
-        ({"loader_options": {"pin_memory": True}}, ArgumentValueError, "num_workers=0"),
-        ({"loader_options": {"shuffle": True}, "num_workers": 1}, ArgumentValueError, r"\['shuffle'\]"),
-        ({"loader_options": 3}, ArgumentTypeError, "loader_options=3"),
-        ({"open_options": ["obs"]}, ArgumentTypeError, "open_options="),
-        ({"resume_ignore": "collection"}, ArgumentValueError, "resume_ignore="),
-        ({"resume_ignore": 3}, ArgumentValueError, "resume_ignore=3"),
-        ({"batch_transform": np.ones(3)}, ArgumentTypeError, "batch_transform="),
-    ],
-)
-def test_arguments_are_checked_when_the_module_is_made(module, options, error, match):
-    if error is None:
-        module(**options)
-        return
-    with pytest.raises(error, match=match):
-        module(**options)
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "match"),
-    [
-        ({"val": {"donor": "D9"}}, ArgumentValueError, "^val: donor: .*'D9'"),
-        ({"val": {"doner": "D3"}}, ArgumentValueError, "^val: .*Did you mean 'donor'"),
-        ({"val": [500]}, ArgumentValueError, "^val: .*500"),
-        ({"val": np.ones(3, bool)}, ArgumentValueError, "^val: "),
-        ({"val": lambda obs: obs["number"] < 0}, ArgumentValueError, r"val=<function> has none of the 200 cells"),
-        ({"val": range(200)}, ArgumentValueError, "train='rest' has none"),
-        ({"label": "number"}, ArgumentValueError, "label='number' is no column of labels"),
-        ({"label": "kin"}, ArgumentValueError, "'kin'"),
-    ],
-)
-def test_splits_and_labels_are_checked_at_setup(module, options, error, match):
-    data = module(**options)
-    with pytest.raises(error, match=match):
-        data.setup("fit")
-
-
 def test_the_module_shows_itself_without_opening_or_reading(module):
     data = module("absent.h5ad", val=np.arange(3), predict=None)
     shown = "collection='absent.h5ad', train='rest', val=<ndarray>, test={'donor': ['D4']}, predict=None, label='kind'"
@@ -489,27 +386,6 @@ def test_validation_in_mid_epoch_and_reloading_change_nothing(lightning, module,
     whole, files = fit_and_save(lightning, module(), tmp_path, **how)
     assert whole.trained == fit(lightning, module())[0].trained
     assert fit(lightning, module(), files[20], **how)[0].trained == whole.trained[20:]
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_odd_arguments_end_in_errors_of_this_package():
-    from scdataset.integrations.lightning import CellDataModule
-
-    def made(**options):
-        data = CellDataModule(**options)
-        data.setup("fit")
-        return data.train_dataloader(), data
-
-    made.__signature__ = inspect.signature(CellDataModule)
-    assert not raw_errors(made, {"collection": np.eye(6)})
-
-
-@pytest.mark.parametrize(
-    ("strategy", "match"), [(lambda rows: BlockShuffling(4, rows), "failed: .*'indices'"), (dict, "returned {")]
-)
-def test_a_function_that_makes_no_strategy_is_named(module, strategy, match):
-    with pytest.raises(ArgumentTypeError, match=match):
-        module(strategy=strategy).train_dataloader()
 
 
 def test_files_that_have_moved_are_gone_on_with_where_that_is_said(lightning, module, path, tmp_path):
