@@ -21,6 +21,7 @@ def packages_of(script):
             yield node.module.partition(".")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_the_example_runs_and_prints_what_it_found(script, tmp_path):
     absent = [name for name in packages_of(script) if find_spec(name) is None]

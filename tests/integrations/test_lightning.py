@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(not HOSTS, reason="neither lightning nor pytorch_lightning is installed"),
     pytest.mark.filterwarnings("ignore::FutureWarning:(lightning|pytorch_lightning)"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:(lightning|pytorch_lightning)"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
     pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),
     pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no"),
 ]

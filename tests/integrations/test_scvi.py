@@ -13,7 +13,10 @@ from tests.integrations.labelled_cells import labelled_cells
 
 from scdataset import ArgumentTypeError, ArgumentValueError, MissingDependencyError, open_collection
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the hosts about themselves
+pytestmark = [
+    pytest.mark.slow,  # importing scvi-tools takes ten seconds
+    pytest.mark.filterwarnings("ignore"),  # of the hosts about themselves
+]
 
 KEYS = {"batch_key": "donor", "labels_key": "label"}
 COVARIATES = {"categorical_covariate_keys": ["truth", "plate"], "continuous_covariate_keys": ["age"]}
