@@ -87,6 +87,7 @@ def usual(files):
     return output_of(LOOP, *files)
 
 
+@pytest.mark.slow
 def test_a_system_without_locks_positioned_reads_advice_and_forks_and_a_source_tree_without_metadata(files, usual):
     assert said(LESS + UNINSTALLED + LOOP, files) == usual
 

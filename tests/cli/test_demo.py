@@ -215,6 +215,7 @@ def test_a_missing_package_is_named_with_the_remedy(
     assert "pip install anndata h5py isal rich scikit-learn" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_log_has_no_control_characters(atlas: Path) -> None:
     command = f"import runpy, sys; sys.argv[1:] = {['demo', '--data', str(atlas), '--label', 'cell_type']}; "
     no_terminal = {"FORCE_COLOR": "", "TTY_COMPATIBLE": ""}

@@ -166,6 +166,7 @@ def test_temporary_copies_end_with_the_process_that_made_them(file, folder):
     assert not Path(child.stdout.strip()).exists()
 
 
+@pytest.mark.slow
 def test_temporary_copies_of_a_process_that_was_killed_go_with_the_next(file, folder, tmp_path, monkeypatch):
     folder.write_text("a file")
     copied = Path(output_of(f"import os\n{COPIES}\nsys.stdout.flush()\nos._exit(0)", file).strip())

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from stored import DTYPES, FILTERS, WHOLE, How, any_values, hows, same_bits, some_rows, store
-from tests.examples import examples, often
+from tests.examples import examples, often, rare
 
 from scdataset.engine.elements import ChunkElements, PlainElements
 from scdataset.engine.general import LibraryChunks
@@ -179,7 +179,7 @@ def test_scipy_does_not_copy_what_was_read(tmp_path, recycled):
     assert np.shares_memory(found.indices, handed_out[1])
 
 
-@pytest.mark.parametrize("filters", ["none", "gzip", "scaleoffset"])
+@pytest.mark.parametrize("filters", ["none", "gzip", *rare("scaleoffset")])
 def test_threads_read_one_matrix_at_the_same_time(tmp_path, recycled, filters):
     how = How("chunked", filters, (13,))
     arrays = write(tmp_path / "m.h5", [3, 0, 50, 7] * 20, 300, "i4", "i4", how, how)
