@@ -18,7 +18,7 @@ from scdataset.engine.threads import Threads
 
 __all__ = ["fill_dense"]
 
-_BEYOND_CACHE = 1 << 24
+_BEYOND_CACHE = 1 << 22
 """Bytes of an output that is too large to be found in the cache when it is used."""
 
 _TILE = 1 << 14
