@@ -227,3 +227,19 @@ def test_bad_arguments_are_refused_when_it_is_made(wrong, error, says):
     arguments = {"batches": dataset(), "device": "cpu", **wrong}
     with pytest.raises(error, match=says):
         to_device(**arguments)
+
+
+@pytest.mark.parametrize("taken", [3, 10, 14])
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_a_state_of_any_epoch_goes_on_with_what_was_not_given(taken, n_workers):
+    def batches():
+        rows = scDataset(np.arange(100.0).reshape(100, 1), BlockShuffling(4), 10, 2, seed=0)
+        workers = {"num_workers": n_workers, "multiprocessing_context": "fork" if n_workers else None}
+        return to_device(DataLoader(rows, batch_size=None, **workers), "cpu")
+
+    first, again = batches(), batches()
+    seen = list(first) if taken > 10 else []
+    seen = list(islice(iter(first), taken - len(seen)))
+    again.load_state_dict(first.state_dict())
+    rest = list(again)
+    assert sorted(torch.cat((seen if taken % 10 else []) + rest)[:, 0].tolist()) == list(range(100))
