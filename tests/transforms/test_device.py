@@ -21,6 +21,7 @@ from scdataset.engine.slabs import SlabPool
 from scdataset.simulation import simulate_atlas
 from scdataset.transforms import Clip, Compose, Log1p, NormalizeTotal, ToTorch, to_device
 from scdataset.transforms.csr_tensors import CsrTensors, changed_on_device
+from scdataset.transforms.cuda import _in_memory
 
 COUNTS = sp.random(300, 700, 0.1, "csr", dtype=np.float32, random_state=0)
 COUNTS.data = np.ceil(COUNTS.data * 9)
@@ -227,6 +228,12 @@ def test_bad_arguments_are_refused_when_it_is_made(wrong, error, says):
     arguments = {"batches": dataset(), "device": "cpu", **wrong}
     with pytest.raises(error, match=says):
         to_device(**arguments)
+
+
+def test_tensors_that_are_on_a_device_already_are_refused():
+    assert list(_in_memory([torch.zeros(1)])) == [torch.zeros(1)]
+    with pytest.raises(ArgumentValueError, match="tensors on meta"):
+        list(_in_memory([torch.zeros(1), torch.zeros(1, device="meta")]))
 
 
 @pytest.mark.parametrize("taken", [3, 10, 14])

@@ -1,11 +1,14 @@
 """Batches to a CUDA device, on a stream of its own.
 
-tensors ──► one pinned buffer ──► one copy ──► X normalised, logged, dense ──► the current stream
+    page-locked windows ───────────┐
+    all else ──► a pinned buffer ──┴──► X normalised, logged, dense ──► the current stream
+
+From the first batch on, memory of windows is page-locked, so that a device copies from it by itself.
 """
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 
 from scdataset.collections.rows import as_rows, take_rows
 from scdataset.engine.slabs import lock_pages
+from scdataset.errors import ArgumentValueError
 from scdataset.transforms.compose import Compose
 from scdataset.transforms.counts import NormalizeTotal
 from scdataset.transforms.csr_tensors import CsrTensors, changed_on_device
@@ -83,7 +87,7 @@ class CudaSender:
 
     def _arrived(self, tensors: Any) -> Any:
         """Return on the device what is in memory: copied from there if its pages are locked, and all else together."""
-        parts = list(_parts(tensors))
+        parts = list(_in_memory(_parts(tensors)))
         are_locked = [part.nbytes >= _WORTH_A_COPY and part.is_pinned() for part in parts]
         sizes = (0 if locked else part.nbytes for part, locked in zip(parts, are_locked, strict=True))
         starts = [0, *accumulate(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]
@@ -151,6 +155,15 @@ def _parts(value: Any) -> Iterator[torch.Tensor]:
     else:
         opened = _opened(value)
         yield from opened.parts if isinstance(opened, CsrTensors) else (opened,)
+
+
+def _in_memory(parts: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Yield tensors; raise for one that is on a device, where another stream may still be writing it."""
+    for part in parts:
+        if part.device.type != "cpu":
+            message = f"A batch has tensors on {part.device}, and to_device sends those in memory; leave device out."
+            raise ArgumentValueError(message)
+        yield part
 
 
 def _check(steps: Sequence[Any], batch: Any, *, tells_kind: bool) -> None:
