@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test test-fast test-slow lint style types bench bench-peers clean
 
 help:
-	@echo "make test       linters, types, contracts and tests, in under five minutes on two cores"
+	@echo "make test       linters, types, contracts and tests, in some six minutes on two cores"
 	@echo "make test-slow  the tests that make test leaves out: more combinations of what it tests, and larger ones"
 	@echo "make lint       linters, types and contracts alone"
 	@echo "make demo       train on a simulated atlas"
