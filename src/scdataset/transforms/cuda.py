@@ -25,7 +25,7 @@ from scdataset.transforms.compose import Compose
 from scdataset.transforms.counts import NormalizeTotal
 from scdataset.transforms.csr_tensors import CsrTensors, changed_on_device
 from scdataset.transforms.matrices import is_sparse, matrix_of
-from scdataset.transforms.torch import ToTorch
+from scdataset.transforms.torch import ToTorch, mapped
 from scdataset.transforms.totals import key_of_totals, total_counts
 
 __all__ = ["CudaSender"]
@@ -70,7 +70,7 @@ class CudaSender:
             _check(self._steps, batch, tells_kind=self._n_sent % _KIND_EVERY == 0)
         self._n_sent += 1
         of_sparse = CsrTensors.of if self._to_torch.layout == "dense" else self._to_torch
-        tensors = _mapped(self._to_torch.tensors(batch, of_sparse), _opened)
+        tensors = mapped(self._to_torch.tensors(batch, of_sparse), _opened)
         with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
             made = self._made(self._arrived(tensors))
             done = torch.cuda.Event()
@@ -105,7 +105,7 @@ class CudaSender:
         copied = torch.cuda.Event()
         copied.record()
         self._sources.append((pinned, parts, copied))
-        return _mapped(tensors, lambda part: _of_parts(part, lambda _: next(arrived)))
+        return mapped(tensors, lambda part: _of_parts(part, lambda _: next(arrived)))
 
     def _memory(self, n_bytes: int) -> torch.Tensor:
         """Return pinned memory that nothing is copied from any longer."""
@@ -134,13 +134,6 @@ def _view(memory: torch.Tensor, start: int, like: torch.Tensor) -> torch.Tensor:
 
 def _opened(tensor: Any) -> Any:
     return CsrTensors.of_tensor(tensor) if getattr(tensor, "layout", None) is torch.sparse_csr else tensor
-
-
-def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return the same nesting of tensors, each changed."""
-    if isinstance(value, Mapping):
-        return {name: _mapped(member, change) for name, member in value.items()}
-    return change(value)
 
 
 def _of_parts(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:

@@ -1,6 +1,5 @@
 """Batches as CuPy arrays."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,7 +9,7 @@ from scdataset._packages import missing
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.base import Transform
 from scdataset.transforms.csr_tensors import CsrTensors
-from scdataset.transforms.torch import ToTorch, check_to_torch
+from scdataset.transforms.torch import ToTorch, check_to_torch, mapped
 
 __all__ = ["ToCupy"]
 
@@ -53,11 +52,9 @@ class ToCupy(Transform):
 
     def __call__(self, value: Any) -> Any:
         """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""
-        return self._arrays(self.to_torch.tensors(value, CsrTensors.of))
+        return mapped(self.to_torch.tensors(value, CsrTensors.of), self._array)
 
-    def _arrays(self, tensors: Any) -> Any:
-        if isinstance(tensors, Mapping):
-            return {name: self._arrays(member) for name, member in tensors.items()}
+    def _array(self, tensors: Any) -> Any:
         try:
             import cupy  # noqa: PLC0415 optional
             from cupyx.scipy.sparse import csr_matrix  # noqa: PLC0415 optional

@@ -1,6 +1,5 @@
 """Batches as jax arrays."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -8,7 +7,7 @@ import torch
 
 from scdataset._packages import missing
 from scdataset.transforms.base import Transform
-from scdataset.transforms.torch import ToTorch, check_to_torch
+from scdataset.transforms.torch import ToTorch, check_to_torch, mapped
 
 __all__ = ["ToJax"]
 
@@ -49,20 +48,18 @@ class ToJax(Transform):
 
     def __call__(self, value: Any) -> Any:
         """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""
-        return self._arrays(self.to_torch(value))
+        return mapped(self.to_torch(value), self._array)
 
-    def _arrays(self, tensors: Any) -> Any:
-        if isinstance(tensors, Mapping):
-            return {name: self._arrays(member) for name, member in tensors.items()}
+    def _array(self, tensor: torch.Tensor) -> Any:
         try:
             import jax  # noqa: PLC0415 optional
             from jax.experimental.sparse import BCSR  # noqa: PLC0415 optional
         except ModuleNotFoundError as error:
             needed_for = "ToJax"
             raise missing(needed_for, "jax", because=error) from error
-        if tensors.layout is torch.sparse_csr:
-            parts = tensors.values(), tensors.col_indices(), tensors.crow_indices()
-            array: Any = BCSR(tuple(map(jax.dlpack.from_dlpack, parts)), shape=tuple(tensors.shape))
+        if tensor.layout is torch.sparse_csr:
+            parts = tensor.values(), tensor.col_indices(), tensor.crow_indices()
+            array: Any = BCSR(tuple(map(jax.dlpack.from_dlpack, parts)), shape=tuple(tensor.shape))
         else:
-            array = jax.dlpack.from_dlpack(tensors)
+            array = jax.dlpack.from_dlpack(tensor)
         return array if self.device is None else jax.device_put(array, self.device)

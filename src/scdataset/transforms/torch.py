@@ -20,7 +20,7 @@ from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
 from scdataset.transforms.matrices import as_csr, is_anndata, is_sparse
 
-__all__ = ["ToTorch", "check_device", "check_to_torch", "is_there"]
+__all__ = ["ToTorch", "check_device", "check_to_torch", "is_there", "mapped"]
 
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -167,6 +167,13 @@ class ToTorch(Transform):
         bits = getattr(torch, f"int{8 * self.dtype.itemsize}")
         values = as_tensor("X", matrix.data).to(self.dtype).view(bits).numpy()
         return fill_dense(matrix.indptr, matrix.indices, values, out, self._threads)
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return the same nesting of tensors, as `ToTorch` returns it, each changed."""
+    if isinstance(value, Mapping):
+        return {name: mapped(member, change) for name, member in value.items()}
+    return change(value)
 
 
 def check_to_torch(value: object) -> None:

@@ -230,7 +230,7 @@ class CellCollection(HasObs, ReadsInBackground):
         """Write an array of obsm back to the h5ad files and zarr stores of the collection, to each its rows.
 
         A file keeps all else that it holds. The array comes into it under another name, which is changed when it is
-        whole. The collection can be read on; what else has a file open, such as another collection, sees it change.
+        whole. The collection can be read on; others that have a file open, such as another collection, see it change.
 
         Parameters
         ----------
@@ -295,7 +295,7 @@ class CellCollection(HasObs, ReadsInBackground):
         return np.empty(rows.size) if self._row_sums else None
 
     def value_kind(self, *, seed: int = 0) -> ValueKind:
-        """Tell what kind of values there are, by a few hundred cells from all over the files.
+        """Tell the kind of the values, by a few hundred cells from all over the files.
 
         Parameters
         ----------

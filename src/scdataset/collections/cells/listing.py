@@ -78,7 +78,7 @@ def _digest(value: Any) -> str:
 
 
 def _packed(opened: Sequence[Opened], arrays: KeptArrays, values: KeptArrays) -> dict[str, Any] | None:
-    """Return the files as JSON that refers to arrays; None if one holds what that cannot say."""
+    """Return the files as JSON that refers to arrays; None if one holds something that JSON cannot say."""
     lists = _Lists()
     packed = []
     for one in opened:
