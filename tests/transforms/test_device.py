@@ -21,7 +21,7 @@ from scdataset.engine.slabs import SlabPool
 from scdataset.simulation import simulate_atlas
 from scdataset.transforms import Clip, Compose, Log1p, NormalizeTotal, ToTorch, to_device
 from scdataset.transforms.csr_tensors import CsrTensors, changed_on_device
-from scdataset.transforms.cuda import _in_memory
+from scdataset.transforms.cuda import _check, _in_memory
 
 COUNTS = sp.random(300, 700, 0.1, "csr", dtype=np.float32, random_state=0)
 COUNTS.data = np.ceil(COUNTS.data * 9)
@@ -250,3 +250,28 @@ def test_a_state_of_any_epoch_goes_on_with_what_was_not_given(taken, n_workers):
     again.load_state_dict(first.state_dict())
     rest = list(again)
     assert sorted(torch.cat((seen if taken % 10 else []) + rest)[:, 0].tolist()) == list(range(100))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u2"])
+@pytest.mark.parametrize("form", [sp.csr_matrix, np.asarray])
+def test_values_are_looked_at_before_they_are_sent(dtype, form):
+    counts = np.arange(1, 101).reshape(50, 2).astype(dtype)
+    counts[3, 0] = 0
+    _check(STEPS.transforms, form(counts), tells_kind=False)
+    for wrong in (-1, np.nan, np.inf):
+        damaged = counts.copy()
+        if counts.dtype.kind == "f" or (wrong == -1 and dtype == "i4"):
+            damaged[40, 1] = wrong
+            with pytest.raises(ArgumentValueError):
+                _check(STEPS.transforms, form(damaged), tells_kind=False)
+
+
+def test_logarithms_and_damaged_totals_are_refused_before_they_are_sent():
+    logged = STEPS(COUNTS)
+    with pytest.raises(ArgumentValueError, match="logarithms"):
+        _check(STEPS.transforms, logged, tells_kind=True)
+    _check(STEPS.transforms, logged, tells_kind=False)
+    totals = np.ones(300)
+    totals[200] = np.nan
+    with pytest.raises(ArgumentValueError, match="row 200"):
+        _check([NormalizeTotal()], {"X": COUNTS, "total_counts": totals}, tells_kind=False)
