@@ -275,3 +275,11 @@ def test_logarithms_and_damaged_totals_are_refused_before_they_are_sent():
     totals[200] = np.nan
     with pytest.raises(ArgumentValueError, match="row 200"):
         _check([NormalizeTotal()], {"X": COUNTS, "total_counts": totals}, tells_kind=False)
+
+
+@pytest.mark.parametrize("column", [700, -1])
+def test_columns_that_could_stop_a_device_are_not_sent(column):
+    matrix = COUNTS.copy()
+    matrix.indices[5] = column
+    with pytest.raises(ArgumentValueError, match=f"column numbers from .*{column}"):
+        CsrTensors.of(matrix)
