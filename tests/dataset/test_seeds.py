@@ -5,7 +5,7 @@ import torch
 
 from scdataset import BlockShuffling, scDataset
 from scdataset.dataset import seeds
-from scdataset.schedule.world import World
+from scdataset.schedule.rank_info import RankInfo
 
 
 def test_a_seed_is_sent_from_the_device_that_the_backend_needs(monkeypatch):
@@ -16,9 +16,9 @@ def test_a_seed_is_sent_from_the_device_that_the_backend_needs(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     for backend in ("gloo", "nccl", "cpu:gloo,cuda:nccl"):
         monkeypatch.setattr(torch.distributed, "get_backend", lambda backend=backend: backend)
-        assert 0 <= seeds.drawn_seed(World(11, 16, has_group=True)) < 2**63
+        assert 0 <= seeds.drawn_seed(RankInfo(11, 16, has_group=True)) < 2**63
     monkeypatch.delenv("LOCAL_RANK")
-    seeds.drawn_seed(World(11, 16, has_group=True))
+    seeds.drawn_seed(RankInfo(11, 16, has_group=True))
     assert sent == [None, torch.device("cuda:3"), torch.device("cuda:3"), None]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from scdataset.schedule.partition import Partition
-from scdataset.schedule.progress import Course, Progress
+from scdataset.schedule.progress import Progress, RemainingEpoch
 
 
 @st.composite
@@ -20,26 +20,30 @@ def wholes(draw, max_samples=1500):
     )
 
 
-def course(whole, progress, rank, world_size, n_workers, *, in_order):
+def remaining(whole, progress, rank, world_size, n_workers, *, in_order):
     """Return the rest of an epoch for one rank."""
-    return Course.of(replace(whole, rank=rank, world_size=world_size), progress, n_workers, in_order=in_order)
+    return RemainingEpoch.from_progress(
+        replace(whole, rank=rank, world_size=world_size), progress, n_workers, in_order=in_order
+    )
 
 
-def as_loaded(course, n_workers):
+def as_loaded(remaining, n_workers):
     """Return the batches of a rank in the order in which a DataLoader returns them: one of each worker in turn."""
     streams = []
     for worker in range(max(n_workers, 1)):
-        part, before = course.part_of(worker)
-        fetches = course.partition.fetches_of_part(course.dealing, part, before)
+        part, before = remaining.part_of(worker)
+        fetches = remaining.partition.fetches_of_part(remaining.assignment, part, before)
         streams.append([batch for fetch in fetches for run in fetch for batch in run])
     longest = max(map(len, streams))
     return [stream[turn] for turn in range(longest) for stream in streams if turn < len(stream)]
 
 
 def all_loaded(whole, progress, world_size, n_workers, *, in_order):
-    """Return what each rank yields from some progress on, and the course of the first."""
-    courses = [course(whole, progress, rank, world_size, n_workers, in_order=in_order) for rank in range(world_size)]
-    return [as_loaded(each, n_workers) for each in courses], courses[0]
+    """Return what each rank yields from some progress on, and the remaining epoch of the first."""
+    remainders = [
+        remaining(whole, progress, rank, world_size, n_workers, in_order=in_order) for rank in range(world_size)
+    ]
+    return [as_loaded(each, n_workers) for each in remainders], remainders[0]
 
 
 def begin():

@@ -166,11 +166,11 @@ def test_an_epoch_without_samples_has_no_batches():
 def test_several_fetches_at_once_have_the_same_batches_in_the_same_order(n_workers, in_order):
     partition = Partition(1003, 10, 4, rank=1, world_size=2)
     for worker in range(n_workers):
-        dealing = partition.dealing(n_workers, in_order=in_order)
-        singly, together = ([_listed(partition, dealing, worker, begun, n) for begun in (0, 3)] for n in (1, 5))
+        assignment = partition.worker_assignment(n_workers, in_order=in_order)
+        singly, together = ([_listed(partition, assignment, worker, begun, n) for begun in (0, 3)] for n in (1, 5))
         assert singly == together
 
 
-def _listed(partition, dealing, worker, begun, n_fetches):
-    fetches = partition.fetches_of_part(dealing, worker, begun, n_fetches)
+def _listed(partition, assignment, worker, begun, n_fetches):
+    fetches = partition.fetches_of_part(assignment, worker, begun, n_fetches)
     return [batch for runs in fetches for run in runs for batch in run]

@@ -164,10 +164,10 @@ def test_the_order_of_blocks_and_the_shuffle_inside_windows_are_unrelated():
 def test_fetches_whose_rows_are_found_together_come_one_by_one(before):
     order = BlockShuffling(2).order(50, 0, 0)
     partition = Partition(n_samples=50, batch_size=2, fetch_factor=3, drop_last=False, rank=0, world_size=1)
-    dealing = partition.dealing(1, in_order=False)
+    assignment = partition.worker_assignment(1, in_order=False)
 
     def fetches(n_at_once):
-        for run in partition.fetches_of_part(dealing, 0, before, n_at_once):
+        for run in partition.fetches_of_part(assignment, 0, before, n_at_once):
             yield rows_of_batches(order, partition, run, seed=0, epoch=0)
 
     single = [(rows.tolist(), bounds) for rows, bounds in fetches(1)]

@@ -17,10 +17,10 @@ from scdataset.collections.handles import dumps, loads
 from scdataset.collections.memory import BatchTaker, TakesBatches
 from scdataset.collections.shared_buffers import SharedBuffers
 from scdataset.dataset.ahead import Fetch, read_ahead
-from scdataset.dataset.epochs import Begun
+from scdataset.dataset.epoch_counter import Begun
+from scdataset.dataset.epoch_tracker import EpochTracker
 from scdataset.dataset.hooks import Hooks, KeysOf, Window
-from scdataset.dataset.iteration import Iteration, Pass
-from scdataset.dataset.ledger import Ledger
+from scdataset.dataset.iteration import Iteration, RankIteration
 from scdataset.dataset.loader import has_own_collation, refuse_hosts_that_share_out_again
 from scdataset.dataset.seeds import drawn_seed
 from scdataset.dataset.sending import refuse_hooks_that_cannot_be_sent, sendable
@@ -35,9 +35,9 @@ from scdataset.errors import (
     UnimplementedError,
 )
 from scdataset.schedule.partition import Partition
-from scdataset.schedule.progress import Course, Progress
+from scdataset.schedule.progress import Progress, RemainingEpoch
+from scdataset.schedule.rank_info import RankInfo
 from scdataset.schedule.windows import one_by_one, rows_of_batches
-from scdataset.schedule.world import World
 from scdataset.strategy.base import EpochOrder, SamplingStrategy, changes_of, count_rows
 from scdataset.strategy.keys import MAX_SEED
 from scdataset.strategy.row_keys import RowKeys
@@ -77,8 +77,8 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
     fetch_transform
         ``fetch_transform(fetched)`` changes a window, before batches are cut from it.
     batch_callback
-        ``batch_callback(fetched, positions)`` cuts a batch in place of indexing: ``positions`` are int64 places in what
-        was fetched, shape ``(batch_size,)``.
+        ``batch_callback(fetched, positions)`` cuts a batch in place of indexing: ``positions`` are int64 places in
+        the window, shape ``(batch_size,)``.
     batch_transform
         ``batch_transform(batch)`` changes each batch.
     rank, world_size
@@ -177,11 +177,11 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         self._source = data_collection
         self._collection = adapted(data_collection, fetch_callback)
         given_seed = optional_whole("seed", seed, minimum=0, maximum=MAX_SEED)
-        self._known_world = World.of(rank, world_size, mesh)
+        self._known_rank = RankInfo.from_arguments(rank, world_size, mesh)
         self._own_seed = given_seed is None
-        self._seed = drawn_seed(self._known_world) if given_seed is None else given_seed
+        self._seed = drawn_seed(self._known_rank) if given_seed is None else given_seed
         self._settle()
-        self._ledger = Ledger()
+        self._tracker = EpochTracker()
         self._buffers = SharedBuffers()
 
     @property
@@ -192,8 +192,8 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         ``tqdm(loader, initial=len(dataset) - dataset.remaining, total=len(dataset))``.
         """
         self._catch_up()
-        upcoming, _ = self._ledger.clock.peek()
-        return len(self._course(upcoming, 0))
+        upcoming, _ = self._tracker.counter.peek()
+        return len(self._remaining_epoch(upcoming, 0))
 
     def __len__(self) -> int:
         """Return the exact number of batches that this rank yields in an epoch.
@@ -203,7 +203,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         the strategy has for the next one, or without that by the last one.
         """
         self._catch_up()
-        resumed = self._ledger.total(self._course)
+        resumed = self._tracker.total(self._remaining_epoch)
         if resumed is not None:
             return resumed
         self._ask_for_length()
@@ -250,16 +250,16 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         self._catch_up()
         world_size = self.world_size
         if get_worker_info() is None:
-            progress, worker = self._ledger.progress(self._course, batches, epoch, num_workers), None
+            progress, worker = self._tracker.progress(self._remaining_epoch, batches, epoch, num_workers), None
         else:
-            progress, worker = self._ledger.worker_part(world_size)
+            progress, worker = self._tracker.worker_part(world_size)
         return SavedState(progress, self._seed, self._identity, worker).to_dict()
 
     def load_state_dict(self, state: dict[str, Any], *, ignore: Sequence[str] = ()) -> None:
-        """Go on from a state in the next iteration: what was consumed does not come again, and all else does.
+        """Go on from a state in the next iteration, with the batches that were not consumed.
 
-        With the number of ranks and workers that it was saved with, batches come as they would have; with others, what
-        is left is shared out among those. ``seed=None`` takes the state's seed.
+        With the number of ranks and workers that it was saved with, batches come as they would have; with others, the
+        remaining batches are shared out among those. ``seed=None`` takes the state's seed.
 
         Parameters
         ----------
@@ -275,9 +275,9 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
             If the state is damaged, of another version or of another dataset, or an iteration is running.
         """
         self._catch_up()
-        saved = SavedState.of(state)
+        saved = SavedState.from_dict(state)
         saved.check(self._identity, None if self._own_seed else self._seed, ignore)
-        self._ledger.load(saved, saved.seed, self._course)
+        self._tracker.load(saved, saved.seed, self._remaining_epoch)
         self._seed, self._own_seed = saved.seed, False
 
     def __iter__(self) -> Iterator[Any]:
@@ -297,24 +297,24 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
                 iteration.begin()
         return iteration
 
-    def _begin(self, *, checked: bool) -> tuple[Pass, Iterator[Any]]:
+    def _begin(self, *, checked: bool) -> tuple[RankIteration, Iterator[Any]]:
         order = None
 
-        def course_of(begun: Begun) -> Course:
+        def remaining_after(begun: Begun) -> RemainingEpoch:
             nonlocal order
             self._seed = self._seed if begun.seed is None else begun.seed
             with suppress(Exception):  # raised again by _batches: torch loses it here if workers persist
                 order = self._next_order(begun.progress)
-            return self._course(begun.progress, begun.n_workers)
+            return self._remaining_epoch(begun.progress, begun.n_workers)
 
-        begun = self._ledger.begin(course_of)
+        begun = self._tracker.begin(remaining_after)
         hooks = self._hooks
         batches = self._batches(begun, order, hooks)
         return begun, sendable(batches, hooks) if checked and get_worker_info() is not None else batches
 
-    def _batches(self, begun: Pass, order: EpochOrder | None, hooks: Hooks) -> Iterator[Any]:
+    def _batches(self, begun: RankIteration, order: EpochOrder | None, hooks: Hooks) -> Iterator[Any]:
         # Options may be assigned while this runs, so nothing is asked for after the first batch.
-        epoch, partition, seed = begun.begun.epoch, begun.course.partition, self._seed
+        epoch, partition, seed = begun.begun.epoch, begun.remaining.partition, self._seed
         keys_of = partial(RowKeys, seed=seed, epoch=epoch)
         try:
             order = self._next_order(begun.begun) if order is None else order
@@ -324,7 +324,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
             several = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches(n_at_once))
             if taker is None:
                 fetches = one_by_one(several, partition.fetch_factor, begun.before)
-                yield from self._cut(fetches, begun.course.n_workers, hooks, keys_of)
+                yield from self._cut(fetches, begun.remaining.n_workers, hooks, keys_of)
             else:
                 for rows, bounds in several:
                     window = Window(None, rows, bounds)
@@ -353,8 +353,8 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         leave = hooks.batch_transform is None or get_worker_info() is not None
         return collection.batch_taker(leave=leave) if isinstance(collection, TakesBatches) else None
 
-    def _course(self, progress: Progress, n_workers: int) -> Course:
-        return Course.of(self._partition, progress, n_workers, in_order=self._in_order)
+    def _remaining_epoch(self, progress: Progress, n_workers: int) -> RemainingEpoch:
+        return RemainingEpoch.from_progress(self._partition, progress, n_workers, in_order=self._in_order)
 
     @cached_property
     def _in_order(self) -> bool:
@@ -363,14 +363,14 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
     @property
     def _partition(self) -> Partition:
         """The part of this rank in a whole epoch."""
-        world = self._world()
+        rank_info = self._rank_info()
         return Partition(
             n_samples=self._n_samples,
             batch_size=self.batch_size,
             fetch_factor=self.fetch_factor,
             drop_last=self.drop_last,
-            rank=world.rank,
-            world_size=world.size,
+            rank=rank_info.rank,
+            world_size=rank_info.size,
             uneven=self.uneven_ranks,
         )
 
@@ -420,8 +420,8 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
             self._take_length(len(order))
         return order
 
-    def _check_length(self, order: EpochOrder, begun: Pass) -> None:
-        n_samples, n_ranks = begun.course.partition.n_samples, begun.course.partition.world_size
+    def _check_length(self, order: EpochOrder, begun: RankIteration) -> None:
+        n_samples, n_ranks = begun.remaining.partition.n_samples, begun.remaining.partition.world_size
         if len(order) != n_samples:
             why = f"with {n_ranks} ranks" if n_ranks > 1 else "where one is resumed,"
             message = (

@@ -1,24 +1,24 @@
-"""One pass over the batches of a rank, or over a DataLoader worker's part of them, and how far it has come."""
+"""One iteration over the batches of a rank, or over a DataLoader worker's part of them, and its position."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scdataset.schedule.dealing import Dealing
-from scdataset.schedule.progress import Course, Progress
+from scdataset.schedule.progress import Progress, RemainingEpoch
+from scdataset.schedule.worker_assignment import WorkerAssignment
 
-__all__ = ["Iteration", "Pass"]
+__all__ = ["Iteration", "RankIteration"]
 
 
 @dataclass(slots=True)
-class Pass:
+class RankIteration:
     """The part of an epoch that an iteration yields, and how many batches it gave.
 
     Attributes
     ----------
     begun
         Progress when it began.
-    course
+    remaining
         The rank's batches from there on.
     part
         Which worker's part of the steps is yielded here, from 0.
@@ -31,25 +31,25 @@ class Pass:
     """
 
     begun: Progress
-    course: Course
+    remaining: RemainingEpoch
     part: int
     before: int
     given: int = 0
     is_running: bool = True
 
     @property
-    def dealing(self) -> Dealing:
-        """How the steps of the rank are dealt to workers."""
-        return self.course.dealing
+    def assignment(self) -> WorkerAssignment:
+        """The assignment of the rank's steps to workers."""
+        return self.remaining.assignment
 
     def fetches(self, n_at_once: int = 1) -> Iterator[list[range]]:
         """Yield the batches of each fetch, as runs, or of several fetches at once."""
-        return self.course.partition.fetches_of_part(self.dealing, self.part, self.before, n_at_once)
+        return self.remaining.partition.fetches_of_part(self.assignment, self.part, self.before, n_at_once)
 
     @property
     def gave_all(self) -> bool:
         """Whether the last batch of this rank was given; not all hosts ask for one more to see the end."""
-        return self.given == len(self.course)
+        return self.given == len(self.remaining)
 
     @property
     def is_over(self) -> bool:
@@ -57,8 +57,8 @@ class Pass:
         return self.gave_all and not self.is_running
 
     def progress(self) -> Progress:
-        """Return the progress in the epoch, where this pass is all of it."""
-        return Progress(self.begun.epoch + 1) if self.is_over else self.course.after(self.given)
+        """Return the progress in the epoch, where this iteration is all of it."""
+        return Progress(self.begun.epoch + 1) if self.is_over else self.remaining.after(self.given)
 
 
 class Iteration(Iterator[Any]):
@@ -67,29 +67,29 @@ class Iteration(Iterator[Any]):
     Parameters
     ----------
     begin
-        Begins the pass and returns it with its batches.
+        Begins the iteration and returns it with its batches.
     """
 
-    def __init__(self, begin: Callable[[], tuple[Pass, Iterator[Any]]]) -> None:
+    def __init__(self, begin: Callable[[], tuple[RankIteration, Iterator[Any]]]) -> None:
         self._begin = begin
-        self._pass: Pass | None = None
+        self._iteration: RankIteration | None = None
         self._batches: Iterator[Any] = iter(())
 
     def begin(self) -> None:
         """Begin now; it does nothing the second time."""
-        if self._pass is None:
-            self._pass, self._batches = self._begin()
+        if self._iteration is None:
+            self._iteration, self._batches = self._begin()
 
     def close(self) -> None:
-        """End it, as a generator: what is being read ahead ends, and there are no more batches."""
+        """End it, as a generator: reading ahead stops, and there are no more batches."""
         close = getattr(self._batches, "close", None)
         if close is not None:
             close()
 
     def __next__(self) -> Any:
-        if self._pass is None:
+        if self._iteration is None:
             self.begin()
         batch = next(self._batches)
-        assert self._pass is not None  # noqa: S101 begun above
-        self._pass.given += 1
+        assert self._iteration is not None  # noqa: S101 begun above
+        self._iteration.given += 1
         return batch

@@ -9,7 +9,7 @@ from scdataset.errors import LoaderError
 __all__ = ["has_own_collation", "refuse_hosts_that_share_out_again"]
 
 _SHARERS = ("IterableDatasetShard", "DataLoaderDispatcher")
-"""Classes of Accelerate and transformers that deal out, or cut up, the batches that each rank yields."""
+"""Classes of Accelerate and transformers that share out, or cut up, the batches that each rank yields."""
 
 _COLLATING_SAMPLES = ("torch", "transformers")
 """Packages whose collations take lists of samples; anybody else's knows that it gets batches."""
@@ -45,7 +45,7 @@ def refuse_hosts_that_share_out_again(world_size: int) -> None:
         raise LoaderError(message)
     if world_size > 1 and any(name in _SHARERS for name in _callers()):
         message = (
-            "Accelerate would share out again what each rank has for itself already, so that most batches would be "
+            "Accelerate would share out again the batches that each rank has already, so that most batches would be "
             "lost. Prepare model and optimizer, and use DataLoader(dataset, batch_size=None, ...) as it is; with the "
             "Trainer of transformers, return it from get_train_dataloader."
         )
@@ -56,7 +56,7 @@ def _asking(frame: FrameType) -> object:
     """Return the object whose constructor asks for the iterator, if one does.
 
     The locals of another frame are not looked at: before Python 3.13 that keeps them all until its function returns,
-    and a training loop could not free what it deletes.
+    and a training loop could not free the variables it deletes.
     """
     return frame.f_locals.get("self") if frame.f_code.co_name == "__init__" else None
 

@@ -6,23 +6,23 @@ import torch
 import torch.distributed
 
 from scdataset._arguments import warn
-from scdataset.schedule.world import World
+from scdataset.schedule.rank_info import RankInfo
 
 __all__ = ["drawn_seed"]
 
 
-def drawn_seed(world: World) -> int:
+def drawn_seed(rank_info: RankInfo) -> int:
     """Draw a seed from torch's default generator, the same on every rank of a process group.
 
     ``torch.manual_seed`` and ``seed_everything`` repeat it. It is one draw, on every rank alike, so that ranks whose
     generators were in step stay so.
     """
-    if world.size == 1:
+    if rank_info.size == 1:
         return _drawn()
-    if not world.has_group:
+    if not rank_info.has_group:
         warn(
-            f"seed=None with rank={world.rank} of {world.size} and no process group: ranks cannot agree on a random "
-            "seed, so seed=0 is used. Give the same seed on every rank.",
+            f"seed=None with rank={rank_info.rank} of {rank_info.size} and no process group: ranks cannot agree on a "
+            "random seed, so seed=0 is used. Give the same seed on every rank.",
         )
         return 0
     drawn = [_drawn()]

@@ -37,7 +37,7 @@ def refuse_hooks_that_cannot_be_sent(hooks: Hooks) -> None:
 
 
 def _local_function(hook: Any) -> types.FunctionType | None:
-    """Return a lambda or a function defined inside another, in a hook or in what a partial binds."""
+    """Return a lambda or a function defined inside another, in a hook or in the arguments of a partial."""
     if isinstance(hook, functools.partial):
         bound = (hook.func, *hook.args, *hook.keywords.values())
         return next(filter(None, map(_local_function, bound)), None)

@@ -7,12 +7,12 @@ from typing import Any
 
 from scdataset._arguments import flag, warn, whole
 from scdataset.collections import Collection, as_collection
+from scdataset.dataset.epoch_tracker import EpochTracker
 from scdataset.dataset.hooks import Hooks
-from scdataset.dataset.ledger import Ledger
 from scdataset.dataset.options import Option, Refused, hook_option
 from scdataset.dataset.unsized import Unsized, has_length
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, LoaderError, ReadOnlyError
-from scdataset.schedule.world import World
+from scdataset.schedule.rank_info import RankInfo
 from scdataset.strategy.base import SamplingStrategy, block_rows_of, changes_of, count_rows, gives_length
 from scdataset.strategy.keys import MAX_SEED
 
@@ -22,7 +22,7 @@ __all__ = ["Settings", "adapted"]
 class Settings:
     """The attributes of a dataset that can be read, and those that can be assigned.
 
-    What is assigned is checked as in the constructor. The next iteration goes by it; one that is running goes on as it
+    Assigned values are checked as in the constructor. The next iteration goes by it; one that is running goes on as it
     was. A name whose assignment would have no effect is refused.
     """
 
@@ -45,24 +45,24 @@ class Settings:
 
     _source: Any
     _collection: Collection | None
-    _known_world: World
+    _known_rank: RankInfo
     _seed: int
     _own_seed: bool
-    _ledger: Ledger
+    _tracker: EpochTracker
     _n_rows: int
     _n_samples: int
     _settled_changes: int
 
     def change(self, name: str, **stored: Any) -> None:
-        """Store what the option ``name`` was assigned and all that follows from it, or nothing if it does not fit."""
-        if "_ledger" not in vars(self):  # under construction
+        """Store the value assigned to the option ``name`` and its consequences, or nothing if it does not fit."""
+        if "_tracker" not in vars(self):  # under construction
             vars(self).update(stored)
             return
         before, ordered = vars(self).copy(), self._ordering
         try:
             vars(self).update(stored)
             self._settle()
-            self._ledger.change(name, self._seed, reorders=self._ordering != ordered)
+            self._tracker.change(name, self._seed, reorders=self._ordering != ordered)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
@@ -86,7 +86,7 @@ class Settings:
         vars(self).pop("_identity", None)
 
     def _catch_up(self) -> None:
-        """Go by what was assigned to the strategy since."""
+        """Apply assignments to the strategy since the last check."""
         if changes_of(self.strategy) != self._settled_changes:
             self.change("strategy", strategy=self.strategy)
 
@@ -102,7 +102,7 @@ class Settings:
         """All that decides on the order of an epoch; objects of the user's count by identity."""
         objects = id(self.strategy), self._settled_changes, id(self._source)
         sizes = self.batch_size, self.fetch_factor, self._n_samples
-        return (*objects, *sizes, self.drop_last, self.uneven_ranks, self._seed, self._known_world)
+        return (*objects, *sizes, self.drop_last, self.uneven_ranks, self._seed, self._known_rank)
 
     @property
     def collection(self) -> Any:
@@ -118,7 +118,7 @@ class Settings:
 
     @property
     def _sized(self) -> Any:
-        """What strategies see: the collection as it was given, unless its entries are not its rows (a list of AnnData).
+        """The collection for strategies: as it was given, unless its entries are not its rows (a list of AnnData).
 
         With a ``fetch_callback`` they always are.
         """
@@ -159,32 +159,32 @@ class Settings:
     @property
     def rank(self) -> int:
         """Number of this process among those that share the data, from 0."""
-        return self._world().rank
+        return self._rank_info().rank
 
     @rank.setter
     def rank(self, rank: int) -> None:
-        self._move("rank", replace(self._known_world, rank=whole("rank", rank, minimum=0)))
+        self._move("rank", replace(self._known_rank, rank=whole("rank", rank, minimum=0)))
 
     @property
     def world_size(self) -> int:
         """Number of processes that share the data."""
-        return self._world().size
+        return self._rank_info().size
 
     @world_size.setter
     def world_size(self, world_size: int) -> None:
-        self._move("world_size", replace(self._known_world, size=whole("world_size", world_size, minimum=1)))
+        self._move("world_size", replace(self._known_rank, size=whole("world_size", world_size, minimum=1)))
 
-    def _move(self, name: str, world: World) -> None:
+    def _move(self, name: str, rank_info: RankInfo) -> None:
         """Take another place among the processes; whether rank and size fit shows when both are needed."""
-        if world == self._known_world:
+        if rank_info == self._known_rank:
             return
-        if self._own_seed and not world.has_group:
+        if self._own_seed and not rank_info.has_group:
             message = (
                 f"{name} was assigned to a dataset that drew its seed for itself (seed=None); assign dataset.seed "
                 "first, the same on every rank."
             )
             raise LoaderError(message)
-        self.change(name, _known_world=replace(world, is_given=True))
+        self.change(name, _known_rank=replace(rank_info, is_given=True))
 
     @property
     def seed(self) -> int:
@@ -202,12 +202,12 @@ class Settings:
 
         Without it, epochs count from 0 by themselves. An epoch that a loaded state is in the middle of goes on there.
         """
-        self._ledger.clock.set_epoch(whole("epoch", epoch, minimum=0, maximum=MAX_SEED))
+        self._tracker.counter.set_epoch(whole("epoch", epoch, minimum=0, maximum=MAX_SEED))
 
     @property
     def _epoch(self) -> int:
         """The epoch that comes next, under the name that scripts know it by."""
-        return self._ledger.clock.peek()[0].epoch
+        return self._tracker.counter.peek()[0].epoch
 
     @_epoch.setter
     def _epoch(self, epoch: int) -> None:
@@ -217,18 +217,18 @@ class Settings:
     def _hooks(self) -> Hooks:
         return Hooks(self.fetch_callback, self.fetch_transform, self.batch_callback, self.batch_transform)
 
-    def _world(self) -> World:
-        """Return the world of this process, which the process group decides even if it came after the dataset."""
-        world = self._known_world.now().checked()
-        if world.size != self._known_world.size and self._own_seed:
+    def _rank_info(self) -> RankInfo:
+        """Return the rank of this process, which the process group decides even if it came after the dataset."""
+        rank_info = self._known_rank.now().checked()
+        if rank_info.size != self._known_rank.size and self._own_seed:
             message = (
-                f"torch.distributed now has {world.size} processes, and this dataset was made before they could agree "
-                "on a seed. Give seed=, or make the dataset after the process group: with Lightning in setup() or "
-                "train_dataloader(), with Accelerate after Accelerator()."
+                f"torch.distributed now has {rank_info.size} processes, and this dataset was made before they could "
+                "agree on a seed. Give seed=, or make the dataset after the process group: with Lightning in "
+                "setup() or train_dataloader(), with Accelerate after Accelerator()."
             )
             raise LoaderError(message)
-        self._known_world = world
-        return world
+        self._known_rank = rank_info
+        return rank_info
 
 
 def _checked_strategy(strategy: object) -> SamplingStrategy:
@@ -250,7 +250,7 @@ def _check_whole_units(batch_size: int, strategy: SamplingStrategy) -> None:
     if batch_size % unit:
         near = max(batch_size // unit, 1) * unit
         message = (
-            f"batch_size={batch_size} would cut what {type(strategy).__name__} keeps together, {unit} rows each; "
+            f"batch_size={batch_size} would cut units of {unit} rows that {type(strategy).__name__} keeps together; "
             f"give a multiple of {unit}, such as {near} or {near + unit}."
         )
         raise ArgumentValueError(message)

@@ -3,9 +3,9 @@
     {"version": 2, "epoch": 3, "chain": [[8, 4, 200], [6, 4, 31]], "seed": 7, "n_samples": 100000000, ...,
      "checksum": "5c9f1a0be3d2"}
 
-It says what was consumed and nothing of who is asking, so it is the same on every rank. A link of the chain has the
-number of ranks, of workers, and of batches taken from each rank. The checksum is of all other fields: one that was
-changed would be another order, or other batches, without an error.
+It has the progress of the epoch and nothing of a rank or worker, so it is the same on every rank. A link of the chain
+has the number of ranks, of workers, and of batches taken from each rank. The checksum is of all other fields: one that
+was changed would be another order, or other batches, without an error.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _WITHOUT_CHECKSUM = 1
 """Version of states that have no checksum; they are read as well."""
 
 IGNORABLE = ("collection", "strategy")
-"""What may differ where the user says so: the rows are counted all the same."""
+"""Fields that may differ where the user says so: the rows are counted all the same."""
 
 _LARGEST_WORLD = 2**31
 _LONGEST_SHOWN = 300
@@ -80,7 +80,7 @@ class SavedState:
         return {**whole, "checksum": _checksum(whole)}
 
     @classmethod
-    def of(cls, state: object) -> "SavedState":
+    def from_dict(cls, state: object) -> "SavedState":
         """Read a state.
 
         Raises
@@ -226,7 +226,7 @@ def _checksum(state: Mapping[str, Any]) -> str:
 
 
 def _no_state(state: Mapping[str, Any]) -> str:
-    """Say what a dict without a version has, and where in it the state may be."""
+    """Return the message for a dict without a version: its keys, and where in it the state may be."""
     dicts = [(name, value) for name, value in state.items() if isinstance(value, Mapping)]
     inside = [name for name, value in dicts if {"version", "chain"} <= set(value)]
     place = f", which is here under {inside[0]!r}" if inside else ""

@@ -14,7 +14,7 @@ def has_length(source: Any) -> bool:
 
 
 class Unsized:
-    """What strategies see of a collection without a length: one that ends with the last row of ``indices``.
+    """A collection without a length, as strategies see it: one that ends with the last row of ``indices``.
 
     Parameters
     ----------

@@ -5,17 +5,17 @@
     fetches  |-----------|-----------|-----------|-----------|-----------|-------|
     ranks    |     0     |     1     |     0     |     1     | divided by batches|
 
-Whole fetches go round-robin to ranks. What does not fill a round is divided by batches, in equal and contiguous shares,
-so that ranks end equal. Where an epoch goes on with other ranks or workers than it began with, the same is done with
-what is left of it: the fetches that nobody has begun are whole, and the remains of the others are divided.
+Whole fetches go round-robin to ranks. The last incomplete round is divided by batches, in equal and contiguous shares,
+so that ranks end equal. Where an epoch goes on with other ranks or workers than it began with, its remaining batches
+are divided in the same way: the fetches that nobody has begun are whole, and the remains of the others are divided.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from scdataset.schedule.dealing import Dealing
-from scdataset.schedule.ranges import Ranges
+from scdataset.schedule.interval_set import IntervalSet
+from scdataset.schedule.worker_assignment import WorkerAssignment
 
 __all__ = ["Partition"]
 
@@ -47,7 +47,7 @@ class Partition:
     rank: int = 0
     world_size: int = 1
     uneven: bool = False
-    left: Ranges | None = None
+    left: IntervalSet | None = None
 
     @cached_property
     def n_batches(self) -> int:
@@ -82,9 +82,9 @@ class Partition:
         """Return which batches of the epoch this rank yields at steps [start, stop), as runs of neighbours."""
         return self._batches_of(self.rank, start, stop)
 
-    def dealing(self, n_workers: int, *, in_order: bool) -> Dealing:
-        """Return how the steps of this rank are dealt to workers: by fetches, or singly so that they come in order."""
-        return Dealing(len(self), self._dealt_at_once(in_order), n_workers)
+    def worker_assignment(self, n_workers: int, *, in_order: bool) -> WorkerAssignment:
+        """Return the assignment of this rank's steps to workers: by fetches, or singly so that they come in order."""
+        return WorkerAssignment(len(self), self._assigned_at_once(in_order), n_workers)
 
     def fetches(self, worker: int = 0, n_workers: int = 1, *, in_order: bool = False) -> Iterator[list[range]]:
         """Yield the fetches of one worker of this rank: runs of neighbouring batches, numbered in the epoch.
@@ -94,50 +94,54 @@ class Partition:
         worker, n_workers
             This worker, from 0, and the number of workers.
         in_order
-            Deal out single batches rather than whole fetches, so that taking one batch of each worker in turn gives the
+            Assign single batches rather than whole fetches, so that taking one batch of each worker in turn gives the
             order that one worker has.
         """
-        return self.fetches_of_part(self.dealing(n_workers, in_order=in_order), worker, 0)
+        return self.fetches_of_part(self.worker_assignment(n_workers, in_order=in_order), worker, 0)
 
-    def fetches_of_part(self, dealing: Dealing, part: int, begun: int, n_fetches: int = 1) -> Iterator[list[range]]:
+    def fetches_of_part(
+        self, assignment: WorkerAssignment, part: int, begun: int, n_fetches: int = 1
+    ) -> Iterator[list[range]]:
         """Yield the fetches of one worker's part of the steps, after ``begun`` of them.
 
         Where nothing is fetched, as batches are taken from memory, ``n_fetches`` are yielded as one.
         """
-        size, length = self.fetch_factor * n_fetches, dealing.length(part)
+        size, length = self.fetch_factor * n_fetches, assignment.n_steps_of(part)
         while begun < length:
             stop = min((begun // size + 1) * size, length)
-            steps = dealing.steps(part, begun, stop)
+            steps = assignment.steps(part, begun, stop)
             yield [run for some in steps for run in self.batches(some.start, some.stop)]
             begun = stop
 
-    def after(self, batches: int, n_workers: int, *, in_order: bool) -> Ranges:
+    def after(self, batches: int, n_workers: int, *, in_order: bool) -> IntervalSet:
         """Return the batches of the epoch that are left when every rank has yielded ``batches`` of this partition."""
         lengths = {self._length(rank) for rank in (0, self.world_size - 1)}
-        by_length = {n: Dealing(n, self._dealt_at_once(in_order), n_workers).taken(batches) for n in lengths}
+        by_length = {
+            n: WorkerAssignment(n, self._assigned_at_once(in_order), n_workers).taken(batches) for n in lengths
+        }
         rounds = min(min(done for done, _ in by_length.values()) // self.fetch_factor, self.n_rounds)
-        common = rounds * self.fetch_factor  # what all ranks have taken needs no look at each of them
+        common = rounds * self.fetch_factor  # rounds that every rank has taken need no look at each rank
         taken = [self._batches_of_window(run) for run in self._windows.at(0, rounds * self.world_size)]
         for rank in range(self.world_size):
             done, runs = by_length[self._length(rank)]
             for run in (range(common, done), *runs):
                 taken += self._batches_of(rank, max(run.start, common), run.stop)
-        return self._left.without(Ranges.of(taken))
+        return self._left.without(IntervalSet.from_ranges(taken))
 
     @cached_property
-    def _left(self) -> Ranges:
-        return Ranges.of([range(self.n_batches)]) if self.left is None else self.left
+    def _left(self) -> IntervalSet:
+        return IntervalSet.from_ranges([range(self.n_batches)]) if self.left is None else self.left
 
     @cached_property
-    def _windows(self) -> Ranges:
+    def _windows(self) -> IntervalSet:
         """Fetches that nobody has begun."""
         return self._left.aligned(self.fetch_factor)
 
     @cached_property
-    def _rest(self) -> Ranges:
+    def _rest(self) -> IntervalSet:
         """Batches that do not fill a round of whole fetches."""
         whole = self._windows.at(0, self.n_rounds * self.world_size)
-        return self._left.without(Ranges.of(map(self._batches_of_window, whole)))
+        return self._left.without(IntervalSet.from_ranges(map(self._batches_of_window, whole)))
 
     def _batches_of_window(self, windows: range) -> range:
         return range(windows.start * self.fetch_factor, windows.stop * self.fetch_factor)
@@ -145,7 +149,7 @@ class Partition:
     def _length(self, rank: int) -> int:
         return self.n_rounds * self.fetch_factor + len(self._share(rank))
 
-    def _dealt_at_once(self, in_order: bool) -> int:  # noqa: FBT001 private
+    def _assigned_at_once(self, in_order: bool) -> int:  # noqa: FBT001 private
         return 1 if in_order else self.fetch_factor
 
     def _batches_of(self, rank: int, start: int, stop: int) -> list[range]:

@@ -1,21 +1,21 @@
-"""How far an epoch has come, in a few integers that are the same on every rank.
+"""The progress of an epoch, in a few integers that are the same on every rank.
 
     chain                 8 ranks x 4 workers, 200 batches each ──► 6 ranks, 31 each ──► ...
-    what was consumed     a pure function of the chain: all ranks keep in step
-    what is left          whole fetches, and the remains of those that were begun; shared out anew to other ranks
+    consumed batches      a pure function of the chain: all ranks keep in step
+    remaining batches     whole fetches, and the remains of those that were begun; shared out anew to other ranks
 
 Going on with the ranks and workers of the last link continues it, with the same batches in the same order. Other ranks
-or workers begin a new link. A link of which nothing was taken says nothing and is left out.
+or workers begin a new link. A link from which nothing was taken is left out.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from scdataset.errors import StateError
-from scdataset.schedule.dealing import Dealing
 from scdataset.schedule.partition import Partition
+from scdataset.schedule.worker_assignment import WorkerAssignment
 
-__all__ = ["Course", "Generation", "Progress"]
+__all__ = ["Generation", "Progress", "RemainingEpoch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Generation:
     world_size
         Number of ranks, at least 1.
     n_workers
-        DataLoader workers of each, at least 1; always 1 where batches come in order, since who read them says nothing.
+        DataLoader workers of each, at least 1; always 1 where batches come in order, which is independent of workers.
     taken
         Batches that were taken from each rank, at least 1.
     """
@@ -51,7 +51,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Course:
+class RemainingEpoch:
     """The rest of an epoch, for the ranks and workers that go on with it.
 
     Attributes
@@ -75,9 +75,9 @@ class Course:
     in_order: bool
 
     @classmethod
-    @lru_cache(maxsize=8)  # the sizes of worlds before take milliseconds, and bars of progress ask for the length often
-    def of(cls, whole: Partition, progress: Progress, n_workers: int, *, in_order: bool) -> "Course":
-        """Return the course of an epoch after some progress, for a rank of ``whole``, the partition of all of it.
+    @lru_cache(maxsize=8)  # earlier world sizes take milliseconds, and progress bars ask for the length often
+    def from_progress(cls, whole: Partition, progress: Progress, n_workers: int, *, in_order: bool) -> "RemainingEpoch":
+        """Return the rest of an epoch after some progress, for a rank of ``whole``, the partition of all of it.
 
         Raises
         ------
@@ -120,16 +120,16 @@ class Course:
         return replace(self.before, chain=(*self.before.chain, generation))
 
     @property
-    def dealing(self) -> Dealing:
-        """How the steps of this rank are dealt to its workers."""
-        return self.partition.dealing(self.n_workers, in_order=self.in_order)
+    def assignment(self) -> WorkerAssignment:
+        """The assignment of this rank's steps to its workers."""
+        return self.partition.worker_assignment(self.n_workers, in_order=self.in_order)
 
     def part_of(self, worker: int) -> tuple[int, int]:
         """Return whose part of the steps a worker of a DataLoader goes on with, and how many of them were given.
 
         A DataLoader asks its first worker first, so that goes on for the one whose turn it was.
         """
-        counts, turn = self.dealing.given(self.begun)
+        counts, turn = self.assignment.given(self.begun)
         part = (worker + turn) % self.n_workers
         return part, counts[part]
 

@@ -1,7 +1,8 @@
 """Which rows are in a batch: the order of an epoch, shuffled inside fetch windows.
 
 A window is the samples of one fetch, counted over all ranks. A batch's rows depend on the order, the seed, the epoch,
-batch_size and fetch_factor, and on nothing else: not on who reads it, nor on what is read with it.
+batch_size and fetch_factor, and on nothing else: neither on the rank or worker that reads it, nor on batches read with
+it.
 """
 
 from collections.abc import Iterator

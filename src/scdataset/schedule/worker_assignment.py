@@ -1,29 +1,29 @@
-"""How the steps of a rank are dealt to its DataLoader workers, and which of them were taken after some batches.
+"""Assign the steps of a rank to its DataLoader workers, and tell which of them a number of batches took.
 
-    steps    0 1 2 3 | 4 5 6 7 | 8 9 10 11 | 12 13      dealt 4 at a time to two workers
+    steps    0 1 2 3 | 4 5 6 7 | 8 9 10 11 | 12 13      assigned 4 at a time to two workers
     worker   0         1         0           1
-    taken    0 4 1 5 2 6 3 7 8 12 9 13 10 11            one of each in turn, leaving out those that are through
+    taken    0 4 1 5 2 6 3 7 8 12 9 13 10 11            one of each in turn, skipping finished workers
 
-Pure arithmetic: what a worker gave after k batches has a closed form, so the main process, which only counts batches,
-knows what was taken.
+Pure arithmetic: the number of steps each worker gave after k batches has a closed form, so the main process, which only
+counts batches, knows which steps were taken.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Dealing"]
+__all__ = ["WorkerAssignment"]
 
 
 @dataclass(frozen=True, slots=True)
-class Dealing:
-    """Steps [0, n_steps) dealt round-robin.
+class WorkerAssignment:
+    """Steps [0, n_steps) assigned round-robin.
 
     Attributes
     ----------
     n_steps
         Batches that the rank yields.
     size
-        Steps dealt at once: those of a fetch, or 1 where batches have to come in order.
+        Steps assigned at once: those of a fetch, or 1 where batches have to come in order.
     n_workers
         Workers, at least 1.
     """
@@ -32,17 +32,18 @@ class Dealing:
     size: int
     n_workers: int
 
-    def length(self, worker: int) -> int:
+    def n_steps_of(self, worker: int) -> int:
         """Return the number of steps of a worker."""
         turns, rest = divmod(self.n_steps, self.size * self.n_workers)
         return turns * self.size + min(max(rest - worker * self.size, 0), self.size)
 
     def given(self, batches: int) -> tuple[list[int], int]:
         """Return how many batches each worker gave when ``batches`` were taken, and whose turn comes next."""
-        lengths = [self.length(worker) for worker in range(self.n_workers)]
+        lengths = [self.n_steps_of(worker) for worker in range(self.n_workers)]
         rounds, left = 0, batches
-        for n_through, length in enumerate(sorted(lengths)):
-            active = self.n_workers - n_through
+        # Workers finish in ascending order of length; between two finishes every active worker gives one in turn.
+        for n_finished, length in enumerate(sorted(lengths)):
+            active = self.n_workers - n_finished
             if left < (length - rounds) * active:
                 rounds += left // active
                 left %= active
@@ -72,7 +73,7 @@ class Dealing:
     def taken(self, batches: int) -> tuple[int, list[range]]:
         """Return the steps taken when ``batches`` were: all steps before a first one, and runs from there on.
 
-        The first number divides by the steps that all workers are dealt in one turn.
+        The first number divides by the steps that all workers are assigned in one turn.
         """
         counts, _ = self.given(batches)
         turns = min(count // self.size for count in counts)

@@ -1,4 +1,4 @@
-"""A set of batches of an epoch, as the ranges it is made of: small however many batches there are."""
+"""Sets of batches of an epoch, stored as intervals: small however many batches there are."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -7,12 +7,12 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Self
 
-__all__ = ["Ranges"]
+__all__ = ["IntervalSet"]
 
 
 @dataclass(frozen=True)
-class Ranges:
-    """Ascending whole numbers, counted through: the k-th number is in place k.
+class IntervalSet:
+    """A sorted set of integers, stored as intervals; place k is that of the k-th integer.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Ranges:
     runs: tuple[range, ...]
 
     @classmethod
-    def of(cls, runs: Iterable[range]) -> Self:
+    def from_ranges(cls, runs: Iterable[range]) -> Self:
         """Return the union of some ranges of step 1, in any order."""
         merged: list[range] = []
         for run in sorted((run for run in runs if len(run)), key=lambda run: run.start):
@@ -54,22 +54,22 @@ class Ranges:
             number += 1
         return found
 
-    def without(self, others: "Ranges") -> "Ranges":
+    def without(self, others: "IntervalSet") -> "IntervalSet":
         """Return the numbers that are not in ``others``."""
-        kept = []
+        remaining = []
         cuts = iter((*others.runs, range(self.runs[-1].stop, self.runs[-1].stop + 1)) if self.runs else ())
         cut = next(cuts, range(0))
         for run in self.runs:
             start = run.start
             while cut.start < run.stop:
-                kept.append(range(start, max(start, cut.start)))
+                remaining.append(range(start, max(start, cut.start)))
                 start = max(start, cut.stop)
                 if cut.stop > run.stop:
                     break
                 cut = next(cuts)
-            kept.append(range(start, run.stop))
-        return Ranges(tuple(run for run in kept if len(run)))
+            remaining.append(range(start, run.stop))
+        return IntervalSet(tuple(run for run in remaining if len(run)))
 
-    def aligned(self, size: int) -> "Ranges":
+    def aligned(self, size: int) -> "IntervalSet":
         """Return the windows that lie wholly in this set; window w is the numbers from ``w * size`` on."""
-        return Ranges.of(range(-(-run.start // size), run.stop // size) for run in self.runs)
+        return IntervalSet.from_ranges(range(-(-run.start // size), run.stop // size) for run in self.runs)

@@ -1,4 +1,4 @@
-"""Which epoch an iteration is, in the main process and in every DataLoader worker.
+"""Count epochs, for the main process and every DataLoader worker together.
 
 A DataLoader iterates over the dataset in its workers, which are copies: fresh ones each epoch, or persistent ones. None
 of them can count epochs for the others, so the count lives in a small file that all processes below one main process
@@ -8,10 +8,10 @@ share, under a lock that the system frees if its holder dies. A main process tha
     iteration 2   worker 1 arrives: takes epoch 1     worker 0 arrives: joins epoch 1
 
 The workers of one iteration know each other by the DataLoader's base seed; a worker that arrives for the second time
-with the same one has begun another iteration. What was consumed of an epoch before it is resumed travels the same way,
-and the seed that came with it: workers may be running already when a state is loaded.
+with the same one has begun another iteration. The progress of a resumed epoch travels the same way, and the seed that
+came with it: workers may be running already when a state is loaded.
 
-A main process that is killed leaves its files behind. The first clock of another one removes them.
+A main process that is killed leaves its files behind. The first counter of another one removes them.
 """
 
 import json
@@ -35,13 +35,13 @@ from scdataset._processes import abandoned, name_of_process, new_name
 from scdataset.errors import LoaderError
 from scdataset.schedule.progress import Generation, Progress
 
-__all__ = ["Begun", "EpochClock"]
+__all__ = ["Begun", "SharedEpochCounter"]
 
-_KEPT_ITERATIONS = 64
+_MAX_WAITING = 64
 """Iterations that wait for workers: more are only left by workers that were killed before they began."""
 
 _KIND = "scdataset-epochs"
-"""How the names of its files begin."""
+"""Prefix of the names of its files."""
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
@@ -71,7 +71,7 @@ class Begun:
     is_outdated: bool = False
 
 
-class EpochClock:
+class SharedEpochCounter:
     """Counts the epochs of one dataset, for all processes that iterate over it together."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class EpochClock:
             state.update(next=_listed(progress), seed=seed or state["seed"], latest=None)
 
     def set_epoch(self, epoch: int) -> None:
-        """Make ``epoch`` the next one; where the next one is that already, what was consumed of it stays so."""
+        """Make ``epoch`` the next one; if it is that already, its progress stays."""
         upcoming, _ = self.peek()
         if epoch != upcoming.epoch or not upcoming.chain:
             self.set(Progress(epoch))
@@ -142,7 +142,7 @@ class EpochClock:
         Parameters
         ----------
         loaded
-            What a DataLoader worker was told to go on from, in place of what is next for the main process.
+            Progress loaded in a DataLoader worker, in place of that which is next for the main process.
         """
         info = get_worker_info()
         with self._shared() as state:
@@ -163,13 +163,13 @@ class EpochClock:
             raise LoaderError(message)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Only a worker that is being started goes on with this clock; any other copy counts for itself.
+        # Only a worker that is being started goes on with this counter; any other copy counts for itself.
         starts = get_spawning_popen() is not None
         if starts:
             self.share()
         with self._shared() as state:
-            kept = {name: state[name] for name in ("next", "seed")}
-        return {**kept, "revision": self._revision, "name": self._name if starts else None}
+            shared = {name: state[name] for name in ("next", "seed")}
+        return {**shared, "revision": self._revision, "name": self._name if starts else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._begin(_progress(state["next"]), state["seed"], state["name"] or new_name(_KIND), state["revision"])
@@ -189,17 +189,17 @@ class EpochClock:
             yield self._state
 
     def _first(self) -> dict[str, Any]:
-        """Return what a file begins with: a process that is no worker of the one that iterated begins by itself."""
+        """Return the first state of a file: a process that is no worker of the one that iterated begins by itself."""
         return self._state if self._process == os.getpid() else {**self._state, "latest": None, "running": []}
 
 
-_counting_alone: weakref.WeakSet[EpochClock] = weakref.WeakSet()
-"""The clocks of this process that no other process has a copy of."""
+_counting_alone: weakref.WeakSet[SharedEpochCounter] = weakref.WeakSet()
+"""The counters of this process of which no other process has a copy."""
 
 
 def _share_all() -> None:
-    for clock in list(_counting_alone):
-        clock.share()
+    for counter in list(_counting_alone):
+        counter.share()
 
 
 if hasattr(os, "register_at_fork"):
@@ -238,7 +238,7 @@ def _take(state: dict[str, Any], n_workers: int) -> dict[str, Any]:
 def _join(
     state: dict[str, Any], base_seed: int, worker: int, n_workers: int, loaded: Progress | None
 ) -> dict[str, Any]:
-    """Return what the iteration that this worker belongs to is about, beginning it if it is the first to arrive."""
+    """Return the progress of the iteration that this worker belongs to, beginning it if it is the first to arrive."""
     running: list[dict[str, Any]] = state["running"]
     for iteration in running:
         if iteration["base_seed"] == base_seed and worker not in iteration["arrived"]:
@@ -249,7 +249,7 @@ def _join(
         iteration = {"base_seed": base_seed, "progress": _take(state, n_workers), "arrived": []}
         running.append(iteration)
     iteration["arrived"].append(worker)
-    state["running"] = [each for each in running if len(each["arrived"]) < n_workers][-_KEPT_ITERATIONS:]
+    state["running"] = [each for each in running if len(each["arrived"]) < n_workers][-_MAX_WAITING:]
     progress: dict[str, Any] = iteration["progress"]
     return progress
 

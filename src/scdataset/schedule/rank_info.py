@@ -1,4 +1,4 @@
-"""Who am I: the rank of this process and the number of ranks that share the data."""
+"""The rank of this process and the number of ranks that share the data."""
 
 import os
 import sys
@@ -8,11 +8,11 @@ from typing import Any
 from scdataset._arguments import optional_whole
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, WorldError
 
-__all__ = ["World"]
+__all__ = ["RankInfo"]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class RankInfo:
     """One process among those that train together.
 
     Attributes
@@ -33,8 +33,8 @@ class World:
     is_given: bool = False
 
     @classmethod
-    def of(cls, rank: int | None, world_size: int | None, mesh: Any = None) -> "World":
-        """Return the world that the arguments name, or else the process group, or else the launcher, or one process.
+    def from_arguments(cls, rank: int | None, world_size: int | None, mesh: Any = None) -> "RankInfo":
+        """Return the rank that the arguments name, or else the process group, or else the launcher, or one process.
 
         Parameters
         ----------
@@ -46,10 +46,10 @@ class World:
         rank = optional_whole("rank", rank, minimum=0)
         world_size = optional_whole("world_size", world_size, minimum=1)
         if mesh is not None:
-            return cls._of_mesh(mesh, rank, world_size)
+            return cls._from_mesh(mesh, rank, world_size)
         if rank is not None and world_size is not None:
             return cls(rank, world_size, is_given=True).checked()
-        detected = cls._of_group() or cls._of_launcher() or cls(0, 1)
+        detected = cls._from_group() or cls._from_launcher() or cls(0, 1)
         if rank in (None, detected.rank) and world_size in (None, detected.size):
             return replace(detected, is_given=world_size == 1)
         if world_size is not None and world_size != 1:
@@ -60,8 +60,8 @@ class World:
             raise WorldError(message)
         return cls(rank or 0, world_size or detected.size, detected.has_group, is_given=True).checked()
 
-    def checked(self) -> "World":
-        """Return this world if the rank is one of it.
+    def checked(self) -> "RankInfo":
+        """Return this object if its rank is within bounds.
 
         Raises
         ------
@@ -76,12 +76,12 @@ class World:
             raise WorldError(message)
         return self
 
-    def now(self) -> "World":
-        """Return the world as it is now: a process group may have been initialised since."""
-        return self if self.is_given else self._of_group() or self
+    def now(self) -> "RankInfo":
+        """Return the current rank and size: a process group may have been initialised since."""
+        return self if self.is_given else self._from_group() or self
 
     @classmethod
-    def _of_mesh(cls, mesh: Any, rank: int | None, world_size: int | None) -> "World":
+    def _from_mesh(cls, mesh: Any, rank: int | None, world_size: int | None) -> "RankInfo":
         if rank is not None or world_size is not None:
             message = f"rank={rank!r}, world_size={world_size!r} and a mesh; give one or the other."
             raise ArgumentValueError(message)
@@ -97,7 +97,7 @@ class World:
         return cls(mesh.get_local_rank(), mesh.size(), has_group=True, is_given=True)
 
     @classmethod
-    def _of_group(cls) -> "World | None":
+    def _from_group(cls) -> "RankInfo | None":
         # Without an import of torch.distributed by somebody there is no process group.
         distributed = sys.modules.get("torch.distributed")
         if distributed is None or not distributed.is_available() or not distributed.is_initialized():
@@ -105,7 +105,7 @@ class World:
         return cls(distributed.get_rank(), distributed.get_world_size(), has_group=True)
 
     @classmethod
-    def _of_launcher(cls) -> "World | None":
+    def _from_launcher(cls) -> "RankInfo | None":
         """Return the values that a launcher such as torchrun sets in the environment."""
         given = [os.environ.get(name) for name in ("RANK", "WORLD_SIZE")]
         if None in given:
