@@ -58,7 +58,7 @@ def made(path, tmp_path):
     folder.mkdir()
     by_cell.write_rows(path, folder)
     files = {file.name: OpenFile(str(file), str(path)) for file in folder.iterdir()}
-    matrix = by_cell.csr_matrix(files, MatrixMarket.of(path).shape[0])
+    matrix = by_cell.csr_matrix(files, MatrixMarket.from_path(path).shape[0])
     return matrix.read(np.arange(matrix.shape[0]), SlabPool(), Threads(1))
 
 
@@ -164,7 +164,7 @@ def test_headers_that_cannot_be_are_refused(tmp_path, field, sizes, error):
 def test_symmetric_matrices_are_refused(tmp_path):
     (tmp_path / "a.mtx").write_text("%%MatrixMarket matrix coordinate integer symmetric\n1 1 1\n1 1 1\n")
     with pytest.raises(CollectionError, match="symmetric"):
-        MatrixMarket.of(str(tmp_path / "a.mtx"))
+        MatrixMarket.from_path(str(tmp_path / "a.mtx"))
 
 
 def test_a_gzip_that_is_cut_is_refused(tmp_path):
@@ -184,7 +184,7 @@ def test_text_that_goes_on_for_ever_is_refused(tmp_path):
     lines = ["%%MatrixMarket matrix coordinate integer general", "%\n" * (1 << 20), "2 3 1", "1 1 1"]
     (tmp_path / "b.mtx").write_bytes(gzip.compress("\n".join(lines).encode()))
     with pytest.raises(DamagedFileError, match=r"b\.mtx: its header cannot be read: it has more than 1048576 bytes"):
-        MatrixMarket.of(str(tmp_path / "b.mtx"))
+        MatrixMarket.from_path(str(tmp_path / "b.mtx"))
 
 
 def test_a_line_without_an_end_is_refused(tmp_path, monkeypatch):

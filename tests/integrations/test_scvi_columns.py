@@ -23,7 +23,7 @@ class Frame:
 
 def labels_of(values, categories=None, unlabeled="Unknown"):
     column = pd.Series(pd.Categorical(values, categories))
-    return ScviColumns.of(Frame(label=column), None, "label", unlabeled, [], [])
+    return ScviColumns.from_frame(Frame(label=column), None, "label", unlabeled, [], [])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_labels_may_be_numbers():
 
 
 def test_without_columns_there_is_one_batch_and_no_label():
-    columns = ScviColumns.of(Frame(other=[1.0, 2.0, 3.0]), None, None, "Unknown", [], [])
+    columns = ScviColumns.from_frame(Frame(other=[1.0, 2.0, 3.0]), None, None, "Unknown", [], [])
     fields = columns.registry(3, pd.Index(["g"]), "1")["field_registries"]
     assert (fields["batch"]["summary_stats"], columns.n_labels) == ({"n_batch": 1}, 1)
     assert not columns.labelled.any()
@@ -71,7 +71,7 @@ def test_batches_have_codes_and_covariates_of_their_rows(tmp_path):
     made = labelled_cells()
     made.write_h5ad(tmp_path / "cells.h5ad")
     cells, rows = open_collection(tmp_path / "cells.h5ad"), np.array([7, 2, 300])
-    columns = ScviColumns.of(cells, "donor", "label", "Unknown", ["truth", "plate"], ["age"])
+    columns = ScviColumns.from_frame(cells, "donor", "label", "Unknown", ["truth", "plate"], ["age"])
     batch = ToScvi(columns)(cells[rows], RowKeys(rows, seed=0, epoch=0))
     assert list(batch) == ["X", "batch", "extra_categorical_covs", "extra_continuous_covs", "labels"]
     assert {name: (value.dtype, tuple(value.shape)) for name, value in batch.items()} == {
@@ -88,7 +88,7 @@ def test_batches_have_codes_and_covariates_of_their_rows(tmp_path):
 
 def test_a_batch_or_covariate_that_is_missing_in_a_row_in_use_is_refused():
     frame = Frame(donor=["a", None, "a"], age=[1.0, 2.0, np.nan])
-    columns = ScviColumns.of(frame, "donor", None, "Unknown", [], ["age"])
+    columns = ScviColumns.from_frame(frame, "donor", None, "Unknown", [], ["age"])
     columns.refuse_missing(np.array([0]))
     with pytest.raises(ArgumentValueError, match=r"obs\['donor'\] is missing or infinite in 1 of 2 cells"):
         columns.refuse_missing(np.array([True, True, False]))
@@ -98,4 +98,4 @@ def test_a_batch_or_covariate_that_is_missing_in_a_row_in_use_is_refused():
 
 def test_a_continuous_covariate_of_labels_is_refused():
     with pytest.raises(ArgumentTypeError, match="categorical_covariate_keys"):
-        ScviColumns.of(Frame(donor=["a", "b"]), None, None, "Unknown", [], ["donor"])
+        ScviColumns.from_frame(Frame(donor=["a", "b"]), None, None, "Unknown", [], ["donor"])

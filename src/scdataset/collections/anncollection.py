@@ -36,7 +36,7 @@ class AnnCollectionRows(BackedRows):
         if not rows.size:  # an AnnCollectionView of no cells has no columns
             return self._read_without_engine(rows)
         wanted, places = ascending(rows)
-        window = _Window.of(self.source[wanted], None, self.source)
+        window = _Window.from_view(self.source[wanted], None, self.source)
         return Cells(replace(window.take(places), X=self.as_read(begun)), range(rows.size))
 
     def _read_without_engine(self, rows: NDArray[np.int64]) -> "Cells":
@@ -47,7 +47,7 @@ class AnnCollectionRows(BackedRows):
         view.convert = None
         with as_stored(self.sparse_arrays):
             matrix = view.X
-        return Cells(_Window.of(view, matrix, self.source).take(places), range(rows.size))
+        return Cells(_Window.from_view(view, matrix, self.source).take(places), range(rows.size))
 
     def fingerprint(self) -> str:
         """Return shape and files."""
@@ -84,7 +84,7 @@ class _Window:
     convert: Any
 
     @classmethod
-    def of(cls, view: Any, X: Any, source: Any) -> "_Window":  # noqa: N803 as there
+    def from_view(cls, view: Any, X: Any, source: Any) -> "_Window":  # noqa: N803 as there
         """Return the parts of a view of a collection besides X."""
         parts = (view.obs, view.obsm, view.layers)
         obs, obsm, layers = ({} if part is None else part.to_dict(use_convert=False) for part in parts)
@@ -188,7 +188,7 @@ class Cells(Separable):
             return Cells(self._window, np.asarray(self._numbers)[index])
         view = self._view[index]
         view.convert = None
-        window = _Window.of(view, view.X, view)
+        window = _Window.from_view(view, view.X, view)
         return Cells(replace(window, convert=self.convert), range(len(view)))
 
     def cut(self, rows: slice) -> "Cells":
@@ -214,7 +214,7 @@ def _on_disk(source: AnnCollection) -> BackedMatrix | None:
 
     Of several types anndata makes one that depends on which files a read touches, so it has to read those.
     """
-    stored = BackedMatrix.of(*source.adatas)
+    stored = BackedMatrix.from_anndata(*source.adatas)
     if stored is None or not stored.has_one_type:
         return None
     widths = [matrix.shape[1] for matrix in stored.matrices]

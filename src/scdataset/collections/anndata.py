@@ -48,7 +48,7 @@ class AnnDataRows(BackedRows):
     """
 
     def __init__(self, source: anndata.AnnData) -> None:
-        on_disk = BackedMatrix.of(source) if source.raw is None else None
+        on_disk = BackedMatrix.from_anndata(source) if source.raw is None else None
         super().__init__(source, on_disk, reopens=source.isbacked)
         self._is_lazy = is_lazy(source)
 

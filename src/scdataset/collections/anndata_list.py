@@ -34,7 +34,7 @@ class AnnDataListRows(BackedRows):
     def __init__(self, source: Sequence[anndata.AnnData]) -> None:
         _check_genes(source)
         _check_matrices(source)
-        super().__init__(source, BackedMatrix.of(*source), reopens=any(adata.isbacked for adata in source))
+        super().__init__(source, BackedMatrix.from_anndata(*source), reopens=any(adata.isbacked for adata in source))
 
     def __len__(self) -> int:
         return sum(int(adata.n_obs) for adata in self.source)

@@ -1,4 +1,4 @@
-"""Elements of stored arrays: spans of them, gathered into memory by the fastest way that the layout allows.
+"""Elements of stored arrays: spans of them, open_each into memory by the fastest way that the layout allows.
 
 plain bytes in one file ──► compiled loop of pread, straight to the output
 anything encoded        ──► threads: read a chunk, decode it, scatter its wanted elements

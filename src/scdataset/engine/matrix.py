@@ -18,7 +18,7 @@ from scdataset.engine.half_floats import SingleFloats
 from scdataset.engine.parts import Matrix, Part
 from scdataset.engine.reads import Read, StackedRead, n_tasks, run_reads, run_stacked
 from scdataset.engine.rowtable import RowTable
-from scdataset.engine.select import Wanted, read_selected
+from scdataset.engine.select import ReadSpec, read_selected
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.spans import ANY, Columns, Spans
 from scdataset.engine.threads import Threads
@@ -165,12 +165,12 @@ class CsrMatrix:
         table = ANY.table if self.chosen is None else self.chosen
         return Columns(min(n_stored, np.iinfo(self.indices.dtype).max + 1), table)
 
-    def wanted(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], places: NDArray[np.int64]) -> Wanted:
+    def wanted(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], places: NDArray[np.int64]) -> ReadSpec:
         """Return rows of which columns are left out."""
         columns = self.columns
         if not columns.table.size:
             columns = Columns(columns.limit, np.arange(self.shape[1], dtype=np.int32))
-        return Wanted(self.data, self.indices, columns, starts, lengths, places)
+        return ReadSpec(self.data, self.indices, columns, starts, lengths, places)
 
 
 @dataclass(frozen=True)

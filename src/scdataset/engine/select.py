@@ -24,7 +24,7 @@ from scdataset.engine.spans import ANY, Columns, Spans, scatter, scratch
 from scdataset.engine.threads import Threads
 from scdataset.engine.totals import add_up
 
-__all__ = ["Wanted", "read_selected"]
+__all__ = ["ReadSpec", "read_selected"]
 
 _Stored = tuple[NDArray[Any], NDArray[Any], NDArray[np.int64], int]
 """Values and column numbers of some rows, side by side, how many there are of each row, and the first row."""
@@ -38,7 +38,7 @@ _FEW = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReadSpec:
     """Rows of one matrix.
 
     Attributes
@@ -78,7 +78,7 @@ class _Kept:
 
 
 def read_selected(
-    parts: Sequence[Wanted],
+    parts: Sequence[ReadSpec],
     dtype: np.dtype[Any],
     slabs: SlabPool,
     threads: Threads,
@@ -117,7 +117,7 @@ def read_selected(
 
 
 def _tasks(
-    part: Wanted,
+    part: ReadSpec,
     dtype: np.dtype[Any],
     kept: list[_Kept],
     totals: NDArray[np.float64] | None,
@@ -150,7 +150,7 @@ def _tasks(
 def _keep_runs_of(
     data: PlainElements,
     indices: PlainElements,
-    part: Wanted,
+    part: ReadSpec,
     first: int,
     last: int,
     table: NDArray[np.int32],
@@ -209,7 +209,7 @@ def _unsigned(values: NDArray[Any]) -> NDArray[Any]:
     return values.view(f"u{values.itemsize}")
 
 
-def _of_file(data: PlainElements, indices: PlainElements, part: Wanted) -> Stored:
+def _of_file(data: PlainElements, indices: PlainElements, part: ReadSpec) -> Stored:
     """Return a function that reads rows of plain bytes, one at a time."""
     spans, limit = Spans(part.starts, part.lengths, part.places), Columns(part.columns.limit, ANY.table)
 
@@ -224,7 +224,7 @@ def _of_file(data: PlainElements, indices: PlainElements, part: Wanted) -> Store
     return stored
 
 
-def _of_memory(part: Wanted, slabs: SlabPool, threads: Threads, n_tasks: int) -> Stored:
+def _of_memory(part: ReadSpec, slabs: SlabPool, threads: Threads, n_tasks: int) -> Stored:
     """Read all rows, and return a function that takes some of them."""
     spans = Spans(part.starts, part.lengths, part.places).packed()
     size = int(part.lengths.sum())

@@ -152,7 +152,7 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
         self._seed = optional_whole("seed", seed, minimum=0)
         _key("unlabeled_category", unlabeled_category, may_be_absent=False)
         self.unlabeled_category = unlabeled_category if labels_key is not None else None
-        self._columns = ScviColumns.of(
+        self._columns = ScviColumns.from_frame(
             self.cells,
             _key("batch_key", batch_key),
             _key("labels_key", labels_key),

@@ -46,14 +46,14 @@ class Coded:
     given: str | None = None
 
     @classmethod
-    def of(cls, column: "pd.Series[Any]") -> "Coded":
+    def from_series(cls, column: "pd.Series[Any]") -> "Coded":
         """Return the codes of a column, and all its categories, whether they occur or not."""
         labels = column.astype("category").cat
         name = str(column.name)
         return cls(name, labels.codes.to_numpy(), labels.categories.to_numpy(), name)
 
     @classmethod
-    def of_nothing(cls, name: str, n_obs: int) -> "Coded":
+    def constant(cls, name: str, n_obs: int) -> "Coded":
         """Return the same code for all cells, in the memory of one."""
         return cls(f"_scvi_{name}", np.broadcast_to(np.zeros((), np.int8), n_obs), np.zeros(1, np.int64))
 
@@ -84,7 +84,7 @@ class ScviColumns:
     unlabeled: str | None
 
     @classmethod
-    def of(
+    def from_frame(
         cls,
         cells: Any,
         batch_key: str | None,
@@ -105,9 +105,9 @@ class ScviColumns:
         frame = cells.obs_frame(list(dict.fromkeys([*keys, *categorical, *continuous])))
         n_obs = len(frame)
         return cls(
-            Coded.of_nothing("batch", n_obs) if batch_key is None else Coded.of(frame[batch_key]),
-            Coded.of_nothing("labels", n_obs) if labels_key is None else _labels(frame[labels_key], unlabeled),
-            {name: Coded.of(frame[name]) for name in categorical},
+            Coded.constant("batch", n_obs) if batch_key is None else Coded.from_series(frame[batch_key]),
+            Coded.constant("labels", n_obs) if labels_key is None else _labels(frame[labels_key], unlabeled),
+            {name: Coded.from_series(frame[name]) for name in categorical},
             {name: _numbers(frame[name]) for name in continuous},
             None if labels_key is None else unlabeled,
         )
@@ -225,7 +225,7 @@ def _labels(column: "pd.Series[Any]", unlabeled: str) -> Coded:
         names.append(unlabeled)
     place = names.index(unlabeled)
     names[place], names[-1] = names[-1], names[place]
-    return Coded.of(labels.cat.reorder_categories(names).fillna(unlabeled))
+    return Coded.from_series(labels.cat.reorder_categories(names).fillna(unlabeled))
 
 
 def _refuse_other_spelling(key: str, names: Sequence[Any], unlabeled: str) -> None:

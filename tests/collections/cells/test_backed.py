@@ -24,7 +24,7 @@ def test_the_engine_reads_what_anndata_reads(form, tmp_path):
     cells(form).write_h5ad(tmp_path / "cells.h5ad")
     backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
     rows = np.array([49, 3, 3, 0, 20])
-    assert BackedMatrix.of(backed) is not None
+    assert BackedMatrix.from_anndata(backed) is not None
     read = as_collection(backed).read(rows)
     expected = cells(form)[rows]
     assert type(read.X) is type(backed[:2].to_memory().X)
@@ -39,14 +39,14 @@ def test_anndata_itself_reads_what_may_change_and_what_has_raw(tmp_path):
     with_raw.write_h5ad(tmp_path / "raw.h5ad")
     cells("csc").write_h5ad(tmp_path / "csc.h5ad")
     writable = anndata.read_h5ad(tmp_path / "plain.h5ad", backed="r+")
-    assert BackedMatrix.of(writable) is None
+    assert BackedMatrix.from_anndata(writable) is None
     writable.file.close()
     assert not as_collection(anndata.read_h5ad(tmp_path / "raw.h5ad", backed="r")).reads_ahead
-    assert BackedMatrix.of(anndata.read_h5ad(tmp_path / "csc.h5ad", backed="r")) is None
+    assert BackedMatrix.from_anndata(anndata.read_h5ad(tmp_path / "csc.h5ad", backed="r")) is None
 
 
 def test_real_files_are_read_by_the_engine(real_data):
-    assert BackedMatrix.of(anndata.read_h5ad(real_data("cells/merfish_mouse.h5ad"), backed="r")) is not None
+    assert BackedMatrix.from_anndata(anndata.read_h5ad(real_data("cells/merfish_mouse.h5ad"), backed="r")) is not None
 
 
 def test_windows_read_in_the_background_are_those_read_when_asked(tmp_path):

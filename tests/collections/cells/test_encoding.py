@@ -47,7 +47,7 @@ def test_arrays_in_memory_are_encoded_in_pieces(monkeypatch, dtype):
     monkeypatch.setattr(encoding, "_PIECE", 4)
     values = np.array(["b", "a", "c", "a", "b"] * 3, dtype)
     assert [len(piece) for piece in pieces_in_memory(values)] == [4, 4, 4, 3]
-    assert_same(Column.of(values), pd.Categorical(values))
+    assert_same(Column.from_values(values), pd.Categorical(values))
 
 
 N_OBS = 50

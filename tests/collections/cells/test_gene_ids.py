@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from scdataset import open_collection
-from scdataset.collections.cells import opened
+from scdataset.collections.cells import open_many
 from scdataset.collections.cells.gene_ids import are_numbers, id_columns
 from scdataset.errors import ArgumentValueError, CollectionError
 
@@ -71,7 +71,7 @@ def test_numbers_are_taken_where_files_agree(tmp_path, human):
 
 
 def test_a_kept_list_of_files_is_refused_as_well(tmp_path, human, monkeypatch):
-    monkeypatch.setattr(opened, "_SLOW", 0)
+    monkeypatch.setattr(open_many, "_SLOW", 0)
     other = write(tmp_path, "other", ["ENSGALG1", "ENSGALG2"])
     for _ in range(2):
         with pytest.raises(CollectionError, match="plain numbers"):

@@ -125,9 +125,9 @@ def test_dense_half_floats_stay_what_they_are(tmp_path):
 
 def test_backed_cells_of_sparse_half_floats_are_left_to_anndata(tmp_path):
     cells = anndata.read_h5ad(h5ad(tmp_path), backed="r")
-    assert BackedMatrix.of(cells) is None
+    assert BackedMatrix.from_anndata(cells) is None
     anndata.AnnData(COUNTS).write_h5ad(tmp_path / "b.h5ad")
-    assert BackedMatrix.of(anndata.read_h5ad(tmp_path / "b.h5ad", backed="r")) is not None
+    assert BackedMatrix.from_anndata(anndata.read_h5ad(tmp_path / "b.h5ad", backed="r")) is not None
 
 
 @pytest.mark.parametrize("dtype", [">f4", "complex64", "datetime64[s]", "str", object])

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 
 from scdataset import ClassBalancedSampling, open_collection, scDataset
-from scdataset.collections.cells import opened
+from scdataset.collections.cells import open_many
 from scdataset.collections.cells.origin import default_keys
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
@@ -81,9 +81,9 @@ def test_names_are_made_unique_as_concat_makes_them(paths):
 
 
 def test_a_kept_list_of_files_has_the_same_origins(paths, monkeypatch):
-    monkeypatch.setattr(opened, "_SLOW", 0)
+    monkeypatch.setattr(open_many, "_SLOW", 0)
     first = open_collection(paths, label="sample", index_unique="_", unique_names=True)
-    monkeypatch.setattr(opened, "_open", lambda *_, **__: pytest.fail("opened again"))
+    monkeypatch.setattr(open_many, "_open", lambda *_, **__: pytest.fail("opened again"))
     again = open_collection(paths, label="sample", index_unique="_", unique_names=True)
     assert again.obs.equals(first.obs)
     assert again.obs_names[-1] == "cell6_donor2"

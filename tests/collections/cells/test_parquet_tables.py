@@ -38,7 +38,7 @@ def test_what_is_no_table_is_told_with_the_file(tmp_path, content):
 def test_a_table_of_genes_that_is_a_pipe_is_not_waited_for(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(DamagedFileError, match="no regular file"):
-        GeneTable.of(Path(tmp_path / name))
+        GeneTable.from_source(Path(tmp_path / name))
 
 
 def test_flipped_bytes_under_a_checksum_are_found(tmp_path):

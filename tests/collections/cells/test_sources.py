@@ -224,9 +224,9 @@ def test_a_table_of_genes_is_a_path_as_any(folder):
     from scdataset.collections.cells.gene_lists import GeneTable
 
     (folder / "genes.csv").write_text("id,name\n3,a\n5,b\n")
-    assert GeneTable.of("genes.csv").ids.tolist() == [3, 5]
+    assert GeneTable.from_source("genes.csv").ids.tolist() == [3, 5]
     with pytest.raises(FileNotFoundError, match=r"gene_table=.*Did you mean 'genes.csv'"):
-        GeneTable.of("gene.csv")
+        GeneTable.from_source("gene.csv")
 
 
 def test_a_condition_that_is_a_string_is_answered_with_a_function(folder):

@@ -102,7 +102,7 @@ class AnnDataFile(ABC):
         names = column_names(obs)
         if name not in names:
             raise no_column(self.path, name, names)
-        column = Column.of(self._labelled(name, column_values(obs, name)))
+        column = Column.from_values(self._labelled(name, column_values(obs, name)))
         if column.codes.shape != (self.n_obs,):
             message = f"{self.path}: obs[{name!r}] has shape {column.codes.shape} and obs has {self.n_obs} rows."
             raise DamagedFileError(message)

@@ -40,7 +40,7 @@ class BackedMatrix:
         self._threads = Threads()
 
     @classmethod
-    def of(cls, *sources: Any) -> "BackedMatrix | None":
+    def from_anndata(cls, *sources: Any) -> "BackedMatrix | None":
         """Return the matrices under ``sources``, or None where anndata itself has to read one of them.
 
         It reads views and cells in memory, files that are open for writing, which may change under the engine, matrices

@@ -54,7 +54,7 @@ class CellstreamFile:
         with _store(self.path) as store:
             if name not in store.obs:
                 raise no_column(self.path, name, list(store.obs.columns))
-            return Column.of(store.obs[name].array)
+            return Column.from_values(store.obs[name].array)
 
     @property
     def obs_names(self) -> pd.Index:

@@ -37,7 +37,7 @@ class Column:
     ordered: bool = False
 
     @classmethod
-    def of(cls, values: Any) -> "Column":
+    def from_values(cls, values: Any) -> "Column":
         """Make a column of the value that anndata reads: an array, a categorical, or a masked array of pandas.
 
         Integers and booleans of which some are missing become float64, with NaN for those. Numbers get the byte order

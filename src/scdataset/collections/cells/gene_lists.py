@@ -40,7 +40,7 @@ class GeneTable:
     var: pd.DataFrame
 
     @classmethod
-    def of(cls, source: Any) -> "GeneTable":
+    def from_source(cls, source: Any) -> "GeneTable":
         """Make a table of ``gene_table`` as `open_collection` takes it.
 
         Raises
@@ -50,7 +50,7 @@ class GeneTable:
         """
         if isinstance(source, (str, os.PathLike)):
             path = existing("gene_table", source)
-            return cls.of(_by_id(path, _frame(path)))
+            return cls.from_source(_by_id(path, _frame(path)))
         if isinstance(source, (int, np.integer)) and not isinstance(source, bool) and source > 0:
             return cls(np.arange(source), pd.DataFrame(index=pd.Index(np.arange(source).astype(str), dtype=object)))
         if isinstance(source, (Mapping, pd.Series)):
@@ -138,7 +138,7 @@ class GeneListFile:
                 if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
                     column = column.dictionary_encode()
                 values = column.to_pandas().array
-            return Column.of(values)
+            return Column.from_values(values)
 
     @property
     def obs_names(self) -> pd.Index:

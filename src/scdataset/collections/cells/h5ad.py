@@ -50,7 +50,7 @@ class H5adFile(AnnDataFile):
         self._learn(layer, general=general)
 
     @classmethod
-    def of_parts(cls, file: hdf5.H5File, group: str, var_name: str, n_obs: int, matrix: Matrix) -> Self:
+    def from_parts(cls, file: hdf5.H5File, group: str, var_name: str, n_obs: int, matrix: Matrix) -> Self:
         """Return a file of which the other parts are known already."""
         made = cls.__new__(cls)
         learned = {"_file": file, "path": file.path, "_group": group, "_var_name": var_name}

@@ -78,7 +78,7 @@ class LoomFile:
         names = self.obs_keys
         if name not in names:
             raise no_column(self.path, name, names)
-        return Column.of(self._values("col_attrs", name, column_of))
+        return Column.from_values(self._values("col_attrs", name, column_of))
 
     @property
     def obs_names(self) -> pd.Index:

@@ -54,7 +54,7 @@ class MtxFile:
 
     def __init__(self, path: str, *, feature_types: Sequence[str] | None = None) -> None:
         self.path = path
-        text = MatrixMarket.of(path)
+        text = MatrixMarket.from_path(path)
         self._shape = text.shape
         self._features, self._barcodes = _beside(path, "features", "genes"), _beside(path, "barcodes")
         features = self._all_features()
@@ -85,7 +85,7 @@ class MtxFile:
         """Read a column of obs; there is ``barcode`` alone."""
         if name not in self.obs_keys:
             raise no_column(self.path, name, self.obs_keys)
-        return Column.of(self._names_of_cells().to_numpy())
+        return Column.from_values(self._names_of_cells().to_numpy())
 
     @property
     def obs_names(self) -> pd.Index:

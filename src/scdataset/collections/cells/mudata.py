@@ -61,7 +61,7 @@ class MuDataFile:
     obs: pd.DataFrame
 
     @classmethod
-    def of(cls, path: str) -> "MuDataFile":
+    def from_path(cls, path: str) -> "MuDataFile":
         """Read how cells are aligned; no values.
 
         Raises
@@ -90,7 +90,7 @@ class MuDataFile:
             If there is neither.
         """
         if name in self.obs:
-            return Column.of(self.obs[name].array)
+            return Column.from_values(self.obs[name].array)
         modality, _, inside = name.partition(":")
         if modality not in modalities or not inside:
             raise no_column(self.path, name, ModalityObs(self, modalities).obs_keys)

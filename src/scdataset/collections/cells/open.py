@@ -8,12 +8,12 @@ import pandas as pd
 
 from scdataset._arguments import flag, optional_names, optional_whole
 from scdataset.collections.cells.collection import CellCollection, CellFile, Opened
+from scdataset.collections.cells.formats import Options, format_of
 from scdataset.collections.cells.gene_ids import check_numbers
 from scdataset.collections.cells.genes import GeneKey, Genes, Join, join_genes
-from scdataset.collections.cells.kinds import Options, kind_of
 from scdataset.collections.cells.modalities import ModalityCollection, joined_modalities
 from scdataset.collections.cells.mudata import MuDataFile, modalities_of
-from scdataset.collections.cells.opened import Wanted, gathered, open_all
+from scdataset.collections.cells.open_many import ReadSpec, open_each, open_many
 from scdataset.collections.cells.origin import Origin
 from scdataset.collections.cells.sources import Source, paths_of, warn_of_repeated
 from scdataset.engine.storage.handles import handles_open
@@ -123,7 +123,7 @@ def open_collection(
         FileNotFoundError, if a path leads nowhere; an UnreadableFileError, also a PermissionError, if it may not be
         read.
     CollectionError
-        If a file is of an unknown kind, files differ in their genes, or two cells have one name and shall not.
+        If a file is of an unknown format, files differ in their genes, or two cells have one name and shall not.
     DamagedFileError
         If a file contradicts itself.
 
@@ -136,7 +136,7 @@ def open_collection(
     if not isinstance(modality, str):
         modality = optional_names("modality", modality)
     threads, row_sums = optional_whole("num_threads", num_threads, minimum=1), flag("row_sums", row_sums)
-    paths, origin = Origin.of(source, paths_of, keys, label, index_unique)
+    paths, origin = Origin.from_source(source, paths_of, keys, label, index_unique)
     warn_of_repeated(paths)
     several = not isinstance(modality, str) and _all_mudata(paths)
     if missing_modality not in ((None, "mask") if several else (None,)):
@@ -153,13 +153,13 @@ def open_collection(
     if several:
         _refuse_joins(join, gene_key, genes, unique_names=unique_names)
         opened = _open_modalities(paths, options)
-        files = [MuDataFile.of(path) for path in paths]
+        files = [MuDataFile.from_path(path) for path in paths]
         return joined_modalities(
             files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
         )
     matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
-    wanted = Wanted(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
-    cells = open_all(paths, wanted)
+    spec = ReadSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
+    cells = open_many(paths, spec)
     joined = _joined(cells, join, genes, gene_key) if matched else None
     return CellCollection(
         cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin, row_sums=row_sums
@@ -168,7 +168,7 @@ def open_collection(
 
 def _all_mudata(paths: Sequence[str]) -> bool:
     """Tell whether all are MuData; the others are looked into only if the first is."""
-    return kind_of(paths[0]).name == "MuData" and all(kind.name == "MuData" for kind in gathered(paths[1:], kind_of))
+    return format_of(paths[0]).name == "MuData" and all(one.name == "MuData" for one in open_each(paths[1:], format_of))
 
 
 def _open_modalities(paths: Sequence[str], options: Options) -> dict[str, list[CellFile]]:
@@ -183,7 +183,7 @@ def _open_modalities(paths: Sequence[str], options: Options) -> dict[str, list[C
     for name in names:
         layer = options.layer.get(name) if isinstance(options.layer, Mapping) else options.layer
         matched = len(paths) > 1
-        files = open_all(paths, Wanted(replace(options, modality=name, layer=layer), genes=matched))
+        files = open_many(paths, ReadSpec(replace(options, modality=name, layer=layer), genes=matched))
         if matched:
             _joined(files, "exact", None, None)
         opened[name] = [one.file for one in files]

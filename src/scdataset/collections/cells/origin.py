@@ -55,7 +55,7 @@ class Origin:
         ]
 
     @classmethod
-    def of(
+    def from_source(
         cls,
         source: Any,
         paths_of: Callable[[Any], list[str]],

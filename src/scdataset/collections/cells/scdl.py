@@ -83,7 +83,7 @@ class ScdlFile:
         if not parts or any(name not in those for those in names):
             message = f"{self.path}: obs has no column {name!r}; it has {names}, a list for each data set it joins."
             raise ArgumentValueError(message)
-        column = Column.of(pd.concat([part[name] for part in parts], ignore_index=True).array)
+        column = Column.from_values(pd.concat([part[name] for part in parts], ignore_index=True).array)
         if column.codes.size != self.n_obs:
             message = f"{self.path}: obs_features has {column.codes.size} rows for {self.n_obs} cells."
             raise DamagedFileError(message)

@@ -14,8 +14,8 @@ import pandas as pd
 
 from scdataset._arguments import warn
 from scdataset._paths import absolute, existing, is_there, listed, refuse_missing, same_place
-from scdataset.collections.cells.kinds import is_scdl, is_zarr
-from scdataset.collections.cells.opened import gathered
+from scdataset.collections.cells.formats import is_scdl, is_zarr
+from scdataset.collections.cells.open_many import open_each
 from scdataset.collections.cells.reading import naming, reading
 from scdataset.engine.files import OpenFile
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
@@ -48,7 +48,7 @@ def paths_of(source: Source | Iterable[Source]) -> list[str]:
         message = "source is an empty list; give at least one file."
         raise ArgumentValueError(message)
     listed = [absolute("source", one) for one in given]
-    return [path for found in gathered(listed, _files_of) for path in found]
+    return [path for found in open_each(listed, _files_of) for path in found]
 
 
 def _several(source: Any) -> list[Any]:

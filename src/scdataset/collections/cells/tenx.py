@@ -103,7 +103,7 @@ class TenxFile:
         if len(barcodes) != self.n_obs:
             message = f"{self.path}: {len(barcodes)} barcodes for {self.n_obs} cells."
             raise DamagedFileError(message)
-        return Column.of(barcodes)
+        return Column.from_values(barcodes)
 
     @property
     def obs_names(self) -> pd.Index:

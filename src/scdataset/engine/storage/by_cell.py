@@ -72,7 +72,7 @@ def write_rows(path: str, folder: Path) -> dict[str, NDArray[np.int64]]:
     CollectionError, DamagedFileError
         As `MatrixMarket` does.
     """
-    text = MatrixMarket.of(path)
+    text = MatrixMarket.from_path(path)
     if text.shape[0] > _INT32.max or text.n_entries * 4 > max(Path(path).stat().st_size, 1) * 2000:
         message = f"{path} of {Path(path).stat().st_size} bytes cannot have {text.n_entries} entries of {text.shape}."
         raise DamagedFileError(message)

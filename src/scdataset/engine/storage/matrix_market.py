@@ -60,7 +60,7 @@ class MatrixMarket:
     n_entries: int
 
     @classmethod
-    def of(cls, path: str) -> "MatrixMarket":
+    def from_path(cls, path: str) -> "MatrixMarket":
         """Read the header.
 
         Raises

@@ -48,7 +48,7 @@ class Claims:
     n_strings: int | None = None
 
     @classmethod
-    def of(cls, metadata: dict[str, Any]) -> Self:
+    def from_metadata(cls, metadata: dict[str, Any]) -> Self:
         """Read them in the metadata of an array, of any kind; none where these are damaged."""
         try:
             version_3 = metadata["zarr_format"] == 3

@@ -128,7 +128,7 @@ class Keys:
         if name not in self._claims:
             there = name and any(self.find(f"{name}/{file}") for file in METADATA)
             above = self._claims_of(name) if name else Claims()
-            self._claims[name] = Claims.of(self.metadata(name)[1]) if there else above
+            self._claims[name] = Claims.from_metadata(self.metadata(name)[1]) if there else above
         return self._claims[name]
 
     def check_absent(self, key: str) -> None:

@@ -12,13 +12,13 @@ from scdataset.engine.layout import ChunkTable, Layout
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
 from scdataset.engine.rowtable import RowTable
 
-__all__ = ["KeptArrays", "kept_matrix", "matrix_of"]
+__all__ = ["CachedArrays", "packed_matrix", "unpacked_matrix"]
 
 _ALIGNED = 8
 """Bytes that arrays begin at a multiple of."""
 
 
-class KeptArrays:
+class CachedArrays:
     """Many small arrays of numbers in one, each known by its type, its first byte and its size.
 
     Parameters
@@ -55,28 +55,28 @@ class KeptArrays:
         return np.frombuffer(b"".join(self._parts), np.uint8)
 
 
-def kept_matrix(matrix: Matrix, arrays: KeptArrays) -> list[Any] | None:
-    """Return a matrix as JSON; None if it is of another kind than an engine's own, or a library has to read it."""
+def packed_matrix(matrix: Matrix, arrays: CachedArrays) -> list[Any] | None:
+    """Return a matrix as JSON; None if it is not one of the engine's own, or a library has to read it."""
     if isinstance(matrix, CsrMatrix) and matrix.chosen is None:
-        parts = [_kept(elements, arrays) for elements in (matrix.data, matrix.indices)]
+        parts = [_packed(elements, arrays) for elements in (matrix.data, matrix.indices)]
         n_elements = matrix.table.n_elements
         last = [n_elements, [arrays.add(array) for array in matrix.table.arrays]]
     elif isinstance(matrix, DenseMatrix):
-        parts, last = [_kept(strip, arrays) for strip in matrix.strips], [matrix.width]
+        parts, last = [_packed(strip, arrays) for strip in matrix.strips], [matrix.width]
     else:
         return None
     return None if None in parts else [matrix.kind, matrix.shape, parts, *last]
 
 
-def matrix_of(file: OpenFile, kept: Any, arrays: KeptArrays) -> Matrix:
-    """Return the matrix of a file that `kept_matrix` made this of.
+def unpacked_matrix(file: OpenFile, packed: Any, arrays: CachedArrays) -> Matrix:
+    """Return the matrix of a file that `packed_matrix` made this of.
 
     Raises
     ------
     ValueError
         If it contradicts itself or the file.
     """
-    kind, (n_rows, n_columns), parts, number, *rest = kept
+    kind, (n_rows, n_columns), parts, number, *rest = packed
     shape = (int(n_rows), int(n_columns))
     if kind == "CSR":
         table = RowTable.of_arrays([arrays[where] for where in rest[0]], shape[0], number)
@@ -85,11 +85,11 @@ def matrix_of(file: OpenFile, kept: Any, arrays: KeptArrays) -> Matrix:
             return CsrMatrix(shape, data, indices, table)
     elif kind == "dense" and len(parts) == max(-(-shape[1] // number), 1):
         return DenseMatrix(shape, tuple(_elements(file, part, shape[0] * number, arrays) for part in parts), number)
-    message = f"{file.path} was kept as {kind} of shape {shape}, and with other rows or parts."
+    message = f"{file.path} was cached as {kind} of shape {shape}, and with other rows or parts."
     raise ValueError(message)
 
 
-def _kept(elements: Elements, arrays: KeptArrays) -> list[Any] | None:
+def _packed(elements: Elements, arrays: CachedArrays) -> list[Any] | None:
     place = elements.place if isinstance(elements, (PlainElements, ChunkElements)) else None
     if place is None:
         return None
@@ -107,8 +107,8 @@ def _kept(elements: Elements, arrays: KeptArrays) -> list[Any] | None:
     ]
 
 
-def _elements(file: OpenFile, kept: Any, n_elements: int, arrays: KeptArrays) -> Elements:
-    name, stored, length, filters, fill, tables = kept
+def _elements(file: OpenFile, packed: Any, n_elements: int, arrays: CachedArrays) -> Elements:
+    name, stored, length, filters, fill, tables = packed
     dtype = np.dtype(str(stored))
     offsets, *rest = (arrays[where] for where in tables)
     if not rest:
@@ -118,6 +118,6 @@ def _elements(file: OpenFile, kept: Any, n_elements: int, arrays: KeptArrays) ->
     plain_bytes = None if named else length * dtype.itemsize
     lacking = not isinstance(length, int) or length < 1 or offsets.size < math.ceil(n_elements / length)
     if lacking or dtype.kind not in "iufb" or table is None or table.misplaced(file.size, plain_bytes) is not None:
-        message = f"{file.path}: {name} was kept with chunks that do not lie in it."
+        message = f"{file.path}: {name} was cached with chunks that do not lie in it."
         raise ValueError(message)
     return elements_at(file, name, Layout((n_elements,), dtype, (length,), table, named, arrays[fill][0]))

@@ -16,8 +16,8 @@ import scipy.sparse
 from tests.children import CONTEXT, output_of
 
 from scdataset import open_collection
-from scdataset.collections.cells import listing, opened
-from scdataset.collections.cells.kinds import open_source
+from scdataset.collections.cells import open_cache, open_many
+from scdataset.collections.cells.formats import open_file
 from scdataset.engine import cache
 from scdataset.errors import CollectionError, DamagedFileError
 
@@ -66,12 +66,12 @@ def many(sources, tmp_path):
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """Keep what opening the smallest list taught, and count how many files are opened from here on."""
+    """Cache the opening of the smallest list, and count how many files are opened from here on."""
     monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(opened, "_SLOW", -1)
+    monkeypatch.setattr(open_many, "_SLOW", -1)
     seen = []
-    first = opened.open_source
-    monkeypatch.setattr(opened, "open_source", lambda *given: seen.append(given[0]) or first(*given))
+    first = open_many.open_file
+    monkeypatch.setattr(open_many, "open_file", lambda *given: seen.append(given[0]) or first(*given))
     return seen
 
 
@@ -143,7 +143,7 @@ def test_quick_openings_files_just_written_and_single_files_are_not_kept(few, ke
     open_collection(few[0])
     os.utime(few[1], ns=(NEXT_CENTURY, NEXT_CENTURY))
     open_collection(few)
-    monkeypatch.setattr(opened, "_SLOW", 1000)
+    monkeypatch.setattr(open_many, "_SLOW", 1000)
     open_collection(few[2:])
     assert tables(tmp_path) == []
 
@@ -212,19 +212,19 @@ def of_first(header):
 )
 def test_a_forged_list_is_not_used(few, kept, change, monkeypatch):
     first = open_collection(few, obs=["type"])
-    place = listing.place_of(few, opened.Wanted(opened.Options(), ("type",)).listed)
-    key = listing._key([one.parts[0] for one in first._files])
+    place = open_cache.place_of(few, open_many.ReadSpec(open_many.Options(), ("type",)).as_json)
+    key = open_cache._key([one.parts[0] for one in first._files])
     text, *numbers = cache.load_under(place, key)
     header = json.loads(text.tobytes())
     change(header)
     cache.store_under(place, key, [np.frombuffer(json.dumps(header).encode(), np.uint8), *numbers])
-    assert listing.load(place, few) is None
+    assert open_cache.load(place, few) is None
     assert_equal(open_collection(few, obs=["type"]), first)
 
 
 def test_kept_columns_do_not_share_memory_with_what_stays(few, kept):
     open_collection(few, obs=["type"])
-    loaded = listing.load(listing.place_of(few, opened.Wanted(opened.Options(), ("type",)).listed), few)
+    loaded = open_cache.load(open_cache.place_of(few, open_many.ReadSpec(open_many.Options(), ("type",)).as_json), few)
     tables = {id(memory_of(one.file.parts[-1].table.lengths)) for one in loaded}
     assert not tables & {id(memory_of(one.columns["type"].codes)) for one in loaded}
 
@@ -239,13 +239,13 @@ def memory_of(array):
 @pytest.mark.parametrize("number", [0, 1])
 def test_chunks_that_do_not_lie_in_the_file_are_not_used(few, kept, number, offset):
     first = open_collection(few)
-    place = listing.place_of(few, opened.Wanted(opened.Options()).listed)
-    key = listing._key([one.parts[0] for one in first._files])
+    place = open_cache.place_of(few, open_many.ReadSpec(open_many.Options()).as_json)
+    key = open_cache._key([one.parts[0] for one in first._files])
     text, numbers, values = cache.load_under(place, key)
     _, start, _ = json.loads(text.tobytes())["files"][number][3]["X"][2][0][5][0]
     numbers[start : start + 8].view("i8")[0] = offset
     cache.store_under(place, key, [text, numbers, values])
-    assert listing.load(place, few) is None
+    assert open_cache.load(place, few) is None
     assert_equal(open_collection(few), first)
 
 
@@ -270,7 +270,7 @@ def test_errors_of_several_kinds_are_a_collection_error(few, tmp_path):
         del h5["X"]
     with pytest.raises(CollectionError, match="3 of 7 files cannot be opened") as caught:
         open_collection([*few, tmp_path / "damaged.h5ad", tmp_path / "text"])
-    assert all(part in str(caught.value) for part in ("has no X", "damaged.h5ad", "is of no known kind"))
+    assert all(part in str(caught.value) for part in ("has no X", "damaged.h5ad", "is of no known format"))
 
 
 def test_unique_names_are_the_index_of_obs(few):
@@ -324,9 +324,9 @@ def open_until_interrupted(paths, cache_folder, connection):
         if len(seen) == 20:
             connection.send("begun")
             time.sleep(3600)  # until the signal comes
-        return open_source(*given)
+        return open_file(*given)
 
-    opened.open_source, opened._SLOW = tell, -1
+    open_many.open_file, open_many._SLOW = tell, -1
     try:
         open_collection(paths)
     except BaseException as error:
@@ -359,18 +359,18 @@ def test_progress_is_shown_after_a_second_and_not_before(many, monkeypatch, capl
 @pytest.fixture
 def side_by_side(monkeypatch):
     """Open the shortest lists in two processes."""
-    monkeypatch.setattr(opened, "_SHARED_OUT", 2)
-    monkeypatch.setattr(opened, "_PART", 2)
-    monkeypatch.setattr(opened, "usable_cores", lambda: 2)
+    monkeypatch.setattr(open_many, "_SHARED_OUT", 2)
+    monkeypatch.setattr(open_many, "_PART", 2)
+    monkeypatch.setattr(open_many, "usable_cores", lambda: 2)
 
 
 @pytest.mark.parametrize("wishes", WISHES)
 def test_several_processes_open_what_one_does(few, wishes, monkeypatch):
     alone = open_collection(few, **wishes)
     seen = []
-    monkeypatch.setattr(opened, "open_source", lambda *given: seen.append(given) or open_source(*given))
+    monkeypatch.setattr(open_many, "open_file", lambda *given: seen.append(given) or open_file(*given))
     for name, value in {"_SHARED_OUT": 2, "_PART": 2, "usable_cores": lambda: 2}.items():
-        monkeypatch.setattr(opened, name, value)
+        monkeypatch.setattr(open_many, name, value)
     assert_equal(open_collection(few, **wishes), alone)
     assert seen == []  # here, that is: it was in the others
 

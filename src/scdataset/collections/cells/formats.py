@@ -1,4 +1,4 @@
-"""The kinds of files and folders that hold cells: how to tell them apart, and how to open each."""
+"""The formats of files and folders that hold cells: how to tell them apart, and how to open each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -12,8 +12,8 @@ from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.collections.cells.loom import LoomFile
 from scdataset.collections.cells.mtx import MtxFile
 from scdataset.collections.cells.mudata import is_mudata, modalities_of
+from scdataset.collections.cells.probe import Probe
 from scdataset.collections.cells.reading import naming
-from scdataset.collections.cells.source import Source
 from scdataset.collections.cells.tenx import TenxFile
 from scdataset.collections.cells.unknown import description
 from scdataset.engine.files import OpenFile
@@ -21,7 +21,7 @@ from scdataset.engine.storage.matrix_market import is_matrix_market
 from scdataset.engine.storage.zip_members import names_in
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
-__all__ = ["Kind", "Options", "is_scdl", "is_zarr", "kind_of", "open_source"]
+__all__ = ["Format", "Options", "format_of", "is_scdl", "is_zarr", "open_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,79 +42,79 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of files or folders.
+class Format:
+    """A format of files or folders.
 
     Attributes
     ----------
     name
         Its name in messages.
     fits
-        Whether a source is of this kind, by its content; asked in the order of the kinds.
-    opened
+        Whether a path is of this format, by its content; asked in the order of the formats.
+    open
         The function that opens one.
     options
         Names of the options it knows.
     """
 
     name: str
-    fits: Callable[[Source], bool]
-    opened: Callable[[Source, Options], CellFile]
+    fits: Callable[[Probe], bool]
+    open: Callable[[Probe, Options], CellFile]
     options: tuple[str, ...]
 
 
-def kind_of(path: str) -> Kind:
-    """Return the kind of a file, or of a folder that is one.
+def format_of(path: str) -> Format:
+    """Return the format of a file, or of a folder that is one.
 
     Raises
     ------
     CollectionError
         If it is of none.
     """
-    source = Source(path)
+    probe = Probe(path)
     try:
         with naming(path):
-            return _kind(source)
+            return _format_of(probe)
     finally:
-        source.close()
+        probe.close()
 
 
-def open_source(path: str, options: Options) -> CellFile:
-    """Open one file of whatever kind it is.
+def open_file(path: str, options: Options) -> CellFile:
+    """Open one file of any format.
 
     Raises
     ------
     ArgumentValueError
-        If an option is given that does not go with its kind.
+        If an option is given that does not go with its format.
     CollectionError
         If it is of none.
     """
-    source = Source(path)
+    probe = Probe(path)
     try:
         with naming(path):
-            return _opened(source, options)
+            return _open(probe, options)
     except BaseException:
-        source.close()
+        probe.close()
         raise
 
 
-def _opened(source: Source, options: Options) -> CellFile:
-    path, kind = source.path, _kind(source)
+def _open(probe: Probe, options: Options) -> CellFile:
+    path, format_ = probe.path, _format_of(probe)
     for name, value in options.given().items():
-        if name not in kind.options:
-            those = [other.name for other in _KINDS if name in other.options]
-            message = f"{path} is {kind.name}, for which {name}={value!r} has to be left out; it is for {those}."
+        if name not in format_.options:
+            those = [other.name for other in _FORMATS if name in other.options]
+            message = f"{path} is {format_.name}, for which {name}={value!r} has to be left out; it is for {those}."
             raise ArgumentValueError(message)
-    return kind.opened(source, options)
+    return format_.open(probe, options)
 
 
-def _kind(source: Source) -> Kind:
-    for kind in _KINDS:
-        if kind.fits(source):
-            return kind
-    known = description(source.path)
+def _format_of(probe: Probe) -> Format:
+    for format_ in _FORMATS:
+        if format_.fits(probe):
+            return format_
+    known = description(probe.path)
     is_a = f": it is {known}" if known else ""
-    message = f"{source.path} is of no known kind{is_a}. Give one of {[kind.name for kind in _KINDS]}."
+    message = f"{probe.path} is of no known format{is_a}. Give one of {[format_.name for format_ in _FORMATS]}."
     raise CollectionError(message)
 
 
@@ -133,51 +133,49 @@ def _is_zarr_zip(path: str) -> bool:
         return OpenFile(path).read(0, 2) == b"PK"
 
 
-def _by_path(fits: Callable[[str], bool]) -> Callable[[Source], bool]:
-    return lambda source: fits(source.path)
+def _by_path(fits: Callable[[str], bool]) -> Callable[[Probe], bool]:
+    return lambda probe: fits(probe.path)
 
 
-def _holds(content: str) -> Callable[[Source], bool]:
-    return lambda source: source.content == content
+def _holds(content: str) -> Callable[[Probe], bool]:
+    return lambda probe: probe.content == content
 
 
-def _holds_modalities(source: Source) -> bool:
-    return source.content == "MuData" or (is_zarr(source.path) and is_mudata(source.path))
+def _holds_modalities(probe: Probe) -> bool:
+    return probe.content == "MuData" or (is_zarr(probe.path) and is_mudata(probe.path))
 
 
-def _mtx_file(source: Source, options: Options) -> CellFile:
-    return MtxFile(source.path, feature_types=options.feature_types)
+def _mtx_file(probe: Probe, options: Options) -> CellFile:
+    return MtxFile(probe.path, feature_types=options.feature_types)
 
 
-def _h5ad_file(source: Source, options: Options) -> CellFile:
-    return H5adFile(source.path, options.layer, file=source.hdf5)
+def _h5ad_file(probe: Probe, options: Options) -> CellFile:
+    return H5adFile(probe.path, options.layer, file=probe.hdf5)
 
 
-def _tenx_file(source: Source, options: Options) -> CellFile:
-    source.close()
-    return TenxFile(source.path, options.layer, genome=options.genome, feature_types=options.feature_types)
+def _tenx_file(probe: Probe, options: Options) -> CellFile:
+    probe.close()
+    return TenxFile(probe.path, options.layer, genome=options.genome, feature_types=options.feature_types)
 
 
-def _loom_file(source: Source, options: Options) -> CellFile:
-    source.close()
-    return LoomFile(source.path, options.layer)
+def _loom_file(probe: Probe, options: Options) -> CellFile:
+    probe.close()
+    return LoomFile(probe.path, options.layer)
 
 
-def _mudata_file(source: Source, options: Options) -> CellFile:
-    there = modalities_of(source.path)
+def _mudata_file(probe: Probe, options: Options) -> CellFile:
+    there = modalities_of(probe.path)
     if options.modality not in there:
-        message = (
-            f"{source.path} has no modality {options.modality!r}; it has {there}{nearest(options.modality, there)}"
-        )
+        message = f"{probe.path} has no modality {options.modality!r}; it has {there}{nearest(options.modality, there)}"
         raise ArgumentValueError(message)
     group = f"mod/{options.modality}/"
-    if is_zarr(source.path):
-        return _zarr_file(source, options, group)
-    return H5adFile(source.path, options.layer, group=group, file=source.hdf5)
+    if is_zarr(probe.path):
+        return _zarr_file(probe, options, group)
+    return H5adFile(probe.path, options.layer, group=group, file=probe.hdf5)
 
 
-def _zarr_file(source: Source, options: Options, group: str = "") -> CellFile:
-    path = source.path
+def _zarr_file(probe: Probe, options: Options, group: str = "") -> CellFile:
+    path = probe.path
     try:
         from scdataset.collections.cells.zarr import ZarrFile  # noqa: PLC0415 an optional package
     except ImportError as error:
@@ -191,12 +189,12 @@ def is_scdl(path: str) -> bool:
     return all((Path(path) / name).is_file() for name in _SCDL)
 
 
-def _is_cellstream(source: Source) -> bool:
-    return source.start.startswith(b"SHPK")
+def _is_cellstream(probe: Probe) -> bool:
+    return probe.start.startswith(b"SHPK")
 
 
-def _cellstream_file(source: Source, options: Options) -> CellFile:  # noqa: ARG001 it has none
-    path = source.path
+def _cellstream_file(probe: Probe, options: Options) -> CellFile:  # noqa: ARG001 it has none
+    path = probe.path
     try:
         from scdataset.collections.cells.cellstream import CellstreamFile  # noqa: PLC0415 an optional package
     except ImportError as error:
@@ -205,8 +203,8 @@ def _cellstream_file(source: Source, options: Options) -> CellFile:  # noqa: ARG
     return CellstreamFile(path)
 
 
-def _scdl_file(source: Source, options: Options) -> CellFile:  # noqa: ARG001 it has none
-    path = source.path
+def _scdl_file(probe: Probe, options: Options) -> CellFile:  # noqa: ARG001 it has none
+    path = probe.path
     try:
         from scdataset.collections.cells.scdl import ScdlFile  # noqa: PLC0415 an optional package
     except ImportError as error:
@@ -215,16 +213,16 @@ def _scdl_file(source: Source, options: Options) -> CellFile:  # noqa: ARG001 it
     return ScdlFile(path)
 
 
-def _is_arrow(source: Source) -> bool:
-    return source.start.startswith(_ARROW)
+def _is_arrow(probe: Probe) -> bool:
+    return probe.start.startswith(_ARROW)
 
 
-def _is_text(source: Source) -> bool:
-    return source.is_file and is_matrix_market(source.path)
+def _is_text(probe: Probe) -> bool:
+    return probe.is_file and is_matrix_market(probe.path)
 
 
-def _gene_list_file(source: Source, options: Options) -> CellFile:
-    path = source.path
+def _gene_list_file(probe: Probe, options: Options) -> CellFile:
+    path = probe.path
     try:
         from scdataset.collections.cells.gene_lists import GeneListFile, GeneTable  # noqa: PLC0415 an optional package
     except ImportError as error:
@@ -237,23 +235,23 @@ def _gene_list_file(source: Source, options: Options) -> CellFile:
         message = f'unknown_genes={options.unknown_genes!r}; give None to refuse them, or "drop" to leave them out.'
         raise ArgumentValueError(message)
     lists = options.gene_lists or ("genes", "expressions")
-    return GeneListFile(path, GeneTable.of(options.gene_table), lists, drop=options.unknown_genes == "drop")
+    return GeneListFile(path, GeneTable.from_source(options.gene_table), lists, drop=options.unknown_genes == "drop")
 
 
 _ARROW = (b"ARROW1", b"PAR1", b"\xff\xff\xff\xff")
-"""How files of Arrow, of Parquet, and streams of Arrow begin."""
+"""First bytes of files of Arrow, of Parquet, and of streams of Arrow."""
 
 _SCDL = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
 
-_KINDS = (
-    Kind("cellstream", _is_cellstream, _cellstream_file, ()),  # before HDF5, which it holds a file of, without values
-    Kind("MuData", _holds_modalities, _mudata_file, ("layer", "modality")),
-    Kind("AnnData in zarr", _by_path(is_zarr), _zarr_file, ("layer",)),
-    Kind("10x .h5", _holds("10x"), _tenx_file, ("layer", "genome", "feature_types")),
-    Kind("loom", _holds("loom"), _loom_file, ("layer",)),
-    Kind("h5ad", _holds("h5ad"), _h5ad_file, ("layer",)),
-    Kind("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes")),
-    Kind("SCDL", _by_path(is_scdl), _scdl_file, ()),
-    Kind("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
+_FORMATS = (
+    Format("cellstream", _is_cellstream, _cellstream_file, ()),  # before HDF5, which it holds a file of, without values
+    Format("MuData", _holds_modalities, _mudata_file, ("layer", "modality")),
+    Format("AnnData in zarr", _by_path(is_zarr), _zarr_file, ("layer",)),
+    Format("10x .h5", _holds("10x"), _tenx_file, ("layer", "genome", "feature_types")),
+    Format("loom", _holds("loom"), _loom_file, ("layer",)),
+    Format("h5ad", _holds("h5ad"), _h5ad_file, ("layer",)),
+    Format("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes")),
+    Format("SCDL", _by_path(is_scdl), _scdl_file, ()),
+    Format("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
 )
-"""How to tell the kinds of sources apart, and what opens each; the first that fits."""
+"""The formats, asked in this order: the first that fits opens the file."""

@@ -1,4 +1,4 @@
-"""A path that is given, looked into once."""
+"""Find the format of a path, opening it once."""
 
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +14,14 @@ from scdataset.engine.files import OpenFile
 from scdataset.engine.storage.hdf5 import H5File
 from scdataset.errors import DamagedFileError
 
-__all__ = ["Source"]
+__all__ = ["Probe"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-"""How HDF5 begins, unless a user block precedes it."""
+"""First bytes of HDF5, unless a user block precedes it."""
 
 
-class Source:
-    """A file or folder, with the questions that tell its kind; an HDF5 file is opened once for all of that.
+class Probe:
+    """A file or folder, with the questions that tell its format; an HDF5 file is opened once for all of them.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Source:
 
     @cached_property
     def start(self) -> bytes:
-        """The first bytes of a file, eight or fewer; none of a folder. What is neither, such as a pipe, is refused."""
+        """The first bytes of a file, eight or fewer; none of a folder. Anything else, such as a pipe, is refused."""
         if Path(self.path).is_dir():
             return b""
         with naming(self.path):
@@ -54,7 +54,7 @@ class Source:
 
     @cached_property
     def content(self) -> str | None:
-        """The kind of an HDF5 file: ``"MuData"``, ``"10x"``, ``"loom"``, or ``"h5ad"`` if it is none of these."""
+        """The format of an HDF5 file: ``"MuData"``, ``"10x"``, ``"loom"``, or ``"h5ad"`` if it is none of these."""
         if self.hdf5 is None:
             return None
         try:

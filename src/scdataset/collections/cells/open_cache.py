@@ -1,8 +1,8 @@
-"""The layout of many h5ad files, kept for the next time the same list is opened.
+"""The chunk indexes of many h5ad files, cached for the next time the same list is opened.
 
-It is kept as numbers and JSON, never as pickled objects, so that nothing that lies in the cache is executed: rows and
-chunks are checked against the files as they are when they come from the files. A list is known by its paths and by what
-is wanted of them, and holds only while device, inode, size and time of change of every file are the same.
+They are cached as numbers and JSON, never as pickled objects, so that nothing in the cache is executed: rows and chunks
+are checked against the files as they are when they come from the files. A list is known by its paths and its read
+specification, and is valid only while device, inode, size and time of change of every file are the same.
 """
 
 import hashlib
@@ -19,24 +19,24 @@ from scdataset.collections.cells.collection import Opened
 from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.h5ad import H5adFile
 from scdataset.engine import cache
+from scdataset.engine.storage.cached_matrices import CachedArrays, packed_matrix, unpacked_matrix
 from scdataset.engine.storage.hdf5 import H5File
-from scdataset.engine.storage.kept import KeptArrays, kept_matrix, matrix_of
 from scdataset.errors import ArgumentValueError
 
 __all__ = ["load", "place_of", "store"]
 
 _FORMAT = 4
-"""Raised whenever what is kept, or what opening reads, changes."""
+"""Version of the cached values, raised whenever they change, or opening reads others."""
 
 _MAX_BYTES = 1 << 28
 """Of one list: the cache is for others too."""
 
 
-def place_of(paths: Sequence[str], wanted: list[Any] | None) -> str | None:
-    """Return the name under which a list is kept; None for a single file, and for wishes that hold functions."""
-    if wanted is None or len(paths) < 2:
+def place_of(paths: Sequence[str], spec: list[Any] | None) -> str | None:
+    """Return the name under which a list is cached; None for a single file, and for specifications with functions."""
+    if spec is None or len(paths) < 2:
         return None
-    return _digest([[os.path.abspath(path) for path in paths], wanted])  # noqa: PTH100 paths with links stay
+    return _digest([[os.path.abspath(path) for path in paths], spec])  # noqa: PTH100 paths with links stay
 
 
 def load(place: str | None, paths: Sequence[str]) -> list[Opened] | None:
@@ -49,18 +49,18 @@ def load(place: str | None, paths: Sequence[str]) -> list[Opened] | None:
         if arrays is None:
             return None
         text, numbers, values = arrays
-        return _unpacked(files, json.loads(text.tobytes()), KeptArrays(numbers), KeptArrays(values))
+        return _unpacked(files, json.loads(text.tobytes()), CachedArrays(numbers), CachedArrays(values))
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
-        return None  # it is made again, and what is wrong with a file is told then
+        return None  # it is made again, and reports the fault of a file then
 
 
 def store(place: str | None, opened: Sequence[Opened]) -> None:
-    """Keep the layout of files, if all are h5ad files that the engine reads, and have not changed just now."""
+    """Cache the chunk indexes of files, if all are h5ad files that the engine reads, and have not changed just now."""
     files = [one.file.parts[0] for one in opened if isinstance(one.file, H5adFile)]
     if place is None or len(files) < len(opened) or not all(cache.is_settled(file.bytes) for file in files):
         return
     # Columns apart: they are joined to one, and their memory is freed while that of the matrices stays.
-    arrays, values = KeptArrays(), KeptArrays()
+    arrays, values = CachedArrays(), CachedArrays()
     header = _packed(opened, arrays, values)
     if header is None or arrays.n_bytes + values.n_bytes > _MAX_BYTES:
         return
@@ -77,14 +77,14 @@ def _digest(value: Any) -> str:
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
 
 
-def _packed(opened: Sequence[Opened], arrays: KeptArrays, values: KeptArrays) -> dict[str, Any] | None:
+def _packed(opened: Sequence[Opened], arrays: CachedArrays, values: CachedArrays) -> dict[str, Any] | None:
     """Return the files as JSON that refers to arrays; None if one holds something that JSON cannot say."""
     lists = _Lists()
     packed = []
     for one in opened:
         _, group, var_name, n_obs, matrix = one.file.parts  # type: ignore[attr-defined]  # all are h5ad
-        matrices = {name: kept_matrix(m, arrays) for name, m in {"X": matrix, **one.arrays}.items()}
-        if any(kept is None for kept in matrices.values()):
+        matrices = {name: packed_matrix(m, arrays) for name, m in {"X": matrix, **one.arrays}.items()}
+        if any(one is None for one in matrices.values()):
             return None
         columns = {name: _packed_column(column, values, lists) for name, column in one.columns.items()}
         packed.append(
@@ -93,18 +93,18 @@ def _packed(opened: Sequence[Opened], arrays: KeptArrays, values: KeptArrays) ->
     return {"files": packed, "lists": lists.all} if lists.plain else None
 
 
-def _unpacked(files: Sequence[H5File], header: Any, arrays: KeptArrays, values: KeptArrays) -> list[Opened]:
+def _unpacked(files: Sequence[H5File], header: Any, arrays: CachedArrays, values: CachedArrays) -> list[Opened]:
     lists = [_index(*one) for one in header["lists"]]
     opened = []
     for file, (group, var_name, n_obs, matrices, columns, genes, cells, ids) in zip(
         files, header["files"], strict=True
     ):
-        read = {name: matrix_of(file.bytes, kept, arrays) for name, kept in matrices.items()}
+        read = {name: unpacked_matrix(file.bytes, packed, arrays) for name, packed in matrices.items()}
         if any(matrix.shape[0] != n_obs for matrix in read.values()):
             message = f"{file.path} has {n_obs} rows of obs, and others in its arrays."
             raise ValueError(message)
-        h5ad = H5adFile.of_parts(file, group, var_name, n_obs, read.pop("X"))
-        named = {name: _column(file.path, name, kept, n_obs, values, lists) for name, kept in columns.items()}
+        h5ad = H5adFile.from_parts(file, group, var_name, n_obs, read.pop("X"))
+        named = {name: _column(file.path, name, packed, n_obs, values, lists) for name, packed in columns.items()}
         opened.append(Opened(h5ad, _listed(genes, lists), named, read, _listed(cells, lists), dict(ids)))
     return opened
 
@@ -143,7 +143,7 @@ def _listed(number: int | None, lists: Sequence[pd.Index]) -> pd.Index | None:
     return None if number is None else lists[number]
 
 
-def _packed_column(column: Column | ArgumentValueError, arrays: KeptArrays, lists: _Lists) -> Any:
+def _packed_column(column: Column | ArgumentValueError, arrays: CachedArrays, lists: _Lists) -> Any:
     if isinstance(column, ArgumentValueError):
         return str(column)
     labels = column.categories
@@ -153,14 +153,14 @@ def _packed_column(column: Column | ArgumentValueError, arrays: KeptArrays, list
 
 
 def _column(
-    path: str, name: str, kept: Any, n_obs: int, arrays: KeptArrays, lists: Sequence[pd.Index]
+    path: str, name: str, packed: Any, n_obs: int, arrays: CachedArrays, lists: Sequence[pd.Index]
 ) -> Column | ArgumentValueError:
-    if isinstance(kept, str):
-        return ArgumentValueError(kept)
-    codes, number, labels, ordered = kept
+    if isinstance(packed, str):
+        return ArgumentValueError(packed)
+    codes, number, labels, ordered = packed
     values = arrays[codes]
     if values.shape != (n_obs,):
-        message = f"{path}: obs[{name!r}] was kept with {values.size} of {n_obs} values."
+        message = f"{path}: obs[{name!r}] was cached with {values.size} of {n_obs} values."
         raise ValueError(message)
     named = None if number is None else lists[number].to_numpy()
     return Column(values, named if labels is None else arrays[labels], bool(ordered))

@@ -1,4 +1,4 @@
-"""Opening many files: each once, what is wanted of it read at once, and all that cannot be opened told together."""
+"""Open many files: each once, with the parts that are read at once, and one error for all that cannot be opened."""
 
 import multiprocessing
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -13,18 +13,18 @@ import pandas as pd
 
 from scdataset._cores import usable_cores
 from scdataset._progress import late_bar
-from scdataset.collections.cells import listing
+from scdataset.collections.cells import open_cache
 from scdataset.collections.cells.anndata_schema import AnnDataFile
 from scdataset.collections.cells.collection import CellFile, Opened
 from scdataset.collections.cells.columns import Column
+from scdataset.collections.cells.formats import Options, open_file
 from scdataset.collections.cells.gene_ids import are_numbers, digests
 from scdataset.collections.cells.genes import GeneKey, gene_names
-from scdataset.collections.cells.kinds import Options, open_source
 from scdataset.collections.cells.obs import MANY, check_label, tried_column
 from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentValueError, CollectionError, ScDatasetError
 
-__all__ = ["Wanted", "gathered", "open_all"]
+__all__ = ["ReadSpec", "open_each", "open_many"]
 
 T = TypeVar("T")
 
@@ -38,11 +38,11 @@ _PART = 32
 """Files that a process opens at a time."""
 
 _SLOW = 1.0
-"""Seconds from which on what was learned by opening is kept."""
+"""Seconds from which on the result of opening is cached."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReadSpec:
     """The parts of every file that are read when it is opened.
 
     Attributes
@@ -54,7 +54,7 @@ class Wanted:
     genes
         Whether names of genes are read.
     gene_key
-        The column of var that they are, or what makes them of var; None for the index of var.
+        The column of var with those names, or a function of var; None for the index of var.
     cells
         Whether names of cells are read.
     label
@@ -70,48 +70,48 @@ class Wanted:
     label: str | None = None
 
     @property
-    def listed(self) -> list[Any] | None:
+    def as_json(self) -> list[Any] | None:
         """All of it as JSON; None where it holds objects and functions."""
         given = [*self.options.given().items()]
         plain = all(isinstance(value, str) for _, value in given) and not callable(self.gene_key)
         return [given, self.obs, self.obsm, self.genes, self.gene_key, self.cells, self.label] if plain else None
 
 
-def open_all(paths: Sequence[str], wanted: Wanted) -> list[Opened]:
-    """Open files, by what was kept of an earlier time if none has changed since; see `gathered` for what is raised."""
-    place = listing.place_of(paths, wanted.listed)
-    kept = listing.load(place, paths)
-    if kept is not None:
-        return kept
+def open_many(paths: Sequence[str], spec: ReadSpec) -> list[Opened]:
+    """Open files, from the cache of an earlier opening if none has changed since; see `open_each` for errors."""
+    place = open_cache.place_of(paths, spec.as_json)
+    cached = open_cache.load(place, paths)
+    if cached is not None:
+        return cached
     started = perf_counter()
-    opening = partial(_open, wanted=wanted, close=len(paths) > MANY)
-    together = len(paths) >= _SHARED_OUT and not callable(wanted.gene_key)
-    opened = gathered(paths, opening, usable_cores() if together else 1, _Shared)
+    opening = partial(_open, spec=spec, close=len(paths) > MANY)
+    together = len(paths) >= _SHARED_OUT and not callable(spec.gene_key)
+    opened = open_each(paths, opening, usable_cores() if together else 1, _Shared)
     if perf_counter() - started > _SLOW:
-        listing.store(place, opened)
+        open_cache.store(place, opened)
     return opened
 
 
-def _as_it_is() -> Callable[[T], T]:
+def _unshared() -> Callable[[T], T]:
     return lambda one: one
 
 
-def gathered(
+def open_each(
     paths: Sequence[str],
     opening: Callable[[str], T],
     n_processes: int = 1,
-    sharing: Callable[[], Callable[[T], T]] = _as_it_is,
+    sharing: Callable[[], Callable[[T], T]] = _unshared,
 ) -> list[T]:
     """Open each path; a bar shows how far it is if that takes more than a second.
 
-    HDF5 serves one thread at a time, so what is to go side by side goes to forked processes. There and here each result
-    goes through a function that ``sharing`` makes, so that what is equal is sent once a part and held once.
+    HDF5 serves one thread at a time, so files are opened side by side in forked processes. There and here each result
+    goes through a function that ``sharing`` makes, so that equal lists are sent once a part and held once.
 
     Raises
     ------
     ScDatasetError, OSError
-        What one file raises, if it is the only one. Of several the first ones are named, with their number, in an error
-        of the type that they share, or a CollectionError.
+        The error of one file, if it is the only one. Of several the first ones are named, with their number, in an
+        error of the type that they share, or a CollectionError.
     """
     opened: list[T] = []
     failed: list[tuple[str, Exception]] = []
@@ -125,7 +125,7 @@ def gathered(
                 opened.append(share(one))
             advance(1)
     if failed:
-        raise _together(failed, len(paths))
+        raise _joint_error(failed, len(paths))
     return opened
 
 
@@ -142,7 +142,7 @@ def _each(
         try:
             for part in pool.map(partial(_tried_all, opening, sharing), parts):
                 yield from part
-        except BaseException:  # what has not begun does not begin
+        except BaseException:  # the parts that have not begun are cancelled
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
@@ -167,34 +167,34 @@ def _bare(error: Exception) -> Exception:
     return error.with_traceback(None)
 
 
-def _together(failed: Sequence[tuple[str, Exception]], n_files: int) -> Exception:
+def _joint_error(failed: Sequence[tuple[str, Exception]], n_files: int) -> Exception:
     """Return one error for all files that cannot be opened."""
     if len(failed) == 1:
         return failed[0][1]
     first = "".join(f"\n- {error if path in str(error) else f'{path}: {error}'}" for path, error in failed[:_LISTED])
     more = f"\n- and {len(failed) - _LISTED} more" if len(failed) > _LISTED else ""
-    kinds = {type(error) for _, error in failed}
-    kind = kinds.pop() if len(kinds) == 1 else CollectionError
-    return kind(f"{len(failed)} of {n_files} files cannot be opened:{first}{more}")
+    types = {type(error) for _, error in failed}
+    error_type = types.pop() if len(types) == 1 else CollectionError
+    return error_type(f"{len(failed)} of {n_files} files cannot be opened:{first}{more}")
 
 
-def _open(path: str, wanted: Wanted, *, close: bool) -> Opened:
+def _open(path: str, spec: ReadSpec, *, close: bool) -> Opened:
     with handles_open():
-        return _read(path, wanted, close=close)
+        return _read(path, spec, close=close)
 
 
-def _read(path: str, wanted: Wanted, *, close: bool) -> Opened:
-    file = open_source(path, wanted.options)
+def _read(path: str, spec: ReadSpec, *, close: bool) -> Opened:
+    file = open_file(path, spec.options)
     try:
-        check_label(file, wanted.label)
-        genes = _genes(file, wanted.gene_key) if wanted.genes else None
-        numbered = genes is not None and wanted.gene_key is None and are_numbers(genes)
+        check_label(file, spec.label)
+        genes = _genes(file, spec.gene_key) if spec.genes else None
+        numbered = genes is not None and spec.gene_key is None and are_numbers(genes)
         return Opened(
             file,
             genes,
-            {name: tried_column(file, name) for name in wanted.obs if name != wanted.label},
-            {name: file.array(name) for name in wanted.obsm},
-            file.obs_names if wanted.cells else None,
+            {name: tried_column(file, name) for name in spec.obs if name != spec.label},
+            {name: file.array(name) for name in spec.obsm},
+            file.obs_names if spec.cells else None,
             digests(file.var) if numbered else {},
         )
     except BaseException:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from scdataset import open_collection
-from scdataset.collections.cells.kinds import kind_of
+from scdataset.collections.cells.formats import format_of
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, DamagedFileError
 
 REAL = {
@@ -30,20 +30,20 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_are_recognised(real_data, name):
-    assert kind_of(str(real_data(name))).name == REAL[name]
+    assert format_of(str(real_data(name))).name == REAL[name]
 
 
 @pytest.mark.parametrize("name", [name for name, kind in REAL.items() if "zarr" not in name])
 def test_files_are_recognised_under_any_name(real_data, tmp_path, name):
     shutil.copy(real_data(name), tmp_path / "file")
-    assert kind_of(str(tmp_path / "file")).name == REAL[name]
+    assert format_of(str(tmp_path / "file")).name == REAL[name]
 
 
 def test_what_is_none_of_them_is_refused_with_the_kinds_there_are(tmp_path):
     (tmp_path / "a.txt").write_text("cells")
     (tmp_path / "b.h5ad").write_bytes(b"")
     for path in ("a.txt", "b.h5ad"):
-        with pytest.raises(CollectionError, match=rf"{path} is of no known kind: .*one of \['cellstream', 'MuData'"):
+        with pytest.raises(CollectionError, match=rf"{path} is of no known format: .*one of \['cellstream', 'MuData'"):
             open_collection(tmp_path / path)
 
 
@@ -99,7 +99,7 @@ UNKNOWN = {
     "i.tsv.gz": (gzip.compress(b"a\tb\n"), "read_csv"),
     "j.loom": (b"no loom", "it is text"),
     "k.pkl": (b"\x80\x05\x95", "a pickle"),
-    "l.bin": (bytes(range(1, 255)) * 3, r"of no known kind\."),
+    "l.bin": (bytes(range(1, 255)) * 3, r"of no known format\."),
 }
 
 
@@ -107,7 +107,7 @@ UNKNOWN = {
 def test_a_file_of_no_known_kind_is_described(tmp_path, name):
     content, said = UNKNOWN[name]
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(CollectionError, match=rf"{name} is of no known kind.*{said}|{said}"):
+    with pytest.raises(CollectionError, match=rf"{name} is of no known format.*{said}|{said}"):
         open_collection(tmp_path / name)
 
 
