@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from tests.children import output_of
 from tests.examples import examples
 
-from scdataset.engine import cache, cache_table
-from scdataset.engine.files import OpenFile
+from scdataset.engine import cache
+from scdataset.engine.bytes import cache_table, local
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage import hdf5
 from scdataset.engine.storage.hdf5 import H5File, csr_matrix
@@ -114,7 +115,7 @@ def test_it_can_be_switched_off(folder, path, monkeypatch, word):
 
 
 def test_a_file_that_changed_just_now_is_not_kept(folder, path, monkeypatch):
-    monkeypatch.setattr(cache, "_SETTLED", time.time_ns())  # the last fifty years are just now
+    monkeypatch.setattr(local, "_SETTLED", time.time_ns())  # the last fifty years are just now
     read(path)
     assert tables(folder) == []
 
@@ -200,7 +201,7 @@ def test_tables_that_were_swapped_are_not_used(folder):
 
 def forge(path, name, arrays):
     """Store other arrays as the cache itself would."""
-    cache.store(OpenFile(str(path)), name, arrays)
+    cache.store(LocalFile(str(path)), name, arrays)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +264,7 @@ def test_a_forged_table_of_rows_is_not_used(folder, path, change):
 )
 def test_a_header_that_says_other_things_is_not_believed(folder, path, header):
     read(path)
-    file = OpenFile(str(path))
+    file = LocalFile(str(path))
     for name in ("rows of X/indptr", "chunks of X/data"):
         key = [cache._place(file, name), *cache._key(file, name)]
         stored = json.dumps({"key": key, **header}).encode()
@@ -290,7 +291,7 @@ def test_a_full_disk_leaves_nothing_behind(path, folder, monkeypatch):
 
 
 def test_the_oldest_go_when_there_are_too_many(tmp_path, folder, monkeypatch):
-    file = OpenFile(str(write(tmp_path / "m.h5")))
+    file = LocalFile(str(write(tmp_path / "m.h5")))
     table = np.arange(1000)
     monkeypatch.setattr(cache, "_MAX_BYTES", 30_000)
     for number in range(10):
@@ -318,9 +319,11 @@ def test_where_the_folder_is(monkeypatch, tmp_path):
 STORES = """
 import sys
 import numpy as np
-from scdataset.engine import cache, cache_table
-from scdataset.engine.files import OpenFile
-file = OpenFile(sys.argv[1])
+from scdataset.engine import cache
+from scdataset.engine.bytes import local, cache_table
+from scdataset.engine.bytes import local
+from scdataset.engine.bytes.local import LocalFile
+file = LocalFile(sys.argv[1])
 for number in range(50):
     cache.store(file, "same", [np.full(20_000, number)])
     found = cache.load(file, "same")

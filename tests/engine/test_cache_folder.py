@@ -13,9 +13,9 @@ import pytest
 from tests.children import output_of
 
 from scdataset.engine import cache_folder as cache_folder_module
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.cache_folder import cache_folder, kept
 from scdataset.engine.cache_table import remove
-from scdataset.engine.files import OpenFile
 from scdataset.errors import CacheError, DamagedFileError
 
 
@@ -251,8 +251,8 @@ def test_a_file_that_changes_while_its_copy_is_made_is_refused(file, folder):
 
 def test_a_change_too_quick_to_show_in_the_times_of_a_file_is_noticed(file, monkeypatch):
     """The clock of a file system stands still for milliseconds."""
-    identity = OpenFile(str(file)).identity
-    monkeypatch.setattr(OpenFile, "identity", identity)
+    identity = LocalFile(str(file)).identity
+    monkeypatch.setattr(LocalFile, "identity", identity)
     kept(str(file), "kind", fill)
     file.write_text("two")
     assert place(kept(str(file), "kind", lambda folder: fill(folder, "two"))).read_text() == "two"

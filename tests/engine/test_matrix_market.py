@@ -9,7 +9,7 @@ import scipy.sparse
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage import by_cell, matrix_market
 from scdataset.engine.storage.decimal import parse_lines
@@ -57,7 +57,7 @@ def made(path, tmp_path):
     folder = tmp_path / "made"
     folder.mkdir()
     by_cell.write_rows(path, folder)
-    files = {file.name: OpenFile(str(file), str(path)) for file in folder.iterdir()}
+    files = {file.name: LocalFile(str(file), str(path)) for file in folder.iterdir()}
     matrix = by_cell.csr_matrix(files, MatrixMarket.from_path(path).shape[0])
     return matrix.read(np.arange(matrix.shape[0]), SlabPool(), Threads(1))
 

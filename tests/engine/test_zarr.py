@@ -23,7 +23,7 @@ from tests.examples import often, rare  # noqa: E402
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec  # noqa: E402
 from zarr.codecs import numcodecs as extra  # noqa: E402
 
-from scdataset.engine import files  # noqa: E402
+from scdataset.engine.bytes import descriptors  # noqa: E402
 from scdataset.engine.elements import ChunkElements, PlainElements  # noqa: E402
 from scdataset.engine.general import LibraryChunks  # noqa: E402
 from scdataset.engine.slabs import SlabPool  # noqa: E402
@@ -488,7 +488,7 @@ def test_another_process_reads_what_was_pickled(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list descriptors")
 def test_few_of_many_shards_stay_open(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "most_open", lambda: 30)
+    monkeypatch.setattr(descriptors, "most_open", lambda: 30)
     matrix = matrix_of(rows=400)
     path = write_csr(tmp_path / "a.zarr", matrix, "sharded, index at end", "zstd", chunk=5)
     before = len(list(Path("/proc/self/fd").iterdir()))

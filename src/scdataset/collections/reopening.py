@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from scdataset.engine.identity import FileIdentity
+from scdataset.engine.bytes.identity import FileIdentity
 from scdataset.errors import DamagedFileError
 
 __all__ = ["OpenedFile"]

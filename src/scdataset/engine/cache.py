@@ -10,7 +10,6 @@ a mapped file that another machine removes ends the process.
 
 import hashlib
 import os
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,20 +17,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.cache_folder import cache_folder, switched_off
 from scdataset.engine.cache_table import read_table, remove, write_table
-from scdataset.engine.files import OpenFile
 
-__all__ = ["is_settled", "load", "load_under", "store", "store_under"]
+__all__ = ["load", "load_under", "store", "store_under"]
 
 _MAX_BYTES = 1 << 30
 """Of all tables together; the oldest are removed for new ones."""
 
-_SETTLED = 2 * 10**9
-"""Nanoseconds since a file was changed, before which it might change again and show the same time of change."""
 
-
-def load(file: OpenFile, name: str) -> list[NDArray[Any]] | None:
+def load(file: ByteSource, name: str) -> list[NDArray[Any]] | None:
     """Return the integer arrays that were stored for a file under a name, or None if there are none that hold."""
     return load_under(_place(file, name), _key(file, name))
 
@@ -45,15 +41,10 @@ def load_under(place: str, key: list[Any]) -> list[NDArray[Any]] | None:
     return None if folder is None else read_table(_path(folder, place), [place, *key])
 
 
-def store(file: OpenFile, name: str, arrays: Sequence[NDArray[Any]]) -> None:
+def store(file: ByteSource, name: str, arrays: Sequence[NDArray[Any]]) -> None:
     """Keep integer arrays for a file under a name, if that can be done."""
-    if is_settled(file):
+    if file.is_settled:
         store_under(_place(file, name), _key(file, name), arrays)
-
-
-def is_settled(file: OpenFile) -> bool:
-    """Return whether a change of the file from now on would show in its time of change."""
-    return time.time_ns() - file.changed >= _SETTLED
 
 
 def store_under(place: str, key: list[Any], arrays: Sequence[NDArray[Any]]) -> None:
@@ -73,12 +64,12 @@ def _folder() -> Path | None:
     return None if switched_off() else cache_folder() / "tables"
 
 
-def _key(file: OpenFile, name: str) -> list[Any]:
-    return [os.path.realpath(file.path), *file.identity, name]
+def _key(file: ByteSource, name: str) -> list[Any]:
+    return [file.address, *file.identity, name]
 
 
-def _place(file: OpenFile, name: str) -> str:
-    return f"{os.path.realpath(file.path)}\0{name}"
+def _place(file: ByteSource, name: str) -> str:
+    return f"{file.address}\0{name}"
 
 
 def _path(folder: Path, place: str) -> Path:

@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import warn
 from scdataset._processes import abandoned, name_of_process, new_name
+from scdataset.engine.bytes.copied import CopiedFile, block_checksums
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.cache_table import checksum, read_table, remove, write_table
-from scdataset.engine.copied_file import CopiedFile, block_checksums
-from scdataset.engine.files import OpenFile
 from scdataset.errors import CacheError, DamagedFileError, ScDatasetError
 
 __all__ = ["Make", "cache_folder", "kept", "switched_off"]
@@ -79,7 +79,7 @@ def switched_off() -> bool:
 class _Wanted:
     """A copy that is wanted: of a file as it is now, of a kind that has a version in it."""
 
-    source: OpenFile
+    source: LocalFile
     kind: str
     make: Make
 
@@ -111,7 +111,7 @@ def kept(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
     Parameters
     ----------
     path
-        The file: another path or identity, see `OpenFile`, is another file.
+        The file: another path or identity, see `LocalFile`, is another file.
     kind
         The kind of copy, with a version: a part of the folder's name.
     make
@@ -125,7 +125,7 @@ def kept(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
     DamagedFileError
         If the file changes while its copy is made.
     """
-    wanted = _Wanted(OpenFile(path), kind, make)
+    wanted = _Wanted(LocalFile(path), kind, make)
     try:
         return _found_or_made(cache_folder(), wanted)
     except (OSError, RuntimeError) as error:
@@ -218,7 +218,7 @@ def _write_manifest(
     write_table(made / _MANIFEST, wanted.key, arrays)
 
 
-def _content(file: OpenFile) -> int:
+def _content(file: LocalFile) -> int:
     """Return the checksum of all of a file."""
     return checksum(*(file.read_unchecked(start, _READ) for start in range(0, file.size, _READ)))
 

@@ -6,7 +6,6 @@ anything else           ──► the same, with chunks from the library that kn
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -15,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs import decode
-from scdataset.engine.files import OpenFile
 from scdataset.engine.kernels import (
     OUT_OF_RANGE,
     READS_COMPILED,
     SHORT_READ,
-    advise_spans,
     gather_numbers,
     gather_spans,
     run_of,
@@ -51,8 +49,8 @@ GAP_BYTES = 4096
 BUFFER_BYTES = 1 << 18
 """Memory of a thread for spans that are read together: as much as stays in a core's own cache."""
 
-_ADVISES = READS_COMPILED and hasattr(os, "posix_fadvise")
-"""Whether the system can be told what will be read soon."""
+_TOGETHER_BYTES = 1 << 24
+"""Bytes that are asked for together, of a source that compiled loops cannot read."""
 
 Task = tuple[Callable[[int, int], None], int, int]
 """Work, and the part of it to be done: ``task[0](task[1], task[2])``."""
@@ -92,7 +90,9 @@ class PlainElements:
         First byte of each chunk, shape ``(n_chunks,)``.
     """
 
-    def __init__(self, file: OpenFile, name: str, dtype: np.dtype[Any], chunk: int, offsets: NDArray[np.int64]) -> None:
+    def __init__(
+        self, file: ByteSource, name: str, dtype: np.dtype[Any], chunk: int, offsets: NDArray[np.int64]
+    ) -> None:
         self.dtype = dtype
         self.file = file
         self.chunk = chunk
@@ -111,8 +111,8 @@ class PlainElements:
         """Read spans to ``out``."""
         self.check_stored(spans)
         status, span = self._gather(spans, out, columns) if READS_COMPILED else (SHORT_READ, 0)
-        if status == SHORT_READ:  # a signal, or an error that the compiled loop has no name for
-            status, span = self._gather_by_library(spans, out, columns)
+        if status == SHORT_READ:  # no descriptor, a signal, or an error that the compiled loop has no name for
+            status, span = self._gather_by_ranges(spans, out, columns)
         self.check()
         if status == OUT_OF_RANGE:
             number = int(spans.starts[span]) // self.chunk
@@ -120,16 +120,7 @@ class PlainElements:
 
     def announce(self, spans: Spans) -> bool:
         """Tell the kernel which bytes will be read soon."""
-        if not _ADVISES:
-            return False
-        item = self.dtype.itemsize
-        starts = spans.starts[spans.lengths > 0]
-        firsts = self.offsets[starts // self.chunk] + starts % self.chunk * item
-        if self.file.in_page_cache(firsts):
-            return False
-        with self.opened() as place:
-            advise_spans(*place, item, spans.starts, spans.lengths, GAP_BYTES // item)
-        return True
+        return self.file.announce(*self._ranges(spans))
 
     def close(self) -> None:
         """Close the file."""
@@ -144,69 +135,90 @@ class PlainElements:
         return self._name, Layout((n_chunks * self.chunk,), self.dtype, (self.chunk,), table)
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[int, NDArray[np.int64], int]]:
-        """Give the file descriptor of this process, the first byte of each chunk, and elements in a chunk."""
+    def opened(self) -> Iterator[tuple[int, NDArray[np.int64], int] | None]:
+        """Give the descriptor, the first byte of each chunk, and elements in a chunk; None without a descriptor."""
         with self.file.opened() as descriptor:
-            yield descriptor, self.offsets, self.chunk
+            yield None if descriptor is None else (descriptor, self.offsets, self.chunk)
 
     def check(self) -> None:
         """Raise if the file was replaced."""
         self.file.check()
 
     def check_stored(self, spans: Spans) -> None:
-        """Raise if spans, none of which goes beyond a chunk, are damaged, where the file has checksums."""
+        """Raise if spans are damaged, where the file has checksums."""
         if self.file.checks:
-            item = self.dtype.itemsize
-            firsts = self.offsets[spans.starts // self.chunk] + spans.starts % self.chunk * item
-            self.file.check_bytes(firsts, spans.lengths * item)
+            self.file.check_bytes(*self._ranges(spans))
+
+    def _ranges(self, spans: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the offsets and sizes of the bytes of spans, a range for each part of a span in a chunk of its own."""
+        item, is_any = self.dtype.itemsize, spans.lengths > 0
+        starts, stops = spans.starts[is_any], (spans.starts + spans.lengths)[is_any]
+        firsts = starts // self.chunk
+        counts = (stops - 1) // self.chunk - firsts + 1
+        numbers = np.repeat(firsts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        begins = np.maximum(np.repeat(starts, counts), numbers * self.chunk)
+        ends = np.minimum(np.repeat(stops, counts), (numbers + 1) * self.chunk)
+        return self.offsets[numbers] + begins % self.chunk * item, (ends - begins) * item
 
     def _gather(self, spans: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
         """Read spans by a compiled loop; see `gather_spans`."""
         item, where = self.dtype.itemsize, (spans.starts, spans.lengths, spans.places)
         max_gap, buffer = GAP_BYTES // item, scratch("buffer", BUFFER_BYTES)
         with self.opened() as place:
+            if place is None:
+                return SHORT_READ, 0
             if not columns.change(item, out):
                 return gather_spans(*place, item, *where, out.view(np.uint8), columns.limit, max_gap, buffer)
             target, numbers = out.view(f"u{out.itemsize}"), buffer.view(f"u{item}")
             return gather_numbers(*place, *where, target, columns.limit, columns.table, max_gap, numbers)
 
-    def _elements(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Read elements [start, stop) by ordinary system calls, as bytes.
+    def _gather_by_ranges(self, wanted: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
+        """Do the same with ranges of bytes that the source returns; its reads go on after a signal and name errors."""
+        item = self.dtype.itemsize
+        target = Target.of(wanted, out, columns, item)
+        where = target.spans.starts, target.spans.lengths, target.spans.places
+        for runs in self._runs(target.spans):
+            for (first, last, begin, _), piece in zip(runs, self._pieces(runs), strict=True):
+                if scatter_piece(piece, item, begin, first, last, *where, target.octets, columns.limit):
+                    return OUT_OF_RANGE, first
+        target.finish(target.spans.starts.size)
+        return 0, 0
+
+    def _runs(self, spans: Spans) -> Iterator[list[tuple[int, int, int, int]]]:
+        """Yield runs that are read together, each with its spans [first, last) and elements [begin, end)."""
+        item, first, n_bytes = self.dtype.itemsize, 0, 0
+        runs: list[tuple[int, int, int, int]] = []
+        while first < spans.starts.size:
+            begin = int(spans.starts[first])
+            last, end = run_of(spans.starts, spans.lengths, first, GAP_BYTES // item, BUFFER_BYTES // item)
+            if runs and n_bytes + (end - begin) * item > _TOGETHER_BYTES:
+                yield runs
+                runs, n_bytes = [], 0
+            runs.append((first, last, begin, end))
+            first, n_bytes = last, n_bytes + (end - begin) * item
+        if runs:
+            yield runs
+
+    def _pieces(self, runs: list[tuple[int, int, int, int]]) -> list[NDArray[np.uint8]]:
+        """Read the elements of runs, as bytes.
 
         Raises
         ------
         DamagedFileError
-            If the file cannot be read, or ends before ``stop``.
+            If they cannot be read, or end too early.
         """
-        item, parts = self.dtype.itemsize, []
-        while start < stop:
-            chunk, inside = divmod(start, self.chunk)
-            end = min(stop, (chunk + 1) * self.chunk)
-            size = (end - start) * item
-            stored = self.file.read_unchecked(int(self.offsets[chunk]) + inside * item, size)
-            if len(stored) < size:
-                self.check()
-                message = f"{self.file.path}: {self._name} ends within or before chunk {chunk}; the file is truncated."
-                raise DamagedFileError(message)
-            parts.append(stored)
-            start = end
-        return np.frombuffer(b"".join(parts), np.uint8)
-
-    def _gather_by_library(self, wanted: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
-        """Do the same by Python's system calls, which go on after a signal and name their errors."""
-        item, first = self.dtype.itemsize, 0
-        target = Target.of(wanted, out, columns, item)
-        spans = target.spans
-        where = spans.starts, spans.lengths, spans.places
-        while first < spans.starts.size:
-            begin = int(spans.starts[first])
-            last, end = run_of(spans.starts, spans.lengths, first, GAP_BYTES // item, BUFFER_BYTES // item)
-            piece = self._elements(begin, end)
-            if scatter_piece(piece, item, begin, first, last, *where, target.octets, columns.limit):
-                return OUT_OF_RANGE, first
-            first = last
-        target.finish(first)
-        return 0, 0
+        begins, ends = np.array([run[2:] for run in runs], np.int64).T
+        offsets, sizes = self._ranges(Spans(begins, ends - begins, begins))
+        stored = self.file.read_many(offsets.tolist(), sizes.tolist())
+        short = [size - len(part) for part, size in zip(stored, sizes.tolist(), strict=True)]
+        if any(short):
+            self.check()
+            offset = offsets[np.flatnonzero(short)[0]]
+            chunk = int(np.flatnonzero(self.offsets <= offset)[-1])
+            message = f"{self.file.path}: {self._name} ends within or before chunk {chunk}; the file is truncated."
+            raise DamagedFileError(message)
+        octets = np.frombuffer(b"".join(stored), np.uint8)
+        return np.split(octets, np.cumsum((ends - begins) * self.dtype.itemsize)[:-1])
 
 
 class Chunks(Protocol):
@@ -313,7 +325,7 @@ class FileChunks:
 
     def __init__(
         self,
-        file: OpenFile,
+        file: ByteSource,
         name: str,
         dtype: np.dtype[Any],
         length: int,
@@ -362,14 +374,7 @@ class FileChunks:
     def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the kernel which bytes will be read soon."""
         stored = numbers[self._table.offsets[numbers] != NOT_STORED]
-        # A chunk is a span of bytes here: element size 1, one chunk that is the file.
-        starts, sizes = self._table.offsets[stored], self._table.sizes[stored]
-        if not _ADVISES or self._file.in_page_cache(starts):
-            return False
-        order = np.argsort(starts)
-        with self._file.opened() as descriptor:
-            advise_spans(descriptor, np.zeros(1, np.int64), 1 << 62, 1, starts[order], sizes[order], GAP_BYTES)
-        return True
+        return self._file.announce(self._table.offsets[stored], self._table.sizes[stored])
 
     def close(self) -> None:
         """Close the file."""
@@ -381,7 +386,7 @@ def _refuse_out_of_range(path: str, name: str, chunk: int, limit: int) -> None:
     raise DamagedFileError(message)
 
 
-def elements_at(file: OpenFile, name: str, layout: Layout) -> Elements:
+def elements_at(file: ByteSource, name: str, layout: Layout) -> Elements:
     """Return the elements of an array, or of a strip of one, whose layout has a table of chunks."""
     length = math.prod(layout.chunk)
     table: Any = layout.table

@@ -21,7 +21,7 @@ __all__ = [
     "OUT_OF_RANGE",
     "READS_COMPILED",
     "SHORT_READ",
-    "advise_spans",
+    "advise_ranges",
     "gather_numbers",
     "gather_spans",
     "reaches",
@@ -324,28 +324,14 @@ def reaches(values: NDArray[Any], limit: int) -> bool:
 
 
 @compiled
-def advise_spans(
-    descriptor: int,
-    offsets: NDArray[np.int64],
-    chunk: int,
-    item: int,
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    max_gap: int,
-) -> None:
-    """Tell the kernel which bytes of a stored array of plain bytes will be read soon."""
+def advise_ranges(descriptor: int, offsets: NDArray[np.int64], sizes: NDArray[np.int64], max_gap: int) -> None:
+    """Tell the kernel which bytes will be read soon, given ranges in ascending order; near ones are told as one."""
     first = 0
-    while first < starts.size:
-        begin = starts[first]
-        end = begin + lengths[first]
+    while first < offsets.size:
+        begin = offsets[first]
+        end = begin + sizes[first]
         first += 1
-        while first < starts.size and starts[first] <= end + max_gap:
-            end = max(end, starts[first] + lengths[first])
+        while first < offsets.size and offsets[first] <= end + max_gap:
+            end = max(end, offsets[first] + sizes[first])
             first += 1
-        while begin < end:
-            number = begin // chunk
-            stop = min(end, (number + 1) * chunk)
-            _posix_fadvise(
-                descriptor, offsets[number] + (begin - number * chunk) * item, (stop - begin) * item, ADVISE_WILLNEED
-            )
-            begin = stop
+        _posix_fadvise(descriptor, begin, end - begin, ADVISE_WILLNEED)

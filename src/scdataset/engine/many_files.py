@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset.engine.bytes.descriptors import all_opened
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.elements import BUFFER_BYTES, GAP_BYTES, PlainElements, Task, equal_parts
-from scdataset.engine.files import OpenFile, all_opened
 from scdataset.engine.kernels import gather_spans
 from scdataset.engine.spans import Columns, Spans, Target
 
@@ -44,7 +45,7 @@ class ManyReads:
         out: NDArray[Any],
         columns: Columns,
     ) -> None:
-        self.files: list[OpenFile] = [one.file for one in elements]
+        self.files = [one.file for one in elements if isinstance(one.file, LocalFile)]
         self._elements = elements
         self._where = spans
         self._bounds = bounds

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.elements import Elements, PlainElements, Task
 from scdataset.engine.kernels import READS_COMPILED
 from scdataset.engine.many_files import ManyReads, tasks_of_many
@@ -155,7 +156,9 @@ def _tasks_of_joined(joined: Sequence[ManyReads], n_parts: int) -> list[Task]:
 
 def _kind(elements: Elements, columns: Columns) -> tuple[Any, ...] | None:
     """Return common properties of arrays that may be read together, or None for one that is read alone."""
-    if not (READS_COMPILED and type(elements) is PlainElements) or elements.file.checks:
+    if not (READS_COMPILED and type(elements) is PlainElements and isinstance(elements.file, LocalFile)):
+        return None
+    if elements.file.checks:
         return None
     return elements.dtype, columns.limit, id(columns.table)
 

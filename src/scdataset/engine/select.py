@@ -174,6 +174,8 @@ def _keep_runs_of(
     )
     max_gap = GAP_BYTES // max(array.itemsize for array in buffers)
     with data.opened() as data_place, indices.opened() as indices_place:
+        if data_place is None or indices_place is None:
+            return False
         is_kept = _keep_runs(
             *data_place, *indices_place, rows.starts, rows.lengths, part.columns.limit, table, few, max_gap, *buffers,
             columns, values.view(stored), counts, sums,

@@ -293,8 +293,8 @@ DESCRIPTORS = """
 import resource, sys
 import numpy as np
 from scdataset import open_collection
-from scdataset.engine import files
-files.most_open = lambda: 16
+from scdataset.engine.bytes import descriptors
+descriptors.most_open = lambda: 16
 paths = sys.stdin.read().split()
 import os
 resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 40,) * 2)

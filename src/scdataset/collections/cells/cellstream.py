@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
 from scdataset.collections.cells.columns import Column, no_column
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.columns import ReadApart
-from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import Matrix
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
@@ -85,7 +85,7 @@ class _Rows(ReadApart):
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._file = OpenFile(path)
+        self._file = LocalFile(path)
         with _store(path) as store:
             self.shape = (int(store.n_obs), int(store.n_vars))
             self.dtype: np.dtype[Any] = np.dtype(store.manifest["value_dtype_on_disk"])

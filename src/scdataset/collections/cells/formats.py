@@ -16,7 +16,7 @@ from scdataset.collections.cells.probe import Probe
 from scdataset.collections.cells.reading import naming
 from scdataset.collections.cells.tenx import TenxFile
 from scdataset.collections.cells.unknown import description
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.storage.matrix_market import is_matrix_market
 from scdataset.engine.storage.zip_members import names_in
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
@@ -130,7 +130,7 @@ def _is_zarr_zip(path: str) -> bool:
     try:
         return any(mark in ("zarr.json", ".zgroup") for mark in names_in(path))
     except DamagedFileError:
-        return OpenFile(path).read(0, 2) == b"PK"
+        return LocalFile(path).read(0, 2) == b"PK"
 
 
 def _by_path(fits: Callable[[str], bool]) -> Callable[[Probe], bool]:

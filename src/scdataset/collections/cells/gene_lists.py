@@ -15,8 +15,8 @@ from scdataset._paths import existing
 from scdataset.collections.cells.columns import Column, no_column
 from scdataset.collections.cells.parquet_tables import MOST_GENES, parquet_table
 from scdataset.collections.cells.reading import reading
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.columns import NumberedColumns
-from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import arrow
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
@@ -81,7 +81,7 @@ class GeneTable:
 def _frame(path: str) -> pd.DataFrame:
     if Path(path).suffix != ".csv":
         return parquet_table(Path(path), MOST_GENES)
-    OpenFile(path)  # refuses a pipe, whose opening would wait for a writer
+    LocalFile(path)  # refuses a pipe, whose opening would wait for a writer
     with reading(path, "its table of genes"):
         return pd.read_csv(path)
 

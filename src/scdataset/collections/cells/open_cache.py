@@ -57,7 +57,7 @@ def load(place: str | None, paths: Sequence[str]) -> list[Opened] | None:
 def store(place: str | None, opened: Sequence[Opened]) -> None:
     """Cache the chunk indexes of files, if all are h5ad files that the engine reads, and have not changed just now."""
     files = [one.file.parts[0] for one in opened if isinstance(one.file, H5adFile)]
-    if place is None or len(files) < len(opened) or not all(cache.is_settled(file.bytes) for file in files):
+    if place is None or len(files) < len(opened) or not all(file.bytes.is_settled for file in files):
         return
     # Columns apart: they are joined to one, and their memory is freed while that of the matrices stays.
     arrays, values = CachedArrays(), CachedArrays()

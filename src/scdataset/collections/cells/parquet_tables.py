@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow.parquet
 
 from scdataset.collections.cells.reading import reading
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.errors import DamagedFileError
 
 __all__ = ["MOST_GENES", "parquet_table"]
@@ -30,7 +30,7 @@ def parquet_table(path: Path, most_rows: int) -> pd.DataFrame:
     DamagedFileError
         If it has more, cannot be read, or is no regular file.
     """
-    OpenFile(str(path))  # refuses a pipe, whose opening would wait for a writer
+    LocalFile(str(path))  # refuses a pipe, whose opening would wait for a writer
     with reading(str(path), "its table"), pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
         n_rows = file.metadata.num_rows
         if n_rows > most_rows:

@@ -10,7 +10,7 @@ from scdataset.collections.cells.loom import is_loom
 from scdataset.collections.cells.mudata import holds_modalities
 from scdataset.collections.cells.reading import naming, reading
 from scdataset.collections.cells.tenx import is_tenx
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.storage.hdf5 import H5File
 from scdataset.errors import DamagedFileError
 
@@ -43,7 +43,7 @@ class Probe:
         if Path(self.path).is_dir():
             return b""
         with naming(self.path):
-            return OpenFile(self.path).read(0, 8)
+            return LocalFile(self.path).read(0, 8)
 
     @cached_property
     def hdf5(self) -> H5File | None:

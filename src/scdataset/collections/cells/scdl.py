@@ -14,7 +14,7 @@ import pandas as pd
 from scdataset.collections.cells.columns import Column
 from scdataset.collections.cells.parquet_tables import MOST_GENES, parquet_table
 from scdataset.collections.cells.reading import reading
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.storage.npy import raw_elements
@@ -61,7 +61,7 @@ class ScdlFile:
             message = f"{self._file('ROWPTR')} {error}."
             raise DamagedFileError(message) from error
         data, indices = (
-            raw_elements(OpenFile(self._file(one)), one, types[one], n_elements) for one in ("DATA", "COLPTR")
+            raw_elements(LocalFile(self._file(one)), one, types[one], n_elements) for one in ("DATA", "COLPTR")
         )
         self.matrix: Matrix = CsrMatrix((self.n_obs, len(self._var)), data, indices, table)
 
@@ -120,7 +120,7 @@ def _types(header: Path) -> dict[str, str]:
     """Return the type of each array."""
     if not header.exists():
         return _DEFAULTS
-    stored = OpenFile(str(header)).read(0, _MAX_HEADER)
+    stored = LocalFile(str(header)).read(0, _MAX_HEADER)
     if stored[:4] != b"SCDL" or stored[7] != 1:
         message = f"it begins with {stored[:8]!r}"
         raise ValueError(message)

@@ -17,7 +17,7 @@ from scdataset._paths import absolute, existing, is_there, listed, refuse_missin
 from scdataset.collections.cells.formats import is_scdl, is_zarr
 from scdataset.collections.cells.open_many import open_each
 from scdataset.collections.cells.reading import naming, reading
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
 __all__ = ["Source", "paths_of", "warn_of_repeated"]
@@ -144,7 +144,7 @@ def _hugging_face_files(folder: str) -> list[str]:
     if not state.is_file():
         return []
     with reading(str(state), "the list of files"):
-        saved = json.loads(OpenFile(str(state)).read(0, _MAX_STATE))
+        saved = json.loads(LocalFile(str(state)).read(0, _MAX_STATE))
         if saved.get("_indices_data_files"):
             message = (
                 f"{folder} holds a selection of rows; save it as rows: dataset.flatten_indices().save_to_disk(...)."

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.cells.obs import ObsFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.storage.hdf5 import H5File
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
@@ -150,7 +151,9 @@ class H5Writer:
                     if partial in obsm:
                         del obsm[partial]
         finally:
-            self._file.bytes.accept_change()
+            local = self._file.bytes
+            assert isinstance(local, LocalFile)  # noqa: S101 it was opened by its path
+            local.accept_change()
 
 
 class ZarrWriter:

@@ -19,9 +19,9 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from scdataset._progress import log_or_bar
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.cache_folder import kept
 from scdataset.engine.elements import Elements, PlainElements, Task
-from scdataset.engine.files import OpenFile
 from scdataset.engine.matrix import CsrMatrix
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.spans import Columns, Spans
@@ -54,7 +54,7 @@ class PiecedElements:
     """
 
     def __init__(
-        self, file: OpenFile, name: str, dtype: np.dtype[Any], firsts: NDArray[np.int64], offsets: NDArray[np.int64]
+        self, file: LocalFile, name: str, dtype: np.dtype[Any], firsts: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> None:
         self.dtype = dtype
         self._firsts = firsts
@@ -88,7 +88,7 @@ class _Lists(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def csr_matrix(file: OpenFile, columns: str, values: str) -> CsrMatrix:
+def csr_matrix(file: LocalFile, columns: str, values: str) -> CsrMatrix:
     """Return rows of an uncompressed file as a matrix, of a column of lists of column numbers and one of values.
 
     Parameters
@@ -168,14 +168,14 @@ def checked_column(path: str, name: str, batch: Any) -> Any:
     return column
 
 
-def plain_arrow(path: str) -> OpenFile:
+def plain_arrow(path: str) -> LocalFile:
     """Return a file of uncompressed Arrow with the rows of ``path``: itself, or one that is made once in the cache.
 
     Rows of Parquet, and of compressed Arrow, can be read only with all of their row group or batch: decoding it for
     every few of its rows would be slower than a copy, which takes about the memory of one batch to make.
     """
     if _is_plain(path):
-        return OpenFile(path)
+        return LocalFile(path)
     return kept(path, "plain-arrow-2", lambda folder: _write_plain(path, folder / _COPY))[_COPY]
 
 
@@ -284,7 +284,7 @@ def _is_number(kind: Any) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _elements(file: OpenFile, name: str, lists: _Lists) -> Elements:
+def _elements(file: LocalFile, name: str, lists: _Lists) -> Elements:
     some = lists.sizes > 0
     firsts = (np.cumsum(lists.sizes) - lists.sizes)[some]
     offsets = lists.offsets[some]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset._progress import log_or_bar
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.matrix import CsrMatrix
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.storage.matrix_market import Entries, MatrixMarket
@@ -86,12 +86,13 @@ def write_rows(path: str, folder: Path) -> dict[str, NDArray[np.int64]]:
     return {name: values_of(folder / name) for name in ("data.npy", "indices.npy")}
 
 
-def csr_matrix(files: Mapping[str, OpenFile], n_columns: int) -> CsrMatrix:
+def csr_matrix(files: Mapping[str, LocalFile], n_columns: int) -> CsrMatrix:
     """Return the matrix of the files that `write_rows` wrote."""
     (data, size), (indices, _) = (npy_elements(files[f"{name}.npy"], name) for name in ("data", "indices"))
     pointers = files["indptr.npy"]
     try:
-        indptr = np.load(pointers.place)
+        with pointers.stream() as stream:
+            indptr = np.load(stream)
         table = RowTable.of_pointers(indptr, size)
     except (ValueError, OSError, EOFError) as error:
         message = f"{pointers.path}: row pointers of its copy in the cache, {pointers.place}: {error}."

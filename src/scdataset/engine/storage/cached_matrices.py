@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.elements import ChunkElements, Elements, PlainElements, elements_at
-from scdataset.engine.files import OpenFile
 from scdataset.engine.layout import ChunkTable, Layout
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
 from scdataset.engine.rowtable import RowTable
@@ -68,7 +68,7 @@ def packed_matrix(matrix: Matrix, arrays: CachedArrays) -> list[Any] | None:
     return None if None in parts else [matrix.kind, matrix.shape, parts, *last]
 
 
-def unpacked_matrix(file: OpenFile, packed: Any, arrays: CachedArrays) -> Matrix:
+def unpacked_matrix(file: ByteSource, packed: Any, arrays: CachedArrays) -> Matrix:
     """Return the matrix of a file that `packed_matrix` made this of.
 
     Raises
@@ -107,7 +107,7 @@ def _packed(elements: Elements, arrays: CachedArrays) -> list[Any] | None:
     ]
 
 
-def _elements(file: OpenFile, packed: Any, n_elements: int, arrays: CachedArrays) -> Elements:
+def _elements(file: ByteSource, packed: Any, n_elements: int, arrays: CachedArrays) -> Elements:
     name, stored, length, filters, fill, tables = packed
     dtype = np.dtype(str(stored))
     offsets, *rest = (arrays[where] for where in tables)

@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 
 from scdataset.engine import cache
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.elements import ChunkElements, Chunks, Elements, FileChunks, elements_at
-from scdataset.engine.files import OpenFile
 from scdataset.engine.general import LibraryChunks, Tiles
 from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout, overlapping
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
@@ -63,10 +64,16 @@ _GENERAL_COLUMNS = 64
 
 
 class H5File:
-    """An HDF5 file: its bytes, and h5py's view of it for all else; each process opens its own."""
+    """An HDF5 file: its bytes, and h5py's view of it for all else; each process opens its own.
 
-    def __init__(self, path: str) -> None:
-        self.bytes = OpenFile(path)
+    Parameters
+    ----------
+    source
+        The path of a file of this machine, or the bytes of any other.
+    """
+
+    def __init__(self, source: str | ByteSource) -> None:
+        self.bytes: ByteSource = LocalFile(source) if isinstance(source, str) else source
         self._h5: h5py.File | None = None
         self._pid = -1
 

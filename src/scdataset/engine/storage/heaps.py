@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.storage.string_references import NOWHERE, damaged_attributes
 
 __all__ = ["by_path", "child_of", "found_in", "open_checked", "takes_others", "tried"]
@@ -43,7 +43,7 @@ _OVERFLOWS = (1 << 64) - 32
 T = TypeVar("T")
 
 
-def open_checked(file: OpenFile) -> h5py.File:
+def open_checked(file: ByteSource) -> h5py.File:
     """Open a file for h5py, which gets its bytes from the very file whose identity was noted."""
     stream = _Stream(file)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
@@ -118,11 +118,11 @@ class _Stream(io.RawIOBase):
     n_others = 0
     """How often the library tried to open another file by the stream of one."""
 
-    def __init__(self, file: OpenFile) -> None:
+    def __init__(self, file: ByteSource) -> None:
         self.size_bytes = 8
         self.begin: int | None = None
         self._size = file.size
-        self._raw = os.fdopen(file.open_now(), "rb", buffering=0)
+        self._raw = file.stream()
         self._at = 0
         self._blocks: dict[int, memoryview] = {}
         self._corrected: set[int] = set()

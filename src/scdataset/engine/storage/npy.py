@@ -1,19 +1,23 @@
 """Plain bytes of one array a file: .npy files, and files without a header."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.elements import Elements, PlainElements
-from scdataset.engine.files import OpenFile
 from scdataset.errors import DamagedFileError
 
 __all__ = ["npy_elements", "raw_elements", "values_of"]
 
+_LONGEST_HEADER = (1 << 16) + 12
+"""Bytes before the elements of a .npy file at most, unless it names fields."""
 
-def raw_elements(file: OpenFile, name: str, dtype: np.dtype[Any], length: int, offset: int = 0) -> Elements:
+
+def raw_elements(file: ByteSource, name: str, dtype: np.dtype[Any], length: int, offset: int = 0) -> Elements:
     """Return ``length`` elements that a file holds from byte ``offset`` on; ``name`` is the array's for messages.
 
     Raises
@@ -21,13 +25,13 @@ def raw_elements(file: OpenFile, name: str, dtype: np.dtype[Any], length: int, o
     DamagedFileError
         If the file is shorter.
     """
-    if file.size < offset + length * dtype.itemsize:
+    if length < 0 or file.size < offset + length * dtype.itemsize:
         message = f"{file.path}: {name} has {file.size - offset} bytes; {length} elements of {dtype} take more."
         raise DamagedFileError(message)
     return PlainElements(file, name, dtype, max(length, 1), np.array([offset], np.int64))
 
 
-def npy_elements(file: OpenFile, name: str) -> tuple[Elements, int]:
+def npy_elements(file: ByteSource, name: str) -> tuple[Elements, int]:
     """Return the elements of a .npy file of one axis, and their number.
 
     Raises
@@ -36,14 +40,17 @@ def npy_elements(file: OpenFile, name: str) -> tuple[Elements, int]:
         If it is not such a file.
     """
     try:
-        mapped = np.load(file.place, mmap_mode="r")
+        stream = io.BytesIO(file.read(0, _LONGEST_HEADER))
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(stream)
     except (ValueError, OSError, EOFError) as error:
         message = f"{file.path}: {name} cannot be read: {error}"
         raise DamagedFileError(message) from error
-    if not isinstance(mapped, np.memmap) or mapped.ndim != 1 or not mapped.dtype.isnative:
-        message = f"{file.path}: {name} has shape {mapped.shape} and dtype {mapped.dtype}; it has to have one axis."
+    if len(shape) != 1 or not dtype.isnative or dtype.hasobject:
+        message = f"{file.path}: {name} has shape {shape} and dtype {dtype}; it has to have one axis, of numbers."
         raise DamagedFileError(message)
-    return raw_elements(file, name, mapped.dtype, mapped.size, mapped.offset), mapped.size
+    return raw_elements(file, name, dtype, shape[0], stream.tell()), shape[0]
 
 
 def values_of(path: Path) -> NDArray[np.int64]:

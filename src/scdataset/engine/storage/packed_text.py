@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.errors import DamagedFileError
 
 try:
@@ -42,7 +42,7 @@ def packed_text(path: str) -> Iterator[tuple[IO[bytes], Any]]:
         If it is no regular file, such as a pipe.
     """
     kind: Any = GzipFile
-    OpenFile(path)  # refuses a pipe, whose opening would wait for a writer
+    LocalFile(path)  # refuses a pipe, whose opening would wait for a writer
     with Path(path).open("rb") as stored:
         packed = stored.read(2) == b"\x1f\x8b"
         stored.seek(0)

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.codecs import decode
-from scdataset.engine.files import OpenFile
 from scdataset.engine.storage.hdf5 import filters_of
 from scdataset.engine.storage.string_references import REFERENCE
 from scdataset.errors import DamagedFileError
@@ -43,7 +43,7 @@ def check_lengths(stored: Any, depth: int = 0, rows: slice | None = None) -> Non
     if not isinstance(stored, h5py.Dataset) or not _holds_references(stored):
         return
     path = stored.file.filename
-    most = OpenFile(path).size
+    most = LocalFile(path).size
     for references in _references(stored, path, rows or slice(0, stored.size)):
         longest = int(references["length"].max(initial=0))
         if longest > most:
@@ -79,7 +79,7 @@ def _contiguous(dataset: h5py.Dataset, path: str, rows: slice) -> Iterator[NDArr
     offset = dataset.id.get_offset()
     if offset is None:  # never written, or in the header
         return
-    file, size = OpenFile(path), REFERENCE.itemsize
+    file, size = LocalFile(path), REFERENCE.itemsize
     for start in range(rows.start, rows.stop, _RUN):
         content = file.read_unchecked(offset + start * size, min(_RUN, rows.stop - start) * size)
         yield np.frombuffer(content, REFERENCE, len(content) // size)

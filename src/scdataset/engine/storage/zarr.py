@@ -182,8 +182,6 @@ class StoreChunks:
 
     def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the kernel which bytes will be read soon."""
-        if not hasattr(os, "posix_fadvise"):
-            return False
         told = False
         by_file: dict[str, list[Stored]] = {}
         for number in numbers.tolist():
@@ -191,12 +189,8 @@ class StoreChunks:
             if stored is not None:
                 by_file.setdefault(stored.file.path, []).append(stored)
         for chunks in by_file.values():
-            file = chunks[0].file
-            if not file.in_page_cache(np.array([stored.offset for stored in chunks])):
-                told = True
-                with file.opened() as descriptor:
-                    for stored in chunks:
-                        os.posix_fadvise(descriptor, stored.offset, stored.size, os.POSIX_FADV_WILLNEED)
+            offsets, sizes = np.array([(stored.offset, stored.size) for stored in chunks], np.int64).T
+            told = chunks[0].file.announce(offsets, sizes) or told
         return told
 
     def close(self) -> None:

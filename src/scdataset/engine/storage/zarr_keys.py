@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from scdataset.engine.files import OpenFile
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.storage.zarr_claims import Claims, most_bytes
 from scdataset.engine.storage.zarr_shards import Stored
 from scdataset.engine.storage.zip_members import MAX_METADATA, METADATA, is_chunk, is_zip, members_of
@@ -31,7 +31,7 @@ class Keys:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._zip = OpenFile(path) if is_zip(path) else None
+        self._zip = LocalFile(path) if is_zip(path) else None
         self._opened = time.time_ns()
         self._claims: dict[str, Claims] = {}
         self._members = {} if self._zip is None else members_of(path)
@@ -94,7 +94,7 @@ class Keys:
 
     def _find_file(self, path: str) -> Stored | None:
         try:
-            file = OpenFile(path)
+            file = LocalFile(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         self._refuse_newer(path, file.identity[-1])
@@ -148,9 +148,9 @@ class Keys:
         members = self._members.items()
         return any(member.encoded for key, member in members if key.startswith(f"{name}/") and is_chunk(key))
 
-    def watch(self, key: str) -> OpenFile:
+    def watch(self, key: str) -> LocalFile:
         """Return the file of a key, which tells whether the store is still the one that was opened."""
-        return self._zip or OpenFile(os.path.join(self.path, key))  # noqa: PTH118 as in find
+        return self._zip or LocalFile(os.path.join(self.path, key))  # noqa: PTH118 as in find
 
     def close(self) -> None:
         """Close the zip file in this process."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.codecs import decode
-from scdataset.engine.files import OpenFile
 from scdataset.engine.layout import NOT_STORED, overlapping
 from scdataset.engine.storage.zarr_metadata import ZarrArray
 from scdataset.errors import DamagedFileError
@@ -28,7 +28,7 @@ class Stored:
         CRC-32 of all of them, where a zip file has it of a member; None elsewhere.
     """
 
-    file: OpenFile
+    file: LocalFile
     offset: int
     size: int
     checksum: int | None = None
@@ -52,7 +52,7 @@ class Stored:
 class Shard:
     """A shard and the chunks in it: ``offsets`` in its file, or ``NOT_STORED``, and ``sizes`` in bytes."""
 
-    file: OpenFile
+    file: LocalFile
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
 

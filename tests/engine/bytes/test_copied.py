@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scdataset.engine import copied_file
-from scdataset.engine.copied_file import CopiedFile, block_checksums
+from scdataset.engine.bytes import copied
+from scdataset.engine.bytes.copied import CopiedFile, block_checksums
 from scdataset.errors import DamagedFileError
 
 BLOCK = 64
@@ -17,8 +17,8 @@ BLOCK = 64
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """Return a function that makes a copy of random bytes and then flips a bit of it, if told which byte."""
-    monkeypatch.setattr(copied_file, "_BLOCK", BLOCK)
-    monkeypatch.setattr(copied_file, "_RUN", 3)
+    monkeypatch.setattr(copied, "_BLOCK", BLOCK)
+    monkeypatch.setattr(copied, "_RUN", 3)
 
     def made(size, flipped=None):
         path, content = tmp_path / "copy", bytearray(np.random.default_rng(0).bytes(size))

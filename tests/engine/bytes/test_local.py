@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from scdataset.engine import files
-from scdataset.engine.files import OpenFile, all_opened
+from scdataset.engine.bytes import descriptors as pool
+from scdataset.engine.bytes.descriptors import all_opened
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage.hdf5 import H5File, csr_matrix
 from scdataset.engine.threads import Threads
@@ -77,14 +78,14 @@ HARM = [replace, change, cut, remove, make_loop, make_folder]
 
 @pytest.mark.parametrize("harm", HARM)
 def test_it_is_noticed_before_the_first_read(path, harm):
-    file = OpenFile(str(path))
+    file = LocalFile(str(path))
     harm(path)
     with pytest.raises(DamagedFileError, match=r"some\.bin (was replaced or changed|has vanished)"):
         file.read(0, 10)
 
 
 def test_a_change_whose_time_was_set_back_is_noticed(path):
-    file = OpenFile(str(path))
+    file = LocalFile(str(path))
     before = path.stat()
     while path.stat().st_ctime_ns == before.st_ctime_ns:  # until the clock of the file system has gone on
         change(path)
@@ -94,7 +95,7 @@ def test_a_change_whose_time_was_set_back_is_noticed(path):
 
 
 def test_another_mode_or_name_is_no_change(path):
-    file = OpenFile(str(path))
+    file = LocalFile(str(path))
     path.chmod(0o600)
     assert file.read(3, 3) == bytes([3, 4, 5])
     path.with_suffix(".link").hardlink_to(path)
@@ -103,7 +104,7 @@ def test_another_mode_or_name_is_no_change(path):
 
 @pytest.mark.parametrize("harm", HARM)
 def test_it_is_noticed_in_the_next_read(path, harm):
-    file = OpenFile(str(path))
+    file = LocalFile(str(path))
     assert file.read(3, 3) == bytes([3, 4, 5])
     harm(path)
     with pytest.raises(DamagedFileError, match=r"some\.bin (was replaced or changed|has vanished)"):
@@ -112,7 +113,7 @@ def test_it_is_noticed_in_the_next_read(path, harm):
 
 
 def test_a_file_that_was_copied_back_after_a_close_is_refused(path):
-    file = OpenFile(str(path))
+    file = LocalFile(str(path))
     file.read(0, 1)
     file.close()
     replace(path)
@@ -121,12 +122,12 @@ def test_a_file_that_was_copied_back_after_a_close_is_refused(path):
 
 
 def test_a_read_over_the_end_gives_what_there_is(path):
-    assert OpenFile(str(path)).read(98, 10) == bytes([98, 99])
-    assert OpenFile(str(path)).size == 100
+    assert LocalFile(str(path)).read(98, 10) == bytes([98, 99])
+    assert LocalFile(str(path)).size == 100
 
 
 def test_close_closes_and_a_read_opens_again(path):
-    file = OpenFile(str(path))
+    file = LocalFile(str(path))
     before = n_open()
     for _ in range(3):
         file.read(0, 1)
@@ -137,7 +138,7 @@ def test_close_closes_and_a_read_opens_again(path):
 
 
 def test_a_fork_opens_its_own_and_leaves_its_parents_alone(path):
-    file = OpenFile(str(path))
+    file = LocalFile(str(path))
     mine = descriptor_of(file)
     child = os.fork()
     if child == 0:
@@ -151,7 +152,7 @@ def test_a_fork_opens_its_own_and_leaves_its_parents_alone(path):
 
 
 def test_a_pickled_one_opens_again_and_knows_what_it_was(path):
-    file = OpenFile(str(path))
+    file = LocalFile(str(path))
     file.read(0, 1)
     other = pickle.loads(pickle.dumps(file))
     assert other.read(0, 2) == b"\0\1"
@@ -163,7 +164,7 @@ def test_a_pickled_one_opens_again_and_knows_what_it_was(path):
 def test_threads_that_open_at_once_open_once(path):
     before = n_open()
     for _ in range(10):
-        file = OpenFile(str(path))
+        file = LocalFile(str(path))
         barrier = threading.Barrier(4)
         seen = set()
 
@@ -219,12 +220,12 @@ def test_hundreds_of_openings_leave_no_descriptor_and_no_thread_behind(matrix_pa
 def many(tmp_path, n):
     for number in range(n):
         (tmp_path / f"{number}.bin").write_bytes(bytes([number]) * 100)
-    return [OpenFile(str(tmp_path / f"{number}.bin")) for number in range(n)]
+    return [LocalFile(str(tmp_path / f"{number}.bin")) for number in range(n)]
 
 
 def test_no_more_files_are_open_than_a_system_allows(tmp_path, monkeypatch):
     most = n_open() + 5
-    monkeypatch.setattr(files, "most_open", lambda: most)
+    monkeypatch.setattr(pool, "most_open", lambda: most)
     opened, before = many(tmp_path, 40), n_open()
     wrong = []
 
@@ -242,7 +243,7 @@ def test_no_more_files_are_open_than_a_system_allows(tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_being_read_stays_open_until_it_has_been(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "most_open", lambda: 1)
+    monkeypatch.setattr(pool, "most_open", lambda: 1)
     first, *others = many(tmp_path, 10)
     with first.opened() as descriptor:
         for other in others:
@@ -253,11 +254,11 @@ def test_a_file_that_is_being_read_stays_open_until_it_has_been(tmp_path, monkey
         os.pread(descriptor, 1, 0)
 
 
-@pytest.mark.skipif(files.resource is None, reason="the system has no such limit")
+@pytest.mark.skipif(pool.resource is None, reason="the system has no such limit")
 def test_half_of_the_descriptors_that_a_process_may_have_are_kept(monkeypatch):
-    for allowed, kept in ((256, 128), (20_000, 10_000), (files.resource.RLIM_INFINITY, 65_536)):
-        monkeypatch.setattr(files.resource, "getrlimit", lambda _, allowed=allowed: (allowed, allowed))
-        assert files.most_open() == kept
+    for allowed, kept in ((256, 128), (20_000, 10_000), (pool.resource.RLIM_INFINITY, 65_536)):
+        monkeypatch.setattr(pool.resource, "getrlimit", lambda _, allowed=allowed: (allowed, allowed))
+        assert pool.most_open() == kept
 
 
 def test_idle_files_are_closed_for_another_where_the_user_has_all_other_descriptors(tmp_path, monkeypatch):
@@ -291,5 +292,5 @@ def test_files_that_were_opened_before_one_that_is_gone_are_idle_again(tmp_path,
 def test_forgotten_files_are_closed(path):
     before = n_open()
     for _ in range(10):
-        OpenFile(str(path)).read(0, 1)
+        LocalFile(str(path)).read(0, 1)
     assert n_open() == before

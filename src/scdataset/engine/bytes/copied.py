@@ -4,15 +4,14 @@ opening       sizes, and the blocks that reading depends on: headers, row pointe
 first read    each block of values before it is used; from then on it is as fast as any other file
 """
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.cache_table import checksum
-from scdataset.engine.files import OpenFile
 from scdataset.errors import DamagedFileError
 
 __all__ = ["CopiedFile", "block_checksums"]
@@ -24,7 +23,7 @@ _RUN = 1 << 5
 """Blocks that are read together at most."""
 
 
-class CopiedFile(OpenFile):
+class CopiedFile(LocalFile):
     """A file of the cache, compared with its checksums as it is read.
 
     Parameters
@@ -90,10 +89,9 @@ class CopiedFile(OpenFile):
         """Compare some blocks, ascending."""
         runs = np.split(blocks, np.flatnonzero(np.diff(blocks) != 1) + 1) if blocks.size else []
         parts = [run[i : i + _RUN] for run in runs for i in range(0, run.size, _RUN)]
-        if len(parts) > 1 and hasattr(os, "posix_fadvise"):
-            with self.opened() as descriptor:
-                for part in parts:
-                    os.posix_fadvise(descriptor, int(part[0]) * _BLOCK, part.size * _BLOCK, os.POSIX_FADV_WILLNEED)
+        if len(parts) > 1:
+            firsts, sizes = np.array([(part[0], part.size) for part in parts], np.int64).T * _BLOCK
+            self.announce(firsts, sizes)
         for part in parts:
             self._check_part(int(part[0]), part.size)
 

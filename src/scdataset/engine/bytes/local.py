@@ -1,48 +1,40 @@
-"""Open files, each process its own, watched for being replaced, and no more of them than a system allows."""
+"""Files of this machine, each opened anew in every process and watched for being replaced."""
 
-import errno
+import io
 import os
 import stat
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.identity import FileIdentity
+from scdataset.engine.bytes import descriptors
+from scdataset.engine.bytes.identity import FileIdentity
+from scdataset.engine.kernels import READS_COMPILED, advise_ranges
 from scdataset.errors import DamagedFileError, UnreadableFileError
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
-__all__ = ["OpenFile", "all_opened"]
-
-_SHARE = 2
-"""One in so many of the descriptors that a process may have is kept; the rest is for the user and for libraries."""
-
-_UNLIMITED = 1 << 16
-"""Descriptors that are kept where there is no limit."""
-
-_UNKNOWN = 128
-"""Descriptors that are kept where the limit cannot be asked for."""
+__all__ = ["LocalFile"]
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """How files are opened: what has become a pipe meanwhile is not waited for."""
 
-_TOO_MANY = (errno.EMFILE, errno.ENFILE)
-"""Errors of opening a file where too many are open."""
+_ADVISES = READS_COMPILED and hasattr(os, "posix_fadvise")
+"""Whether the system can be told what will be read soon."""
+
+_GAP_BYTES = 4096
+"""Bytes between two ranges that are announced along with them."""
+
+_SETTLED = 2 * 10**9
+"""Nanoseconds since a file was changed, before which it might change again and show the same time of change."""
 
 _PROBES = 32
 """Bytes that are tried to tell whether a window is in the page cache: a microsecond each."""
 
 
-class OpenFile:
+class LocalFile:
     """A file that is opened when it is first read, in every process that reads it.
 
     Parameters
@@ -79,9 +71,14 @@ class OpenFile:
         return self._identity.content
 
     @property
-    def changed(self) -> int:
-        """When the file was last changed, in nanoseconds."""
-        return self._identity.modified
+    def address(self) -> str:
+        """The absolute path of the user's file, without links."""
+        return os.path.realpath(self.path)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a change of the file from now on would show in its time of change."""
+        return time.time_ns() - self._identity.modified >= _SETTLED
 
     @property
     def checks(self) -> bool:
@@ -91,14 +88,13 @@ class OpenFile:
     def check_bytes(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
         """Raise if some of these bytes are not those that were written, where the file has checksums."""
 
-    @contextmanager
-    def opened(self) -> Iterator[int]:
+    def opened(self) -> AbstractContextManager[int]:
         """Give the descriptor of this process, which is not closed meanwhile for the sake of other files."""
-        descriptor = _OPEN.take(self)
-        try:
-            yield descriptor
-        finally:
-            _OPEN.give_back(self)
+        return descriptors.opened(self)
+
+    def stream(self) -> io.RawIOBase:
+        """Return a stream over the file with a descriptor of its own, or raise if it is not the one that was opened."""
+        return os.fdopen(self.open_now(), "rb", buffering=0)
 
     def open_now(self) -> int:
         """Open the file and return the descriptor, or raise if it is not the one that was opened."""
@@ -116,7 +112,7 @@ class OpenFile:
 
     def _not_opened(self, error: OSError) -> OSError:
         """Return what to raise when the system does not open the file; itself where other files can be closed first."""
-        if error.errno in _TOO_MANY:
+        if error.errno in descriptors.TOO_MANY:
             return error
         if isinstance(error, PermissionError):
             return UnreadableFileError(f"{self.path} cannot be read: {error.strerror}; ask its owner for permission.")
@@ -175,6 +171,19 @@ class OpenFile:
                 raise DamagedFileError(message) from error
         return stored
 
+    def read_many(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+        """Return what `read_unchecked` does for each range."""
+        return [self.read_unchecked(offset, size) for offset, size in zip(offsets, sizes, strict=True)]
+
+    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
+        """Tell the system that these bytes will be read soon; False if they are in memory, or it cannot be told."""
+        if not _ADVISES or self.in_page_cache(offsets):
+            return False
+        order = np.argsort(offsets, kind="stable")
+        with self.opened() as descriptor:
+            advise_ranges(descriptor, offsets[order], sizes[order], _GAP_BYTES)
+        return True
+
     def in_page_cache(self, offsets: NDArray[np.int64]) -> bool:
         """Tell whether most of the bytes at these offsets can be read without waiting, where the system tells.
 
@@ -201,11 +210,11 @@ class OpenFile:
 
     def close(self) -> None:
         """Close the descriptor of this process; the next read opens it again."""
-        _OPEN.close(self)
+        descriptors.close(self)
 
     def __del__(self) -> None:
-        if _OPEN is not None:  # as the interpreter ends, modules go before objects
-            _OPEN.close(self)
+        if descriptors is not None:  # as the interpreter ends, modules go before objects
+            descriptors.close(self)
 
 
 def _status(path: str) -> os.stat_result:
@@ -235,100 +244,3 @@ else:
         with _SEEKING:  # threads share the position in a file
             os.lseek(descriptor, offset, os.SEEK_SET)
             return os.read(descriptor, size)
-
-
-@contextmanager
-def all_opened(files: Sequence[OpenFile]) -> Iterator[list[int]]:
-    """Give the descriptors of several files, none of which is closed meanwhile for the sake of others."""
-    descriptors: list[int] = []
-    try:
-        for file in files:
-            descriptors.append(_OPEN.take(file))  # noqa: PERF401 those that were taken are given back after an error
-        yield descriptors
-    finally:
-        for file in files[: len(descriptors)]:
-            _OPEN.give_back(file)
-
-
-def most_open() -> int:
-    """Return how many descriptors a process keeps; the one used longest ago is closed for another."""
-    if resource is None:
-        return _UNKNOWN
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _UNLIMITED if allowed == resource.RLIM_INFINITY else allowed // _SHARE
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A descriptor, how many readers it has now, and whether it is to be closed when they have ended."""
-
-    descriptor: int
-    readers: int = 0
-    closing: bool = False
-
-
-class _Open:
-    """The descriptors of this process, one a file, the one used longest ago first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()  # a file may be collected, and closed, in the midst of this
-        self._entries: OrderedDict[int, _Entry] = OrderedDict()  # by id of the file
-
-    def take(self, file: OpenFile) -> int:
-        with self._lock:
-            entry = self._entries.get(id(file))
-            if entry is None:
-                self._make_room(most_open())
-                entry = self._entries[id(file)] = _Entry(self._opened(file))
-            self._entries.move_to_end(id(file))
-            entry.readers += 1
-            entry.closing = False
-            return entry.descriptor
-
-    def give_back(self, file: OpenFile) -> None:
-        with self._lock:
-            entry = self._entries.get(id(file))
-            if entry is not None:
-                entry.readers -= 1
-                if entry.closing:
-                    self.close(file)
-
-    def close(self, file: OpenFile) -> None:
-        with self._lock:
-            entry = self._entries.get(id(file))
-            if entry is None:
-                return
-            entry.closing = entry.readers > 0
-            if not entry.closing:
-                os.close(self._entries.pop(id(file)).descriptor)
-
-    def _opened(self, file: OpenFile) -> int:
-        """Open a file; where the user holds all other descriptors of the process, close those that are idle."""
-        try:
-            return file.open_now()
-        except OSError as error:
-            if error.errno not in _TOO_MANY:
-                raise
-            self._make_room(1)
-            return file.open_now()
-
-    def _make_room(self, most: int) -> None:
-        """Close idle files, the one used longest ago first, until there are fewer than ``most``."""
-        surplus = len(self._entries) + 1 - most
-        if surplus > 0:
-            idle = (key for key, entry in self._entries.items() if not entry.readers)
-            for key in list(islice(idle, surplus)):
-                os.close(self._entries.pop(key).descriptor)
-
-
-_OPEN = _Open()
-
-
-def _begin_anew() -> None:
-    """Leave the parent's descriptors alone, and its lock, which another of its threads may have held."""
-    global _OPEN  # noqa: PLW0603 each process has its own
-    _OPEN = _Open()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)

@@ -1,0 +1,91 @@
+"""The bytes of one version of an object: a file, or whatever else can be read by offset."""
+
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ByteSource"]
+
+
+class ByteSource(Protocol):
+    """The bytes of one version of an object, read by offset from any thread.
+
+    It is pickled without its bytes, and read in a forked or started process as it is in the first.
+    `scdataset.testing.byte_sources` has the tests that every one passes.
+    """
+
+    @property
+    def path(self) -> str:
+        """The object's name in messages."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where the object lies, however it was named: an absolute path, or a URL."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        ...
+
+    @property
+    def identity(self) -> tuple[int | str, ...]:
+        """Tells this version of the object from all others, and from all other objects."""
+        ...
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `identity` would tell any later version from this one; not so of a file that has just changed."""
+        ...
+
+    @property
+    def checks(self) -> bool:
+        """Whether `check_bytes` has to be called for bytes that are read."""
+        ...
+
+    def check_bytes(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+        """Raise DamagedFileError if some of these bytes are not those that were written, where there are checksums."""
+        ...
+
+    def opened(self) -> AbstractContextManager[int | None]:
+        """Give a descriptor for compiled loops, which read past this object; None where there is none."""
+        ...
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes at ``offset``, or fewer where the object ends.
+
+        Raises
+        ------
+        DamagedFileError
+            If they cannot be read, or the object is no longer the version that was opened.
+        """
+        ...
+
+    def read_unchecked(self, offset: int, size: int) -> bytes:
+        """As `read`, for whoever calls `check` once after many reads."""
+        ...
+
+    def read_many(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+        """Return what `read_unchecked` does for each range; ranges that are far away are fetched together."""
+        ...
+
+    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
+        """Say that these bytes will be read soon; False if that makes no difference."""
+        ...
+
+    def stream(self) -> io.RawIOBase:
+        """Return a stream over the object, to be closed by whoever asked for it."""
+        ...
+
+    def check(self) -> None:
+        """Raise DamagedFileError if the object is no longer the version that was opened."""
+        ...
+
+    def close(self) -> None:
+        """Let go of descriptors and connections of this process; the next read opens them again."""
+        ...
