@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.children import output_of
 from tests.examples import examples
 
-from scdataset.engine import cache
-from scdataset.engine.bytes import cache_table, local
+from scdataset.engine import cache, cache_table
+from scdataset.engine.bytes import local
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage import hdf5
@@ -319,9 +319,7 @@ def test_where_the_folder_is(monkeypatch, tmp_path):
 STORES = """
 import sys
 import numpy as np
-from scdataset.engine import cache
-from scdataset.engine.bytes import local, cache_table
-from scdataset.engine.bytes import local
+from scdataset.engine import cache, cache_table
 from scdataset.engine.bytes.local import LocalFile
 file = LocalFile(sys.argv[1])
 for number in range(50):

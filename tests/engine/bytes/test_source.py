@@ -1,0 +1,102 @@
+"""Every source passes the same tests, and files are read alike from all of them."""
+
+import itertools
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.sparse
+
+from scdataset.engine.bytes.copied import CopiedFile, block_checksums
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.storage import hdf5
+from scdataset.engine.storage.hdf5 import H5File
+from scdataset.engine.threads import Threads
+from scdataset.testing.byte_sources import ByteSourceTests
+
+sys.path.insert(0, str(Path(__file__).parent))  # for distant.py, in started processes as well
+
+from distant import DistantBytes
+
+
+class OfFiles(ByteSourceTests):
+    """Sources of files in a folder."""
+
+    start_methods = ("fork",)  # others take seconds, and find what a pickle holds
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self.names = (tmp_path / f"{number}.bin" for number in itertools.count())
+
+    def write(self, content):
+        path = next(self.names)
+        path.write_bytes(content)
+        return str(path)
+
+    def replace(self, source, content):
+        other = Path(self.write(content))
+        other.replace(source.address)
+
+
+class TestLocalFile(OfFiles):
+    def open(self, content):
+        return LocalFile(self.write(content))
+
+
+class TestCopiedFile(OfFiles):
+    def open(self, content):
+        path = self.write(content)
+        return CopiedFile(path, path, len(content), block_checksums(path), Path(path))
+
+
+class TestDistantBytes(OfFiles):
+    def open(self, content):
+        return DistantBytes(self.write(content))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A sparse matrix, as plain bytes and compressed, and a dense one."""
+    cells = scipy.sparse.random(2_000, 300, 0.1, "csr", np.float32, np.random.default_rng(1))
+    path = tmp_path_factory.mktemp("stored") / "cells.h5"
+    with h5py.File(path, "w") as file:
+        for name, options in {"plain": {}, "packed": {"chunks": (1_000,), "compression": "gzip"}}.items():
+            for part in ("data", "indices", "indptr"):
+                file.create_dataset(f"{name}/{part}", data=getattr(cells, part), **options)
+        file["dense"] = cells[:, :50].toarray()
+    return path, cells
+
+
+@pytest.mark.parametrize("layout", ["plain", "packed"])
+@pytest.mark.parametrize("genes", [None, slice(10, 200, 7)])
+def test_rows_of_a_sparse_matrix_are_the_same_without_a_descriptor(stored, layout, genes):
+    path, cells = stored
+    source = DistantBytes(str(path))
+    matrix = hdf5.csr_matrix(H5File(source), layout, cells.shape)
+    rows = np.random.default_rng(2).integers(0, 2_000, 500)
+    expected = cells[rows]
+    if genes is not None:
+        table, chosen = np.full(300, -1, np.int32), np.arange(300)[genes]
+        table[chosen] = np.arange(chosen.size)
+        matrix, expected = matrix.choose(table, chosen.size), expected[:, genes]
+    read = matrix.read(rows, SlabPool(), Threads(2))
+    np.testing.assert_array_equal(read.toarray(), expected.toarray())
+
+
+def test_ranges_of_a_window_are_asked_for_together(stored):
+    path, cells = stored
+    source = DistantBytes(str(path))
+    matrix = hdf5.csr_matrix(H5File(source), "plain", cells.shape)
+    source.requests.clear()
+    matrix.read(np.arange(0, 2_000, 200), SlabPool(), Threads(1))
+    assert source.requests == [10, 10]  # values and column numbers
+
+
+def test_rows_of_a_dense_matrix_are_the_same_without_a_descriptor(stored):
+    path, cells = stored
+    matrix = hdf5.dense_matrix(H5File(DistantBytes(str(path))), "dense")
+    rows = np.random.default_rng(2).integers(0, 2_000, 500)
+    np.testing.assert_array_equal(matrix.read(rows, SlabPool(), Threads(2)), cells[rows, :50].toarray())
