@@ -82,7 +82,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from scdataset import pp
-    from scdataset.collections.cells import CellCollection, ModalityCollection, open_collection
+    from scdataset.cells import CellCollection, ModalityCollection, open_collection
 
 
 def __getattr__(name: str) -> Any:
@@ -91,7 +91,7 @@ def __getattr__(name: str) -> Any:
         message = f"module 'scdataset' has no attribute {name!r}"
         raise AttributeError(message)
     try:
-        from scdataset.collections import cells  # noqa: PLC0415 as said above
+        from scdataset import cells  # noqa: PLC0415 as said above
 
         if name == "pp":
             return import_module("scdataset.pp")

@@ -14,7 +14,7 @@ import pytest
 from tests.written import modalities
 
 from scdataset import open_collection
-from scdataset.collections.cells.nodes import Node
+from scdataset.cells.formats.nodes import Node
 from scdataset.engine.storage.hdf5 import H5File, elements_of
 from scdataset.errors import DamagedFileError
 

@@ -238,7 +238,7 @@ def test_a_batch_size_that_a_tuner_assigns_holds(module):
 
 
 def test_files_are_opened_once_and_no_values_are_read(module, monkeypatch):
-    from scdataset.collections.cells.collection import CellCollection
+    from scdataset.cells.collection import CellCollection
 
     opened = []
     monkeypatch.setattr(

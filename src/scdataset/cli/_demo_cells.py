@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from scdataset._paths import existing
-from scdataset.collections.cells.unknown import description
+from scdataset.cells.formats.unknown import description
 from scdataset.errors import ArgumentValueError, CollectionError
 from scdataset.simulation import simulate_atlas
 

@@ -6,9 +6,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.collections.builtins import opened
 from scdataset.collections.indexable import Indexable
 from scdataset.collections.map_style import MapStyle
+from scdataset.collections.opening_call import opening_call
 from scdataset.collections.rows import adapter_for
 from scdataset.errors import CollectionError
 
@@ -87,7 +87,7 @@ def as_collection(source: Any) -> Collection:
             if adapted is not None:
                 return adapted
     if isinstance(source, os.PathLike):
-        message = f"The collection is a path, which has no rows. Give {opened(os.fspath(source))}."
+        message = f"The collection is a path, which has no rows. Give {opening_call(os.fspath(source))}."
         raise CollectionError(message)
     if isinstance(source, type):
         message = f"The collection is the class {source.__qualname__}; give an object of it."

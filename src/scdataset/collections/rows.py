@@ -36,7 +36,7 @@ RowIndex = slice | NDArray[np.int64]
 ADAPTED_PACKAGES = frozenset(
     ("anndata", "builtins", "datasets", "h5py", "numpy", "pandas", "polars", "pyarrow", "scipy", "torch", "zarr")
 )
-"""Packages whose classes have a module of that name here; it is imported where such an object was given."""
+"""Packages whose classes have an adapter of that name; it is imported where such an object was given."""
 
 
 class RowList(list[Any]):
@@ -58,11 +58,11 @@ class Separable(ABC):
 
 @cache
 def adapter_for(cls: type) -> Any:
-    """Return the module of this package that knows objects of ``cls`` itself, or None."""
+    """Return the adapter of the package that defines ``cls``, or None."""
     package = cls.__module__.partition(".")[0]
     if package not in ADAPTED_PACKAGES or cls is object:
         return None
-    return importlib.import_module(f"scdataset.collections.{package}")
+    return importlib.import_module(f"scdataset.collections.adapters.{package}")
 
 
 def as_rows(value: Any, n_rows: int) -> Any | None:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from scdataset._arguments import flag, optional_names, optional_whole, warn, whole
 from scdataset._packages import missing
-from scdataset.collections.cells import CellCollection
+from scdataset.cells import CellCollection
 from scdataset.dataset import scDataset
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.integrations.scvi_columns import ScviColumns, ToScvi

@@ -1,0 +1,162 @@
+"""cellstream's archives of cells, read by cellstream itself: a format of its own, of compressed rows."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cellstream
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdataset._arguments import nearest
+from scdataset.cells.columns import Column, no_column
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.columns import ReadApart
+from scdataset.engine.matrix import Matrix
+from scdataset.engine.slabs import SlabPool
+from scdataset.engine.threads import Threads
+from scdataset.errors import ArgumentValueError, DamagedFileError, ScDatasetError
+
+__all__ = ["CellstreamFile"]
+
+
+class CellstreamFile:
+    """One archive, with a layout of cells.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.matrix: Matrix = _Rows(path)
+        self.n_obs = self.matrix.shape[0]
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """The genes."""
+        with _store(self.path) as store:
+            var: pd.DataFrame = store.var
+            return var
+
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of obs."""
+        with _store(self.path) as store:
+            return list(store.obs.columns)
+
+    def column(self, name: str) -> Column:
+        """Read a column of obs."""
+        with _store(self.path) as store:
+            if name not in store.obs:
+                raise no_column(self.path, name, list(store.obs.columns))
+            return Column.from_values(store.obs[name].array)
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Refuse: cells have no names."""
+        message = f"{self.path} is an archive of cellstream, where cells have no names; tell them by row number."
+        raise ArgumentValueError(message)
+
+    def array(self, name: str) -> Matrix:
+        """Return an array of obsm, which is in memory as a whole."""
+        with _store(self.path) as store:
+            if getattr(store.obsm.get(name), "ndim", 0) != 2:
+                names = list(store.obsm)
+                message = f"{self.path}: obsm has no dense array {name!r}; it has {names}{nearest(name, names)}"
+                raise ArgumentValueError(message)
+            return _Held(np.asarray(store.obsm[name]))
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self.matrix.close()
+
+
+class _Rows(ReadApart):
+    """The values, in the type in which they are stored: cellstream by itself returns counts as float32."""
+
+    kind = "CSR"
+    _open: Any = None
+    _pid = -1
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = LocalFile(path)
+        with _store(path) as store:
+            self.shape = (int(store.n_obs), int(store.n_vars))
+            self.dtype: np.dtype[Any] = np.dtype(store.manifest["value_dtype_on_disk"])
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:  # noqa: ARG002 it has its own
+        """Return rows, in any order and repeated or not."""
+        # cellstream maps the file: bytes that are cut off end the process, and those of another file would be believed.
+        self._file.check()
+        with _reading(self._path):
+            if self._open is None or self._pid != os.getpid():
+                self._open, self._pid = cellstream.open(self._path), os.getpid()
+            found = self._open.gather_rows(rows, n_threads=threads.count, out_dtype=self.dtype)
+        self._file.check()
+        return found
+
+    def announce(self, rows: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in files
+        """Do nothing: where the bytes are is cellstream's to know."""
+        return False
+
+    def close(self) -> None:
+        """Close the archive in this process."""
+        if self._open is not None and self._pid == os.getpid():
+            self._open.close()
+        self._open = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None}
+
+
+class _Held(ReadApart):
+    """A dense matrix in memory."""
+
+    kind = "dense"
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self._values = values
+        self.shape: tuple[int, int] = values.shape
+        self.dtype = values.dtype
+
+    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:  # noqa: ARG002 as in files
+        """Return rows."""
+        return self._values[rows]
+
+    def announce(self, rows: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in files
+        """Do nothing."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def _store(path: str) -> Iterator[Any]:
+    with _reading(path):
+        store = cellstream.open(path)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Name the file, whatever cellstream raises over its bytes."""
+    try:
+        yield
+    except (ScDatasetError, MemoryError):
+        raise
+    except Exception as error:
+        message = f"{path} cannot be read by cellstream: {type(error).__name__}: {error}"
+        raise DamagedFileError(message) from error

@@ -1,0 +1,163 @@
+"""Rows that are lists of gene ids and of values, in Arrow and Parquet files, as Hugging Face datasets have them."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from scdataset._paths import existing
+from scdataset.cells.columns import Column, no_column
+from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
+from scdataset.cells.formats.reading import reading
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.columns import NumberedColumns
+from scdataset.engine.matrix import DenseMatrix, Matrix
+from scdataset.engine.storage import arrow
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
+
+__all__ = ["GeneListFile", "GeneTable"]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneTable:
+    """Which gene each id stands for, in the order of the columns.
+
+    Attributes
+    ----------
+    ids
+        Shape ``(n_genes,)``, int64, each once.
+    var
+        The genes by name.
+    """
+
+    ids: NDArray[np.int64]
+    var: pd.DataFrame
+
+    @classmethod
+    def from_source(cls, source: Any) -> "GeneTable":
+        """Make a table of ``gene_table`` as `open_collection` takes it.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If it is nothing of the kind, or an id is there twice.
+        """
+        if isinstance(source, (str, os.PathLike)):
+            path = existing("gene_table", source)
+            return cls.from_source(_by_id(path, _frame(path)))
+        if isinstance(source, (int, np.integer)) and not isinstance(source, bool) and source > 0:
+            return cls(np.arange(source), pd.DataFrame(index=pd.Index(np.arange(source).astype(str), dtype=object)))
+        if isinstance(source, (Mapping, pd.Series)):
+            names = dict(source.items())
+            return cls._checked(list(names), pd.DataFrame(index=pd.Index(list(names.values()), dtype=object)))
+        if isinstance(source, pd.DataFrame) and source.shape[1]:
+            first, *_ = source.columns
+            return cls._checked(source.index, source.set_index(first))
+        message = (
+            f"gene_table={source!r} is of type {type(source).__name__}; give a dict or a frame from ids to genes, the "
+            "path of a Parquet or csv file that has both, or the number of genes if ids are columns."
+        )
+        raise ArgumentTypeError(message)
+
+    @classmethod
+    def _checked(cls, ids: Any, var: pd.DataFrame) -> "GeneTable":
+        numbers = np.asarray(ids)
+        if numbers.dtype.kind not in "iu" or numbers.size == 0:
+            message = f"gene_table has ids of type {numbers.dtype}, {list(ids)[:3]}; they have to be integers."
+            raise ArgumentTypeError(message)
+        found, counts = np.unique(numbers, return_counts=True)
+        if found.size < numbers.size:
+            message = f"gene_table has ids more than once: {found[counts > 1][:5].tolist()}."
+            raise ArgumentValueError(message)
+        return cls(numbers.astype(np.int64), var)
+
+
+def _frame(path: str) -> pd.DataFrame:
+    if Path(path).suffix != ".csv":
+        return parquet_table(Path(path), MOST_GENES)
+    LocalFile(path)  # refuses a pipe, whose opening would wait for a writer
+    with reading(path, "its table of genes"):
+        return pd.read_csv(path)
+
+
+def _by_id(path: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with its one column of integers as index."""
+    whole = [name for name in frame.columns if frame[name].dtype.kind in "iu"]
+    if len(whole) != 1:
+        message = f"gene_table={path!r} has {len(whole)} columns of integers, {whole}; it has to have one, of the ids."
+        raise ArgumentValueError(message)
+    return frame.set_index(whole[0])
+
+
+class GeneListFile:
+    """One Arrow or Parquet file.
+
+    Parameters
+    ----------
+    path
+        The file. Uncompressed Arrow is read in place; anything else is copied to the cache once.
+    genes
+        Which gene an id stands for.
+    lists
+        Names of the column of ids and of the column of values.
+    drop
+        Whether values of other ids are left out; else they are refused when they are read.
+    """
+
+    def __init__(self, path: str, genes: GeneTable, lists: Sequence[str], *, drop: bool) -> None:
+        self.path = path
+        self._plain = arrow.plain_arrow(path)
+        names = self._schema().names
+        if len(lists) != 2 or not set(lists) <= set(names):
+            message = f"{path} has no gene_lists={tuple(lists)}; give the names of two of its columns, {names}."
+            raise ArgumentValueError(message)
+        stored = arrow.csr_matrix(self._plain, lists[0], lists[1])
+        self.n_obs = stored.shape[0]
+        self.var = genes.var
+        self.matrix: Matrix = NumberedColumns(stored, path, genes.ids, drop)
+
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns that have one value a row."""
+        return [field.name for field in self._schema() if not pa.types.is_nested(field.type)]
+
+    def column(self, name: str) -> Column:
+        """Read a column that has one value a row."""
+        names = self.obs_keys
+        if name not in names:
+            raise no_column(self.path, name, names)
+        with arrow.arrow_batches(self._plain.place, self.path) as (batches, _):
+            column = pa.chunked_array([arrow.checked_column(self.path, name, batch) for batch in batches])
+            with reading(self.path, name):
+                if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                    column = column.dictionary_encode()
+                values = column.to_pandas().array
+            return Column.from_values(values)
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Refuse: cells have no names."""
+        message = f"{self.path} has lists of genes, where cells have no names; tell them by row number."
+        raise ArgumentValueError(message)
+
+    def array(self, name: str) -> DenseMatrix:
+        """Refuse: there is no obsm."""
+        message = f"{self.path} has lists of genes, and no obsm[{name!r}] or other arrays."
+        raise ArgumentValueError(message)
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self.matrix.close()
+
+    def _schema(self) -> Any:
+        with arrow.arrow_batches(self._plain.place, self.path) as (batches, _):
+            if not batches:
+                message = f"{self.path} has no rows."
+                raise CollectionError(message)
+            return batches[0].schema

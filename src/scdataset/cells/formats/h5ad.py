@@ -1,0 +1,85 @@
+"""h5ad files, of any version of anndata."""
+
+from typing import Self
+
+from scdataset.cells.formats.anndata_schema import AnnDataFile
+from scdataset.cells.formats.nodes import Node
+from scdataset.cells.formats.writing import H5Writer
+from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
+from scdataset.engine.storage import hdf5
+from scdataset.errors import CollectionError
+
+__all__ = ["H5adFile"]
+
+
+class H5adFile(AnnDataFile):
+    """One h5ad file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layer
+        None for X, or the name of a layer. ``"raw"`` is the layer of that name if there is one, else raw/X;
+        ``"raw/X"`` is raw/X in any case.
+    group
+        The group of the file that is an AnnData, with a slash at its end; that of the whole file by default.
+    general
+        Read through h5py, whatever the layout: slower, and the measure of the fast path.
+    file
+        The file, if it is open already.
+    """
+
+    _functions = ("read_h5ad", "write_h5ad")
+
+    def __init__(
+        self,
+        path: str,
+        layer: str | None,
+        *,
+        group: str = "",
+        general: bool = False,
+        file: hdf5.H5File | None = None,
+    ) -> None:
+        self._file = hdf5.H5File(path) if file is None else file
+        self.path = path
+        self._group = group
+        if self._find(f"{group}obs") is None:
+            message = f"{self.path} has no {group}obs, but {self._root.names()}; it is not an h5ad file."
+            raise CollectionError(message)
+        self._learn(layer, general=general)
+
+    @classmethod
+    def from_parts(cls, file: hdf5.H5File, group: str, var_name: str, n_obs: int, matrix: Matrix) -> Self:
+        """Return a file of which the other parts are known already."""
+        made = cls.__new__(cls)
+        learned = {"_file": file, "path": file.path, "_group": group, "_var_name": var_name}
+        made.__dict__.update(learned, n_obs=n_obs, matrix=matrix)
+        return made
+
+    @property
+    def parts(self) -> tuple[hdf5.H5File, str, str, int, Matrix]:
+        """The parts that `of_parts` takes."""
+        return self._file, self._group, self._var_name, self.n_obs, self.matrix
+
+    def obsm_writer(self) -> H5Writer:
+        """Return a function that writes arrays of obsm."""
+        return H5Writer(self._file, self._group)
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self.matrix.close()
+        self._file.close()
+
+    @property
+    def _root(self) -> Node:
+        return Node(self.path, "", self._file.h5)
+
+    def _find(self, name: str) -> Node | None:
+        return self._root.find(name)
+
+    def _csr(self, name: str, shape: tuple[int, int], *, general: bool) -> CsrMatrix:
+        return hdf5.csr_matrix(self._file, name, shape, general=general)
+
+    def _dense(self, name: str, *, general: bool) -> DenseMatrix:
+        return hdf5.dense_matrix(self._file, name, general=general)

@@ -1,0 +1,121 @@
+"""loom files: HDF5 of genes x cells, dense, in tiles; attributes of genes and cells beside.
+
+https://linnarssonlab.org/loompy/format
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from scdataset._arguments import nearest
+from scdataset.cells.columns import Column, no_column
+from scdataset.cells.formats.frames import column_of, values_of
+from scdataset.cells.formats.nodes import Node
+from scdataset.engine.matrix import DenseMatrix, Matrix
+from scdataset.engine.storage import hdf5
+from scdataset.errors import ArgumentValueError, DamagedFileError
+
+__all__ = ["LoomFile", "is_loom"]
+
+_NAMES = ("Gene", "Accession")
+"""Attributes that name genes; the first that a file has."""
+
+
+def is_loom(root: h5py.File) -> bool:
+    """Return whether an HDF5 file has the groups of a loom file."""
+    groups = (root.get("row_attrs"), root.get("col_attrs"))
+    return isinstance(root.get("matrix"), h5py.Dataset) and all(isinstance(group, h5py.Group) for group in groups)
+
+
+class LoomFile:
+    """One loom file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layer
+        None for the main matrix, or the name of a layer.
+    general
+        Read through h5py, whatever the layout: slower, and the measure of the fast path.
+    """
+
+    def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
+        self._file = hdf5.H5File(path)
+        self.path = path
+        layers = self._root.find("layers")
+        names: dict[str | None, str] = {None: "matrix"}
+        names.update({name: f"layers/{name}" for name in (layers.names() if layers and not layers.is_array else ())})
+        if layer not in names:
+            message = f"{path} has no layer {layer!r}; it has to be one of {list(names)}{nearest(layer, names)}"
+            raise ArgumentValueError(message)
+        shape = self._file.dataset("matrix").shape
+        if len(shape) != 2 or self._file.dataset(names[layer]).shape != shape:
+            message = f"{path}: {names[layer]} and matrix have other shapes than genes x cells, {shape}."
+            raise DamagedFileError(message)
+        self.n_obs = int(shape[1])
+        self.matrix: Matrix = hdf5.transposed_matrix(self._file, names[layer], general=general)
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """The genes, by the first of ``Gene`` and ``Accession`` that the file has, else by number."""
+        columns = {name: self._values("row_attrs", name) for name in self._attributes("row_attrs", 1)}
+        named = next((columns.pop(name) for name in _NAMES if name in columns), None)
+        n_genes = self.matrix.shape[1]
+        index = pd.Index(np.arange(n_genes).astype(str) if named is None else named, dtype=object)
+        return pd.DataFrame(columns, index=index)
+
+    @property
+    def obs_keys(self) -> list[str]:
+        """Attributes of cells that have one value each."""
+        return self._attributes("col_attrs", 1)
+
+    def column(self, name: str) -> Column:
+        """Read an attribute of cells that has one value each."""
+        names = self.obs_keys
+        if name not in names:
+            raise no_column(self.path, name, names)
+        return Column.from_values(self._values("col_attrs", name, column_of))
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """What ``CellID`` names the cells."""
+        names: pd.Index = pd.Index(self.column("CellID").to_pandas(), dtype=object)
+        return names
+
+    def array(self, name: str) -> DenseMatrix:
+        """Return an attribute of cells that has several values each."""
+        names = self._attributes("col_attrs", 2)
+        if name not in names:
+            message = f"{self.path}: obsm has no array {name!r}; it has {names}{nearest(name, names)}"
+            raise ArgumentValueError(message)
+        matrix = hdf5.dense_matrix(self._file, f"col_attrs/{name}")
+        if matrix.shape[0] != self.n_obs:
+            message = f"{self.path}: col_attrs/{name} has {matrix.shape[0]} rows for {self.n_obs} cells."
+            raise DamagedFileError(message)
+        return matrix
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self.matrix.close()
+        self._file.close()
+
+    @property
+    def _root(self) -> Node:
+        return Node(self.path, "", self._file.h5)
+
+    def _attributes(self, group: str, n_axes: int) -> list[str]:
+        node = self._root.child(group)
+        stored = {name: node.child(name) for name in node.names()}
+        return [name for name, one in stored.items() if one.is_array and len(one.shape or ()) == n_axes]
+
+    def _values(self, group: str, name: str, read: Callable[[Node], Any] = values_of) -> Any:
+        values = read(self._root.child(group).child(name))
+        wanted = self.n_obs if group == "col_attrs" else self.matrix.shape[1]
+        if len(values) != wanted:
+            message = f"{self.path}: {group}/{name} has {len(values)} values; it has to have {wanted}."
+            raise DamagedFileError(message)
+        return values

@@ -1,0 +1,201 @@
+"""MuData, in h5mu files and in zarr: which modalities there are, and which of their rows is which cell.
+
+A group ``mod`` holds an AnnData for each modality; ``obsmap`` has for each the row of every cell, from 1 on, and 0 for
+cells that it lacks: https://mudata.readthedocs.io/stable/io/spec.html
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scdataset.cells.columns import Column, no_column
+from scdataset.cells.formats.cell_file import CellFile
+from scdataset.cells.formats.frames import frame_of, n_rows
+from scdataset.cells.formats.nodes import Node
+from scdataset.cells.formats.reading import naming, reading
+from scdataset.engine.storage.handles import handles_open
+from scdataset.engine.storage.hdf5 import H5File
+from scdataset.errors import CollectionError, DamagedFileError
+
+__all__ = ["ModalityObs", "MuDataFile", "holds_modalities", "is_mudata", "modalities_of"]
+
+
+def is_mudata(path: str) -> bool:
+    """Return whether a zarr store holds modalities; False if it cannot be read."""
+    with suppress(Exception), _opened(path) as root:
+        return holds_modalities(root.stored)
+    return False
+
+
+def holds_modalities(root: Any) -> bool:
+    """Return whether a group is a MuData."""
+    return "mod" in root and hasattr(root["mod"], "keys")
+
+
+@dataclass(frozen=True, slots=True)
+class MuDataFile:
+    """One file of modalities.
+
+    Attributes
+    ----------
+    path
+        The file, or the zarr store.
+    n_obs
+        Number of cells that are in one modality or more.
+    rows
+        For each modality, in their order, the row of every cell, -1 where it has none; shape ``(n_obs,)``.
+    obs
+        obs of all cells, shape ``(n_obs, n_columns)``.
+    """
+
+    path: str
+    n_obs: int
+    rows: dict[str, NDArray[Any]]
+    obs: pd.DataFrame
+
+    @classmethod
+    def from_path(cls, path: str) -> "MuDataFile":
+        """Read how cells are aligned; no values.
+
+        Raises
+        ------
+        CollectionError
+            If the modalities share genes and not cells.
+        DamagedFileError
+            If rows contradict each other.
+        """
+        with _opened(path) as root:
+            if root.attribute("axis") == 1:
+                message = f"{path} has modalities of the same genes and other cells (axis=1); open one, modality=..."
+                raise CollectionError(message)
+            obs = frame_of(root.child("obs"))
+            rows = {name: _rows(root, name, len(obs)) for name in _modalities(root)}
+        return cls(path, len(obs), rows, obs)
+
+    def column(self, name: str, modalities: Mapping[str, CellFile]) -> Column:
+        """Return a column that the file has for all cells, or one of a modality, called ``"modality:column"``.
+
+        Cells that lack the modality have the code -1, or NaN in a column of numbers, which becomes float64 then.
+
+        Raises
+        ------
+        ArgumentValueError
+            If there is neither.
+        """
+        if name in self.obs:
+            return Column.from_values(self.obs[name].array)
+        modality, _, inside = name.partition(":")
+        if modality not in modalities or not inside:
+            raise no_column(self.path, name, ModalityObs(self, modalities).obs_keys)
+        return _spread(modalities[modality].column(inside), self.rows[modality])
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityObs:
+    """obs of one file of modalities: columns of all cells, and those of each modality as ``"modality:column"``.
+
+    Attributes
+    ----------
+    file
+        The file.
+    modalities
+        The modalities that are open, by name.
+    """
+
+    file: MuDataFile
+    modalities: Mapping[str, CellFile]
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self.file.path
+
+    @property
+    def n_obs(self) -> int:
+        """Number of cells."""
+        return self.file.n_obs
+
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of all cells, then those of each modality."""
+        inside = [f"{name}:{key}" for name, cells in self.modalities.items() for key in cells.obs_keys]
+        return list(dict.fromkeys([*map(str, self.file.obs.columns), *inside]))
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of the cells."""
+        return self.file.obs.index
+
+    def column(self, name: str) -> Column:
+        """Read a column, with missing values where cells lack its modality."""
+        return self.file.column(name, self.modalities)
+
+    def close(self) -> None:
+        """Close the modalities; the next read opens them again."""
+        for cells in self.modalities.values():
+            cells.close()
+
+
+def _spread(column: Column, rows: NDArray[Any]) -> Column:
+    """Return a column of a modality as one of all cells."""
+    lacking = rows < 0
+    codes = column.codes[rows] if column.codes.size else np.zeros(rows.size, column.codes.dtype)
+    if column.categories is not None:
+        return replace(column, codes=np.where(lacking, -1, codes).astype(codes.dtype))
+    return replace(column, codes=np.where(lacking, np.nan, codes) if lacking.any() else codes)
+
+
+def modalities_of(path: str) -> list[str]:
+    """Return the names of the modalities, in their order."""
+    with _opened(path) as root:
+        return _modalities(root)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Node]:
+    with naming(path):
+        is_hdf5 = Path(path).is_file() and h5py.is_hdf5(path)
+    if is_hdf5:
+        with handles_open(), closing(H5File(path)) as file:
+            yield Node(path, "", file.h5)
+        return
+    from scdataset.engine.storage.zarr import ZarrStore  # noqa: PLC0415 an optional package
+
+    with reading(path, "the zarr store"):
+        store = ZarrStore(path)
+        root = store.node("")
+    with closing(store):
+        yield Node(path, "", root)
+
+
+def _modalities(root: Node) -> list[str]:
+    group = root.child("mod")
+    names = group.names()
+    ordered = group.texts("mod-order") if group.attribute("mod-order") is not None else []
+    return ordered if sorted(ordered) == names else names
+
+
+def _rows(root: Node, name: str, n_cells: int) -> NDArray[Any]:
+    """Return the row of each cell in a modality."""
+    n_there = n_rows(root.child("mod").child(name).child("obs"))
+    stored = root.child("obsmap").child(name)
+    mapped = stored.values().reshape(-1)
+    if mapped.dtype.kind not in "iu":
+        message = f"{root.path}: {stored.name} is of type {mapped.dtype}; it has to be integers."
+        raise DamagedFileError(message)
+    mapped = mapped.astype(np.int64) - 1
+    present = mapped[mapped >= 0]
+    if mapped.size != n_cells or not np.array_equal(np.sort(present), np.arange(n_there)):
+        message = (
+            f"{root.path}: {stored.name} has {mapped.size} entries, {present.size} of them rows up to "
+            f"{present.max(initial=-1) + 1}, for {n_cells} cells and {n_there} rows of {name}; each has to be a cell."
+        )
+        raise DamagedFileError(message)
+    return mapped.astype(np.min_scalar_type(-max(n_there, 1)))

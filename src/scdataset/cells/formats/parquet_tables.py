@@ -1,0 +1,40 @@
+"""Small tables in Parquet files: genes, and columns of obs."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet
+
+from scdataset.cells.formats.reading import reading
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.errors import DamagedFileError
+
+__all__ = ["MOST_GENES", "parquet_table"]
+
+MOST_GENES = 1 << 24
+"""Rows that a table of genes may have."""
+
+
+def parquet_table(path: Path, most_rows: int) -> pd.DataFrame:
+    """Read a table.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most_rows
+        Rows that it can have: a kilobyte of Parquet may claim any number of them.
+
+    Raises
+    ------
+    DamagedFileError
+        If it has more, cannot be read, or is no regular file.
+    """
+    LocalFile(str(path))  # refuses a pipe, whose opening would wait for a writer
+    with reading(str(path), "its table"), pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        n_rows = file.metadata.num_rows
+        if n_rows > most_rows:
+            message = f"{path} has {n_rows} rows, where at most {most_rows} can be; it is damaged."
+            raise DamagedFileError(message)
+        table: pd.DataFrame = file.read().to_pandas()
+        return table

@@ -1,0 +1,257 @@
+"""The formats of files and folders that hold cells: how to tell them apart, and how to open each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from scdataset._arguments import nearest
+from scdataset._packages import missing
+from scdataset.cells.formats.cell_file import CellFile
+from scdataset.cells.formats.h5ad import H5adFile
+from scdataset.cells.formats.loom import LoomFile
+from scdataset.cells.formats.mtx import MtxFile
+from scdataset.cells.formats.mudata import is_mudata, modalities_of
+from scdataset.cells.formats.probe import Probe
+from scdataset.cells.formats.reading import naming
+from scdataset.cells.formats.tenx import TenxFile
+from scdataset.cells.formats.unknown import description
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.storage.matrix_market import is_matrix_market
+from scdataset.engine.storage.zip_members import names_in
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+
+__all__ = ["Format", "Options", "format_of", "is_scdl", "is_zarr", "open_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options for opening a file; see `open_collection`."""
+
+    layer: Any = None
+    genome: str | None = None
+    feature_types: Sequence[str] | None = None
+    modality: str | Sequence[str] | None = None
+    gene_table: Any = None
+    gene_lists: Sequence[str] | None = None
+    unknown_genes: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return those that are not left out."""
+        return {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of files or folders.
+
+    Attributes
+    ----------
+    name
+        Its name in messages.
+    fits
+        Whether a path is of this format, by its content; asked in the order of the formats.
+    open
+        The function that opens one.
+    options
+        Names of the options it knows.
+    """
+
+    name: str
+    fits: Callable[[Probe], bool]
+    open: Callable[[Probe, Options], CellFile]
+    options: tuple[str, ...]
+
+
+def format_of(path: str) -> Format:
+    """Return the format of a file, or of a folder that is one.
+
+    Raises
+    ------
+    CollectionError
+        If it is of none.
+    """
+    probe = Probe(path)
+    try:
+        with naming(path):
+            return _format_of(probe)
+    finally:
+        probe.close()
+
+
+def open_file(path: str, options: Options) -> CellFile:
+    """Open one file of any format.
+
+    Raises
+    ------
+    ArgumentValueError
+        If an option is given that does not go with its format.
+    CollectionError
+        If it is of none.
+    """
+    probe = Probe(path)
+    try:
+        with naming(path):
+            return _open(probe, options)
+    except BaseException:
+        probe.close()
+        raise
+
+
+def _open(probe: Probe, options: Options) -> CellFile:
+    path, format_ = probe.path, _format_of(probe)
+    for name, value in options.given().items():
+        if name not in format_.options:
+            those = [other.name for other in _FORMATS if name in other.options]
+            message = f"{path} is {format_.name}, for which {name}={value!r} has to be left out; it is for {those}."
+            raise ArgumentValueError(message)
+    return format_.open(probe, options)
+
+
+def _format_of(probe: Probe) -> Format:
+    for format_ in _FORMATS:
+        if format_.fits(probe):
+            return format_
+    known = description(probe.path)
+    is_a = f": it is {known}" if known else ""
+    message = f"{probe.path} is of no known format{is_a}. Give one of {[format_.name for format_ in _FORMATS]}."
+    raise CollectionError(message)
+
+
+def is_zarr(path: str) -> bool:
+    """Return whether a folder or a zip file is a zarr store."""
+    if Path(path).is_dir():
+        return any((Path(path) / mark).is_file() for mark in ("zarr.json", ".zgroup"))
+    return path.endswith(".zip") and _is_zarr_zip(path)
+
+
+def _is_zarr_zip(path: str) -> bool:
+    """Return whether a zip file holds a store, or is too damaged to tell."""
+    try:
+        return any(mark in ("zarr.json", ".zgroup") for mark in names_in(path))
+    except DamagedFileError:
+        return LocalFile(path).read(0, 2) == b"PK"
+
+
+def _by_path(fits: Callable[[str], bool]) -> Callable[[Probe], bool]:
+    return lambda probe: fits(probe.path)
+
+
+def _holds(content: str) -> Callable[[Probe], bool]:
+    return lambda probe: probe.content == content
+
+
+def _holds_modalities(probe: Probe) -> bool:
+    return probe.content == "MuData" or (is_zarr(probe.path) and is_mudata(probe.path))
+
+
+def _mtx_file(probe: Probe, options: Options) -> CellFile:
+    return MtxFile(probe.path, feature_types=options.feature_types)
+
+
+def _h5ad_file(probe: Probe, options: Options) -> CellFile:
+    return H5adFile(probe.path, options.layer, file=probe.hdf5)
+
+
+def _tenx_file(probe: Probe, options: Options) -> CellFile:
+    probe.close()
+    return TenxFile(probe.path, options.layer, genome=options.genome, feature_types=options.feature_types)
+
+
+def _loom_file(probe: Probe, options: Options) -> CellFile:
+    probe.close()
+    return LoomFile(probe.path, options.layer)
+
+
+def _mudata_file(probe: Probe, options: Options) -> CellFile:
+    there = modalities_of(probe.path)
+    if options.modality not in there:
+        message = f"{probe.path} has no modality {options.modality!r}; it has {there}{nearest(options.modality, there)}"
+        raise ArgumentValueError(message)
+    group = f"mod/{options.modality}/"
+    if is_zarr(probe.path):
+        return _zarr_file(probe, options, group)
+    return H5adFile(probe.path, options.layer, group=group, file=probe.hdf5)
+
+
+def _zarr_file(probe: Probe, options: Options, group: str = "") -> CellFile:
+    path = probe.path
+    try:
+        from scdataset.cells.formats.zarr import ZarrFile  # noqa: PLC0415 an optional package
+    except ImportError as error:
+        needed_for = f"{path}, a zarr store,"
+        raise missing(needed_for, "zarr", "numcodecs", "anndata>=0.12") from error
+    return ZarrFile(path, options.layer, group=group)
+
+
+def is_scdl(path: str) -> bool:
+    """Return whether a folder is of SCDL."""
+    return all((Path(path) / name).is_file() for name in _SCDL)
+
+
+def _is_cellstream(probe: Probe) -> bool:
+    return probe.start.startswith(b"SHPK")
+
+
+def _cellstream_file(probe: Probe, options: Options) -> CellFile:  # noqa: ARG001 it has none
+    path = probe.path
+    try:
+        from scdataset.cells.formats.cellstream import CellstreamFile  # noqa: PLC0415 an optional package
+    except ImportError as error:
+        needed_for = f"{path}, an archive of cellstream,"
+        raise missing(needed_for, "cellstream") from error
+    return CellstreamFile(path)
+
+
+def _scdl_file(probe: Probe, options: Options) -> CellFile:  # noqa: ARG001 it has none
+    path = probe.path
+    try:
+        from scdataset.cells.formats.scdl import ScdlFile  # noqa: PLC0415 an optional package
+    except ImportError as error:
+        needed_for = f"{path}, an SCDL folder,"
+        raise missing(needed_for, "pyarrow") from error
+    return ScdlFile(path)
+
+
+def _is_arrow(probe: Probe) -> bool:
+    return probe.start.startswith(_ARROW)
+
+
+def _is_text(probe: Probe) -> bool:
+    return probe.is_file and is_matrix_market(probe.path)
+
+
+def _gene_list_file(probe: Probe, options: Options) -> CellFile:
+    path = probe.path
+    try:
+        from scdataset.cells.formats.gene_lists import GeneListFile, GeneTable  # noqa: PLC0415 an optional package
+    except ImportError as error:
+        needed_for = f"{path}, a file of Arrow or Parquet,"
+        raise missing(needed_for, "pyarrow") from error
+    if options.gene_table is None:
+        message = f"{path} has genes by number: give gene_table, a dict of names, the path of a table, or their number."
+        raise ArgumentValueError(message)
+    if options.unknown_genes not in (None, "drop"):
+        message = f'unknown_genes={options.unknown_genes!r}; give None to refuse them, or "drop" to leave them out.'
+        raise ArgumentValueError(message)
+    lists = options.gene_lists or ("genes", "expressions")
+    return GeneListFile(path, GeneTable.from_source(options.gene_table), lists, drop=options.unknown_genes == "drop")
+
+
+_ARROW = (b"ARROW1", b"PAR1", b"\xff\xff\xff\xff")
+"""First bytes of files of Arrow, of Parquet, and of streams of Arrow."""
+
+_SCDL = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
+
+_FORMATS = (
+    Format("cellstream", _is_cellstream, _cellstream_file, ()),  # before HDF5, which it holds a file of, without values
+    Format("MuData", _holds_modalities, _mudata_file, ("layer", "modality")),
+    Format("AnnData in zarr", _by_path(is_zarr), _zarr_file, ("layer",)),
+    Format("10x .h5", _holds("10x"), _tenx_file, ("layer", "genome", "feature_types")),
+    Format("loom", _holds("loom"), _loom_file, ("layer",)),
+    Format("h5ad", _holds("h5ad"), _h5ad_file, ("layer",)),
+    Format("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes")),
+    Format("SCDL", _by_path(is_scdl), _scdl_file, ()),
+    Format("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
+)
+"""The formats, asked in this order: the first that fits opens the file."""

@@ -1,0 +1,139 @@
+"""BioNeMo's SCDL folders: three files of plain bytes, a header that says of which types, and features as Parquet.
+
+The header begins with ``SCDL`` and is big-endian: version (3 bytes), byte order (1), backend (4), and the number of
+arrays (4); of each its name (4 bytes of length, then text), length (8), type (4), and a byte, 0, or 1 before a shape.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scdataset.cells.columns import Column
+from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
+from scdataset.cells.formats.reading import reading
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
+from scdataset.engine.rowtable import RowTable
+from scdataset.engine.storage.npy import raw_elements
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+
+__all__ = ["ScdlFile"]
+
+_FILES = {"DATA": "data.npy", "COLPTR": "col_ptr.npy", "ROWPTR": "row_ptr.npy"}
+"""Names of the arrays in the header, and their files, which have no header of numpy's in spite of their names."""
+
+_DEFAULTS = {"DATA": "float32", "COLPTR": "uint32", "ROWPTR": "uint64"}
+"""Types in a folder without a header, as versions before it wrote them."""
+
+_MAX_HEADER = 1 << 20
+"""Bytes of the header that are read; it takes a hundred."""
+
+_TYPES = {1: "uint8", 2: "uint16", 3: "uint32", 4: "uint64", 5: "float16", 6: "float32", 7: "float64"}
+
+
+class ScdlFile:
+    """One SCDL folder.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with reading(path, "its header"):
+            types = {name: np.dtype(kind) for name, kind in _types(Path(path) / "header.sch").items()}
+        genes = self._features(MOST_GENES, "var_features", "features")
+        if len(genes) != 1:
+            message = f"{path} has {len(genes)} lists of genes, one for each data set it joins; it has to have one."
+            raise CollectionError(message)
+        self._var = genes[0]
+        indptr = np.fromfile(self._file("ROWPTR"), types["ROWPTR"])
+        self.n_obs = indptr.size - 1
+        n_elements = Path(self._file("DATA")).stat().st_size // types["DATA"].itemsize
+        try:
+            table = RowTable.of_pointers(indptr, n_elements)
+        except ValueError as error:
+            message = f"{self._file('ROWPTR')} {error}."
+            raise DamagedFileError(message) from error
+        data, indices = (
+            raw_elements(LocalFile(self._file(one)), one, types[one], n_elements) for one in ("DATA", "COLPTR")
+        )
+        self.matrix: Matrix = CsrMatrix((self.n_obs, len(self._var)), data, indices, table)
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """The genes, with the columns that the folder has of them; it has names only where its writer kept them."""
+        return self._var
+
+    @property
+    def obs_keys(self) -> list[str]:
+        """Columns of obs that all data sets in the folder have."""
+        parts = self._features(self.n_obs, "obs_features")
+        return [str(name) for name in (parts[0] if parts else ()) if all(name in part for part in parts)]
+
+    def column(self, name: str) -> Column:
+        """Read a column of obs."""
+        parts = self._features(self.n_obs, "obs_features")
+        names = [list(part.columns) for part in parts]
+        if not parts or any(name not in those for those in names):
+            message = f"{self.path}: obs has no column {name!r}; it has {names}, a list for each data set it joins."
+            raise ArgumentValueError(message)
+        column = Column.from_values(pd.concat([part[name] for part in parts], ignore_index=True).array)
+        if column.codes.size != self.n_obs:
+            message = f"{self.path}: obs_features has {column.codes.size} rows for {self.n_obs} cells."
+            raise DamagedFileError(message)
+        return column
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Refuse: cells have no names."""
+        message = f"{self.path} is an SCDL folder, where cells have no names; tell them by row number."
+        raise ArgumentValueError(message)
+
+    def array(self, name: str) -> DenseMatrix:
+        """Refuse: there is no obsm."""
+        message = f"{self.path} is an SCDL folder, which has no obsm[{name!r}] or other arrays."
+        raise ArgumentValueError(message)
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self.matrix.close()
+
+    def _file(self, name: str) -> str:
+        return str(Path(self.path) / _FILES[name])
+
+    def _features(self, most_rows: int, *folders: str) -> list[pd.DataFrame]:
+        """Read the tables of a folder of features, one for each data set that was joined and has other features."""
+        for folder in folders:
+            files = sorted((Path(self.path) / folder).glob("*.parquet"))
+            if files:
+                return [parquet_table(file, most_rows) for file in files]
+        return []
+
+
+def _types(header: Path) -> dict[str, str]:
+    """Return the type of each array."""
+    if not header.exists():
+        return _DEFAULTS
+    stored = LocalFile(str(header)).read(0, _MAX_HEADER)
+    if stored[:4] != b"SCDL" or stored[7] != 1:
+        message = f"it begins with {stored[:8]!r}"
+        raise ValueError(message)
+    found = dict(_arrays(stored))
+    return {**_DEFAULTS, **{name: kind for name, kind in found.items() if name in _FILES}}
+
+
+def _arrays(stored: bytes) -> Iterator[tuple[str, str]]:
+    at = 16
+    for _ in range(struct.unpack_from(">I", stored, 12)[0]):
+        (length,) = struct.unpack_from(">I", stored, at)
+        name = stored[at + 4 : at + 4 + length].decode()
+        _, kind, has_shape = struct.unpack_from(">QIB", stored, at + 4 + length)
+        at += 4 + length + 13
+        at += 4 + 4 * struct.unpack_from(">I", stored, at)[0] if has_shape else 0
+        yield name, _TYPES[kind]

@@ -1,0 +1,71 @@
+"""AnnData in zarr stores, folders or zip files, of any version of anndata and of zarr."""
+
+from scdataset.cells.formats.anndata_schema import AnnDataFile
+from scdataset.cells.formats.nodes import Node
+from scdataset.cells.formats.reading import reading
+from scdataset.cells.formats.writing import ZarrWriter
+from scdataset.engine.matrix import CsrMatrix, DenseMatrix
+from scdataset.engine.storage import zarr
+from scdataset.errors import CollectionError, DamagedFileError
+
+__all__ = ["ZarrFile"]
+
+
+class ZarrFile(AnnDataFile):
+    """One zarr store that holds an AnnData.
+
+    Parameters
+    ----------
+    path
+        The folder or zip file.
+    layer
+        As of `H5adFile`.
+    group
+        The group of the store that is an AnnData, with a slash at its end; that of the whole store by default.
+    general
+        Read through zarr, whatever the layout: slower, and the measure of the fast path.
+    """
+
+    _functions = ("read_zarr", "write_zarr")
+
+    def __init__(self, path: str, layer: str | None, *, group: str = "", general: bool = False) -> None:
+        self.path = path
+        self._group = group
+        try:
+            self._store = zarr.ZarrStore(path)
+            obs = self._store.node(f"{group}obs")
+        except DamagedFileError:
+            raise
+        except Exception as error:
+            message = f"{path} cannot be opened as a zarr store: {type(error).__name__}: {error}"
+            raise CollectionError(message) from error
+        if obs is None:
+            there = Node(path, "", self._store.node("")).names()
+            message = f"{path} is a zarr store without {group}obs, so it holds no AnnData; it has {there}."
+            raise CollectionError(message)
+        self._learn(layer, general=general)
+
+    def obsm_writer(self) -> ZarrWriter:
+        """Return a function that writes arrays of obsm."""
+        return ZarrWriter(self.path, self._group, self._open_again)
+
+    def _open_again(self) -> None:
+        """Look at the store as it is now, after a change of our own; matrices stay with the store that was opened."""
+        self.close()
+        self._store = zarr.ZarrStore(self.path)
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self.matrix.close()
+        self._store.close()
+
+    def _find(self, name: str) -> Node | None:
+        with reading(self.path, name):
+            stored = self._store.node(name)
+        return None if stored is None else Node(self.path, name, stored)
+
+    def _csr(self, name: str, shape: tuple[int, int], *, general: bool) -> CsrMatrix:
+        return zarr.csr_matrix(self._store, name, shape, general=general)
+
+    def _dense(self, name: str, *, general: bool) -> DenseMatrix:
+        return zarr.dense_matrix(self._store, name, general=general)

@@ -1,0 +1,1 @@
+"""Genes, obs columns and names across the files of one collection."""

@@ -1,0 +1,259 @@
+"""ModalityCollection: several modalities of the same cells, read together."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from numpy.typing import NDArray
+
+from scdataset.cells.collection import CellCollection, Opened
+from scdataset.cells.formats.cell_file import CellFile
+from scdataset.cells.formats.mudata import ModalityObs, MuDataFile
+from scdataset.cells.join.obs import HasObs, Obs, check_label, joined_column, tried_column
+from scdataset.cells.join.origin import Origin
+from scdataset.collections.base import ReadsInBackground
+from scdataset.collections.multiindexable import MultiIndexable
+from scdataset.collections.values import ValueKind
+from scdataset.engine.storage.handles import handles_open
+from scdataset.errors import ArgumentValueError, UnimplementedError
+
+__all__ = ["ModalityCollection", "joined_modalities"]
+
+
+class ModalityCollection(HasObs, ReadsInBackground):
+    """Modalities of the same cells, read by row in any order; made by `open_collection` of MuData.
+
+    Parameters
+    ----------
+    files
+        How the cells of each file are aligned.
+    modalities
+        The cells of each modality, those of all files.
+    obs
+        obs of all cells.
+    masked
+        Whether cells that lack a modality are read as zeros, with a mask; else they are refused.
+
+    Attributes
+    ----------
+    modalities
+        The cells of each modality as a collection of its own, with ``var`` and ``shape``.
+    present
+        Which modalities each cell has, shape ``(n_obs, n_modalities)``, bool.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[MuDataFile],
+        modalities: dict[str, CellCollection],
+        obs: Obs,
+        *,
+        masked: bool,
+    ) -> None:
+        self.files = [file.path for file in files]
+        self.modalities = modalities
+        self.n_obs = sum(file.n_obs for file in files)
+        self._obs = obs
+        self._masked = masked
+        self._rows = {name: _joined_rows(files, name) for name in modalities}
+        if not masked:
+            self._check_complete()
+
+    @property
+    def present(self) -> pd.DataFrame:
+        """Which modalities each cell has."""
+        return pd.DataFrame({name: rows >= 0 for name, rows in self._rows.items()})
+
+    def __len__(self) -> int:
+        return self.n_obs
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{name}: {cells.n_vars}" for name, cells in self.modalities.items())
+        extra = f", obs={list(self._obs.batch)}" if self._obs.batch else ""
+        n_files = f"{len(self.files)} file{'s' if len(self.files) > 1 else ''}"
+        return f"ModalityCollection({self.n_obs} cells x {{{widths}}}, {n_files}{extra})"
+
+    def __getitem__(self, rows: Any) -> MultiIndexable:
+        """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""
+        return self.read(self.rows_of(rows))
+
+    def to_adata(self, rows: Any, **options: Any) -> NoReturn:  # noqa: ARG002 those of one modality
+        """Refuse: an AnnData is made of one modality, in ``modalities``."""
+        one = next(iter(self.modalities))
+        message = (
+            f"to_adata({rows!r}) of {len(self.modalities)} modalities: an AnnData holds one. Call it on one of "
+            f"{list(self.modalities)}, cells.modalities[{one!r}].to_adata(rows), whose rows are its own cells."
+        )
+        raise UnimplementedError(message)
+
+    def read(self, rows: NDArray[np.int64]) -> MultiIndexable:
+        """Return cells in the order asked for: a matrix a modality, and one array a column of obs.
+
+        Where cells may lack a modality, its rows are zeros there, and ``"name:mask"`` tells which are not. With
+        ``row_sums`` there is ``"name:total_counts"`` for each.
+        """
+        if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
+            message = f"Rows from {rows.min()} to {rows.max()} of a collection with {self.n_obs} cells."
+            raise IndexError(message)
+        read: dict[str, Any] = {}
+        for name, cells in self.modalities.items():
+            local = self._rows[name][rows].astype(np.int64)
+            for part, values in cells.read(local[local >= 0]).items():
+                read[name if part == "X" else f"{name}:{part}"] = _spread(values, local >= 0)
+            if self._masked:
+                read[f"{name}:mask"] = local >= 0
+        return MultiIndexable({**read, **{name: column.codes[rows] for name, column in self._obs.batch.items()}})
+
+    def value_kind(self, *, seed: int = 0) -> dict[str, ValueKind]:
+        """Tell what kind of values each modality has; see `CellCollection.value_kind`."""
+        return {name: cells.value_kind(seed=seed) for name, cells in self.modalities.items()}
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these cells will be read soon."""
+        for name, cells in self.modalities.items():
+            local = self._rows[name][rows].astype(np.int64)
+            cells.announce(local[local >= 0])
+
+    def share_threads(self, processes: int) -> None:
+        """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
+        for cells in self.modalities.values():
+            cells.share_threads(processes)
+
+    def fingerprint(self) -> str:
+        """Return shapes and files."""
+        return f"modalities:{self.n_obs}:{[cells.fingerprint() for cells in self.modalities.values()]}"
+
+    def close(self) -> None:
+        """Close all files and threads; the next read opens them again."""
+        for cells in self.modalities.values():
+            cells.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_complete(self) -> None:
+        lacking = {name: int((rows < 0).sum()) for name, rows in self._rows.items() if (rows < 0).any()}
+        if lacking:
+            complete = int(self.present.all(axis=1).sum())
+            message = (
+                f"Of {self.n_obs} cells some lack a modality: {lacking}; {complete} lack none. Open one, modality=..., "
+                'or give missing_modality="mask" for zeros and a mask, and choose cells by the attribute present.'
+            )
+            raise ArgumentValueError(message)
+
+
+def joined_modalities(
+    files: Sequence[MuDataFile],
+    opened: dict[str, list[CellFile]],
+    obs: Sequence[str],
+    obsm: Sequence[str],
+    dtype: Any,
+    num_threads: int | None,
+    *,
+    masked: bool,
+    fill: bool = False,
+    origin: Origin | None = None,
+    row_sums: bool = False,
+) -> ModalityCollection:
+    """Make a collection of the modalities in ``opened``, each of which is open in every file.
+
+    Raises
+    ------
+    ArgumentValueError
+        If a file lacks a column or an array, or cells lack a modality and are not to be masked.
+    """
+    with handles_open():
+        return _joined(
+            files, opened, obs, obsm, dtype, num_threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
+        )
+
+
+def _joined(
+    files: Sequence[MuDataFile],
+    opened: dict[str, list[CellFile]],
+    obs: Sequence[str],
+    obsm: Sequence[str],
+    dtype: Any,
+    num_threads: int | None,
+    *,
+    masked: bool,
+    fill: bool,
+    origin: Origin | None,
+    row_sums: bool,
+) -> ModalityCollection:
+    by_file = [{name: those[number] for name, those in opened.items()} for number in range(len(files))]
+    cells_of = [ModalityObs(file, those) for file, those in zip(files, by_file, strict=True)]
+    columns = _obs(cells_of, obs, fill=fill, origin=origin)
+    arrays: dict[str, list[str]] = {name: [] for name in opened}
+    for name in obsm:
+        modality, _, inside = name.partition(":")
+        if modality not in arrays or not inside:
+            message = f"obsm={list(obsm)} has {name!r}; give arrays of modalities, {[f'{one}:...' for one in opened]}."
+            raise ArgumentValueError(message)
+        arrays[modality].append(inside)
+    cells = {
+        name: CellCollection(_opened(those, arrays[name]), (), arrays[name], dtype, num_threads, row_sums=row_sums)
+        for name, those in opened.items()
+    }
+    _check_names([*columns.batch, *cells])
+    return ModalityCollection(files, cells, columns, masked=masked)
+
+
+def _obs(files: Sequence[ModalityObs], names: Sequence[str], *, fill: bool, origin: Origin | None) -> Obs:
+    """Read the columns of batches, from all files."""
+    label = None if origin is None else origin.label
+    for file in files:
+        check_label(file, label)
+    columns = {
+        name: joined_column(name, [tried_column(file, name) for file in files], files, fill=fill)
+        for name in names
+        if name != label
+    }
+    named = origin is not None and origin.index_unique is not None
+    return Obs(files, columns, fill=fill, origin=origin, named=named)
+
+
+def _opened(files: Sequence[CellFile], obsm: Sequence[str]) -> list[Opened]:
+    return [Opened(file, arrays={name: file.array(name) for name in obsm}) for file in files]
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raise unless modalities and columns of obs have names of their own."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        message = f"obs has {repeated}, which are names of modalities; each part of a batch has a name of its own."
+        raise ArgumentValueError(message)
+
+
+def _spread(values: Any, present: NDArray[np.bool_]) -> Any:
+    """Return rows among rows of zeros where they are not present."""
+    if present.all():
+        return values
+    if isinstance(values, np.ndarray):
+        spread = np.zeros((present.size, *values.shape[1:]), values.dtype)
+        spread[present] = values
+        return spread
+    lengths = np.zeros(present.size + 1, values.indptr.dtype)
+    lengths[1:][present] = np.diff(values.indptr)
+    return scipy.sparse.csr_matrix(
+        (values.data, values.indices, np.cumsum(lengths, dtype=lengths.dtype)), shape=(present.size, values.shape[1])
+    )
+
+
+def _joined_rows(files: Sequence[MuDataFile], name: str) -> NDArray[Any]:
+    """Return the rows of all files, counted on from file to file."""
+    first, parts = 0, []
+    for file in files:
+        rows = file.rows[name].astype(np.int64)
+        parts.append(np.where(rows < 0, rows, rows + first))
+        first += int((rows >= 0).sum())
+    joined_rows = np.concatenate(parts)
+    return joined_rows.astype(np.min_scalar_type(-max(first, 1)))
