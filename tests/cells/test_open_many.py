@@ -71,7 +71,7 @@ def kept(tmp_path, monkeypatch):
     monkeypatch.setattr(open_many, "_SLOW", -1)
     seen = []
     first = open_many.open_file
-    monkeypatch.setattr(open_many, "open_file", lambda *given: seen.append(given[0]) or first(*given))
+    monkeypatch.setattr(open_many, "open_file", lambda *given: seen.append(given[0].path) or first(*given))
     return seen
 
 

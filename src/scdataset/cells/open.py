@@ -1,8 +1,8 @@
 """open_collection: from paths to one collection of cells."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
@@ -10,6 +10,7 @@ from scdataset._arguments import flag, optional_names, optional_whole
 from scdataset.cells.collection import CellCollection, Opened
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.mudata import MuDataFile, modalities_of
+from scdataset.cells.formats.probe import Probe, probing
 from scdataset.cells.formats.registry import Options, format_of
 from scdataset.cells.join.gene_ids import check_numbers
 from scdataset.cells.join.genes import GeneKey, Genes, Join, join_genes
@@ -21,6 +22,8 @@ from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["open_collection"]
+
+T = TypeVar("T")
 
 
 def open_collection(
@@ -139,42 +142,55 @@ def open_collection(
     threads, row_sums = optional_whole("num_threads", num_threads, minimum=1), flag("row_sums", row_sums)
     paths, origin = Origin.from_source(source, paths_of, keys, label, index_unique)
     warn_of_repeated(paths)
-    several = not isinstance(modality, str) and _all_mudata(paths)
-    if missing_modality not in ((None, "mask") if several else (None,)):
-        message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
-        raise ArgumentValueError(message)
-    options = Options(layer, genome, feature_types, modality, gene_table, gene_lists, unknown_genes)
-    if isinstance(layer, Mapping) and not several:
-        message = f"layer={layer!r} is a dict, which is for several modalities of MuData; give the name of a layer."
-        raise ArgumentTypeError(message)
     if missing_obs not in {None, "fill"}:
         message = f'missing_obs={missing_obs!r}; give None, or "fill" for missing values where files lack a column.'
         raise ArgumentValueError(message)
     masked, fill = missing_modality == "mask", missing_obs == "fill"
-    if several:
-        _refuse_joins(join, gene_key, genes, unique_names=unique_names)
-        opened = _open_modalities(paths, options)
-        files = [MuDataFile.from_path(path) for path in paths]
-        return joined_modalities(
-            files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
-        )
-    matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
-    spec = ReadSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
-    cells = open_many(paths, spec)
+    options = Options(layer, genome, feature_types, modality, gene_table, gene_lists, unknown_genes)
+    with probing(paths[0]) as first:
+        several = not isinstance(modality, str) and _all_mudata(first, paths[1:])
+        _refuse_unfit(layer, missing_modality, several=several)
+        if several:
+            _refuse_joins(join, gene_key, genes, unique_names=unique_names)
+            opened = _open_modalities(first, paths, options)
+            files = [MuDataFile.from_path(path) for path in paths]
+            return joined_modalities(
+                files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
+            )
+        matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
+        spec = ReadSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
+        cells = open_many(paths, spec, first)
     joined = _joined(cells, join, genes, gene_key) if matched else None
     return CellCollection(
         cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin, row_sums=row_sums
     )
 
 
-def _all_mudata(paths: Sequence[str]) -> bool:
+def _refuse_unfit(layer: Any, missing_modality: Any, *, several: bool) -> None:
+    """Raise if an option is given that goes with several modalities alone, and there are not several."""
+    if missing_modality not in ((None, "mask") if several else (None,)):
+        message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
+        raise ArgumentValueError(message)
+    if isinstance(layer, Mapping) and not several:
+        message = f"layer={layer!r} is a dict, which is for several modalities of MuData; give the name of a layer."
+        raise ArgumentTypeError(message)
+
+
+def _all_mudata(first: Probe, others: Sequence[str]) -> bool:
     """Tell whether all are MuData; the others are looked into only if the first is."""
-    return format_of(paths[0]).name == "MuData" and all(one.name == "MuData" for one in open_each(paths[1:], format_of))
+    if format_of(first).name != "MuData":
+        return False
+    return all(one.name == "MuData" for one in open_each(others, lambda path: _asked(path, format_of)))
 
 
-def _open_modalities(paths: Sequence[str], options: Options) -> dict[str, list[CellFile]]:
+def _asked(path: str, question: Callable[[Probe], T]) -> T:
+    with probing(path) as probe:
+        return question(probe)
+
+
+def _open_modalities(first: Probe, paths: Sequence[str], options: Options) -> dict[str, list[CellFile]]:
     """Open every file once a modality: those asked for, or those of the first file."""
-    there = {path: modalities_of(path) for path in paths}
+    there = {first.path: modalities_of(first)} | {path: _asked(path, modalities_of) for path in paths[1:]}
     names = next(iter(there.values())) if options.modality is None else list(options.modality)
     lacking = {path: found for path, found in there.items() if not set(names) <= set(found)}
     if lacking or not names:
@@ -184,7 +200,7 @@ def _open_modalities(paths: Sequence[str], options: Options) -> dict[str, list[C
     for name in names:
         layer = options.layer.get(name) if isinstance(options.layer, Mapping) else options.layer
         matched = len(paths) > 1
-        files = open_many(paths, ReadSpec(replace(options, modality=name, layer=layer), genes=matched))
+        files = open_many(paths, ReadSpec(replace(options, modality=name, layer=layer), genes=matched), first)
         if matched:
             _joined(files, "exact", None, None)
         opened[name] = [one.file for one in files]

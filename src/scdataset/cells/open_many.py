@@ -1,7 +1,7 @@
 """Open many files: each once, with the parts that are read at once, and one error for all that cannot be opened."""
 
 import multiprocessing
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ from scdataset.cells.collection import Opened
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.anndata_schema import AnnDataFile
 from scdataset.cells.formats.cell_file import CellFile
+from scdataset.cells.formats.probe import Probe
 from scdataset.cells.formats.registry import Options, open_file
 from scdataset.cells.join.gene_ids import are_numbers, digests
 from scdataset.cells.join.genes import GeneKey, gene_names
@@ -78,15 +79,21 @@ class ReadSpec:
         return [given, self.obs, self.obsm, self.genes, self.gene_key, self.cells, self.label] if plain else None
 
 
-def open_many(paths: Sequence[str], spec: ReadSpec) -> list[Opened]:
-    """Open files, from the cache of an earlier opening if none has changed since; see `open_each` for errors."""
+def open_many(paths: Sequence[str], spec: ReadSpec, first: Probe | None = None) -> list[Opened]:
+    """Open files, from the cache of an earlier opening if none has changed since; see `open_each` for errors.
+
+    ``first`` is the probe of the first of them, if there is one already.
+    """
     place = open_cache.place_of(paths, spec.as_json)
     cached = open_cache.load(place, paths)
     if cached is not None:
         return cached
     started = perf_counter()
-    opening = partial(_open, spec=spec, close=len(paths) > MANY)
     together = len(paths) >= _SHARED_OUT and not callable(spec.gene_key)
+    if together and first is not None:
+        first.close()  # nothing that is open goes to another process
+    known = {} if first is None else {first.path: first}
+    opening = partial(_open, spec=spec, close=len(paths) > MANY, known=known)
     opened = open_each(paths, opening, usable_cores() if together else 1, _Shared)
     if perf_counter() - started > _SLOW:
         open_cache.store(place, opened)
@@ -179,13 +186,13 @@ def _joint_error(failed: Sequence[tuple[str, Exception]], n_files: int) -> Excep
     return error_type(f"{len(failed)} of {n_files} files cannot be opened:{first}{more}")
 
 
-def _open(path: str, spec: ReadSpec, *, close: bool) -> Opened:
+def _open(path: str, spec: ReadSpec, *, close: bool, known: Mapping[str, Probe]) -> Opened:
     with handles_open():
-        return _read(path, spec, close=close)
+        return _read(known.get(path) or Probe(path), spec, close=close)
 
 
-def _read(path: str, spec: ReadSpec, *, close: bool) -> Opened:
-    file = open_file(path, spec.options)
+def _read(probe: Probe, spec: ReadSpec, *, close: bool) -> Opened:
+    file = open_file(probe, spec.options)
     try:
         check_label(file, spec.label)
         genes = _genes(file, spec.gene_key) if spec.genes else None

@@ -7,12 +7,15 @@ import warnings
 import zipfile
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from scdataset import open_collection
+from scdataset.cells.formats.probe import Probe, probing
 from scdataset.cells.formats.registry import format_of
+from scdataset.engine.storage import hdf5, zarr
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, DamagedFileError
 
 REAL = {
@@ -30,13 +33,13 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_are_recognised(real_data, name):
-    assert format_of(str(real_data(name))).name == REAL[name]
+    assert format_of(Probe(str(real_data(name)))).name == REAL[name]
 
 
 @pytest.mark.parametrize("name", [name for name, kind in REAL.items() if "zarr" not in name])
 def test_files_are_recognised_under_any_name(real_data, tmp_path, name):
     shutil.copy(real_data(name), tmp_path / "file")
-    assert format_of(str(tmp_path / "file")).name == REAL[name]
+    assert format_of(Probe(str(tmp_path / "file"))).name == REAL[name]
 
 
 def test_what_is_none_of_them_is_refused_with_the_kinds_there_are(tmp_path):
@@ -143,3 +146,56 @@ def test_names_that_are_not_there_are_answered_with_the_nearest(tmp_path):
     ):
         with pytest.raises(ArgumentValueError, match=rf"Did you mean '{right}'\?"):
             open_collection(tmp_path / "a.h5ad", **wrong)
+
+
+def write_loom(path):
+    with h5py.File(path, "w") as file:
+        file["matrix"] = np.eye(3, 4)
+        for group in ("row_attrs", "col_attrs"):
+            file.create_group(group)
+
+
+@pytest.fixture
+def openings(monkeypatch):
+    """Return the list of what h5py and zarr are asked to open from here on."""
+    seen = []
+    for module, name in ((hdf5, "open_checked"), (zarr, "checked_store")):
+        opening = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda given, opening=opening: seen.append(given) or opening(given))
+    return seen
+
+
+@pytest.mark.parametrize("name", ["a.h5ad", "a.loom", "a.zarr"])
+def test_a_file_is_opened_once_for_its_format_and_its_cells(tmp_path, openings, name):
+    cells, path = anndata.AnnData(np.eye(4, 3, dtype="f4")), tmp_path / name
+    writers = {"a.h5ad": cells.write_h5ad, "a.loom": write_loom, "a.zarr": cells.write_zarr}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        writers[name](path)
+    collection = open_collection(path)
+    assert len(openings) == 1
+    assert len(collection) == 4
+
+
+@pytest.mark.parametrize("name", ["tenx/scanpy_v3_GRCh38chr21.h5", "zarr/anndata_archive_v0.7.8.zarr.zip"])
+def test_a_real_file_is_opened_once_for_its_format_and_its_cells(real_data, openings, name):
+    open_collection(real_data(name))
+    assert len(openings) == 1
+
+
+def test_a_file_that_is_refused_is_closed(tmp_path):
+    path = tmp_path / "a.h5ad"
+    anndata.AnnData(np.eye(4, 3, dtype="f4")).write_h5ad(path)
+    with pytest.raises(ArgumentValueError, match="has to be left out"):
+        open_collection(path, feature_types=["x"])
+    with h5py.File(path, "r+") as file:  # which HDF5 refuses of a file that is open
+        file.attrs["a"] = 1
+
+
+def test_a_probe_that_was_handed_over_is_opened_anew(tmp_path):
+    anndata.AnnData(np.eye(4, 3, dtype="f4")).write_h5ad(tmp_path / "a.h5ad")
+    with probing(str(tmp_path / "a.h5ad")) as probe:
+        taken = probe.hdf5
+        probe.hand_over()
+        assert probe.content == "h5ad"
+        assert probe.hdf5 is not taken

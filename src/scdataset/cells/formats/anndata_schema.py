@@ -156,6 +156,8 @@ class AnnDataFile(ABC):
     def _matrix_name(self, layer: str | None) -> str:
         """Return where a layer is."""
         group = self._group
+        if layer is None and self._holds(f"{group}X"):  # as nearly always, and no other name needs a look then
+            return f"{group}X"
         layers = self._find(f"{group}layers")
         keys = layers.names() if layers is not None and not layers.is_array else []
         raw = next((name for name in self._raw_names if self._holds(name)), self._raw_names[0])

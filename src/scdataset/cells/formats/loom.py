@@ -41,10 +41,12 @@ class LoomFile:
         None for the main matrix, or the name of a layer.
     general
         Read through h5py, whatever the layout: slower, and the measure of the fast path.
+    file
+        The file, if it is open already.
     """
 
-    def __init__(self, path: str, layer: str | None, *, general: bool = False) -> None:
-        self._file = hdf5.H5File(path)
+    def __init__(self, path: str, layer: str | None, *, general: bool = False, file: hdf5.H5File | None = None) -> None:
+        self._file = hdf5.H5File(path) if file is None else file
         self.path = path
         layers = self._root.find("layers")
         names: dict[str | None, str] = {None: "matrix"}

@@ -4,13 +4,11 @@ A group ``mod`` holds an AnnData for each modality; ``obsmap`` has for each the 
 cells that it lacks: https://mudata.readthedocs.io/stable/io/spec.html
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,24 +17,17 @@ from scdataset.cells.columns import Column, no_column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import frame_of, n_rows
 from scdataset.cells.formats.nodes import Node
-from scdataset.cells.formats.reading import naming, reading
-from scdataset.engine.storage.handles import handles_open
-from scdataset.engine.storage.hdf5 import H5File
+from scdataset.cells.formats.probe import Probe, holds_modalities, probing
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["ModalityObs", "MuDataFile", "holds_modalities", "is_mudata", "modalities_of"]
+__all__ = ["ModalityObs", "MuDataFile", "is_mudata", "modalities_of"]
 
 
-def is_mudata(path: str) -> bool:
+def is_mudata(probe: Probe) -> bool:
     """Return whether a zarr store holds modalities; False if it cannot be read."""
-    with suppress(Exception), _opened(path) as root:
-        return holds_modalities(root.stored)
+    with suppress(Exception):
+        return holds_modalities(probe.root.stored)
     return False
-
-
-def holds_modalities(root: Any) -> bool:
-    """Return whether a group is a MuData."""
-    return "mod" in root and hasattr(root["mod"], "keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,8 @@ class MuDataFile:
         DamagedFileError
             If rows contradict each other.
         """
-        with _opened(path) as root:
+        with probing(path) as probe:
+            root = probe.root
             if root.attribute("axis") == 1:
                 message = f"{path} has modalities of the same genes and other cells (axis=1); open one, modality=..."
                 raise CollectionError(message)
@@ -152,27 +144,9 @@ def _spread(column: Column, rows: NDArray[Any]) -> Column:
     return replace(column, codes=np.where(lacking, np.nan, codes) if lacking.any() else codes)
 
 
-def modalities_of(path: str) -> list[str]:
+def modalities_of(probe: Probe) -> list[str]:
     """Return the names of the modalities, in their order."""
-    with _opened(path) as root:
-        return _modalities(root)
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[Node]:
-    with naming(path):
-        is_hdf5 = Path(path).is_file() and h5py.is_hdf5(path)
-    if is_hdf5:
-        with handles_open(), closing(H5File(path)) as file:
-            yield Node(path, "", file.h5)
-        return
-    from scdataset.engine.storage.zarr import ZarrStore  # noqa: PLC0415 an optional package
-
-    with reading(path, "the zarr store"):
-        store = ZarrStore(path)
-        root = store.node("")
-    with closing(store):
-        yield Node(path, "", root)
+    return _modalities(probe.root)
 
 
 def _modalities(root: Node) -> list[str]:

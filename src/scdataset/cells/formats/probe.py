@@ -1,27 +1,33 @@
 """Find the format of a path, opening it once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 
 from scdataset.cells.formats.loom import is_loom
-from scdataset.cells.formats.mudata import holds_modalities
+from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.reading import naming, reading
 from scdataset.cells.formats.tenx import is_tenx
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.storage.handles import handles_open
 from scdataset.engine.storage.hdf5 import H5File
 from scdataset.errors import DamagedFileError
 
-__all__ = ["Probe"]
+if TYPE_CHECKING:
+    from scdataset.engine.storage.zarr import ZarrStore
+
+__all__ = ["Probe", "holds_modalities", "probing"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """First bytes of HDF5, unless a user block precedes it."""
 
 
 class Probe:
-    """A file or folder, with the questions that tell its format; an HDF5 file is opened once for all of them.
+    """A file or folder, with the questions that tell its format; it is opened once for them and for its cells.
 
     Parameters
     ----------
@@ -64,10 +70,49 @@ class Probe:
             self.close()
             raise
 
+    @cached_property
+    def store(self) -> "ZarrStore":
+        """The store, if it is one of zarr."""
+        from scdataset.engine.storage.zarr import ZarrStore  # noqa: PLC0415 an optional package
+
+        with reading(self.path, "the zarr store"):
+            return ZarrStore(self.path)
+
+    @property
+    def root(self) -> Node:
+        """The group that holds all others, of an HDF5 file or of a zarr store."""
+        if self.hdf5 is not None:
+            return Node(self.path, "", self.hdf5.h5)
+        store = self.store
+        with reading(self.path, "the zarr store"):
+            return Node(self.path, "", store.node(""))
+
+    def hand_over(self) -> None:
+        """Leave what is open to the cells that were opened; a later question opens it anew."""
+        self.__dict__ = {"path": self.path}
+
     def close(self) -> None:
-        """Close the file, if it is open."""
-        if self.__dict__.get("hdf5") is not None:
-            self.__dict__.pop("hdf5").close()
+        """Close the file or store, if it is open."""
+        for one in (self.__dict__.get("hdf5"), self.__dict__.get("store")):
+            if one is not None:
+                one.close()
+        self.hand_over()
+
+
+@contextmanager
+def probing(path: str) -> Iterator[Probe]:
+    """Give the probe of a path, which is closed in the end unless it was handed over."""
+    probe = Probe(path)
+    with handles_open():
+        try:
+            yield probe
+        finally:
+            probe.close()
+
+
+def holds_modalities(root: Any) -> bool:
+    """Return whether a group is a MuData."""
+    return "mod" in root and hasattr(root["mod"], "keys")
 
 
 def _content(root: Any) -> str:

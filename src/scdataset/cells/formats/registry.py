@@ -63,7 +63,7 @@ class Format:
     options: tuple[str, ...]
 
 
-def format_of(path: str) -> Format:
+def format_of(probe: Probe) -> Format:
     """Return the format of a file, or of a folder that is one.
 
     Raises
@@ -71,15 +71,11 @@ def format_of(path: str) -> Format:
     CollectionError
         If it is of none.
     """
-    probe = Probe(path)
-    try:
-        with naming(path):
-            return _format_of(probe)
-    finally:
-        probe.close()
+    with naming(probe.path):
+        return _format_of(probe)
 
 
-def open_file(path: str, options: Options) -> CellFile:
+def open_file(probe: Probe, options: Options) -> CellFile:
     """Open one file of any format.
 
     Raises
@@ -89,13 +85,14 @@ def open_file(path: str, options: Options) -> CellFile:
     CollectionError
         If it is of none.
     """
-    probe = Probe(path)
     try:
-        with naming(path):
-            return _open(probe, options)
+        with naming(probe.path):
+            opened = _open(probe, options)
     except BaseException:
         probe.close()
         raise
+    probe.hand_over()
+    return opened
 
 
 def _open(probe: Probe, options: Options) -> CellFile:
@@ -142,7 +139,7 @@ def _holds(content: str) -> Callable[[Probe], bool]:
 
 
 def _holds_modalities(probe: Probe) -> bool:
-    return probe.content == "MuData" or (is_zarr(probe.path) and is_mudata(probe.path))
+    return probe.content == "MuData" or (is_zarr(probe.path) and is_mudata(probe))
 
 
 def _mtx_file(probe: Probe, options: Options) -> CellFile:
@@ -154,17 +151,16 @@ def _h5ad_file(probe: Probe, options: Options) -> CellFile:
 
 
 def _tenx_file(probe: Probe, options: Options) -> CellFile:
-    probe.close()
-    return TenxFile(probe.path, options.layer, genome=options.genome, feature_types=options.feature_types)
+    genome, feature_types = options.genome, options.feature_types
+    return TenxFile(probe.path, options.layer, genome=genome, feature_types=feature_types, file=probe.hdf5)
 
 
 def _loom_file(probe: Probe, options: Options) -> CellFile:
-    probe.close()
-    return LoomFile(probe.path, options.layer)
+    return LoomFile(probe.path, options.layer, file=probe.hdf5)
 
 
 def _mudata_file(probe: Probe, options: Options) -> CellFile:
-    there = modalities_of(probe.path)
+    there = modalities_of(probe)
     if options.modality not in there:
         message = f"{probe.path} has no modality {options.modality!r}; it has {there}{nearest(options.modality, there)}"
         raise ArgumentValueError(message)
@@ -181,7 +177,7 @@ def _zarr_file(probe: Probe, options: Options, group: str = "") -> CellFile:
     except ImportError as error:
         needed_for = f"{path}, a zarr store,"
         raise missing(needed_for, "zarr", "numcodecs", "anndata>=0.12") from error
-    return ZarrFile(path, options.layer, group=group)
+    return ZarrFile(path, options.layer, group=group, store=probe.store)
 
 
 def is_scdl(path: str) -> bool:

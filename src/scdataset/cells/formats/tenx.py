@@ -50,6 +50,8 @@ class TenxFile:
         Types of features to keep, such as ``["Gene Expression"]``; None for all.
     general
         Read through h5py, whatever the layout: slower, and the measure of the fast path.
+    file
+        The file, if it is open already.
 
     Attributes
     ----------
@@ -65,11 +67,12 @@ class TenxFile:
         genome: str | None = None,
         feature_types: Sequence[str] | None = None,
         general: bool = False,
+        file: hdf5.H5File | None = None,
     ) -> None:
         if layer is not None:
             message = f"{path} is a 10x file, which has no layers; layer={layer!r} has to be None."
             raise ArgumentValueError(message)
-        self._file = hdf5.H5File(path)
+        self._file = hdf5.H5File(path) if file is None else file
         self.path = path
         self._group = self._chosen_group(genome)
         shape = self._child("shape").values()

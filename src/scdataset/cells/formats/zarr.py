@@ -24,15 +24,25 @@ class ZarrFile(AnnDataFile):
         The group of the store that is an AnnData, with a slash at its end; that of the whole store by default.
     general
         Read through zarr, whatever the layout: slower, and the measure of the fast path.
+    store
+        The store, if it is open already.
     """
 
     _functions = ("read_zarr", "write_zarr")
 
-    def __init__(self, path: str, layer: str | None, *, group: str = "", general: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        layer: str | None,
+        *,
+        group: str = "",
+        general: bool = False,
+        store: zarr.ZarrStore | None = None,
+    ) -> None:
         self.path = path
         self._group = group
         try:
-            self._store = zarr.ZarrStore(path)
+            self._store = zarr.ZarrStore(path) if store is None else store
             obs = self._store.node(f"{group}obs")
         except DamagedFileError:
             raise

@@ -153,7 +153,7 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
         If the three arrays contradict each other or ``shape``.
     """
     names = [f"{group}/{name}" for name in ("data", "indices", "indptr")]
-    data, indices, indptr = (file.dataset(name) for name in names)
+    data, indices, indptr = stored = [file.dataset(name) for name in names]
     if data.ndim != 1 or data.shape != indices.shape or indptr.shape != (shape[0] + 1,):
         message = (
             f"{file.path}: {group} has {data.shape} values, {indices.shape} column numbers and {indptr.shape} row "
@@ -163,10 +163,10 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
     if indices.dtype.kind not in "iu" or shape[1] < 0:
         message = f"{file.path}: {names[1]} is of type {indices.dtype}, for columns in [0, {shape[1]})."
         raise DamagedFileError(message)
-    table = _row_table(file, names[2], shape[0], data.shape[0], general=general)
-    layouts = [layout_of(file, name) for name in names[:2]]
-    for name, layout in zip(names, layouts, strict=False):
-        _check_whole(file, name, layout.table)
+    table = _row_table(file, names[2], indptr, data.shape[0], general=general)
+    layouts = [layout_of(file, name, dataset) for name, dataset in zip(names[:2], stored, strict=False)]
+    for name, dataset, layout in zip(names, stored, layouts, strict=False):
+        _check_whole(file, name, dataset, layout.table)
     _check_apart(file, group, [layout.table for layout in layouts if layout.table is not None])
     values, columns = (
         _elements(file, name, layout, general=general)[0] for name, layout in zip(names, layouts, strict=False)
@@ -174,13 +174,13 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
     return CsrMatrix(shape, values, columns, table)
 
 
-def _check_whole(file: H5File, name: str, table: ChunkTable | None) -> None:
+def _check_whole(file: H5File, name: str, dataset: h5py.Dataset, table: ChunkTable | None) -> None:
     """Raise if a part of an array of a sparse matrix was never written: it has no value to stand for it.
 
     Chunks of zeros alone are written as all others are. ``table`` is that of the chunks, if it is known.
     """
     try:
-        lacks = _lacks(file.dataset(name)) if table is None else bool(np.any(table.offsets == NOT_STORED))
+        lacks = _lacks(dataset) if table is None else bool(np.any(table.offsets == NOT_STORED))
     except (ValueError, OSError, RuntimeError) as error:
         message = f"{file.path}: where {name} is stored cannot be read: {error}"
         raise DamagedFileError(message) from error
@@ -207,15 +207,15 @@ def _lacks(dataset: h5py.Dataset) -> bool:
     return not whole and dataset.id.get_offset() is None
 
 
-def _row_table(file: H5File, name: str, n_rows: int, n_elements: int, *, general: bool) -> RowTable:
+def _row_table(file: H5File, name: str, indptr: h5py.Dataset, n_elements: int, *, general: bool) -> RowTable:
     """Return the table of a row pointer, from the cache if it is a large one."""
+    n_rows = int(indptr.shape[0]) - 1
     kept = n_rows >= _MANY_ROWS and not general
     arrays = cache.load(file.bytes, f"rows of {name}") if kept else None
     table = None if arrays is None else RowTable.of_arrays(arrays, n_rows, n_elements)
     if table is not None:
         return table
-    _check_whole(file, name, None)
-    indptr = file.dataset(name)
+    _check_whole(file, name, indptr, None)
     pieces = (indptr[place] for place in pieces_of(n_rows + 1, (indptr.chunks or (1,))[0]))
     try:
         table = RowTable.of_pieces(pieces, n_rows, n_elements)
@@ -290,15 +290,15 @@ def _elements(file: H5File, name: str, layout: Layout, *, general: bool) -> list
     return [elements_at(file.bytes, part, strip) for part, strip in zip(parts, strips, strict=True)]
 
 
-def layout_of(file: H5File, name: str) -> Layout:
-    """Return where a dataset lies; without a table where it takes h5py to read it.
+def layout_of(file: H5File, name: str, opened: h5py.Dataset | None = None) -> Layout:
+    """Return where a dataset lies, which may be open already; without a table where it takes h5py to read it.
 
     Raises
     ------
     DamagedFileError
         If it lies outside the file.
     """
-    dataset = file.dataset(name)
+    dataset = file.dataset(name) if opened is None else opened
     try:
         layout, chunked = _layout(dataset, in_file=dataset.file.filename == file.h5.filename)
         if chunked:

@@ -8,6 +8,7 @@ Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. What is not r
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -61,8 +62,9 @@ class ZarrStore:
             # A consolidated copy of the metadata may be older than the metadata, which is what is read here.
             root = zarr.open_group(store, mode="r", use_consolidated=False)
             self._root, self._nodes, self._pid = root, {"": root}, os.getpid()
-        if name not in self._nodes and name in self._root:
-            self._nodes[name] = self._root[name]
+        if name not in self._nodes:
+            with suppress(KeyError):  # zarr reads the metadata to tell whether there is any
+                self._nodes[name] = self._root[name]
         return self._nodes.get(name)
 
     def close(self) -> None:
