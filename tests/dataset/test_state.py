@@ -1,5 +1,6 @@
 """Saved states: what they hold, what they refuse, and states of earlier versions that have to be read for ever."""
 
+import hashlib
 import io
 import json
 import pickle
@@ -243,26 +244,48 @@ def test_a_strategy_of_ones_own_is_known_by_name_and_repr():
     assert MineShown(1).fingerprint() != MineShown(2).fingerprint()
 
 
+class Files:
+    """A collection of many files, of which only the fingerprint matters."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def __len__(self):
+        return 100_000_000
+
+    def read(self, rows):
+        return rows
+
+    def fingerprint(self):
+        return ",".join(self.names)
+
+
+NAMES = [f"/data/plate_{number}/cells.h5ad" for number in range(1000)]
+
+
 def test_a_long_fingerprint_is_cut_and_still_tells_collections_apart():
-    class Files:
-        def __init__(self, *names):
-            self.names = names
-
-        def __len__(self):
-            return 400
-
-        def read(self, rows):
-            return rows
-
-        def fingerprint(self):
-            return ",".join(self.names)
-
-    names = [f"/data/plate_{number}/cells.h5ad" for number in range(1000)]
-    state = scDataset(Files(*names), Streaming(), 7, seed=0).state_dict()
-    assert len(json.dumps(state)) < 1024
-    other = scDataset(Files(*names[:-1], "elsewhere"), Streaming(), 7, seed=0)
+    state = scDataset(Files(*NAMES), Streaming(), 7, seed=0).state_dict()
+    other = scDataset(Files(*NAMES[:-1], "elsewhere"), Streaming(), 7, seed=0)
     with pytest.raises(StateError, match="collection was"):
         other.load_state_dict(state)
+
+
+def test_a_state_of_many_files_takes_less_than_450_bytes():
+    strategy = BlockWeightedSampling(64, weights=np.arange(1.0, 1001.0), indices=np.arange(1000), total_size=10**8)
+    dataset = scDataset(Files(*NAMES), strategy, 4096, 256, seed=2**63 - 1, rank=0, world_size=1024)
+    assert len(json.dumps(dataset.state_dict(10, epoch=1000, num_workers=16))) < 450
+
+
+def test_a_state_whose_fingerprint_was_cut_at_300_characters_is_read():
+    dataset = scDataset(Files(*NAMES), Streaming(), 7, seed=0)
+    state = dataset.state_dict(3, epoch=0)
+    whole = ",".join(NAMES)
+    digest = hashlib.blake2b(whole.encode(), digest_size=8).hexdigest()
+    cut = f"{whole[:300]}...{digest}"
+    dataset.load_state_dict(without_checksum(state, collection=cut))
+    for wrong in (f"{whole[:300]}...{'0' * 16}", whole[:300]):
+        with pytest.raises(StateError, match="collection was"):
+            dataset.load_state_dict(without_checksum(state, collection=wrong))
 
 
 PART = make().state_dict(9, epoch=2)

@@ -10,6 +10,7 @@ was changed would be another order, or other batches, without an error.
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
@@ -33,6 +34,16 @@ IGNORABLE = ("collection", "strategy")
 
 _LARGEST_WORLD = 2**31
 _LONGEST_SHOWN = 300
+"""Characters of a state that an error shows."""
+
+_FINGERPRINT = 97
+"""Characters of a fingerprint in a state, so that a state of any collection takes less than 450 bytes."""
+
+_DIGEST = 8
+"""Bytes of the digest of a fingerprint that is cut."""
+
+_CUT = re.compile(rf"(?P<start>.{{300}})\.\.\.(?P<digest>[0-9a-f]{{{2 * _DIGEST}}})", re.DOTALL)
+"""A fingerprint as it was cut before, at 300 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +138,8 @@ class SavedState:
             fetch_factor=_counted(state["fetch_factor"], 1),
             drop_last=_typed(state["drop_last"], bool),
             uneven_ranks=_typed(state["uneven_ranks"], bool),
-            strategy=_typed(state["strategy"], str),
-            collection=_typed(state["collection"], str),
+            strategy=shortened(_typed(state["strategy"], str)),
+            collection=shortened(_typed(state["collection"], str)),
         )
         worker = None
         if "worker" in state:
@@ -169,11 +180,17 @@ class SavedState:
 
 
 def shortened(fingerprint: str) -> str:
-    """Return a fingerprint as it is kept: a long one cut, with a digest of the whole."""
-    if len(fingerprint) <= _LONGEST_SHOWN:
-        return fingerprint
-    digest = hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest()
-    return f"{fingerprint[:_LONGEST_SHOWN]}...{digest}"
+    """Return a fingerprint as it is saved: a long one cut, with a digest of the whole; the same of one cut already."""
+    return _cut(fingerprint, _FINGERPRINT)
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text of at most so many characters; of a longer one its start, and a digest of the whole."""
+    if len(text) <= most:
+        return text
+    cut_before = _CUT.fullmatch(text)
+    digest = cut_before["digest"] if cut_before else hashlib.blake2b(text.encode(), digest_size=_DIGEST).hexdigest()
+    return f"{text[: most - len(digest) - 3]}...{digest}"
 
 
 def _counted(value: object, minimum: int, maximum: int = MAX_SEED) -> int:
@@ -237,4 +254,4 @@ def _no_state(state: Mapping[str, Any]) -> str:
 
 
 def _shown(state: Mapping[str, Any]) -> str:
-    return shortened(json.dumps(dict(state), default=repr))
+    return _cut(json.dumps(dict(state), default=repr), _LONGEST_SHOWN)
