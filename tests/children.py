@@ -1,5 +1,6 @@
 """Runs code in other processes, each forked from one that has imported the package: importing it takes seconds."""
 
+import atexit
 import multiprocessing
 import os
 import sys
@@ -33,7 +34,10 @@ def _execute(code, arguments, environment, folder):
         os.dup2(descriptor, number)
         os.close(descriptor)
     sys.stdin = open(0)  # noqa: SIM115 the process ends with it
-    exec(compile(code, "-c", "exec"), {"__name__": "__main__"})
+    try:
+        exec(compile(code, "-c", "exec"), {"__name__": "__main__"})
+    finally:
+        atexit._run_exitfuncs()
 
 
 def run(code, *arguments, stdin="", environment=None):

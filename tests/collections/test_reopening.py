@@ -14,6 +14,7 @@ import scipy.sparse as sp
 import zarr
 from anndata.experimental import AnnCollection
 from files import Own
+from tests.children import CONTEXT
 from tests.examples import rare
 
 from scdataset import CollectionError, DamagedFileError, Streaming, as_collection, scDataset
@@ -203,7 +204,7 @@ def delivered_pickled(dataset):
 def test_rows_are_of_the_file_that_was_opened_or_there_is_an_error(changed):
     ways = {
         "fork": through(multiprocessing.get_context("fork"), [dataset for dataset, _ in changed.values()]),
-        "spawn": through(multiprocessing.get_context("spawn"), [Late(late.pickled) for _, late in changed.values()]),
+        "from nothing": through(CONTEXT, [Late(late.pickled) for _, late in changed.values()]),
         "here": [delivered(dataset) for dataset, _ in changed.values()],
         "pickled before": [delivered(late) for _, late in changed.values()],
         "pickled after": [delivered_pickled(dataset) for dataset, _ in changed.values()],

@@ -3,8 +3,6 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -161,9 +159,9 @@ def test_where_nothing_can_be_written_the_error_names_the_file_and_the_variable(
 
 def test_temporary_copies_end_with_the_process_that_made_them(file, folder):
     folder.write_text("a file")
-    child = subprocess.run([sys.executable, "-c", COPIES, file], capture_output=True, text=True, check=True)
-    assert "scdataset-copies-" in child.stdout
-    assert not Path(child.stdout.strip()).exists()
+    copied = output_of(COPIES, file).strip()
+    assert "scdataset-copies-" in copied
+    assert not Path(copied).exists()
 
 
 @pytest.mark.slow
