@@ -6,13 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from scdataset.transforms.ordering import N_BUCKETS, PLACE, order_ascending, order_descending
+from scdataset.transforms.ordering import ASCENDING, DESCENDING, N_BUCKETS, PLACE, ordered, sort_by_comparison
 
 
 def _orders(values):
     memory = np.empty(values.size, np.uint64), np.empty(values.size, np.uint64), np.empty(N_BUCKETS, np.int32)
-    ascending = (order_ascending(values, *memory) & PLACE).tolist()
-    return ascending, (order_descending(values, *memory) & PLACE).tolist()
+    return [(ordered(values, *memory, flip) & PLACE).tolist() for flip in (ASCENDING, DESCENDING)]
 
 
 def _check(values):
@@ -31,6 +30,13 @@ def test_single_floats(values):
 )
 def test_double_floats_that_tie_as_single_ones(values):
     _check(values)
+
+
+@given(arrays.arrays(np.float64, st.integers(0, 40), elements=st.sampled_from([-2.0, -0.5, 0, 1, 3])))
+def test_numbers_with_a_sign_by_comparison(values):
+    memory = np.empty(values.size, np.uint64), np.empty(values.size, np.uint64)
+    found = [sort_by_comparison(values, *memory, flip).tolist() for flip in (ASCENDING, DESCENDING)]
+    assert found == [np.argsort(each, kind="stable").tolist() for each in (values, -values)]
 
 
 @pytest.mark.parametrize("n", [1, 2_000])

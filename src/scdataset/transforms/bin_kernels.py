@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset.strategy.keys import mix, unit_float
-from scdataset.transforms.ordering import N_BUCKETS, PLACE, order_ascending
+from scdataset.transforms.ordering import ASCENDING, N_BUCKETS, PLACE, ordered, sort_by_comparison
 
 __all__ = ["bin_rows"]
 
@@ -36,6 +36,7 @@ def bin_rows(
     keys: NDArray[np.uint64],
     grades: NDArray[np.float64],
     is_random: bool,  # noqa: FBT001 compiled functions take positions
+    longest: int,
 ) -> NDArray[np.int32]:
     """Return the bin of every value among those of its row, from 1 to the number of ``grades``.
 
@@ -46,9 +47,10 @@ def bin_rows(
     ----------
     bits
         ``data`` as unsigned integers of the same size.
+    longest
+        Values of the longest row.
     """
     bins = np.empty(indptr[-1], np.int32)
-    longest = np.diff(indptr).max() if keys.size else 0
     table, of_value = np.zeros(1 << _TABLE_BITS, np.int32), np.empty(longest, np.int32)
     distinct, ends = np.empty(longest, data.dtype), np.empty(longest, np.int64)
     memory = np.empty(longest, np.uint64), np.empty(longest, np.uint64), np.empty(N_BUCKETS, np.int32)
@@ -61,7 +63,7 @@ def bin_rows(
         values = data[start : start + n]
         size = _hashed(values, bits[start : start + n], of_value, distinct, ends, table)
         if size:
-            _put_in_order(of_value[:n], distinct[:size], ends[:size])
+            _put_in_order(of_value[:n], distinct[:size], ends[:size], memory)
         else:
             size = _sorted(values, of_value, distinct, ends, memory)
         if is_random:
@@ -116,15 +118,20 @@ def _hashed(
 
 
 @compiled
-def _put_in_order(of_value: NDArray[np.int32], distinct: NDArray[Any], ends: NDArray[np.int64]) -> None:
+def _put_in_order(
+    of_value: NDArray[np.int32],
+    distinct: NDArray[Any],
+    ends: NDArray[np.int64],
+    memory: tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32]],
+) -> None:
     """Put distinct values in ascending order, and make ends of how often each is there."""
-    order = np.argsort(distinct)
-    rank = np.empty(order.size, np.int32)
-    ascending, counted, end = distinct[order], ends[order], 0
-    for place in range(order.size):
+    n, end = distinct.size, 0
+    order = sort_by_comparison(distinct, memory[0][:n], memory[1][:n], ASCENDING)
+    rank, unordered, counted = np.empty(n, np.int32), distinct.copy(), ends.copy()
+    for place in range(n):
         rank[order[place]] = place
-        end += counted[place]
-        distinct[place], ends[place] = ascending[place], end
+        end += counted[order[place]]
+        distinct[place], ends[place] = unordered[order[place]], end
     for k in range(of_value.size):
         of_value[k] = rank[of_value[k]]
 
@@ -138,10 +145,10 @@ def _sorted(
     memory: tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32]],
 ) -> int:
     """Find the distinct values in ascending order, where each ends in that order, and which of them each value is."""
-    ordered = order_ascending(values, memory[0], memory[1], memory[2])
+    order = ordered(values, memory[0], memory[1], memory[2], ASCENDING)
     size = 0
     for k in range(values.size):
-        place = np.int64(ordered[k] & PLACE)
+        place = np.int64(order[k] & PLACE)
         if not size or distinct[size - 1] != values[place]:
             distinct[size] = values[place]
             size += 1

@@ -77,7 +77,8 @@ class BinValues(Transform):
             data = data.astype(np.float32, copy=False)
         data = np.ascontiguousarray(data)
         bits = data.view(f"u{data.itemsize}")
-        bins = bin_rows(data, bits, rows.indices, rows.indptr, drawn_keys, self._grades(), self.needs_keys)
+        longest = int(np.diff(rows.indptr).max(initial=0))
+        bins = bin_rows(data, bits, rows.indices, rows.indptr, drawn_keys, self._grades(), self.needs_keys, longest)
         binned = with_data(rows, bins)
         return with_matrix(value, binned if is_sparse(matrix) else binned.toarray())
 

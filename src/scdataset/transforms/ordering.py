@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 
-__all__ = ["N_BUCKETS", "PLACE", "order_ascending", "order_descending"]
+__all__ = ["ASCENDING", "DESCENDING", "N_BUCKETS", "PLACE", "ordered", "sort_by_comparison"]
+
+ASCENDING, DESCENDING = np.uint32(0), np.uint32(0xFFFFFFFF)
+"""What the bits of a float are inverted by, so that keys ascend."""
 
 PLACE = np.uint64(0xFFFFFFFF)
 """The bits of an entry that are a place."""
@@ -21,16 +24,21 @@ N_BUCKETS = 4096
 """Buckets, whose counts fit the first-level cache beside the entries of a cell."""
 
 _BITS = np.uint64(32)
-_ONES = np.uint32(0xFFFFFFFF)
 _MOVES_AN_ENTRY = 8
 """Moves an entry after which insertion gives up: an outlier among many numbers of one bucket."""
 
 
 @compiled
-def order_ascending(
-    values: NDArray[Any], entries: NDArray[np.uint64], spare: NDArray[np.uint64], counts: NDArray[np.int32]
+def ordered(
+    values: NDArray[Any],
+    entries: NDArray[np.uint64],
+    spare: NDArray[np.uint64],
+    counts: NDArray[np.int32],
+    flip: np.uint32,
 ) -> NDArray[np.uint64]:
-    """Return entries whose bits of `PLACE` are the places of ``values`` in ascending order, ties by place.
+    """Return entries whose bits of `PLACE` are the places of ``values`` in order, ties by place.
+
+    Entries are 32 bits of key, the first of a float (inverted by ``flip``), and 32 bits of place.
 
     Parameters
     ----------
@@ -40,27 +48,9 @@ def order_ascending(
         Memory for ``n`` entries each; the result lies in one of them.
     counts
         Memory for `N_BUCKETS` counts.
+    flip
+        `ASCENDING`, or `DESCENDING` for the largest values first.
     """
-    return _ordered(values, entries, spare, counts, np.uint32(0))
-
-
-@compiled
-def order_descending(
-    values: NDArray[Any], entries: NDArray[np.uint64], spare: NDArray[np.uint64], counts: NDArray[np.int32]
-) -> NDArray[np.uint64]:
-    """Return entries as `order_ascending` does, those of the largest values first, and ties by place all the same."""
-    return _ordered(values, entries, spare, counts, _ONES)
-
-
-@compiled
-def _ordered(
-    values: NDArray[Any],
-    entries: NDArray[np.uint64],
-    spare: NDArray[np.uint64],
-    counts: NDArray[np.int32],
-    flip: np.uint32,
-) -> NDArray[np.uint64]:
-    """Sort entries of 32 bits of key, the first of a float (inverted by ``flip``), and 32 bits of place."""
     n, words = values.size, values.itemsize // 4
     bits = values.view(np.uint32)[words - 1 :: words]  # of a little-endian machine
     lowest, highest = PLACE, np.uint64(0)
@@ -81,9 +71,9 @@ def _ordered(
         bucket = (((entries[k] >> _BITS) - lowest) * scale) >> _BITS
         spare[counts[bucket]] = entries[k]
         counts[bucket] += 1
-    if not _insert(values, spare[:n], flip):
-        _sort_by_comparison(values, spare[:n], flip)
-    return spare
+    if _insert(values, spare[:n], flip):
+        return spare
+    return sort_by_comparison(values, entries[:n], spare[:n], flip)
 
 
 @compiled
@@ -111,7 +101,51 @@ def _insert(values: NDArray[Any], entries: NDArray[np.uint64], flip: np.uint32) 
 
 
 @compiled
-def _sort_by_comparison(values: NDArray[Any], entries: NDArray[np.uint64], flip: np.uint32) -> None:
-    order = np.argsort(-values if flip else values, kind="mergesort")
-    for k in range(entries.size):
-        entries[k] = np.uint64(order[k])
+def sort_by_comparison(
+    values: NDArray[Any], entries: NDArray[np.uint64], spare: NDArray[np.uint64], flip: np.uint32
+) -> NDArray[np.uint64]:
+    """Return places in the order of any ``values``, as `ordered` does, in one of two arrays of that size: a merge sort.
+
+    The stable argsort of numpy takes seconds to compile for each type.
+    """
+    n, width = values.size, 16
+    for k in range(n):  # runs of the first width by insertion
+        place = k
+        while place % width:
+            one, other = values[entries[place - 1]], values[k]
+            if one >= other if flip else one <= other:
+                break
+            entries[place] = entries[place - 1]
+            place -= 1
+        entries[place] = np.uint64(k)
+    while width < n:
+        for start in range(0, n, 2 * width):
+            _merge(values, entries, spare, start, min(start + width, n), min(start + 2 * width, n), flip)
+        entries, spare = spare, entries
+        width *= 2
+    return entries
+
+
+@compiled
+def _merge(
+    values: NDArray[Any],
+    entries: NDArray[np.uint64],
+    out: NDArray[np.uint64],
+    start: int,
+    middle: int,
+    stop: int,
+    flip: np.uint32,
+) -> None:
+    """Merge ordered places [start, middle) and [middle, stop); of equal values the first go first."""
+    left, right, k = start, middle, start
+    while left < middle and right < stop:
+        one, other = values[entries[left]], values[entries[right]]
+        takes_right = one < other if flip else other < one
+        out[k] = entries[right] if takes_right else entries[left]  # no branch: it could go either way
+        right += takes_right
+        left += not takes_right
+        k += 1
+    for rest in range(left, middle):
+        out[k + rest - left] = entries[rest]
+    for rest in range(right, stop):
+        out[rest] = entries[rest]

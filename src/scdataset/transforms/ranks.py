@@ -183,8 +183,10 @@ class RankTokens(Transform):
     ) -> dict[str, NDArray[Any]]:
         first, last = int(self.cls is not None), int(self.eos is not None)
         ids = np.full((totals.size, self.max_length), self.pad, np.int64)
-        genes = ids[:, first : self.max_length - last]
-        lengths = first + fill_ranked(data, indices, indptr, totals, self._tokens, self._medians, genes)
+        longest, end = int(np.diff(indptr).max(initial=0)), self.max_length - last
+        lengths = first + fill_ranked(
+            data, indices, indptr, totals, self._tokens, self._medians, longest, first, end, ids
+        )
         if self.cls is not None:
             ids[:, 0] = self.cls
         if self.eos is not None:

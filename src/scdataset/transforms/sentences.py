@@ -136,8 +136,9 @@ class GeneSentence(Transform):
         ids, values = np.full(shape, self.pad, np.int64), np.full(shape, self.pad_value, np.float32)
         fill = fill_sampled if self.sample == "random" else fill_top
         stored = rows.data, rows.indices, rows.indptr
-        genes = ids[:, first:], values[:, first:]
-        lengths = first + fill(*stored, row_keys, self.gene_ids, self.include_zeros, *genes)
+        n_known, longest = int(np.count_nonzero(self.gene_ids >= 0)), int(np.diff(rows.indptr).max(initial=0))
+        known = self.gene_ids, n_known, self.include_zeros
+        lengths = first + fill(*stored, row_keys, *known, longest, first, ids, values)
         if self.cls is not None:
             ids[:, 0], values[:, 0] = self.cls, self.cls_value
         ids, values = trimmed(ids, lengths, self.padding), trimmed(values, lengths, self.padding)

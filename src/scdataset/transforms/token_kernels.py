@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset.strategy.keys import mix, unit_float
-from scdataset.transforms.ordering import N_BUCKETS, PLACE, order_descending
+from scdataset.transforms.ordering import DESCENDING, N_BUCKETS, PLACE, ordered
 
 __all__ = ["fill_ranked", "fill_sampled", "fill_top"]
 
@@ -20,6 +20,9 @@ def fill_ranked(
     totals: NDArray[np.float64],
     tokens: NDArray[np.int64],
     medians: NDArray[np.float64],
+    longest: int,
+    first: int,
+    last: int,
     out: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Write the tokens of every row into ``out``, those of the largest value first; return how many there are.
@@ -28,14 +31,15 @@ def fill_ranked(
     ----------
     tokens, medians
         Of each column, all different; -1 for a column without a token.
-    out
-        Filled from the left, with as many tokens of each row as it has columns.
+    longest
+        Values of the longest row.
+    first, last
+        Columns [first, last) of ``out`` are filled from the left, with as many tokens of each row.
     """
     lengths = np.empty(totals.size, np.int64)
-    size = np.diff(indptr).max() if totals.size else 0
-    entries, spare = np.empty(size, np.uint64), np.empty(size, np.uint64)
+    entries, spare = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     counts = np.empty(N_BUCKETS, np.int32)
-    found, values, divisors = np.empty(size, np.int64), np.empty(size), np.empty(size)
+    found, values, divisors = np.empty(longest, np.int64), np.empty(longest), np.empty(longest)
     for row in range(totals.size):
         n = 0
         for k in range(indptr[row], indptr[row + 1]):
@@ -44,10 +48,10 @@ def fill_ranked(
             n += found[n] >= 0
         for k in range(n):  # np.divide does not check for zeros, and so takes several at once
             values[k] = np.divide(np.divide(values[k], totals[row]) * 1e4, divisors[k])
-        ordered = order_descending(values[:n], entries, spare, counts)
-        lengths[row] = min(n, out.shape[1])
+        order = ordered(values[:n], entries, spare, counts, DESCENDING)
+        lengths[row] = min(n, last - first)
         for k in range(lengths[row]):
-            out[row, k] = found[ordered[k] & PLACE]
+            out[row, first + k] = found[order[k] & PLACE]
     return lengths
 
 
@@ -58,16 +62,27 @@ def fill_sampled(
     indptr: NDArray[Any],
     keys: NDArray[np.uint64],
     ids: NDArray[np.int64],
+    n_known: int,
     with_zeros: bool,  # noqa: FBT001 compiled functions take positions
+    longest: int,  # noqa: ARG001 as of `fill_top`
+    first: int,
     out: NDArray[np.int64],
     values: NDArray[np.float32],
 ) -> NDArray[np.int64]:
     """Write genes and values of every row into ``out`` and ``values``, a random sample where there are too many.
 
-    ``ids`` are those of each column, -1 for a column that is left out; ``with_zeros`` also takes those without a value.
+    Parameters
+    ----------
+    ids
+        Those of each column, -1 for a column that is left out.
+    n_known
+        Columns that are not left out.
+    with_zeros
+        Take genes without a value too.
+    first
+        The column of ``out`` and ``values`` from which on they are filled.
     """
     lengths = np.empty(keys.size, np.int64)
-    n_known = int(np.count_nonzero(ids >= 0))
     for row in range(keys.size):
         start, stop = indptr[row], indptr[row + 1]
         n_left = n_known
@@ -76,7 +91,7 @@ def fill_sampled(
             for k in range(start, stop):
                 if ids[indices[k]] >= 0:
                     n_left += 1
-        n_wanted = min(n_left, out.shape[1])
+        n_wanted = min(n_left, out.shape[1] - first)
         lengths[row] = n_wanted
         n, k, column = 0, start, 0
         while n < n_wanted:
@@ -85,7 +100,7 @@ def fill_sampled(
             is_stored = k < stop and indices[k] == column
             if ids[column] >= 0:
                 if _is_drawn(keys[row], column, n_left, n_wanted - n):
-                    out[row, n], values[row, n] = ids[column], data[k] if is_stored else 0
+                    out[row, first + n], values[row, first + n] = ids[column], data[k] if is_stored else 0
                     n += 1
                 n_left -= 1
             k += is_stored
@@ -100,7 +115,10 @@ def fill_top(
     indptr: NDArray[Any],
     keys: NDArray[np.uint64],
     ids: NDArray[np.int64],
+    n_known: int,
     with_zeros: bool,  # noqa: FBT001 compiled functions take positions
+    longest: int,
+    first: int,
     out: NDArray[np.int64],
     values: NDArray[np.float32],
 ) -> NDArray[np.int64]:
@@ -109,24 +127,23 @@ def fill_top(
     With ``with_zeros`` what is left is filled with a random sample of the genes without a value.
     """
     lengths = np.empty(keys.size, np.int64)
-    size = np.diff(indptr).max() if keys.size else 0
-    entries, spare = np.empty(size, np.uint64), np.empty(size, np.uint64)
+    entries, spare = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     counts = np.empty(N_BUCKETS, np.int32)
-    found, there = np.empty(size), np.empty(size, np.int64)
-    n_known = int(np.count_nonzero(ids >= 0))
+    found, there = np.empty(longest), np.empty(longest, np.int64)
     for row in range(keys.size):
         n_found = 0
         for k in range(indptr[row], indptr[row + 1]):
             if ids[indices[k]] >= 0:
                 found[n_found], there[n_found] = data[k], indices[k]
                 n_found += 1
-        ordered = order_descending(found[:n_found], entries, spare, counts)
-        n = min(n_found, out.shape[1])
+        order = ordered(found[:n_found], entries, spare, counts, DESCENDING)
+        room = out.shape[1] - first
+        n = min(n_found, room)
         for k in range(n):
-            place = np.int64(ordered[k] & PLACE)
-            out[row, k], values[row, k] = ids[there[place]], found[place]
+            place = np.int64(order[k] & PLACE)
+            out[row, first + k], values[row, first + k] = ids[there[place]], found[place]
         n_left = n_known - n_found
-        n_wanted = n + min(n_left, out.shape[1] - n) if with_zeros else n
+        n_wanted = n + min(n_left, room - n) if with_zeros else n
         lengths[row] = n_wanted
         k = column = 0
         while n < n_wanted:
@@ -134,7 +151,7 @@ def fill_top(
                 k += 1
             elif ids[column] >= 0:
                 if _is_drawn(keys[row], column, n_left, n_wanted - n):
-                    out[row, n], values[row, n] = ids[column], 0
+                    out[row, first + n], values[row, first + n] = ids[column], 0
                     n += 1
                 n_left -= 1
             column += 1
