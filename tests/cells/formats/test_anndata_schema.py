@@ -100,7 +100,7 @@ def test_a_mistake_of_this_package_is_not_called_damage(path, monkeypatch, error
         raise error("ours")  # noqa: EM101 as Python does
 
     stored(path)
-    monkeypatch.setattr(Column, "of", fail)
+    monkeypatch.setattr(Column, "from_values", fail)
     with pytest.raises(error, match="ours"):
         open_collection(path, obs=["type"])
 

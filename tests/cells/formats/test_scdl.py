@@ -119,7 +119,7 @@ def test_half_floats_are_single_floats(write):
 
 def test_what_is_not_there_is_refused(write):
     folder, _ = write(cells())
-    with pytest.raises(ArgumentValueError, match=r"no column 'x'; it has \[\['type', 'depth'\]\]"):
+    with pytest.raises(ArgumentValueError, match=r"no column 'x'; it has \['type', 'depth'\]"):
         open_collection(folder, obs=["x"])
     with pytest.raises(ArgumentValueError, match="obsm"):
         open_collection(folder, obsm=["X_pca"])

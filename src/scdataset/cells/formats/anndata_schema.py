@@ -3,14 +3,14 @@
 https://anndata.readthedocs.io/en/stable/fileformat-prose.html
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scdataset._arguments import nearest
-from scdataset.cells.columns import Column, no_column
+from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import (
     column_names,
     column_values,
@@ -34,7 +34,7 @@ _MAX_BYTES = 8
 """Of a value."""
 
 
-class AnnDataFile(ABC):
+class AnnDataFile(CellFile):
     """One AnnData of a file or a store, whatever the format.
 
     A subclass finds groups and arrays, sets ``path`` and ``_group``, the group that is an AnnData with a slash at its
@@ -42,17 +42,11 @@ class AnnDataFile(ABC):
 
     Attributes
     ----------
-    path
-        The file or store.
-    n_obs
-        Number of cells.
     matrix
         X, raw/X or a layer.
     """
 
-    path: str
-    n_obs: int
-    matrix: Matrix
+    _kind = "an AnnData"
     _group: str
     _var_name: str
 
@@ -96,20 +90,10 @@ class AnnDataFile(ABC):
         """Columns of obs, in the order of the file."""
         return column_names(self._child("obs"))
 
-    def column(self, name: str) -> Column:
-        """Read a column of obs."""
-        obs = self._child("obs")
-        names = column_names(obs)
-        if name not in names:
-            raise no_column(self.path, name, names)
-        column = Column.from_values(self._labelled(name, column_values(obs, name)))
-        if column.codes.shape != (self.n_obs,):
-            message = f"{self.path}: obs[{name!r}] has shape {column.codes.shape} and obs has {self.n_obs} rows."
-            raise DamagedFileError(message)
-        return column
+    def _obs_values(self, name: str) -> Any:
+        return self._labelled(name, column_values(self._child("obs"), name))
 
-    def array(self, name: str) -> Matrix:
-        """Return an array of obsm, dense or CSR."""
+    def _obsm_matrix(self, name: str) -> Matrix:
         obsm = self._find(f"{self._group}obsm")
         stored = {} if obsm is None or obsm.is_array else {key: obsm.child(key) for key in obsm.names()}
         if name not in stored:
@@ -117,11 +101,7 @@ class AnnDataFile(ABC):
             message = f"{self.path}: obsm has no array {name!r}; it has {there}{nearest(name, there)}"
             raise ArgumentValueError(message)
         self._check(stored[name], f"obsm[{name!r}]")
-        shape = _shape(stored[name])
-        if shape[0] != self.n_obs:
-            message = f"{self.path}: obsm[{name!r}] has {shape[0]} rows and obs has {self.n_obs}."
-            raise DamagedFileError(message)
-        return self._matrix(stored[name], shape)
+        return self._matrix(stored[name], _shape(stored[name]))
 
     @abstractmethod
     def _find(self, name: str) -> Node | None:
@@ -134,10 +114,6 @@ class AnnDataFile(ABC):
     @abstractmethod
     def _dense(self, name: str, *, general: bool) -> DenseMatrix:
         """Return the matrix of an array."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close the file; the next read opens it again."""
 
     def _at(self, name: str) -> Node:
         found = self._find(name)

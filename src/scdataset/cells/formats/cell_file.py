@@ -1,11 +1,13 @@
-"""The interface of one file of cells, whatever its format."""
+"""One file of cells: the parts that all formats share."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 
-from scdataset.cells.columns import Column
+from scdataset.cells.columns import Column, no_column
 from scdataset.engine.matrix import Matrix
+from scdataset.errors import ArgumentValueError, DamagedFileError
 
 __all__ = ["CellFile", "ObsFile"]
 
@@ -42,19 +44,94 @@ class ObsFile(Protocol):
         ...
 
 
-class CellFile(ObsFile, Protocol):
-    """One file of cells, whatever its format."""
+class CellFile(ABC):
+    """One file of cells, whatever its format.
+
+    A subclass sets the attributes, and returns genes and columns; names of cells and arrays of obsm where it has them.
+
+    Attributes
+    ----------
+    path
+        The file or folder.
+    n_obs
+        Number of cells.
+    matrix
+        The values.
+    """
+
+    path: str
+    n_obs: int
+    matrix: Matrix
+
+    _kind: ClassVar[str]
+    """What such a file is called in messages, with its article."""
 
     @property
-    def matrix(self) -> Matrix:
-        """The values."""
-        ...
-
-    @property
+    @abstractmethod
     def var(self) -> pd.DataFrame:
         """The genes of the matrix."""
-        ...
+
+    @property
+    @abstractmethod
+    def obs_keys(self) -> list[str]:
+        """Columns of obs, in the order of the file."""
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of the cells.
+
+        Raises
+        ------
+        ArgumentValueError
+            If they have none in files of this format.
+        """
+        message = f"{self.path} is {self._kind}, where cells have no names; tell them by row number."
+        raise ArgumentValueError(message)
+
+    def column(self, name: str) -> Column:
+        """Read a column of obs.
+
+        Raises
+        ------
+        ArgumentValueError
+            If there is none of that name.
+        DamagedFileError
+            If it has not one value for each cell.
+        """
+        names = self.obs_keys
+        if name not in names:
+            raise no_column(self.path, name, names)
+        column = Column.from_values(self._obs_values(name))
+        if column.codes.shape != (self.n_obs,):
+            message = f"{self.path}: obs[{name!r}] has shape {column.codes.shape}, and there are {self.n_obs} cells."
+            raise DamagedFileError(message)
+        return column
 
     def array(self, name: str) -> Matrix:
-        """Return an array of obsm, dense or row-sparse."""
-        ...
+        """Return an array of obsm, dense or row-sparse.
+
+        Raises
+        ------
+        ArgumentValueError
+            If there is none of that name.
+        DamagedFileError
+            If it has not one row for each cell.
+        """
+        matrix = self._obsm_matrix(name)
+        if matrix.shape[0] != self.n_obs:
+            message = f"{self.path}: obsm[{name!r}] has {matrix.shape[0]} rows, and there are {self.n_obs} cells."
+            raise DamagedFileError(message)
+        return matrix
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self.matrix.close()
+
+    @abstractmethod
+    def _obs_values(self, name: str) -> Any:
+        """Return the values of one of `obs_keys`, as `Column.from_values` takes them."""
+
+    def _obsm_matrix(self, name: str) -> Matrix:
+        """Return an array of obsm; a format that has none leaves this out."""
+        message = f"{self.path} is {self._kind}, which has no obsm[{name!r}] or other arrays."
+        raise ArgumentValueError(message)

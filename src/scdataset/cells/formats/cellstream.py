@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
-from scdataset.cells.columns import Column, no_column
+from scdataset.cells.formats.cell_file import CellFile
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.columns import ReadApart
 from scdataset.engine.matrix import Matrix
@@ -22,7 +22,7 @@ from scdataset.errors import ArgumentValueError, DamagedFileError, ScDatasetErro
 __all__ = ["CellstreamFile"]
 
 
-class CellstreamFile:
+class CellstreamFile(CellFile):
     """One archive, with a layout of cells.
 
     Parameters
@@ -31,9 +31,11 @@ class CellstreamFile:
         The file.
     """
 
+    _kind = "an archive of cellstream"
+
     def __init__(self, path: str) -> None:
         self.path = path
-        self.matrix: Matrix = _Rows(path)
+        self.matrix = _Rows(path)
         self.n_obs = self.matrix.shape[0]
 
     @property
@@ -49,20 +51,11 @@ class CellstreamFile:
         with _store(self.path) as store:
             return list(store.obs.columns)
 
-    def column(self, name: str) -> Column:
-        """Read a column of obs."""
+    def _obs_values(self, name: str) -> Any:
         with _store(self.path) as store:
-            if name not in store.obs:
-                raise no_column(self.path, name, list(store.obs.columns))
-            return Column.from_values(store.obs[name].array)
+            return store.obs[name].array
 
-    @property
-    def obs_names(self) -> pd.Index:
-        """Refuse: cells have no names."""
-        message = f"{self.path} is an archive of cellstream, where cells have no names; tell them by row number."
-        raise ArgumentValueError(message)
-
-    def array(self, name: str) -> Matrix:
+    def _obsm_matrix(self, name: str) -> Matrix:
         """Return an array of obsm, which is in memory as a whole."""
         with _store(self.path) as store:
             if getattr(store.obsm.get(name), "ndim", 0) != 2:
@@ -70,10 +63,6 @@ class CellstreamFile:
                 message = f"{self.path}: obsm has no dense array {name!r}; it has {names}{nearest(name, names)}"
                 raise ArgumentValueError(message)
             return _Held(np.asarray(store.obsm[name]))
-
-    def close(self) -> None:
-        """Close the file; the next read opens it again."""
-        self.matrix.close()
 
 
 class _Rows(ReadApart):

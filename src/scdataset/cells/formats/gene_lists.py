@@ -12,12 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from scdataset._paths import existing
-from scdataset.cells.columns import Column, no_column
+from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.columns import NumberedColumns
-from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import arrow
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
@@ -95,7 +94,7 @@ def _by_id(path: str, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.set_index(whole[0])
 
 
-class GeneListFile:
+class GeneListFile(CellFile):
     """One Arrow or Parquet file.
 
     Parameters
@@ -110,6 +109,8 @@ class GeneListFile:
         Whether values of other ids are left out; else they are refused when they are read.
     """
 
+    _kind = "a file of gene lists"
+
     def __init__(self, path: str, genes: GeneTable, lists: Sequence[str], *, drop: bool) -> None:
         self.path = path
         self._plain = arrow.plain_arrow(path)
@@ -119,41 +120,26 @@ class GeneListFile:
             raise ArgumentValueError(message)
         stored = arrow.csr_matrix(self._plain, lists[0], lists[1])
         self.n_obs = stored.shape[0]
-        self.var = genes.var
-        self.matrix: Matrix = NumberedColumns(stored, path, genes.ids, drop)
+        self._var = genes.var
+        self.matrix = NumberedColumns(stored, path, genes.ids, drop)
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """The genes of the table."""
+        return self._var
 
     @property
     def obs_keys(self) -> list[str]:
         """Columns that have one value a row."""
         return [field.name for field in self._schema() if not pa.types.is_nested(field.type)]
 
-    def column(self, name: str) -> Column:
-        """Read a column that has one value a row."""
-        names = self.obs_keys
-        if name not in names:
-            raise no_column(self.path, name, names)
+    def _obs_values(self, name: str) -> Any:
         with arrow.arrow_batches(self._plain.place, self.path) as (batches, _):
             column = pa.chunked_array([arrow.checked_column(self.path, name, batch) for batch in batches])
             with reading(self.path, name):
                 if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
                     column = column.dictionary_encode()
-                values = column.to_pandas().array
-            return Column.from_values(values)
-
-    @property
-    def obs_names(self) -> pd.Index:
-        """Refuse: cells have no names."""
-        message = f"{self.path} has lists of genes, where cells have no names; tell them by row number."
-        raise ArgumentValueError(message)
-
-    def array(self, name: str) -> DenseMatrix:
-        """Refuse: there is no obsm."""
-        message = f"{self.path} has lists of genes, and no obsm[{name!r}] or other arrays."
-        raise ArgumentValueError(message)
-
-    def close(self) -> None:
-        """Close the file; the next read opens it again."""
-        self.matrix.close()
+                return column.to_pandas().array
 
     def _schema(self) -> Any:
         with arrow.arrow_batches(self._plain.place, self.path) as (batches, _):

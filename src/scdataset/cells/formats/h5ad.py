@@ -68,7 +68,7 @@ class H5adFile(AnnDataFile):
 
     def close(self) -> None:
         """Close the file; the next read opens it again."""
-        self.matrix.close()
+        super().close()
         self._file.close()
 
     @property

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from scdataset._arguments import nearest
-from scdataset.cells.columns import Column, no_column
+from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import column_of, values_of
 from scdataset.cells.formats.nodes import Node
-from scdataset.engine.matrix import DenseMatrix, Matrix
+from scdataset.engine.matrix import DenseMatrix
 from scdataset.engine.storage import hdf5
 from scdataset.errors import ArgumentValueError, DamagedFileError
 
@@ -30,7 +30,7 @@ def is_loom(root: h5py.File) -> bool:
     return isinstance(root.get("matrix"), h5py.Dataset) and all(isinstance(group, h5py.Group) for group in groups)
 
 
-class LoomFile:
+class LoomFile(CellFile):
     """One loom file.
 
     Parameters
@@ -44,6 +44,8 @@ class LoomFile:
     file
         The file, if it is open already.
     """
+
+    _kind = "a loom file"
 
     def __init__(self, path: str, layer: str | None, *, general: bool = False, file: hdf5.H5File | None = None) -> None:
         self._file = hdf5.H5File(path) if file is None else file
@@ -59,7 +61,7 @@ class LoomFile:
             message = f"{path}: {names[layer]} and matrix have other shapes than genes x cells, {shape}."
             raise DamagedFileError(message)
         self.n_obs = int(shape[1])
-        self.matrix: Matrix = hdf5.transposed_matrix(self._file, names[layer], general=general)
+        self.matrix = hdf5.transposed_matrix(self._file, names[layer], general=general)
 
     @property
     def var(self) -> pd.DataFrame:
@@ -75,12 +77,8 @@ class LoomFile:
         """Attributes of cells that have one value each."""
         return self._attributes("col_attrs", 1)
 
-    def column(self, name: str) -> Column:
-        """Read an attribute of cells that has one value each."""
-        names = self.obs_keys
-        if name not in names:
-            raise no_column(self.path, name, names)
-        return Column.from_values(self._values("col_attrs", name, column_of))
+    def _obs_values(self, name: str) -> Any:
+        return self._values("col_attrs", name, column_of)
 
     @property
     def obs_names(self) -> pd.Index:
@@ -88,21 +86,17 @@ class LoomFile:
         names: pd.Index = pd.Index(self.column("CellID").to_pandas(), dtype=object)
         return names
 
-    def array(self, name: str) -> DenseMatrix:
+    def _obsm_matrix(self, name: str) -> DenseMatrix:
         """Return an attribute of cells that has several values each."""
         names = self._attributes("col_attrs", 2)
         if name not in names:
             message = f"{self.path}: obsm has no array {name!r}; it has {names}{nearest(name, names)}"
             raise ArgumentValueError(message)
-        matrix = hdf5.dense_matrix(self._file, f"col_attrs/{name}")
-        if matrix.shape[0] != self.n_obs:
-            message = f"{self.path}: col_attrs/{name} has {matrix.shape[0]} rows for {self.n_obs} cells."
-            raise DamagedFileError(message)
-        return matrix
+        return hdf5.dense_matrix(self._file, f"col_attrs/{name}")
 
     def close(self) -> None:
         """Close the file; the next read opens it again."""
-        self.matrix.close()
+        super().close()
         self._file.close()
 
     @property

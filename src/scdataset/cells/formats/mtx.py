@@ -8,18 +8,18 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from scdataset.cells.columns import Column, no_column
+from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.cache_folder import kept
-from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import by_cell
 from scdataset.engine.storage.matrix_market import MatrixMarket
 from scdataset.engine.storage.packed_text import Limited, packed_text
-from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["MtxFile"]
 
@@ -36,7 +36,7 @@ _KIND = "cells-of-mtx-2"
 """Changed whenever what is written to the cache changes."""
 
 
-class MtxFile:
+class MtxFile(CellFile):
     """One matrix of text with its features and barcodes, of one prefix: ``GSM1_matrix.mtx.gz``, ``GSM1_barcodes.tsv``.
 
     Parameters
@@ -51,6 +51,8 @@ class MtxFile:
     chosen
         Stored columns that are columns of the matrix, shape ``(n_vars,)``, or None for all.
     """
+
+    _kind = "a matrix of text"
 
     def __init__(self, path: str, *, feature_types: Sequence[str] | None = None) -> None:
         self.path = path
@@ -68,7 +70,7 @@ class MtxFile:
         self.chosen = chosen_features(path, features, None, feature_types)
         files = kept(path, _KIND, lambda folder: by_cell.write_rows(path, folder))
         stored = by_cell.csr_matrix(files, len(features))
-        self.matrix: Matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
+        self.matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
 
     @property
     def var(self) -> pd.DataFrame:
@@ -81,26 +83,14 @@ class MtxFile:
         """Columns of obs: ``barcode`` alone."""
         return ["barcode"]
 
-    def column(self, name: str) -> Column:
-        """Read a column of obs; there is ``barcode`` alone."""
-        if name not in self.obs_keys:
-            raise no_column(self.path, name, self.obs_keys)
-        return Column.from_values(self._names_of_cells().to_numpy())
+    def _obs_values(self, name: str) -> Any:  # noqa: ARG002 there is one
+        return self._names_of_cells().to_numpy()
 
     @property
     def obs_names(self) -> pd.Index:
         """Barcodes of the cells."""
         names: pd.Index = pd.Index(self._names_of_cells().to_numpy(), dtype=object)
         return names
-
-    def array(self, name: str) -> DenseMatrix:
-        """Refuse: there is no obsm."""
-        message = f"{self.path} is a matrix of text, which has no obsm[{name!r}] or other arrays."
-        raise ArgumentValueError(message)
-
-    def close(self) -> None:
-        """Close the file; the next read opens it again."""
-        self.matrix.close()
 
     def _all_features(self) -> pd.DataFrame:
         table = _table(self._features, self._shape[0])

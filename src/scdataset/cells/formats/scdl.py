@@ -7,18 +7,19 @@ arrays (4); of each its name (4 bytes of length, then text), length (8), type (4
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scdataset.cells.columns import Column
+from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
+from scdataset.engine.matrix import CsrMatrix
 from scdataset.engine.rowtable import RowTable
 from scdataset.engine.storage.npy import raw_elements
-from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
+from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ScdlFile"]
 
@@ -34,7 +35,7 @@ _MAX_HEADER = 1 << 20
 _TYPES = {1: "uint8", 2: "uint16", 3: "uint32", 4: "uint64", 5: "float16", 6: "float32", 7: "float64"}
 
 
-class ScdlFile:
+class ScdlFile(CellFile):
     """One SCDL folder.
 
     Parameters
@@ -42,6 +43,8 @@ class ScdlFile:
     path
         The folder.
     """
+
+    _kind = "an SCDL folder"
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -63,7 +66,7 @@ class ScdlFile:
         data, indices = (
             raw_elements(LocalFile(self._file(one)), one, types[one], n_elements) for one in ("DATA", "COLPTR")
         )
-        self.matrix: Matrix = CsrMatrix((self.n_obs, len(self._var)), data, indices, table)
+        self.matrix = CsrMatrix((self.n_obs, len(self._var)), data, indices, table)
 
     @property
     def var(self) -> pd.DataFrame:
@@ -76,33 +79,9 @@ class ScdlFile:
         parts = self._features(self.n_obs, "obs_features")
         return [str(name) for name in (parts[0] if parts else ()) if all(name in part for part in parts)]
 
-    def column(self, name: str) -> Column:
-        """Read a column of obs."""
+    def _obs_values(self, name: str) -> Any:
         parts = self._features(self.n_obs, "obs_features")
-        names = [list(part.columns) for part in parts]
-        if not parts or any(name not in those for those in names):
-            message = f"{self.path}: obs has no column {name!r}; it has {names}, a list for each data set it joins."
-            raise ArgumentValueError(message)
-        column = Column.from_values(pd.concat([part[name] for part in parts], ignore_index=True).array)
-        if column.codes.size != self.n_obs:
-            message = f"{self.path}: obs_features has {column.codes.size} rows for {self.n_obs} cells."
-            raise DamagedFileError(message)
-        return column
-
-    @property
-    def obs_names(self) -> pd.Index:
-        """Refuse: cells have no names."""
-        message = f"{self.path} is an SCDL folder, where cells have no names; tell them by row number."
-        raise ArgumentValueError(message)
-
-    def array(self, name: str) -> DenseMatrix:
-        """Refuse: there is no obsm."""
-        message = f"{self.path} is an SCDL folder, which has no obsm[{name!r}] or other arrays."
-        raise ArgumentValueError(message)
-
-    def close(self) -> None:
-        """Close the file; the next read opens it again."""
-        self.matrix.close()
+        return pd.concat([part[name] for part in parts], ignore_index=True).array
 
     def _file(self, name: str) -> str:
         return str(Path(self.path) / _FILES[name])

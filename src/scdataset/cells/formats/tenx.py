@@ -14,11 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
-from scdataset.cells.columns import Column, no_column
+from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.reading import reading
-from scdataset.engine.matrix import DenseMatrix, Matrix
 from scdataset.engine.storage import hdf5
 from scdataset.errors import ArgumentValueError, DamagedFileError
 
@@ -35,7 +34,7 @@ def is_tenx(root: h5py.File) -> bool:
     return bool(_groups(root))
 
 
-class TenxFile:
+class TenxFile(CellFile):
     """One 10x .h5 file.
 
     Parameters
@@ -58,6 +57,8 @@ class TenxFile:
     chosen
         Stored columns that are columns of the matrix, shape ``(n_vars,)``, or None for all.
     """
+
+    _kind = "a 10x file"
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class TenxFile:
         of_features = genome if self._has_features else None
         unfiltered = of_features is feature_types is None
         self.chosen = None if unfiltered else chosen_features(path, self._features(), of_features, feature_types)
-        self.matrix: Matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
+        self.matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
 
     @property
     def var(self) -> pd.DataFrame:
@@ -97,16 +98,8 @@ class TenxFile:
         """Columns of obs: ``barcode`` at most."""
         return [] if self._matrix_group.find("barcodes") is None else ["barcode"]
 
-    def column(self, name: str) -> Column:
-        """Read a column of obs; there is ``barcode`` at most."""
-        names = self.obs_keys
-        if name not in names:
-            raise no_column(self.path, name, names)
-        barcodes = _strings(self._child("barcodes"))
-        if len(barcodes) != self.n_obs:
-            message = f"{self.path}: {len(barcodes)} barcodes for {self.n_obs} cells."
-            raise DamagedFileError(message)
-        return Column.from_values(barcodes)
+    def _obs_values(self, name: str) -> NDArray[Any]:  # noqa: ARG002 there is one
+        return _strings(self._child("barcodes"))
 
     @property
     def obs_names(self) -> pd.Index:
@@ -115,14 +108,9 @@ class TenxFile:
         names: pd.Index = pd.Index(barcodes.to_pandas(), dtype=object)
         return names
 
-    def array(self, name: str) -> DenseMatrix:
-        """Refuse: there is no obsm."""
-        message = f"{self.path} is a 10x file, which has no obsm[{name!r}] or other arrays."
-        raise ArgumentValueError(message)
-
     def close(self) -> None:
         """Close the file; the next read opens it again."""
-        self.matrix.close()
+        super().close()
         self._file.close()
 
     @property

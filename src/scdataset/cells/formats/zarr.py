@@ -66,7 +66,7 @@ class ZarrFile(AnnDataFile):
 
     def close(self) -> None:
         """Close the file; the next read opens it again."""
-        self.matrix.close()
+        super().close()
         self._store.close()
 
     def _find(self, name: str) -> Node | None:
