@@ -1,5 +1,6 @@
 """zarr stores that are damaged, changed while they are read, or lead elsewhere: an error, and no wrong value."""
 
+import gzip
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from scdataset import DamagedFileError, ScDatasetError, open_collection
 from scdataset.engine.storage import zarr_claims
+from scdataset.engine.storage.zarr_keys import Keys
+from scdataset.engine.storage.zarr_library import checked_store
 
 ROWS = np.arange(40)
 
@@ -275,3 +278,57 @@ def test_a_chunk_that_says_it_has_a_thousand_million_strings_is_refused(tmp_path
     file.write_bytes({**packed, "blosc": numcodecs.Blosc().encode}[compressor](bytes(strings)))
     with pytest.raises(DamagedFileError, match=rf"_index.* it has {1 << 30} strings, where a chunk has 30"):
         _ = open_collection(path).var
+
+
+def with_column(path, version, compressors, chunks=None, shards=None):
+    """Write a store whose obs has a column of zeros."""
+    path = written(path, version)
+    group = zarr.open_group(path, mode="a", zarr_format=version, use_consolidated=False)["obs"]
+    options = {} if chunks is None else {"chunks": chunks}
+    options |= {} if shards is None else {"shards": shards}
+    column = group.create_array("size", data=np.ones(len(ROWS)), compressors=compressors, **options)
+    column.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    group.attrs["column-order"] = [*group.attrs["column-order"], "size"]
+    assert open_collection(path, obs=["size"]).obs["size"].tolist() == [1.0] * len(ROWS)
+    return path
+
+
+@pytest.mark.parametrize("n_members", [1, 4])
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_chunk_that_inflates_to_far_more_than_it_holds_is_refused_before_zarr_decodes_it(
+    tmp_path, monkeypatch, version, n_members
+):
+    monkeypatch.setattr(zarr_claims, "_FREE", 1 << 20)
+    path = with_column(tmp_path / "a.zarr", version, numcodecs.GZip() if version == 2 else GzipCodec())
+    file = Path(path) / ("obs/size/0" if version == 2 else "obs/size/c/0")
+    file.write_bytes(gzip.compress(bytes((1 << 23) // n_members)) * n_members)
+    with pytest.raises(DamagedFileError, match=r"obs/size.* unpacks to \d+ bytes from \d+, where at most \d+ can be"):
+        open_collection(path, obs=["size"])
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_a_chunk_in_a_shard_that_says_it_holds_more_than_it_can_is_refused_before_zarr_decodes_it(tmp_path, at_end):
+    path = with_column(tmp_path / "a.zarr", 3, BloscCodec(), (10,), (40,))
+    if not at_end:
+        file = Path(path) / "obs/size/zarr.json"
+        changed_text = file.read_text().replace('"index_location": "end"', '"index_location": "start"')
+        assert changed_text != file.read_text()
+        file.write_text(changed_text)
+        (Path(path) / "obs/size/c/0").unlink()
+        zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False)["obs/size"][:] = np.arange(40.0)
+    for rows in (slice(0, 40), slice(12, 15)):  # all of a shard, and a part
+        assert checked(path)["obs/size"][rows].size == rows.stop - rows.start
+    shard = Path(path) / "obs/size/c/0"
+    content = bytearray(shard.read_bytes())
+    index = content[-68:-4] if at_end else content[:64]
+    first = np.frombuffer(index, "<u8").reshape(-1, 2)[1, 0]
+    content[int(first) + 4 : int(first) + 8] = (1 << 30).to_bytes(4, "little")
+    shard.write_bytes(content)
+    for rows in (slice(0, 40), slice(12, 15)):
+        with pytest.raises(DamagedFileError, match=rf"obs/size/c/0 cannot be decoded: it unpacks to {1 << 30} bytes"):
+            checked(path)["obs/size"][rows]
+
+
+def checked(path):
+    """Return a store as this package has zarr open it."""
+    return zarr.open_group(checked_store(Keys(path)), mode="r", use_consolidated=False)

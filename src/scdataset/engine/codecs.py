@@ -73,11 +73,15 @@ def _gzip_file(data: Any, _: Any, room: int) -> bytes:
 
 
 def _inflated(data: Any, window_bits: int, room: int) -> bytes:
-    """Inflate a stream that has to end within ``room`` bytes; a damaged one takes up a thousand times that at most."""
+    """Inflate a stream that has to end within ``room`` bytes, and no more of it."""
     if len(data) > room + room // 8 + 1024:
         message = f"its {len(data)} bytes are more than its stream of {room} bytes can take up"
         raise ValueError(message)
-    inflated: bytes = _zlib.decompress(data, window_bits, room)
+    stream = _zlib.decompressobj(window_bits)
+    inflated: bytes = stream.decompress(data, room + 1)
+    if not stream.eof:
+        message = f"has more than {room} bytes when decoded" if len(inflated) > room else "its stream is truncated"
+        raise ValueError(message)
     return inflated
 
 

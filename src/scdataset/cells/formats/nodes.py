@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.rowtable import pieces_of
+from scdataset.engine.storage.hdf5_expansion import check_expansion
 from scdataset.engine.storage.heaps import by_path, child_of, found_in, takes_others, tried
 from scdataset.engine.storage.string_lengths import check_lengths
 from scdataset.errors import DamagedFileError
@@ -123,6 +124,7 @@ class Node:
     def values(self) -> NDArray[Any]:
         """Read an array as it is stored."""
         with reading(self.path, self.name):
+            check_expansion(self.stored)
             check_lengths(self.stored)
             return np.asarray(self.stored[()])
 
@@ -130,6 +132,7 @@ class Node:
         """Read it as anndata does."""
         with reading(self.path, self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
+            check_expansion(self._alone, _DEPTH)
             check_lengths(self._alone, _DEPTH)
             return anndata.io.read_elem(self._alone)
 
@@ -155,6 +158,8 @@ class Node:
         """Read arrays of one length together, piece by piece: as many whole chunks of this one as make some MB."""
         (length,) = self.shape or (0,)
         with reading(self.path, self.name):
+            for node in (self, *others):
+                check_expansion(node.stored)
             (chunk,) = getattr(self.stored, "shards", None) or self.stored.chunks or (1,)
         return ([node.part(piece) for node in (self, *others)] for piece in pieces_of(length, chunk))
 

@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from typing import Any, TypeVar, cast
 
 import h5py
@@ -21,30 +20,16 @@ from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout, overlapping
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.rowtable import RowTable, pieces_of
 from scdataset.engine.storage.handles import note_opened
+from scdataset.engine.storage.hdf5_expansion import check_expansion
+from scdataset.engine.storage.hdf5_filters import filters_of
 from scdataset.engine.storage.heaps import child_of, open_checked, tried
 from scdataset.engine.storage.user_block import counts_user_block
 from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "filters_of", "layout_of", "transposed_matrix"]
+__all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "layout_of", "transposed_matrix"]
 
 T = TypeVar("T")
-
-_FILTER_NAMES = {
-    h5py.h5z.FILTER_DEFLATE: "gzip",
-    h5py.h5z.FILTER_SHUFFLE: "shuffle",
-    h5py.h5z.FILTER_FLETCHER32: "fletcher32",
-    h5py.h5z.FILTER_LZF: "lzf",
-    32001: "blosc",
-    32004: "lz4_frames",
-    32008: "bitshuffle",
-    32015: "zstd",
-}
-"""Filters that are decoded here, by the numbers that are registered for them; any other sends the dataset through h5py:
-https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md"""
-
-_FIRST_PLUGIN = 32000
-"""Filters from this number on take numcodecs, or a plugin of HDF5 where there is one."""
 
 _MANY_CHUNKS = 10_000
 _MANY_ROWS = 1_000_000
@@ -52,8 +37,6 @@ _MANY_ROWS = 1_000_000
 
 _MANY_TIMES = 64
 """As many times more chunks than there are stored are still listed."""
-
-_NO_NUMCODECS = find_spec("numcodecs") is None
 
 _GENERAL_ELEMENTS = 1 << 16
 """Elements that are read at a time through h5py where the dataset has no chunks of its own."""
@@ -216,6 +199,7 @@ def _row_table(file: H5File, name: str, indptr: h5py.Dataset, n_elements: int, *
     if table is not None:
         return table
     _check_whole(file, name, indptr, None)
+    check_expansion(indptr)
     pieces = (indptr[place] for place in pieces_of(n_rows + 1, (indptr.chunks or (1,))[0]))
     try:
         table = RowTable.of_pieces(pieces, n_rows, n_elements)
@@ -357,17 +341,6 @@ def _is_plain_type(dataset: h5py.Dataset) -> bool:
     """Tell whether elements are stored as numpy has them in memory, without a conversion by HDF5."""
     stored = dataset.id.get_type()
     return dataset.dtype.kind in "iufb" and stored.equal(h5py.h5t.py_create(dataset.dtype, logical=True))
-
-
-def filters_of(properties: Any) -> tuple[tuple[str, Any], ...] | None:
-    """Return the filters of a dataset, or None if one of them is not known here."""
-    filters = []
-    for number in range(properties.get_nfilters()):
-        code, _, values, _ = properties.get_filter(number)
-        if code not in _FILTER_NAMES or (code >= _FIRST_PLUGIN and _NO_NUMCODECS and h5py.h5z.filter_avail(code)):
-            return None
-        filters.append((_FILTER_NAMES[code], values))
-    return tuple(filters)
 
 
 def _grid(dataset: h5py.Dataset) -> list[int]:

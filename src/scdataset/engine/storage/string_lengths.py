@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.codecs import decode
-from scdataset.engine.storage.hdf5 import filters_of
+from scdataset.engine.storage.hdf5_filters import filters_of
 from scdataset.engine.storage.string_references import REFERENCE
 from scdataset.errors import DamagedFileError
 

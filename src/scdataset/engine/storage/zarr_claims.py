@@ -6,6 +6,7 @@ https://numcodecs.readthedocs.io/en/stable/other/vlen.html
 
 import math
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -23,8 +24,50 @@ _FREE, _RATIO = 1 << 28, 100
 _WINDOWS = {"gzip": 15, "gzip_file": 31}
 """Compressors that do not say how many bytes they hold, by the number by which zlib tells them."""
 
+_INFLATES = 1032
+"""How many times as long as its stored bytes a chunk of these is at most."""
+
+_STEP = 1 << 20
+"""Bytes that are inflated at a time to count them."""
+
 _COUNT = 4
 """Bytes of the number of strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLayout:
+    """Where a shard has its index, for arrays that zarr reads.
+
+    Attributes
+    ----------
+    n_chunks
+        Chunks in a shard.
+    at_end, checked
+        As in `ShardIndex`.
+    """
+
+    n_chunks: int
+    at_end: bool
+    checked: bool
+
+    @classmethod
+    def from_codec(cls, options: dict[str, Any], shard: Sequence[int]) -> Self:
+        """Read it in the options of the codec."""
+        n_chunks = math.prod(size // chunk for size, chunk in zip(shard, options["chunk_shape"], strict=True))
+        checked = any(named(codec)[0] == "crc32c" for codec in options["index_codecs"])
+        return cls(n_chunks, options.get("index_location", "end") == "end", checked)
+
+    def is_index(self, start: int | None) -> bool:
+        """Tell whether a part of a shard is its index, by its first byte, None for one counted from the end."""
+        return start is None if self.at_end else start == 0
+
+    def chunks(self, shard: bytes) -> Iterator[memoryview]:
+        """Yield the chunks of a shard, as far as they lie in it."""
+        n_bytes, view = 16 * self.n_chunks, memoryview(shard)
+        start = len(view) - n_bytes - 4 * self.checked if self.at_end else 0
+        for offset, size in np.frombuffer(view[max(start, 0) :][:n_bytes], "<u8").reshape(-1, 2).tolist():
+            if offset + size <= len(view):
+                yield view[offset : offset + size]
 
 
 def most_bytes(n_stored: int) -> int:
@@ -42,10 +85,19 @@ class Claims:
         As `codecs` calls it; None for one that is not known here, and for none.
     n_strings
         Strings in a chunk; None for arrays of anything else, and for strings under a compressor that is not known.
+    n_bytes
+        Bytes of a chunk of numbers when it is decoded; None where the metadata do not tell.
+    shard
+        None where a key holds one chunk.
+    n_checksum
+        Bytes of a checksum that follow a chunk.
     """
 
     compressor: str | None = None
     n_strings: int | None = None
+    n_bytes: int | None = None
+    shard: ShardLayout | None = None
+    n_checksum: int = 0
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, Any]) -> Self:
@@ -53,16 +105,32 @@ class Claims:
         try:
             version_3 = metadata["zarr_format"] == 3
             grid = metadata["chunk_grid"]["configuration"]["chunk_shape"] if version_3 else metadata["chunks"]
-            names = [named(codec)[0] for codec in metadata["codecs"]] if version_3 else _names(metadata)
+            codecs, shard = [named(codec) for codec in metadata["codecs"]] if version_3 else [], None
+            if codecs and codecs[0][0] == "sharding_indexed":
+                options = codecs[0][1]
+                shard, grid = ShardLayout.from_codec(options, grid), options["chunk_shape"]
+                codecs = [named(codec) for codec in options["codecs"]]
+            names = [name for name, _ in codecs] if version_3 else _names(metadata)
+            n_checksum = 4 * (names[-1] == "crc32c")
+            names = names[:-1] if n_checksum else names
             last = names[-1].removeprefix("numcodecs.")
             known = last in COMPRESSORS or last.startswith("vlen-")
             strings = known and names[0].startswith("vlen-") and len(names) <= 2
-            return cls(COMPRESSORS.get(last), math.prod(grid) if strings else None)
+            item = _item_bytes(metadata)
+            n_bytes = None if item is None else math.prod(grid) * item
+            return cls(COMPRESSORS.get(last), math.prod(grid) if strings else None, n_bytes, shard, n_checksum)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             return cls()
 
-    def check(self, content: Any) -> None:
+    def check(self, content: Any, start: int | None = 0, *, whole: bool = True) -> None:
         """Raise if a chunk says that it holds more than it can.
+
+        Parameters
+        ----------
+        content
+            What a key holds, or a part of it.
+        start, whole
+            Where the part begins, None for one that is counted from the end, and whether it is all.
 
         Raises
         ------
@@ -71,8 +139,23 @@ class Claims:
         DamagedFileError
             If it cannot be decoded.
         """
+        for chunk in self._chunks(content, start, whole=whole):
+            self._check_chunk(chunk if self.n_checksum == 0 else chunk[: -self.n_checksum])
+
+    def _chunks(self, content: Any, start: int | None, *, whole: bool) -> Iterable[Any]:
+        if self.shard is None:
+            return [content] if whole else []
+        if whole:
+            return self.shard.chunks(content)
+        return [] if self.shard.is_index(start) else [content]
+
+    def _check_chunk(self, content: Any) -> None:
         size = 0 if self.compressor is None else claimed_size(self.compressor, content)
-        most = most_bytes(len(content))
+        most = most_bytes(len(content)) if self.n_bytes is None else self.n_bytes + self.n_bytes // 8 + 1024
+        if self.compressor in _WINDOWS and len(content) * _INFLATES > _FREE:
+            size = _inflated_size(content, _WINDOWS[self.compressor], most)
+        if self.compressor == "zstd" and size == 0 and self.n_bytes is not None:  # it does not say: it has to fit
+            decode(content, (("zstd", None),), 0, np.dtype("u1"), self.n_bytes)
         if size > most:
             message = f"it unpacks to {size} bytes from {len(content)}, where at most {most} can be"
             raise ValueError(message)
@@ -88,6 +171,32 @@ class Claims:
         if self.compressor is None or size == 0:
             return bytes(content[:_COUNT])
         return decode(content, ((self.compressor, None),), 0, np.dtype("u1"), size)[:_COUNT].tobytes()
+
+
+def _inflated_size(content: Any, window: int, most: int) -> int:
+    """Return how many bytes the members of a stream inflate to, as far as they are no more than one above ``most``."""
+    size, rest = 0, bytes(content)
+    while rest and size <= most:
+        member = zlib.decompressobj(window)
+        while not member.eof and size <= most:
+            inflated = len(member.decompress(rest, min(_STEP, most + 1 - size)))
+            size, rest = size + inflated, member.unconsumed_tail
+            if not inflated and not rest:
+                break  # cut short, which is told when it is decoded
+        rest = member.unused_data
+    return size
+
+
+def _item_bytes(metadata: dict[str, Any]) -> int | None:
+    """Return the bytes of an element of an array of numbers without other codecs; None for any other."""
+    said = metadata.get("data_type", metadata.get("dtype"))
+    if not isinstance(said, str) or metadata.get("filters"):
+        return None
+    try:
+        dtype = np.dtype(said)
+    except TypeError:
+        return None
+    return dtype.itemsize if dtype.kind in "iufb" else None
 
 
 def _names(metadata: dict[str, Any]) -> list[str]:

@@ -112,12 +112,12 @@ class Keys:
                 message = f"{self.path}: {key} unpacks to {member.n_bytes} bytes, where at most {most} can be."
                 raise DamagedFileError(message)
 
-    def check_content(self, key: str, content: Any) -> None:
-        """Raise for a chunk that says it holds more than chunks do, before zarr takes memory for that."""
+    def check_content(self, key: str, content: Any, start: int | None = 0, *, whole: bool = True) -> None:
+        """Raise for a chunk that says it holds more than chunks do, before zarr takes memory for that: see `Claims`."""
         if not is_chunk(key):
             return
         try:
-            self._claims_of(key).check(content)
+            self._claims_of(key).check(content, start, whole=whole)
         except (ValueError, zlib.error, DamagedFileError) as error:
             message = f"{self.path}: {key} cannot be decoded: {error}."
             raise DamagedFileError(message) from error

@@ -29,8 +29,7 @@ class _Checked:
         """Read a key, or a part of it."""
         self._keys.check(key)
         found = await super().get(key, prototype, byte_range)  # type: ignore[misc]
-        if found is not None and byte_range is None:
-            self._keys.check_content(key, found.to_bytes())
+        self._check_content(key, found, byte_range)
         return found
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> Any:
@@ -38,7 +37,15 @@ class _Checked:
         listed = list(key_ranges)
         for key, _ in listed:
             self._keys.check(key)
-        return await super().get_partial_values(prototype, listed)  # type: ignore[misc]
+        parts = await super().get_partial_values(prototype, listed)  # type: ignore[misc]
+        for (key, byte_range), found in zip(listed, parts, strict=True):
+            self._check_content(key, found, byte_range)
+        return parts
+
+    def _check_content(self, key: str, found: Any, byte_range: Any) -> None:
+        if found is not None:
+            start = 0 if byte_range is None else getattr(byte_range, "start", getattr(byte_range, "offset", None))
+            self._keys.check_content(key, found.to_bytes(), start, whole=byte_range is None)
 
 
 class _CheckedFolder(_Checked, LocalStore):  # type: ignore[misc]  # zarr is Any to the type checker
