@@ -15,7 +15,7 @@ from tests.children import CONTEXT, output_of
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, Streaming, scDataset
-from scdataset.dataset import epochs
+from scdataset.dataset import epoch_counter
 
 
 def make(seed=3, **options):
@@ -209,13 +209,13 @@ def test_files_of_a_main_process_that_was_killed_go_with_the_next_first_clock(tm
     left = sorted(tmp_path.glob("scdataset-epochs-*"))
     assert [path.suffix for path in left] == [".json", ".lock"]
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    epochs._remove_abandoned.cache_clear()
+    epoch_counter._remove_abandoned.cache_clear()
     make()
     assert sorted(tmp_path.iterdir()) == left  # it may just have begun
     for path in left:
         os.utime(path, (1, 1))
     make()
     assert sorted(tmp_path.iterdir()) == left  # once in a process
-    epochs._remove_abandoned.cache_clear()
+    epoch_counter._remove_abandoned.cache_clear()
     make()
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ import scipy.io
 import scipy.sparse
 
 from scdataset import open_collection
-from scdataset.cells import mtx
+from scdataset.cells.formats import mtx
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
 COUNTS = np.random.default_rng(0).poisson(0.4, (40, 12))

@@ -13,7 +13,7 @@ import scipy.sparse
 from tests.written import once
 
 from scdataset import BlockShuffling, open_collection, scDataset
-from scdataset.cells import obs as module
+from scdataset.cells.join import obs as module
 from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, UnimplementedError
 
