@@ -12,8 +12,8 @@ import torch
 from tests.written import once
 
 from scdataset import Streaming, open_collection, scDataset
-from scdataset.cells.formats import writing
 from scdataset.cells.collection import CellCollection, Opened
+from scdataset.cells.formats import writing
 from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, DamagedFileError
 

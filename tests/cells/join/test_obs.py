@@ -13,8 +13,8 @@ import scipy.sparse
 from tests.written import once
 
 from scdataset import BlockShuffling, open_collection, scDataset
-from scdataset.cells.join import obs as module
 from scdataset.cells.formats.h5ad import H5adFile
+from scdataset.cells.join import obs as module
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, UnimplementedError
 
 REAL = [
