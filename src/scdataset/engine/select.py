@@ -33,6 +33,9 @@ Stored = Callable[[int, int], Iterator[_Stored]]
 """Gives rows [first, last), all at once or some at a time."""
 
 
+_NO_ADDENDS = np.empty(0, np.float32)
+"""Of the type that is stored most often, so that there is less to compile."""
+
 _FEW = 1 / 8
 """The part of all columns up to which it pays to ask first whether a column is kept."""
 
@@ -167,18 +170,18 @@ def _keep_runs_of(
     data.check_stored(rows)
     indices.check_stored(rows)
     room = max(BUFFER_BYTES // 8, int(rows.lengths.max(initial=0)))
-    stored = data.dtype if sums.size else values.dtype
     buffers = (
-        scratch("data", room * stored.itemsize).view(stored),
+        scratch("data", room * values.itemsize).view(values.dtype),
         scratch("indices", room * indices.dtype.itemsize).view(f"u{indices.dtype.itemsize}"),
     )
+    addends = buffers[0].view(data.dtype) if sums.size else _NO_ADDENDS
     max_gap = GAP_BYTES // max(array.itemsize for array in buffers)
     with data.opened() as data_place, indices.opened() as indices_place:
         if data_place is None or indices_place is None:
             return False
         is_kept = _keep_runs(
             *data_place, *indices_place, rows.starts, rows.lengths, part.columns.limit, table, few, max_gap, *buffers,
-            columns, values.view(stored), counts, sums,
+            columns, values, counts, addends, sums,
         )  # fmt: skip
     data.check()
     indices.check()
@@ -268,11 +271,13 @@ def _keep_runs(
     columns: NDArray[np.int32],
     values: NDArray[Any],
     counts: NDArray[np.int64],
+    addends: NDArray[Any],
     sums: NDArray[np.float64],
 ) -> bool:
     """Read runs of rows that lie close together to two buffers, and keep the wanted elements of each.
 
-    If there is room for ``sums``, values are of the type to add up. Returns whether all was read and within the limit.
+    If there is room for ``sums``, ``addends`` is the memory of ``data`` as the type to add up. Returns whether all was
+    read and within the limit.
     """
     first: Any = np.int64(0)  # as in `gather_spans`
     position: Any = np.int64(0)
@@ -294,7 +299,7 @@ def _keep_runs(
         if position == OUT_OF_RANGE:
             return False
         if sums.size:
-            add_up(data, begin, own_starts, own_lengths, sums[first:last])
+            add_up(addends, begin, own_starts, own_lengths, sums[first:last])
         first = last
     return True
 

@@ -6,16 +6,23 @@ import zlib
 import h5py
 import numpy as np
 import pytest
-from tests.soak.damage.anndata_files import write_files
+from tests.soak.damage.anndata_files import FILES, quietly, write_h5ad
+from tests.written import once
 
 from scdataset import open_collection
 from scdataset.cells.formats.reading import reading
 from scdataset.errors import DamagedFileError
 
 
+@once
+def write(path, name):
+    quietly(write_h5ad, path, name)
+    return path
+
+
 @pytest.fixture
 def files(tmp_path):
-    return write_files(tmp_path)
+    return {name: write(tmp_path / f"{name}.h5ad", name) for name in FILES}
 
 
 def read_all(path):

@@ -76,14 +76,6 @@ def _store_again(path, options):
             h5.create_dataset(name, data=values, chunks=chunks, **options).attrs.update(attributes)
 
 
-def write_files(folder, names=tuple(FILES)):
-    """Write h5ad files; return their paths by name."""
-    paths = {name: folder / f"{name}.h5ad" for name in names}
-    for name, path in paths.items():
-        quietly(write_h5ad, path, name)
-    return paths
-
-
 def write_10x(path, seed, group, columns):
     """Write a 10x file of Cell Ranger 3, or 2, which has genes in another group and other columns."""
     adata = small_cells(seed=seed)
