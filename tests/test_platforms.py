@@ -1,4 +1,4 @@
-"""Systems that lack some of Linux, and functions that are not compiled: the general path gives the same cells."""
+"""Systems that lack some of Linux, and functions that are not compiled: the fallback path gives the same cells."""
 
 import subprocess
 import sys

@@ -13,7 +13,7 @@ from scdataset.cells import encoding
 from scdataset.cells.columns import Column
 from scdataset.cells.encoding import encoded, pieces_in_memory
 from scdataset.cells.formats.nodes import Node
-from scdataset.engine import rowtable
+from scdataset.engine import row_pointers
 from scdataset.errors import DamagedFileError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -66,7 +66,7 @@ def written(path, columns, zarr_format=3):
 @pytest.fixture
 def parts(monkeypatch):
     """Return the lengths of the parts in which columns are read, of a few rows each."""
-    monkeypatch.setattr(rowtable, "_PIECE", 8)
+    monkeypatch.setattr(row_pointers, "_PIECE", 8)
     read, lengths = Node.part, []
     monkeypatch.setattr(Node, "part", lambda node, rows: lengths.append(rows.stop - rows.start) or read(node, rows))
     return lengths

@@ -212,7 +212,7 @@ def of_first(header):
 )
 def test_a_forged_list_is_not_used(few, kept, change, monkeypatch):
     first = open_collection(few, obs=["type"])
-    place = open_cache.place_of(few, open_many.ReadSpec(open_many.Options(), ("type",)).as_json)
+    place = open_cache.place_of(few, open_many.OpenSpec(open_many.Options(), ("type",)).as_json)
     key = open_cache._key([one.parts[0] for one in first._files])
     text, *numbers = cache.load_under(place, key)
     header = json.loads(text.tobytes())
@@ -224,7 +224,7 @@ def test_a_forged_list_is_not_used(few, kept, change, monkeypatch):
 
 def test_kept_columns_do_not_share_memory_with_what_stays(few, kept):
     open_collection(few, obs=["type"])
-    loaded = open_cache.load(open_cache.place_of(few, open_many.ReadSpec(open_many.Options(), ("type",)).as_json), few)
+    loaded = open_cache.load(open_cache.place_of(few, open_many.OpenSpec(open_many.Options(), ("type",)).as_json), few)
     tables = {id(memory_of(one.file.parts[-1].table.lengths)) for one in loaded}
     assert not tables & {id(memory_of(one.columns["type"].codes)) for one in loaded}
 
@@ -239,7 +239,7 @@ def memory_of(array):
 @pytest.mark.parametrize("number", [0, 1])
 def test_chunks_that_do_not_lie_in_the_file_are_not_used(few, kept, number, offset):
     first = open_collection(few)
-    place = open_cache.place_of(few, open_many.ReadSpec(open_many.Options()).as_json)
+    place = open_cache.place_of(few, open_many.OpenSpec(open_many.Options()).as_json)
     key = open_cache._key([one.parts[0] for one in first._files])
     text, numbers, values = cache.load_under(place, key)
     _, start, _ = json.loads(text.tobytes())["files"][number][3]["X"][2][0][5][0]

@@ -26,7 +26,7 @@ from scdataset import (
     scDataset,
 )
 from scdataset.collections import shared_buffers
-from scdataset.engine.rowtable import RowTable
+from scdataset.engine.row_pointers import RowPointers
 
 N = 400_000
 LABELS = np.arange(N, dtype=np.int32) % 7
@@ -69,7 +69,7 @@ class Cells:
     """A collection with a row table and codes, as those of files have them."""
 
     def __init__(self, n=N):
-        self.table = RowTable(np.full(n, 300, np.uint16), np.arange(-(-n // 64), dtype=np.int64) * 64 * 300)
+        self.table = RowPointers(np.full(n, 300, np.uint16), np.arange(-(-n // 64), dtype=np.int64) * 64 * 300)
         self.codes = (np.arange(n) % 100).astype(np.int16)
 
     def __len__(self):

@@ -14,7 +14,7 @@ import scipy.sparse
 from tests.children import output_of
 
 from scdataset import BlockShuffling, Streaming, open_collection, scDataset
-from scdataset.engine import slabs
+from scdataset.engine import buffers
 
 EPOCH = """
 import json, sys
@@ -63,7 +63,7 @@ def test_memory_is_flat_after_the_second_window(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["csr", "gzip", "dense"])
 def test_batches_kept_for_an_epoch_keep_their_values(tmp_path, kind, monkeypatch):
     """Windows of the smallest size go through recycled memory, which a batch that is held must keep for itself."""
-    monkeypatch.setattr(slabs, "_GRAIN", 64)
+    monkeypatch.setattr(buffers, "_GRAIN", 64)
     stored = write(tmp_path / "a.h5ad", kind, rows=1200, genes=30)
     whole = stored.toarray() if scipy.sparse.issparse(stored) else stored
     row_of = {row.tobytes(): number for number, row in enumerate(whole)}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scdataset.engine import elements, many_files, select, slabs
+from scdataset.engine import buffers as output_buffers
+from scdataset.engine import many_files, select, stored_arrays
 
 sys.path.insert(0, str(Path(__file__).parent))  # for stored.py
 
@@ -13,13 +14,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # for stored.py
 @pytest.fixture
 def recycled(monkeypatch):
     """Hand out recycled memory for the smallest arrays."""
-    monkeypatch.setattr(slabs, "_GRAIN", 64)
+    monkeypatch.setattr(output_buffers, "_GRAIN", 64)
 
 
 @pytest.fixture(params=["as shipped", "tiny"])
 def buffers(request, monkeypatch):
     """Read with buffers and gaps as shipped, and with ones smaller than a row."""
     if request.param == "tiny":
-        for module in (elements, many_files, select):
+        for module in (stored_arrays, many_files, select):
             monkeypatch.setattr(module, "BUFFER_BYTES", 64)
             monkeypatch.setattr(module, "GAP_BYTES", 16)

@@ -17,7 +17,7 @@ FILTERS = {
     "gzip shuffle fletcher32": {"compression": "gzip", "shuffle": True, "fletcher32": True},
     "lzf": {"compression": "lzf"},
     "lzf shuffle fletcher32": {"compression": "lzf", "shuffle": True, "fletcher32": True},
-    "scaleoffset": {"scaleoffset": 0},  # for integers, through the general path
+    "scaleoffset": {"scaleoffset": 0},  # for integers, through the fallback path
 }
 PLUGINS = {}
 """Filters that writers have from the package hdf5plugin, and that are read here without it."""

@@ -17,9 +17,9 @@ from tests.children import output_of
 from tests.examples import examples
 
 from scdataset.engine import cache, cache_table
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes import local
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage import hdf5
 from scdataset.engine.storage.hdf5 import H5File, csr_matrix
 from scdataset.engine.threads import Threads
@@ -53,7 +53,7 @@ def path(tmp_path):
 
 
 def read(path):
-    return csr_matrix(H5File(str(path)), "X", (100, 9)).read(EVERY, SlabPool(), Threads(1)).data
+    return csr_matrix(H5File(str(path)), "X", (100, 9)).read(EVERY, BufferPool(), Threads(1)).data
 
 
 def right(path):
@@ -68,9 +68,9 @@ def tables(folder):
 def walks(monkeypatch):
     """Count from here on how often the chunks of an array, and row pointers, are looked at in the file itself."""
     seen = []
-    chunks, rows = hdf5._chunk_table, hdf5.RowTable.of_pieces
+    chunks, rows = hdf5._chunk_table, hdf5.RowPointers.from_pieces
     monkeypatch.setattr(hdf5, "_chunk_table", lambda *given: seen.append("chunks") or chunks(*given))
-    monkeypatch.setattr(hdf5.RowTable, "of_pieces", lambda *given: seen.append("rows") or rows(*given))
+    monkeypatch.setattr(hdf5.RowPointers, "of_pieces", lambda *given: seen.append("rows") or rows(*given))
     return seen
 
 
@@ -87,7 +87,7 @@ def test_the_second_opening_asks_the_library_for_nothing(folder, path, monkeypat
 def test_the_general_path_makes_its_own(folder, path, monkeypatch):
     read(path)
     seen = walks(monkeypatch)
-    csr_matrix(H5File(str(path)), "X", (100, 9), general=True)
+    csr_matrix(H5File(str(path)), "X", (100, 9), fallback=True)
     assert "rows" in seen
 
 
@@ -221,9 +221,9 @@ def forge(path, name, arrays):
 )
 @pytest.mark.parametrize("name", ["X/data", "X/indices"])
 def test_a_forged_table_of_chunks_is_not_used(folder, path, name, change):
-    table = hdf5.layout_of(H5File(str(path)), name).table
+    table = hdf5.chunk_index_of(H5File(str(path)), name).table
     forge(path, f"chunks of {name}", change(*table.arrays))
-    assert np.array_equal(hdf5.layout_of(H5File(str(path)), name).table.offsets, table.offsets)
+    assert np.array_equal(hdf5.chunk_index_of(H5File(str(path)), name).table.offsets, table.offsets)
     np.testing.assert_array_equal(read(path), right(path))
 
 

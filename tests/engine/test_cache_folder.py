@@ -12,7 +12,7 @@ from tests.children import output_of
 
 from scdataset.engine import cache_folder as cache_folder_module
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.cache_folder import cache_folder, kept
+from scdataset.engine.cache_folder import cache_folder, cached_copy
 from scdataset.engine.cache_table import remove
 from scdataset.errors import CacheError, DamagedFileError
 
@@ -38,14 +38,14 @@ def fill(folder, content="made"):
 COPIES = """
 import sys
 import warnings
-from scdataset.engine.cache_folder import kept
+from scdataset.engine.cache_folder import cached_copy
 warnings.simplefilter("ignore")
 
 def make(folder):
     (folder / "x").write_text("x")
     return {}
 
-print(kept(sys.argv[1], "kind", make)["x"].place)
+print(cached_copy(sys.argv[1], "kind", make)["x"].place)
 """
 
 
@@ -74,14 +74,14 @@ def test_where_it_is(monkeypatch, folder, tmp_path):
 
 
 def test_it_is_made_once(file):
-    made = place(kept(str(file), "kind", fill))
-    assert place(kept(str(file), "kind", fail)) == made
+    made = place(cached_copy(str(file), "kind", fill))
+    assert place(cached_copy(str(file), "kind", fail)) == made
     assert made.read_text() == "made"
 
 
 @pytest.mark.parametrize("change", ["size", "time", "kind", "path"])
 def test_it_is_made_again_for_another_file(file, change):
-    made = place(kept(str(file), "kind", fill))
+    made = place(cached_copy(str(file), "kind", fill))
     if change == "size":
         file.write_text("other")
         os.utime(file, ns=(0, 0))
@@ -89,42 +89,42 @@ def test_it_is_made_again_for_another_file(file, change):
         os.utime(file, ns=(0, 1))
     if change == "path":
         file = file.rename(file.with_name("moved"))
-    assert place(kept(str(file), "kind 2" if change == "kind" else "kind", fill)) != made
+    assert place(cached_copy(str(file), "kind 2" if change == "kind" else "kind", fill)) != made
     assert made.exists() == (change in ("kind", "path"))  # that of a file that has changed goes
 
 
 def test_what_fails_leaves_nothing(file, folder):
     with pytest.raises(ValueError, match="not made"):
-        kept(str(file), "kind", fail)
+        cached_copy(str(file), "kind", fail)
     assert list(folder.iterdir()) == []
 
 
 def test_the_first_of_two_that_make_it_is_kept(file, folder):
     def slow(made):
-        kept(str(file), "kind", fill)
+        cached_copy(str(file), "kind", fill)
         (made / "late").write_text("late")
         return {}
 
-    assert list(kept(str(file), "kind", slow)) == ["made"]
+    assert list(cached_copy(str(file), "kind", slow)) == ["made"]
     assert len(list(folder.iterdir())) == 1
 
 
 def test_it_is_made_again_for_a_file_written_anew_with_the_same_size_and_time(file):
     os.utime(file, ns=(1, 1))
-    kept(str(file), "kind", fill)
+    cached_copy(str(file), "kind", fill)
     file.write_text("two")
     os.utime(file, ns=(1, 1))
-    assert place(kept(str(file), "kind", partial(fill, content="two"))).read_text() == "two"
+    assert place(cached_copy(str(file), "kind", partial(fill, content="two"))).read_text() == "two"
 
 
 def test_it_is_not_made_again_where_permissions_or_links_change(file, monkeypatch):
-    files = kept(str(file), "kind", fill)
+    files = cached_copy(str(file), "kind", fill)
     file.chmod(0o400)
     file.with_name("link").hardlink_to(file)
     monkeypatch.setattr(cache_folder_module, "_SETTLED", 0)
-    kept(str(file), "kind", fail)
+    cached_copy(str(file), "kind", fail)
     monkeypatch.setattr(cache_folder_module, "_content", None)  # which is noted
-    kept(str(file), "kind", fail)
+    cached_copy(str(file), "kind", fail)
     assert files["made"].read(0, 9) == b"made"  # whoever reads the copy goes on
 
 
@@ -145,7 +145,7 @@ def test_where_it_cannot_be_written_a_temporary_copy_serves_and_the_variable_is_
         return fill(made)
 
     with pytest.warns(UserWarning, match="set SCDATASET_CACHE_DIR to a directory"):
-        made = place(kept(str(file), "kind", make))
+        made = place(cached_copy(str(file), "kind", make))
     assert made.read_text() == "made"
     assert tmp_path not in made.parents
 
@@ -154,7 +154,7 @@ def test_where_nothing_can_be_written_the_error_names_the_file_and_the_variable(
     folder.write_text("a file")
     monkeypatch.setattr(cache_folder_module, "_temporary", lambda _: folder)
     with pytest.raises(CacheError, match=rf"{file} can be read only through a copy.*SCDATASET_CACHE_DIR"):
-        kept(str(file), "kind", fill)
+        cached_copy(str(file), "kind", fill)
 
 
 def test_temporary_copies_end_with_the_process_that_made_them(file, folder):
@@ -171,8 +171,8 @@ def test_temporary_copies_of_a_process_that_was_killed_go_with_the_next(file, fo
     assert copied.read_text() == "x"
     os.utime(copied.parents[1], (1, 1))
     cache_folder_module._temporary.cache_clear()
-    with pytest.warns(UserWarning, match="cannot be kept"):
-        kept(str(file), "kind", fill)
+    with pytest.warns(UserWarning, match="cannot be cached"):
+        cached_copy(str(file), "kind", fill)
     assert not copied.exists()
 
 
@@ -217,10 +217,10 @@ def in_time():
     + ["folder: a file"],
 )
 def test_whatever_is_wrong_with_a_copy_it_is_made_again(file, folder, how):
-    made = place(kept(str(file), "kind", fill))
+    made = place(cached_copy(str(file), "kind", fill))
     spoil(made, how)
-    assert place(kept(str(file), "kind", fill)).read_text() == "made"
-    assert place(kept(str(file), "kind", fail)) == made
+    assert place(cached_copy(str(file), "kind", fill)).read_text() == "made"
+    assert place(cached_copy(str(file), "kind", fail)) == made
     assert list(folder.iterdir()) == [made.parent]
 
 
@@ -228,12 +228,12 @@ def test_copies_that_were_swapped_are_made_again(file):
     other = file.with_name("other")
     other.write_text("one")
     makes = {path: partial(fill, content=path.name) for path in (file, other)}
-    made = {path: place(kept(str(path), "kind", make)) for path, make in makes.items()}
+    made = {path: place(cached_copy(str(path), "kind", make)) for path, make in makes.items()}
     aside = file.with_name("aside")
     for source, target in ((made[file], aside), (made[other], made[file].parent), (aside, made[other].parent)):
         (source if source == aside else source.parent).rename(target)
     for path, make in makes.items():
-        assert place(kept(str(path), "kind", make)).read_text() == path.name
+        assert place(cached_copy(str(path), "kind", make)).read_text() == path.name
 
 
 def test_a_file_that_changes_while_its_copy_is_made_is_refused(file, folder):
@@ -243,7 +243,7 @@ def test_a_file_that_changes_while_its_copy_is_made_is_refused(file, folder):
         return fill(made)
 
     with pytest.raises(DamagedFileError, match=f"{file} was replaced or changed"):
-        kept(str(file), "kind", change)
+        cached_copy(str(file), "kind", change)
     assert list(folder.iterdir()) == []
 
 
@@ -251,25 +251,25 @@ def test_a_change_too_quick_to_show_in_the_times_of_a_file_is_noticed(file, monk
     """The clock of a file system stands still for milliseconds."""
     identity = LocalFile(str(file)).identity
     monkeypatch.setattr(LocalFile, "identity", identity)
-    kept(str(file), "kind", fill)
+    cached_copy(str(file), "kind", fill)
     file.write_text("two")
-    assert place(kept(str(file), "kind", lambda folder: fill(folder, "two"))).read_text() == "two"
+    assert place(cached_copy(str(file), "kind", lambda folder: fill(folder, "two"))).read_text() == "two"
     monkeypatch.setattr(cache_folder_module, "_SETTLED", 0)  # a while later it can be told
-    kept(str(file), "kind", fail)
+    cached_copy(str(file), "kind", fail)
     monkeypatch.setattr(cache_folder_module, "_content", None)
-    kept(str(file), "kind", fail)
+    cached_copy(str(file), "kind", fail)
 
 
 KILLED = """
 import os
 import sys
-from scdataset.engine.cache_folder import kept
+from scdataset.engine.cache_folder import cached_copy
 
 def make(folder):
     (folder / "made").write_text("ma")
     os._exit(0)
 
-kept(sys.argv[1], "kind", make)
+cached_copy(sys.argv[1], "kind", make)
 """
 
 
@@ -278,7 +278,7 @@ def test_a_process_killed_while_it_makes_a_copy_leaves_nothing_that_is_used_and_
     [left] = folder.iterdir()
     assert left.name.startswith("making-")
     os.utime(left, (1, 1))
-    made = place(kept(str(file), "kind", fill))
+    made = place(cached_copy(str(file), "kind", fill))
     assert made.read_text() == "made"
     assert list(folder.iterdir()) == [made.parent]
 
@@ -290,12 +290,12 @@ def test_values_are_checked_when_they_are_read_and_everything_else_at_once(file)
         (folder / "made").write_bytes(content)
         return {"made": np.array([[1000, 200_000]])}
 
-    made = kept(str(file), "kind", make)["made"]
+    made = cached_copy(str(file), "kind", make)["made"]
     changed = bytearray(content)
     changed[150_000] ^= 1
     Path(made.place).write_bytes(changed)
-    found = kept(str(file), "kind", fail)["made"]
+    found = cached_copy(str(file), "kind", fail)["made"]
     found.check_bytes(np.array([1000, 50_000]), np.array([30_000, 40_000]))
     with pytest.raises(DamagedFileError, match=rf"^The copy of {file} in the cache, .*made, is damaged between byte"):
         found.check_bytes(np.array([140_000]), np.array([8]))
-    assert Path(kept(str(file), "kind", make)["made"].place).read_bytes() == content
+    assert Path(cached_copy(str(file), "kind", make)["made"].place).read_bytes() == content

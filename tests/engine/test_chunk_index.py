@@ -7,8 +7,8 @@ from stored import How, store
 from tests.written import cells, counts
 
 from scdataset import open_collection
-from scdataset.engine.layout import NOT_STORED, overlapping
-from scdataset.engine.storage.hdf5 import H5File, csr_matrix, elements_of, layout_of
+from scdataset.engine.chunk_index import NOT_STORED, overlapping
+from scdataset.engine.storage.hdf5 import H5File, arrays_of, chunk_index_of, csr_matrix
 from scdataset.errors import DamagedFileError
 
 N, CHUNK = 600, 100
@@ -40,7 +40,7 @@ def key(stored, start):
 
 def refused(path, *said):
     with pytest.raises(DamagedFileError) as caught:
-        layout_of(H5File(str(path)), "x")
+        chunk_index_of(H5File(str(path)), "x")
     for word in (str(path), "x", *said):
         assert word in str(caught.value)
 
@@ -77,15 +77,15 @@ def test_overlapping_chunks_are_found(offsets, sizes, pair):
 
 @pytest.mark.parametrize("array", ["data", "indices", "indptr"])
 @pytest.mark.parametrize("filters", ["none", "gzip", "scaleoffset"])
-@pytest.mark.parametrize("general", [False, True])
-def test_a_sparse_matrix_of_which_chunks_were_never_written(tmp_path, array, filters, general):
+@pytest.mark.parametrize("fallback", [False, True])
+def test_a_sparse_matrix_of_which_chunks_were_never_written(tmp_path, array, filters, fallback):
     matrix = counts(30, 20, "i4")
     with h5py.File(tmp_path / "m.h5", "w") as h5:
         for name in ("data", "indices", "indptr"):
             layout = "partly written" if name == array else "chunked"
             store(h5.require_group("X"), name, getattr(matrix, name), How(layout, filters, (7,)), tmp_path, fill=0)
     with pytest.raises(DamagedFileError, match=rf"m\.h5: chunk .* of X/{array} is not in the file"):
-        csr_matrix(H5File(str(tmp_path / "m.h5")), "X", matrix.shape, general=general)
+        csr_matrix(H5File(str(tmp_path / "m.h5")), "X", matrix.shape, fallback=fallback)
 
 
 @pytest.mark.parametrize("filters", ["none", "gzip"])
@@ -137,5 +137,5 @@ def test_a_dataset_that_claims_any_number_of_chunks(tmp_path, n_chunks):
     """A table of them all would take gigabytes, or more than there is."""
     with h5py.File(tmp_path / "m.h5", "w") as h5:
         h5.create_dataset("x", (n_chunks * 10,), "u1", chunks=(10,), fillvalue=3)[5] = 1
-    (elements,) = elements_of(H5File(str(tmp_path / "m.h5")), "x")
+    (elements,) = arrays_of(H5File(str(tmp_path / "m.h5")), "x")
     assert elements._chunks.piece(0)[:10].tolist() == [3] * 5 + [1] + [3] * 4

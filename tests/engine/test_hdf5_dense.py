@@ -1,4 +1,4 @@
-"""Rows of dense matrices in HDF5: the fast path gives what the general one gives, and what h5py gives."""
+"""Rows of dense matrices in HDF5: the fast path gives what the fallback gives, and what h5py gives."""
 
 import itertools
 import tempfile
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stored import DTYPES, FILTERS, LAYOUTS, How, any_values, hows, same_bits, some_rows, store
 from tests.examples import examples, often
 
-from scdataset.engine.slabs import SlabPool
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.storage.hdf5 import H5File, dense_matrix
 from scdataset.engine.threads import Threads
 from scdataset.errors import CollectionError
@@ -20,7 +20,7 @@ from scdataset.errors import CollectionError
 FEW = settings(
     max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-SLABS = SlabPool()
+BUFFERS = BufferPool()
 ONE, THREE = Threads(1), Threads(3)
 
 
@@ -32,10 +32,10 @@ def check(folder, shape, dtype, how, *, seed=0, **options):
     with h5py.File(path) as h5:
         values = h5["X"][:]
     file = H5File(str(path))
-    fast, general = (dense_matrix(file, "X", general=general) for general in (False, True))
+    fast, fallback = (dense_matrix(file, "X", fallback=fallback) for fallback in (False, True))
     for rows in some_rows(rng, shape[0]):
-        for matrix, threads in ((fast, ONE), (fast, THREE), (general, ONE)):
-            assert same_bits(matrix.read(rows, SLABS, threads), values[rows])
+        for matrix, threads in ((fast, ONE), (fast, THREE), (fallback, ONE)):
+            assert same_bits(matrix.read(rows, BUFFERS, threads), values[rows])
         fast.announce(rows)
     file.close()
 

@@ -14,12 +14,12 @@ from tests.children import output_of
 from tests.examples import examples
 
 from scdataset.engine import compressors
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.codecs import decode
-from scdataset.engine.general import LibraryChunks
-from scdataset.engine.slabs import SlabPool
+from scdataset.engine.fallback import LibraryChunks
 from scdataset.engine.spans import ANY, Spans
 from scdataset.engine.storage import hdf5
-from scdataset.engine.storage.hdf5 import H5File, elements_of, layout_of
+from scdataset.engine.storage.hdf5 import H5File, arrays_of, chunk_index_of
 from scdataset.engine.threads import Threads
 from scdataset.errors import DamagedFileError, MissingDependencyError
 
@@ -38,7 +38,7 @@ def write(path, values, filters, chunk):
 
 
 def read_whole(file, size):
-    (elements,) = elements_of(file, "x")
+    (elements,) = arrays_of(file, "x")
     assert not isinstance(elements._chunks, LibraryChunks)
     out = np.empty(size, elements.dtype)
     Threads(2).run(operator.call, elements.tasks(Spans(*np.array([[0], [size], [0]])), out, ANY, 4))
@@ -78,14 +78,14 @@ def test_dense_tiles(tmp_path):
         with h5py.File(tmp_path / f"{number}.h5", "w") as h5:
             h5.create_dataset("x", data=values, chunks=(7, 11), **options)
         matrix = hdf5.dense_matrix(H5File(str(tmp_path / f"{number}.h5")), "x")
-        assert same_bits(matrix.read(np.arange(40), SlabPool(), Threads(1)), values)
+        assert same_bits(matrix.read(np.arange(40), BufferPool(), Threads(1)), values)
 
 
 READS = """
 import sys
 import numpy as np
-from scdataset.engine.storage.hdf5 import H5File, elements_of
-(elements,) = elements_of(H5File(sys.argv[1]), "x")
+from scdataset.engine.storage.hdf5 import H5File, arrays_of
+(elements,) = arrays_of(H5File(sys.argv[1]), "x")
 found = np.concatenate([elements._chunks.piece(i) for i in range(10)])
 assert "hdf5plugin" not in sys.modules
 assert (found == np.arange(200) // 7).all()
@@ -101,7 +101,7 @@ def test_they_are_read_where_the_plugins_are_not_installed(tmp_path, filters):
 def test_other_filters_go_through_h5py(tmp_path):
     with h5py.File(tmp_path / "m.h5", "w") as h5:
         h5.create_dataset("x", data=np.arange(100), chunks=(10,), **plugin.Blosc2())
-    (elements,) = elements_of(H5File(str(tmp_path / "m.h5")), "x")
+    (elements,) = arrays_of(H5File(str(tmp_path / "m.h5")), "x")
     assert isinstance(elements._chunks, LibraryChunks)
     assert elements._chunks.piece(3).tolist() == list(range(30, 40))
 
@@ -109,9 +109,9 @@ def test_other_filters_go_through_h5py(tmp_path):
 def test_without_numcodecs_it_is_h5py_or_an_error_that_says_what_to_install(tmp_path, monkeypatch):
     file = write(tmp_path / "m.h5", np.arange(100), "zstd", (10,))
     monkeypatch.setattr(hdf5, "_NO_NUMCODECS", True)
-    assert layout_of(file, "x").table is None
+    assert chunk_index_of(file, "x").table is None
     monkeypatch.setattr(hdf5.h5py.h5z, "filter_avail", lambda code: False)
-    (elements,) = elements_of(file, "x")
+    (elements,) = arrays_of(file, "x")
     compressors._numcodecs.cache_clear()
     monkeypatch.setitem(sys.modules, "numcodecs", None)
     with pytest.raises(MissingDependencyError, match="pip install"):

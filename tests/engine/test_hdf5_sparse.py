@@ -1,4 +1,4 @@
-"""Rows of sparse matrices in HDF5: the fast path gives what the general one gives, and what h5py gives."""
+"""Rows of sparse matrices in HDF5: the fast path gives what the fallback gives, and what h5py gives."""
 
 import itertools
 import os
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from stored import DTYPES, FILTERS, WHOLE, How, any_values, hows, same_bits, some_rows, store
 from tests.examples import examples, often, rare
 
-from scdataset.engine.elements import ChunkElements, PlainElements
-from scdataset.engine.general import LibraryChunks
-from scdataset.engine.slabs import SlabPool
-from scdataset.engine.storage.hdf5 import H5File, csr_matrix, elements_of
+from scdataset.engine.buffers import BufferPool
+from scdataset.engine.fallback import LibraryChunks
+from scdataset.engine.storage.hdf5 import H5File, arrays_of, csr_matrix
+from scdataset.engine.stored_arrays import ChunkedArray, PlainArray
 from scdataset.engine.threads import Threads
 from scdataset.errors import CollectionError, DamagedFileError
 
@@ -25,7 +25,7 @@ FEW = settings(
     max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 INDEX_TYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4"]
-SLABS = SlabPool()
+BUFFERS = BufferPool()
 ONE, THREE = Threads(1), Threads(3)
 
 
@@ -54,11 +54,11 @@ def expected_rows(arrays, rows):
 def check(path, arrays, n_vars, seed=0):
     n_rows = arrays[2].size - 1
     file = H5File(str(path))
-    fast, general = (csr_matrix(file, "X", (n_rows, n_vars), general=general) for general in (False, True))
+    fast, fallback = (csr_matrix(file, "X", (n_rows, n_vars), fallback=fallback) for fallback in (False, True))
     for rows in some_rows(np.random.default_rng(seed), n_rows):
         expected = expected_rows(arrays, rows)
-        for matrix, threads in ((fast, ONE), (fast, THREE), (general, ONE)):
-            found = matrix.read(rows, SLABS, threads)
+        for matrix, threads in ((fast, ONE), (fast, THREE), (fallback, ONE)):
+            found = matrix.read(rows, BUFFERS, threads)
             assert found.shape == (rows.size, n_vars)
             assert same_bits(found.data, expected[0])
             assert same_bits(found.indices, expected[1])
@@ -127,16 +127,16 @@ def test_every_type_of_values(tmp_path, dtype, filters):
 @pytest.mark.parametrize(
     ("layout", "filters", "kind"),
     [
-        ("contiguous", "none", PlainElements),
-        ("chunked", "none", PlainElements),
-        ("chunked", "gzip", ChunkElements),
-        ("partly written", "none", ChunkElements),
+        ("contiguous", "none", PlainArray),
+        ("chunked", "none", PlainArray),
+        ("chunked", "gzip", ChunkedArray),
+        ("partly written", "none", ChunkedArray),
     ],
 )
 def test_common_layouts_are_read_by_the_engine_itself(tmp_path, layout, filters, kind):
     how = How(layout, filters, (13,))
     write(tmp_path / "m.h5", [30, 5], 300, "f4", "i4", how, how)
-    (elements,) = elements_of(H5File(str(tmp_path / "m.h5")), "X/data")
+    (elements,) = arrays_of(H5File(str(tmp_path / "m.h5")), "X/data")
     assert type(elements) is kind
     assert not isinstance(getattr(elements, "_chunks", None), LibraryChunks)
 
@@ -151,7 +151,7 @@ def test_fletcher32_of_sums_that_are_multiples_of_65535(tmp_path):
             h5.create_dataset(f"odd{number}", data=part[:-1], chunks=(part.size - 1,), fletcher32=True)
     file = H5File(str(tmp_path / "m.h5"))
     for name in file.h5:
-        (elements,) = elements_of(file, name)
+        (elements,) = arrays_of(file, name)
         assert same_bits(elements._chunks.piece(0), file.h5[name][:])
 
 
@@ -169,7 +169,7 @@ def test_scipy_does_not_copy_what_was_read(tmp_path, recycled):
     write(tmp_path / "m.h5", [50] * 9, 300, "f4", "i4", how, how)
     handed_out = []
 
-    class Watched(SlabPool):
+    class Watched(BufferPool):
         def empty(self, size, dtype):
             handed_out.append(super().empty(size, dtype))
             return handed_out[-1]
@@ -190,7 +190,7 @@ def test_threads_read_one_matrix_at_the_same_time(tmp_path, recycled, filters):
         rng = np.random.default_rng(seed)
         for _ in range(20):
             rows = rng.integers(0, 80, 40)
-            if not same_bits(matrix.read(rows, SLABS, THREE).data, expected_rows(arrays, rows)[0]):
+            if not same_bits(matrix.read(rows, BUFFERS, THREE).data, expected_rows(arrays, rows)[0]):
                 wrong.append(seed)
 
     readers = [threading.Thread(target=reader, args=(seed,)) for seed in range(4)]
@@ -205,16 +205,16 @@ def test_a_forked_process_reads_on(tmp_path):
     how = How("chunked", "gzip", (13,))
     arrays = write(tmp_path / "m.h5", [3, 0, 50, 7] * 20, 300, "i4", "i4", how, how)
     file = H5File(str(tmp_path / "m.h5"))
-    matrices = [csr_matrix(file, "X", (80, 300), general=general) for general in (False, True)]
+    matrices = [csr_matrix(file, "X", (80, 300), fallback=fallback) for fallback in (False, True)]
     rows = np.arange(80)
     for matrix in matrices:
-        matrix.read(rows, SLABS, THREE)
+        matrix.read(rows, BUFFERS, THREE)
     child = os.fork()
     if child == 0:
-        right = all(same_bits(m.read(rows, SLABS, THREE).data, arrays[0]) for m in matrices)
+        right = all(same_bits(m.read(rows, BUFFERS, THREE).data, arrays[0]) for m in matrices)
         os._exit(0 if right else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert same_bits(matrices[1].read(rows, SLABS, THREE).data, arrays[0])
+    assert same_bits(matrices[1].read(rows, BUFFERS, THREE).data, arrays[0])
 
 
 @pytest.mark.parametrize("dtype", ["g", "F", "S4"])
@@ -222,7 +222,7 @@ def test_values_that_are_no_numbers_of_eight_bytes_are_refused(tmp_path, dtype):
     with h5py.File(tmp_path / "m.h5", "w") as h5:
         h5.create_dataset("X", data=np.zeros(4, dtype))
     with pytest.raises(CollectionError, match=r"m\.h5: X is of type"):
-        elements_of(H5File(str(tmp_path / "m.h5")), "X")
+        arrays_of(H5File(str(tmp_path / "m.h5")), "X")
 
 
 def test_a_name_that_is_no_array_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from tests.written import modalities
 
 from scdataset import open_collection
 from scdataset.cells.formats.nodes import Node
-from scdataset.engine.storage.hdf5 import H5File, elements_of
+from scdataset.engine.storage.hdf5 import H5File, arrays_of
 from scdataset.errors import DamagedFileError
 
 LONG = "a" * 20_000
@@ -144,7 +144,7 @@ def shared(tmp_path):
     ],
 )
 def test_what_other_files_have_a_part_in_is_read_from_them(shared, name, values):
-    (elements,) = elements_of(H5File(str(shared)), name)
+    (elements,) = arrays_of(H5File(str(shared)), name)
     node = root_of(shared)
     for part in name.split("/"):
         node = node.child(part)

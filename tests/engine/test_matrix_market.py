@@ -9,8 +9,8 @@ import scipy.sparse
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage import by_cell, matrix_market
 from scdataset.engine.storage.decimal import parse_lines
 from scdataset.engine.storage.matrix_market import MatrixMarket
@@ -59,7 +59,7 @@ def made(path, tmp_path):
     by_cell.write_rows(path, folder)
     files = {file.name: LocalFile(str(file), str(path)) for file in folder.iterdir()}
     matrix = by_cell.csr_matrix(files, MatrixMarket.from_path(path).shape[0])
-    return matrix.read(np.arange(matrix.shape[0]), SlabPool(), Threads(1))
+    return matrix.read(np.arange(matrix.shape[0]), BufferPool(), Threads(1))
 
 
 def assert_equal_to_scipy(found, path):

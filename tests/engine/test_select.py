@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from tests.examples import examples, often
 
 from scdataset.engine import select
-from scdataset.engine.columns import ChosenColumns
-from scdataset.engine.elements import PlainElements
+from scdataset.engine.buffers import BufferPool
+from scdataset.engine.columns import RemappedColumns
 from scdataset.engine.kernels import SHORT_READ
 from scdataset.engine.matrix import CsrMatrix, Part
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.stack import Stack
 from scdataset.engine.storage.hdf5 import H5File, csr_matrix, dense_matrix
+from scdataset.engine.stored_arrays import PlainArray
 from scdataset.engine.threads import Threads
 from scdataset.errors import DamagedFileError
 
-SLABS, THREADS = SlabPool(), {1: Threads(1), 2: Threads(2)}
+BUFFERS, THREADS = BufferPool(), {1: Threads(1), 2: Threads(2)}
 
 
 def write(path, matrix, **options):
@@ -55,7 +55,7 @@ def test_chosen_columns_are_those_of_indexing(layout, threads, n_genes, tmp_path
     stored = write(tmp_path / "m.h5", matrix, **LAYOUTS[layout])
     genes = rng.permutation(70)[:n_genes]
     rows = rng.integers(0, 90, 130)
-    found = stored.choose(table_of(genes, 70), n_genes).read(rows, SLABS, THREADS[threads])
+    found = stored.remap(table_of(genes, 70), n_genes).read(rows, BUFFERS, THREADS[threads])
     assert found.shape == (130, n_genes)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found.toarray(), matrix[rows][:, genes].toarray())
@@ -75,29 +75,29 @@ def test_sums_of_rows_go_over_columns_that_are_left_out(layout, dtype, tmp_path)
     rows = rng.integers(0, 90, 130)
     for genes in (rng.permutation(70)[:3], rng.permutation(70)[:40], rng.permutation(70)):
         totals = np.empty(130)
-        chosen = stored.choose(table_of(genes, 70), len(genes))
-        found = Stack([chosen]).read(rows, SLABS, THREADS[2], totals)
+        chosen = stored.remap(table_of(genes, 70), len(genes))
+        found = Stack([chosen]).read(rows, BUFFERS, THREADS[2], totals)
         np.testing.assert_array_equal(found.toarray(), matrix[rows][:, genes].toarray())
         np.testing.assert_array_equal(totals, matrix[rows].sum(axis=1, dtype=np.float64).A1)
-        general = np.empty(130)
-        ChosenColumns.read_parts(
-            Part.whole(ChosenColumns(stored, table_of(genes, 70), len(genes)), rows),
+        summed = np.empty(130)
+        RemappedColumns.read_parts(
+            Part.whole(RemappedColumns(stored, table_of(genes, 70), len(genes)), rows),
             len(genes),
             matrix.dtype,
-            SLABS,
+            BUFFERS,
             THREADS[2],
-            general,
+            summed,
         )
-        np.testing.assert_array_equal(totals, general)
+        np.testing.assert_array_equal(totals, summed)
 
 
 def test_sums_of_rows_are_right_where_a_read_goes_on_after_a_signal(tmp_path, monkeypatch):
     matrix = random_csr(np.random.default_rng(0), (90, 70))
-    stored = write(tmp_path / "m.h5", matrix).choose(table_of([3, 5], 70), 2)
+    stored = write(tmp_path / "m.h5", matrix).remap(table_of([3, 5], 70), 2)
     monkeypatch.setattr(select, "_keep_runs", lambda *_: False)
-    monkeypatch.setattr(PlainElements, "_gather", lambda *_: (SHORT_READ, 0))
+    monkeypatch.setattr(PlainArray, "_gather", lambda *_: (SHORT_READ, 0))
     totals = np.empty(90)
-    found = Stack([stored]).read(np.arange(90), SLABS, THREADS[1], totals)
+    found = Stack([stored]).read(np.arange(90), BUFFERS, THREADS[1], totals)
     np.testing.assert_array_equal(found.toarray(), matrix[:, [3, 5]].toarray())
     np.testing.assert_array_equal(totals, matrix.sum(axis=1).A1)
 
@@ -117,7 +117,7 @@ def test_matrices_with_different_columns_are_read_as_one(tmp_path_factory, data)
         shared = min(n_stored, n_result, data.draw(st.integers(0, 60)))
         table[rng.permutation(n_stored)[:shared]] = rng.permutation(n_result)[:shared]
         options = LAYOUTS[data.draw(st.sampled_from(sorted(LAYOUTS)))]
-        matrices.append(write(folder / f"{number}.h5", matrix, **options).choose(table, n_result))
+        matrices.append(write(folder / f"{number}.h5", matrix, **options).remap(table, n_result))
         wide = np.zeros((matrix.shape[0], n_result), dtype)
         wide[:, table[table >= 0]] = matrix.toarray()[:, table >= 0]
         expected.append(wide)
@@ -129,7 +129,7 @@ def test_matrices_with_different_columns_are_read_as_one(tmp_path_factory, data)
         begun += own.size
         parts.append(Part(matrix, np.sort(own), where))
         wanted[where] = wide[np.sort(own)]
-    found = CsrMatrix.read_parts(parts, n_result, np.dtype("f8"), SLABS, THREADS[2])
+    found = CsrMatrix.read_parts(parts, n_result, np.dtype("f8"), BUFFERS, THREADS[2])
     np.testing.assert_array_equal(found.toarray(), wanted)
 
 
@@ -139,8 +139,8 @@ def test_choosing_again_chooses_of_what_was_chosen(tmp_path):
     with h5py.File(tmp_path / "dense.h5", "w") as h5:
         h5["X"] = matrix.toarray()
     for stored in (write(tmp_path / "m.h5", matrix), dense_matrix(H5File(str(tmp_path / "dense.h5")), "X")):
-        first = stored.choose(table_of([9, 2, 5, 7], 30), 4)
-        found = first.choose(np.array([-1, 3, 0, -1], np.int32), 5).read(np.arange(20), SLABS, THREADS[1])
+        first = stored.remap(table_of([9, 2, 5, 7], 30), 4)
+        found = first.remap(np.array([-1, 3, 0, -1], np.int32), 5).read(np.arange(20), BUFFERS, THREADS[1])
         wide = np.zeros((20, 5), np.float32)
         wide[:, [3, 0]] = matrix.toarray()[:, [2, 5]]
         np.testing.assert_array_equal(found.toarray() if scipy.sparse.issparse(found) else found, wide)
@@ -152,4 +152,4 @@ def test_a_column_number_out_of_range_is_an_error_that_names_file_and_array(layo
     matrix.indices[5] = 30
     stored = write(tmp_path / "m.h5", matrix, **LAYOUTS[layout])
     with pytest.raises(DamagedFileError, match=r"m\.h5: chunk 0 of X/indices has column numbers outside \[0, 30\)"):
-        stored.choose(table_of([1, 2], 30), 2).read(np.arange(20), SLABS, THREADS[1])
+        stored.remap(table_of([1, 2], 30), 2).read(np.arange(20), BUFFERS, THREADS[1])

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from scdataset.engine.slabs import SlabPool
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.storage import hdf5
 from scdataset.engine.threads import Threads
 
@@ -20,6 +20,6 @@ def test_rows_are_right_whether_the_library_counts_it_or_not(tmp_path, monkeypat
         file.create_dataset("X", data=values, **options)
     file = hdf5.H5File(str(tmp_path / "a.h5"))
     rows = np.array([3, 29, 0, 3])
-    assert np.array_equal(hdf5.dense_matrix(file, "X").read(rows, SlabPool(), Threads(1)), values[rows])
-    assert (hdf5.layout_of(file, "X").table is not None) == (counted is None and hdf5.counts_user_block())
+    assert np.array_equal(hdf5.dense_matrix(file, "X").read(rows, BufferPool(), Threads(1)), values[rows])
+    assert (hdf5.chunk_index_of(file, "X").table is not None) == (counted is None and hdf5.counts_user_block())
     file.close()

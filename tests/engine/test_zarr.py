@@ -1,4 +1,4 @@
-"""The engine over zarr stores: the fast path equals the general path and what was written, bit for bit."""
+"""The engine over zarr stores: the fast path equals the fallback path and what was written, bit for bit."""
 
 import itertools
 import json
@@ -23,11 +23,11 @@ from tests.examples import often, rare  # noqa: E402
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec  # noqa: E402
 from zarr.codecs import numcodecs as extra  # noqa: E402
 
+from scdataset.engine.buffers import BufferPool  # noqa: E402
 from scdataset.engine.bytes import descriptors  # noqa: E402
-from scdataset.engine.elements import ChunkElements, PlainElements  # noqa: E402
-from scdataset.engine.general import LibraryChunks  # noqa: E402
-from scdataset.engine.slabs import SlabPool  # noqa: E402
-from scdataset.engine.storage.zarr import ZarrStore, csr_matrix, dense_matrix, elements_of  # noqa: E402
+from scdataset.engine.fallback import LibraryChunks  # noqa: E402
+from scdataset.engine.storage.zarr import ZarrStore, arrays_of, csr_matrix, dense_matrix  # noqa: E402
+from scdataset.engine.stored_arrays import ChunkedArray, PlainArray  # noqa: E402
 from scdataset.engine.threads import Threads  # noqa: E402
 from scdataset.errors import CollectionError, DamagedFileError  # noqa: E402
 
@@ -110,7 +110,7 @@ def write_csr(path, matrix, layout, codec, *, chunk=101, index_dtype="int32"):
 
 
 def rows_of(matrix, rows):
-    return matrix.read(np.asarray(rows, np.int64), SlabPool(), THREADS)
+    return matrix.read(np.asarray(rows, np.int64), BufferPool(), THREADS)
 
 
 def rows_in_memory(matrix, rows):
@@ -131,13 +131,13 @@ def assert_reads(path, matrix, group="X"):
     rng = np.random.default_rng(1)
     store = ZarrStore(path)
     fast = csr_matrix(store, group, matrix.shape)
-    general = csr_matrix(store, group, matrix.shape, general=True)
+    fallback = csr_matrix(store, group, matrix.shape, fallback=True)
     n = matrix.shape[0]
     for rows in (np.arange(n), rng.integers(0, n, 3 * n), [n - 1], [0], [], rng.permutation(n)[: n // 3]):
         expected = rows_in_memory(matrix, rows)
         fast.announce(np.asarray(rows, np.int64))
         assert_same_csr(rows_of(fast, rows), expected)
-        assert_same_csr(rows_of(general, rows), expected)
+        assert_same_csr(rows_of(fallback, rows), expected)
     fast.close()
     assert_same_csr(rows_of(fast, [n - 1, 0]), rows_in_memory(matrix, [n - 1, 0]))
     store.close()
@@ -166,7 +166,7 @@ def test_sparse_rows_are_what_was_written(tmp_path, layout, codec, suffix):
     library = isinstance(getattr(found.data, "_chunks", None), LibraryChunks)
     assert library == (codec == "unknown")
     if suffix == "zarr.zip" and codec == "none":
-        assert isinstance(found.data, PlainElements)
+        assert isinstance(found.data, PlainArray)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_chunks_smaller_than_a_row_and_larger_than_the_array(tmp_path, chunk, la
     matrix = matrix_of(rows=8, columns=30)
     found = assert_reads(write_csr(tmp_path / "a.zarr", matrix, layout, codec, chunk=chunk), matrix)
     if chunk == 5000 and codec == "none":
-        assert isinstance(found.data, PlainElements)
+        assert isinstance(found.data, PlainArray)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -260,8 +260,8 @@ def test_dense_rows_are_what_was_written(tmp_path, case, suffix):
         store.close()
     opened_again = ZarrStore(str(tmp_path / f"a.{suffix}"))
     rng = np.random.default_rng(4)
-    for general in (False, True):
-        found = dense_matrix(opened_again, "X", general=general)
+    for fallback in (False, True):
+        found = dense_matrix(opened_again, "X", fallback=fallback)
         for rows in (np.arange(43), rng.integers(0, 43, 100), np.array([42]), np.zeros(0, np.int64)):
             found.announce(rows)
             read = rows_of(found, rows)
@@ -277,8 +277,8 @@ def test_chunks_that_were_never_written_have_the_fill_value(tmp_path, layout, dt
     shards = {"shards": (20, 5)} if layout == "sharded" else {}
     array = group.create_array("X", shape=(50, 5), chunks=(10, 5), dtype=dtype, fill_value=fill, **shards)
     array[10:20] = 1
-    for general in (False, True):
-        read = rows_of(dense_matrix(ZarrStore(str(path)), "X", general=general), np.arange(50))
+    for fallback in (False, True):
+        read = rows_of(dense_matrix(ZarrStore(str(path)), "X", fallback=fallback), np.arange(50))
         assert read.tobytes() == array[:].tobytes()
 
 
@@ -456,7 +456,7 @@ def test_forked_processes_read_their_own_files(tmp_path, suffix, codec):
     matrix = matrix_of()
     path = write_csr(tmp_path / f"a.{suffix}", matrix, "sharded, index at end", codec)
     found = csr_matrix(ZarrStore(path), "X", matrix.shape)
-    found.read(np.arange(200), SlabPool(), Threads(1))
+    found.read(np.arange(200), BufferPool(), Threads(1))
     copied = pickle.loads(pickle.dumps(found))
     assert_same_csr(rows_of(copied, [7, 3]), matrix[[7, 3]])
     context = multiprocessing.get_context("fork")
@@ -469,7 +469,7 @@ def test_forked_processes_read_their_own_files(tmp_path, suffix, codec):
 
 
 def _forked(matrix, queue):
-    queue.put(float(matrix.read(np.arange(200), SlabPool(), Threads(1)).sum()))
+    queue.put(float(matrix.read(np.arange(200), BufferPool(), Threads(1)).sum()))
 
 
 def test_another_process_reads_what_was_pickled(tmp_path):
@@ -478,10 +478,10 @@ def test_another_process_reads_what_was_pickled(tmp_path):
     (tmp_path / "pickled").write_bytes(pickle.dumps(csr_matrix(ZarrStore(path), "X", matrix.shape)))
     code = (
         "import pickle, sys, numpy as np\n"
-        "from scdataset.engine.slabs import SlabPool\n"
+        "from scdataset.engine.buffers import BufferPool\n"
         "from scdataset.engine.threads import Threads\n"
         "matrix = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "print(float(matrix.read(np.arange(200), SlabPool(), Threads(2)).sum()))\n"
+        "print(float(matrix.read(np.arange(200), BufferPool(), Threads(2)).sum()))\n"
     )
     assert float(output_of(code, tmp_path / "pickled")) == matrix.sum()
 
@@ -493,7 +493,7 @@ def test_few_of_many_shards_stay_open(tmp_path, monkeypatch):
     path = write_csr(tmp_path / "a.zarr", matrix, "sharded, index at end", "zstd", chunk=5)
     before = len(list(Path("/proc/self/fd").iterdir()))
     found = csr_matrix(ZarrStore(path), "X", matrix.shape)
-    assert_same_csr(found.read(np.arange(400), SlabPool(), Threads(1)), matrix)
+    assert_same_csr(found.read(np.arange(400), BufferPool(), Threads(1)), matrix)
     assert len(list((Path(path) / "X" / "data" / "c").iterdir())) > 200
     assert len(list(Path("/proc/self/fd").iterdir())) - before <= 32
     found.close()
@@ -502,6 +502,6 @@ def test_few_of_many_shards_stay_open(tmp_path, monkeypatch):
 
 def test_the_general_path_can_be_asked_for(tmp_path):
     path = write_csr(tmp_path / "a.zarr", matrix_of(), "v3", "zstd")
-    [elements] = elements_of(ZarrStore(path), "X/data", general=True)
-    assert isinstance(elements, ChunkElements)
+    [elements] = arrays_of(ZarrStore(path), "X/data", fallback=True)
+    assert isinstance(elements, ChunkedArray)
     assert isinstance(elements._chunks, LibraryChunks)

@@ -37,7 +37,7 @@ def masks(draw):
 @settings(deadline=None, max_examples=examples(100))
 @given(masks(), st.data())
 def test_bits_are_the_list_of_their_rows(mask, data):
-    bits, rows = Bitmap.of_mask(mask), np.flatnonzero(mask)
+    bits, rows = Bitmap.from_mask(mask), np.flatnonzero(mask)
     start = data.draw(st.integers(0, rows.size))
     stop = data.draw(st.integers(start, rows.size))
     np.testing.assert_array_equal(bits.between(start, stop), rows[start:stop])
@@ -51,13 +51,13 @@ def test_bits_are_the_list_of_their_rows(mask, data):
 @pytest.mark.parametrize("rows", [[0], [511], [512], [0, 511, 512, 1023, 1024], [63, 64, 9_999]])
 def test_rows_at_the_bounds_of_words_and_strata_are_found(rows):
     mask = np.isin(np.arange(10_000), rows)
-    assert Bitmap.of_mask(mask).between(0, len(rows)).tolist() == rows
+    assert Bitmap.from_mask(mask).between(0, len(rows)).tolist() == rows
 
 
 def test_pieces_are_all_rows(monkeypatch):
     monkeypatch.setattr(bitmap, "_PIECE", 7)
     mask = np.arange(100) % 3 == 0
-    pieces = list(Bitmap.of_mask(mask).pieces())
+    pieces = list(Bitmap.from_mask(mask).pieces())
     assert [piece.size for piece in pieces] == [7] * 4 + [6]
     assert np.concatenate(pieces).tolist() == list(range(0, 100, 3))
 
@@ -75,7 +75,7 @@ def test_many_rows_take_less_than_a_quarter_of_a_byte_each():
 @pytest.mark.parametrize("rows", [[0, 10**9], [3, 3, 4]])
 def test_rows_that_are_far_apart_or_repeated_stay_listed(monkeypatch, rows):
     monkeypatch.setattr(bitmap, "_MIN_LIST", 0)
-    assert Rows.of_list(np.array(rows)).listed.tolist() == rows
+    assert Rows.from_list(np.array(rows)).listed.tolist() == rows
 
 
 def test_order_is_only_kept_for_values_that_are_given_one_an_index():

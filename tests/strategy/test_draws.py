@@ -21,8 +21,8 @@ FALSE_ALARM = 1e-4
 
 
 def _sorted_draws(n, n_draws, values, key):
-    weights = Weights.of(values, Rows(n))
-    return SortedDraws.of(n, n_draws, weights, stratum_prefix(weights, n), np.uint64(key))
+    weights = Weights.from_values(values, Rows(n))
+    return SortedDraws.from_key(n, n_draws, weights, stratum_prefix(weights, n), np.uint64(key))
 
 
 @st.composite

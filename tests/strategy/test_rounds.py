@@ -109,7 +109,7 @@ def test_the_rows_of_a_round_are_those_that_arrive_first_however_their_bound_is_
         patch.setattr(rounds, "_STRIDES", strides)
         patch.setattr(rounds, "_MARGIN", 1.0)
         patch.setattr(weights_module, "_PART", 4 * STRATUM)
-        found = rounds.distinct(size, n, Weights.of(weights, Rows(n)), key)
+        found = rounds.distinct(size, n, Weights.from_values(weights, Rows(n)), key)
     assert np.array_equal(found, _first_by_sorting(size, weights, key))
 
 

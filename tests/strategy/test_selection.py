@@ -26,7 +26,7 @@ every_strategy = pytest.mark.parametrize("make", TAKES_INDICES.values(), ids=TAK
 def test_a_list_selects_its_rows_ascending_each_as_often_as_listed(listed, dtype):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        rows = Selection(np.array(listed, dtype)).of(100)
+        rows = Selection(np.array(listed, dtype)).rows_of(100)
     messages = [str(warning.message) for warning in caught]
     assert all(warning.category is UserWarning for warning in caught)
     assert any("not in ascending order" in message for message in messages) == (listed != sorted(listed))
@@ -40,7 +40,7 @@ def test_a_list_selects_its_rows_ascending_each_as_often_as_listed(listed, dtype
 @given(start=st.integers(0, 50), length=st.integers(1, 50), step=st.integers(1, 7), data=st.data())
 def test_a_range_selects_what_it_lists(start, length, step, data):
     indices = range(start, start + length, step)
-    rows = Selection(indices).of(100)
+    rows = Selection(indices).rows_of(100)
     assert rows.count == len(indices)
     assert rows.listed.size == 0
     first = data.draw(st.integers(0, rows.count))
@@ -54,14 +54,14 @@ def test_a_range_selects_what_it_lists(start, length, step, data):
 def test_a_mask_selects_where_it_is_true(mask, as_list):
     selection = Selection(mask if as_list else np.array(mask))
     assert selection.given.tolist() == np.flatnonzero(mask).tolist()
-    assert selection.of(len(mask)).count == selection.count == sum(mask)
+    assert selection.rows_of(len(mask)).count == selection.count == sum(mask)
 
 
 def test_no_indices_select_all_rows():
     selection = Selection(None)
     assert selection.given is None
     assert selection.count is None
-    assert selection.of(7).between(0, 7).tolist() == list(range(7))
+    assert selection.rows_of(7).between(0, 7).tolist() == list(range(7))
 
 
 def test_a_descending_range_is_a_set_of_rows_as_any_unsorted_list():
@@ -72,7 +72,7 @@ def test_a_descending_range_is_a_set_of_rows_as_any_unsorted_list():
 
 def test_sorted_rows_are_not_copied():
     indices = np.arange(0, 20, 2)
-    assert np.shares_memory(Selection(indices).of(20).listed, indices)
+    assert np.shares_memory(Selection(indices).rows_of(20).listed, indices)
 
 
 @every_strategy

@@ -17,7 +17,7 @@ def _codes(strata):
 @given(rows=st.lists(st.tuples(st.integers(-3, 3), st.sampled_from("abc"), st.booleans()), min_size=1, max_size=50))
 def test_rows_share_a_stratum_where_all_columns_agree(rows):
     columns = {"day": [row[0] for row in rows], "lane": [row[1] for row in rows], "male": [row[2] for row in rows]}
-    strata = Strata.of(columns)
+    strata = Strata.from_columns(columns)
     codes = _codes(strata).tolist()
     assert len(set(zip(codes, rows, strict=True))) == len(set(codes)) == len(set(rows))
     for code, (day, lane, male) in zip(codes, rows, strict=True):
@@ -29,16 +29,16 @@ def test_frames_and_mappings_are_columns_and_anything_else_is_one():
     columns = {"batch": ["x", "x", "y", "y"], "donor": ["1", "2", "1", "1"]}
     frames = [columns, pd.DataFrame(columns), pd.DataFrame(columns).astype("category"), pl.DataFrame(columns)]
     for match in frames:
-        assert np.unique(_codes(Strata.of(match)), return_inverse=True)[1].tolist() == [0, 1, 2, 2]
-    one = Strata.of(columns["batch"])
+        assert np.unique(_codes(Strata.from_columns(match)), return_inverse=True)[1].tolist() == [0, 1, 2, 2]
+    one = Strata.from_columns(columns["batch"])
     assert _codes(one).tolist() == [0, 0, 1, 1]
     assert one.label(1) == "'y'"
-    assert _codes(Strata.of(frames[1][["batch"]])).tolist() == [0, 0, 1, 1]
+    assert _codes(Strata.from_columns(frames[1][["batch"]])).tolist() == [0, 0, 1, 1]
 
 
 def test_many_combinations_take_no_more_codes_than_there_are():
     ids = np.arange(3000) * 10**9
-    strata = Strata.of({"a": ids, "b": ids[::-1], "c": ids})
+    strata = Strata.from_columns({"a": ids, "b": ids[::-1], "c": ids})
     assert strata.encoded.classes.size == 3000
     assert strata.label(int(_codes(strata)[7])) == f"a={ids[7]}, b={ids[-8]}, c={ids[7]}"
 
@@ -54,7 +54,7 @@ def test_many_combinations_take_no_more_codes_than_there_are():
 )
 def test_bad_columns_are_refused_by_name(match, error, message):
     with pytest.raises(error, match=message):
-        Strata.of(match)
+        Strata.from_columns(match)
 
 
 @pytest.mark.parametrize("match", [{"a": [1, None, 1]}, {"a": [1, None, 1], "b": [1, 1, 1]}])

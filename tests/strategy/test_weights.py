@@ -23,7 +23,7 @@ def test_prefix_sums_the_weights_of_the_selected_rows(n, seed, start, step):
     values = np.random.default_rng(seed).random(start + step * n)
     rows = np.arange(start, start + step * n, step)
     for lookup in (Rows(n, start, step), Rows(n, listed=rows)):
-        weights = Weights.of(values, lookup)
+        weights = Weights.from_values(values, lookup)
         prefix = stratum_prefix(weights, n)
         assert prefix.size == -(-n // STRATUM) + 1
         ends = np.minimum(np.arange(prefix.size) * STRATUM, n)
@@ -33,13 +33,13 @@ def test_prefix_sums_the_weights_of_the_selected_rows(n, seed, start, step):
 
 def test_classes_weigh_what_the_table_says():
     codes = np.array([-3, -1, -3, -2], np.int8)
-    weights = Weights.of(codes, Rows(3, listed=np.array([0, 1, 3])), np.array([5.0, 7.0, 11.0]), -3)
+    weights = Weights.from_values(codes, Rows(3, listed=np.array([0, 1, 3])), np.array([5.0, 7.0, 11.0]), -3)
     assert _weights(3, weights).tolist() == [5.0, 11.0, 7.0]
     assert stratum_prefix(weights, 3).tolist() == [0.0, 23.0]
 
 
 def test_uniform_weights_need_no_sums():
-    weights = Weights.of(None, Rows(10**12))
+    weights = Weights.from_values(None, Rows(10**12))
     assert weights.uniform
     assert stratum_prefix(weights, 10**12).size == 0
     assert _weights(2, weights, start=10**11).tolist() == [1.0, 1.0]
@@ -47,7 +47,7 @@ def test_uniform_weights_need_no_sums():
 
 def test_a_stratum_without_weight_leaves_the_sum_exactly_as_it_was():
     values = np.concatenate([np.full(STRATUM, 0.1), np.zeros(STRATUM), np.full(STRATUM, 0.3)])
-    prefix = stratum_prefix(Weights.of(values, Rows(values.size)), values.size)
+    prefix = stratum_prefix(Weights.from_values(values, Rows(values.size)), values.size)
     assert prefix[1] == prefix[2]
 
 
@@ -60,7 +60,7 @@ def test_parts_cover_everything_in_order(monkeypatch, n):
 
 def test_threads_sum_what_one_thread_sums(monkeypatch):
     values = np.random.default_rng(0).random(10 * STRATUM + 3)
-    weights = Weights.of(values, Rows(values.size))
+    weights = Weights.from_values(values, Rows(values.size))
     alone = stratum_prefix(weights, values.size)
     monkeypatch.setattr(weights_module, "_PART", 2 * STRATUM)
     assert np.array_equal(stratum_prefix(weights, values.size), alone)

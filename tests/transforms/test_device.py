@@ -17,7 +17,7 @@ from scdataset import (
     open_collection,
     scDataset,
 )
-from scdataset.engine.slabs import SlabPool
+from scdataset.engine.buffers import BufferPool
 from scdataset.simulation import simulate_atlas
 from scdataset.transforms import Clip, Compose, Log1p, NormalizeTotal, ToTorch, to_device
 from scdataset.transforms.csr_tensors import CsrTensors, changed_on_device
@@ -167,14 +167,14 @@ def test_windows_of_files_arrive_as_they_are(device, chosen, tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_memory_that_a_device_still_reads_is_not_written_to():
     list(to_device([COUNTS], "cuda"))  # pages are locked from here on
-    slabs = SlabPool(is_of_windows=True)
-    window = slabs.empty(1 << 22, np.float32)
+    buffers = BufferPool(is_of_windows=True)
+    window = buffers.empty(1 << 22, np.float32)
     window[:] = 1
     assert torch.from_numpy(window).is_pinned()
     torch.cuda._sleep(1_000_000_000)
     copied = torch.from_numpy(window).to("cuda", non_blocking=True)
     del window
-    slabs.empty(1 << 22, np.float32)[:] = 0
+    buffers.empty(1 << 22, np.float32)[:] = 0
     assert copied.min().item() == 1
 
 

@@ -25,9 +25,9 @@ from scdataset.cells.join.origin import Origin
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.collections.values import ValueKind, kind_of_values, kinds_joined, sampled_rows
-from scdataset.engine.columns import ChosenColumns, OwnColumns
+from scdataset.engine.buffers import BufferPool
+from scdataset.engine.columns import OwnColumns, RemappedColumns
 from scdataset.engine.matrix import CsrMatrix, Matrix, delivered_type
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.stack import Stack
 from scdataset.engine.storage.handles import handles_open
 from scdataset.engine.threads import Threads
@@ -102,7 +102,7 @@ class CellCollection(HasObs, ReadsInBackground):
         self._dtype = None if dtype is None else delivered_type(self._matrices["X"].kind, dtype)
         self._row_sums = row_sums
         self._threads = Threads(num_threads)
-        self._slabs = SlabPool(is_of_windows=True)
+        self._buffers = BufferPool(is_of_windows=True)
         self.shape = self._matrices["X"].shape
 
     @property
@@ -248,7 +248,7 @@ class CellCollection(HasObs, ReadsInBackground):
         """Return rows of matrices; ``totals`` gets the sums of X over all genes."""
         with handles_open():
             read = {
-                name: matrix.read(rows, self._slabs, self._threads, totals if name == "X" else None)
+                name: matrix.read(rows, self._buffers, self._threads, totals if name == "X" else None)
                 for name, matrix in matrices.items()
             }
         if self._dtype is not None:
@@ -365,14 +365,14 @@ def _with_genes(files: Sequence[CellFile], genes: Genes | None, *, row_sums: boo
         return matrices
     same = np.arange(len(genes.names), dtype=np.int32)
     return [
-        matrix if table is None and matrix.kind == "CSR" else matrix.choose(same if table is None else table, same.size)
+        matrix if table is None and matrix.kind == "CSR" else matrix.remap(same if table is None else table, same.size)
         for matrix, table in zip(matrices, genes.tables, strict=True)
     ]
 
 
 def _summed(matrix: Matrix) -> Matrix:
     """Return a matrix whose sums go over its own columns, and not over others that are stored, such as antibodies."""
-    leaves_out = isinstance(matrix, ChosenColumns) or (isinstance(matrix, CsrMatrix) and matrix.drops)
+    leaves_out = isinstance(matrix, RemappedColumns) or (isinstance(matrix, CsrMatrix) and matrix.drops)
     return OwnColumns(matrix) if leaves_out else matrix
 
 

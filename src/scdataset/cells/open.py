@@ -16,7 +16,7 @@ from scdataset.cells.join.gene_ids import check_numbers
 from scdataset.cells.join.genes import GeneKey, Genes, Join, join_genes
 from scdataset.cells.join.origin import Origin
 from scdataset.cells.modalities import ModalityCollection, joined_modalities
-from scdataset.cells.open_many import ReadSpec, open_each, open_many
+from scdataset.cells.open_many import OpenSpec, open_each, open_many
 from scdataset.cells.sources import Source, paths_of, warn_of_repeated
 from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -158,7 +158,7 @@ def open_collection(
                 files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
             )
         matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
-        spec = ReadSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
+        spec = OpenSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
         cells = open_many(paths, spec, first)
     joined = _joined(cells, join, genes, gene_key) if matched else None
     return CellCollection(
@@ -200,7 +200,7 @@ def _open_modalities(first: Probe, paths: Sequence[str], options: Options) -> di
     for name in names:
         layer = options.layer.get(name) if isinstance(options.layer, Mapping) else options.layer
         matched = len(paths) > 1
-        files = open_many(paths, ReadSpec(replace(options, modality=name, layer=layer), genes=matched), first)
+        files = open_many(paths, OpenSpec(replace(options, modality=name, layer=layer), genes=matched), first)
         if matched:
             _joined(files, "exact", None, None)
         opened[name] = [one.file for one in files]

@@ -26,7 +26,7 @@ from scdataset.cells.join.obs import MANY, check_label, tried_column
 from scdataset.engine.storage.handles import handles_open
 from scdataset.errors import ArgumentValueError, CollectionError, ScDatasetError
 
-__all__ = ["ReadSpec", "open_each", "open_many"]
+__all__ = ["OpenSpec", "open_each", "open_many"]
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ _SLOW = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class ReadSpec:
+class OpenSpec:
     """The parts of every file that are read when it is opened.
 
     Attributes
@@ -79,7 +79,7 @@ class ReadSpec:
         return [given, self.obs, self.obsm, self.genes, self.gene_key, self.cells, self.label] if plain else None
 
 
-def open_many(paths: Sequence[str], spec: ReadSpec, first: Probe | None = None) -> list[Opened]:
+def open_many(paths: Sequence[str], spec: OpenSpec, first: Probe | None = None) -> list[Opened]:
     """Open files, from the cache of an earlier opening if none has changed since; see `open_each` for errors.
 
     ``first`` is the probe of the first of them, if there is one already.
@@ -186,12 +186,12 @@ def _joint_error(failed: Sequence[tuple[str, Exception]], n_files: int) -> Excep
     return error_type(f"{len(failed)} of {n_files} files cannot be opened:{first}{more}")
 
 
-def _open(path: str, spec: ReadSpec, *, close: bool, known: Mapping[str, Probe]) -> Opened:
+def _open(path: str, spec: OpenSpec, *, close: bool, known: Mapping[str, Probe]) -> Opened:
     with handles_open():
         return _read(known.get(path) or Probe(path), spec, close=close)
 
 
-def _read(probe: Probe, spec: ReadSpec, *, close: bool) -> Opened:
+def _read(probe: Probe, spec: OpenSpec, *, close: bool) -> Opened:
     file = open_file(probe, spec.options)
     try:
         check_label(file, spec.label)

@@ -27,7 +27,7 @@ from scdataset.dataset.sending import refuse_hooks_that_cannot_be_sent, sendable
 from scdataset.dataset.settings import Settings, adapted
 from scdataset.dataset.state import Identity, SavedState, shortened
 from scdataset.dataset.v01 import answers_old_calls, refuse_set_mode, refuse_subset
-from scdataset.engine.slabs import give_back_unused
+from scdataset.engine.buffers import give_back_unused
 from scdataset.errors import (
     ArgumentValueError,
     CollectionChangedError,

@@ -116,8 +116,8 @@ def _untranspose_words(data: NDArray[np.uint8], out: NDArray[np.uint8], item: in
     """Do the same four times as fast, where rows of bits are whole words: bit k of eight bytes at once."""
     n_words = data.size // (64 * item)
     words = np.frombuffer(data, np.uint64)
-    open_each = np.empty(8 * n_words, np.uint64)  # of one byte of each element: those of elements 0, 8, ..., 1, 9, ...
-    elements = np.frombuffer(open_each, np.uint8)
+    gathered = np.empty(8 * n_words, np.uint64)  # of one byte of each element: those of elements 0, 8, ..., 1, 9, ...
+    elements = np.frombuffer(gathered, np.uint8)
     lowest = np.uint64(0x0101010101010101)
     for byte in range(item):
         for k in range(8):
@@ -125,7 +125,7 @@ def _untranspose_words(data: NDArray[np.uint8], out: NDArray[np.uint8], item: in
                 bits = np.uint64(0)
                 for row in range(8):
                     bits |= (words[(byte * 8 + row) * n_words + word] >> np.uint64(k) & lowest) << np.uint64(row)
-                open_each[k * n_words + word] = bits
+                gathered[k * n_words + word] = bits
         for k in range(8):
             for group in range(8 * n_words):
                 out[(group * 8 + k) * item + byte] = elements[k * 8 * n_words + group]

@@ -1,4 +1,4 @@
-"""Where the user's cache directory is, and folders in it that are made of a file once and kept.
+"""The cache directory of the user, and folders in it that are made of a file once.
 
     plain-arrow-2-8c1f0d3a5b7e9042-5d0e1b6f7a8c9d3e/     kind, path and identity of the file
         rows.arrow                                       the copy made of it
@@ -7,8 +7,8 @@
 A folder is used only if its manifest is of the file as it is now, and if its files have the sizes and checksums of the
 manifest. Anything else in its place, such as a pipe, an emptied folder or one of another file, is made again.
 
-``SCDATASET_CACHE_DIR`` names the directory. ``SCDATASET_CACHE=0`` says that nothing shall be kept for speed's sake;
-what a file cannot be read without is made all the same.
+``SCDATASET_CACHE_DIR`` names the directory. ``SCDATASET_CACHE=0`` says that nothing is cached for speed alone;
+copies without which a file cannot be read are made all the same.
 """
 
 import atexit
@@ -36,14 +36,14 @@ from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.cache_table import checksum, read_table, remove, write_table
 from scdataset.errors import CacheError, DamagedFileError, ScDatasetError
 
-__all__ = ["Make", "cache_folder", "kept", "switched_off"]
+__all__ = ["Make", "cache_folder", "cached_copy", "switched_off"]
 
 Make = Callable[[Path], Mapping[str, NDArray[np.int64]]]
 """Fills an empty folder with files, and returns which stretches of them are checked only when they are read: by name,
 first byte and end of each, shape ``(n, 2)``. All other bytes are checked whenever the copy is opened."""
 
 _MAKING = "making"
-"""How the names of folders begin that are not whole yet, or are being removed."""
+"""Prefix of the names of folders that are not whole yet, or are being removed."""
 
 _MANIFEST = "manifest"
 
@@ -71,13 +71,13 @@ def cache_folder() -> Path:
 
 
 def switched_off() -> bool:
-    """Return whether the user wants nothing kept for the sake of speed."""
+    """Return whether the user wants nothing cached for speed alone."""
     return os.environ.get("SCDATASET_CACHE", "").lower() in {"0", "off", "no", "false"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A copy that is wanted: of a file as it is now, of a kind that has a version in it."""
+class _Copy:
+    """A copy of a file as it is now; its kind has a version in it."""
 
     source: LocalFile
     kind: str
@@ -90,7 +90,7 @@ class _Wanted:
 
     @property
     def place(self) -> str:
-        """How its name begins, whatever the file's identity."""
+        """Prefix of its name, which is the same for every identity of the file."""
         return f"{self.kind}-{_digest(self.key[:2])}-"
 
     @property
@@ -105,7 +105,7 @@ class _Wanted:
         return status_changed if time.time_ns() - max(modified, status_changed) >= _SETTLED else None
 
 
-def kept(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
+def cached_copy(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
     """Return the files that ``make`` made of a file, now or at an earlier time.
 
     Parameters
@@ -115,7 +115,7 @@ def kept(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
     kind
         The kind of copy, with a version: a part of the folder's name.
     make
-        Fills the empty folder that it is given; see `Make`. The folder is kept only when it returns, whole or not at
+        Fills the empty folder that it is given; see `Make`. The folder is cached only when it returns, whole or not at
         all, so that processes that make the same at one time do not disturb each other.
 
     Raises
@@ -125,61 +125,61 @@ def kept(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
     DamagedFileError
         If the file changes while its copy is made.
     """
-    wanted = _Wanted(LocalFile(path), kind, make)
+    copy = _Copy(LocalFile(path), kind, make)
     try:
-        return _found_or_made(cache_folder(), wanted)
+        return _found_or_made(cache_folder(), copy)
     except (OSError, RuntimeError) as error:
         if isinstance(error, ScDatasetError):
             raise
-        return _made_for_now(wanted, error)
+        return _made_for_now(copy, error)
 
 
-def _found_or_made(folder: Path, wanted: _Wanted) -> dict[str, CopiedFile]:
-    found = _found(folder / wanted.name, wanted)
+def _found_or_made(folder: Path, copy: _Copy) -> dict[str, CopiedFile]:
+    found = _found(folder / copy.name, copy)
     if found is None:
-        _make(folder, wanted)
-        found = _found(folder / wanted.name, wanted)
+        _make(folder, copy)
+        found = _found(folder / copy.name, copy)
     if found is None:
-        message = f"{folder / wanted.name} is not as it was written"
+        message = f"{folder / copy.name} is not as it was written"
         raise OSError(message)
     return found
 
 
-def _make(folder: Path, wanted: _Wanted) -> None:
+def _make(folder: Path, copy: _Copy) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for left in abandoned(folder, _MAKING):
         remove(left)
     made = folder / name_of_process(new_name(_MAKING), os.getpid())
     made.mkdir(mode=0o700)
     try:
-        status_changed, content = wanted.status_changed, _content(wanted.source)
-        later = wanted.make(made)
-        wanted.source.check()
-        if status_changed is None and content != _content(wanted.source):
-            message = f"{wanted.source.path} was changed while its copy was made; open it again."
+        status_changed, content = copy.status_changed, _content(copy.source)
+        later = copy.make(made)
+        copy.source.check()
+        if status_changed is None and content != _content(copy.source):
+            message = f"{copy.source.path} was changed while its copy was made; open it again."
             raise DamagedFileError(message)
-        _write_manifest(made, wanted, later, {"content": content, "status_changed": status_changed})
-        _keep(made, folder / wanted.name, wanted)
+        _write_manifest(made, copy, later, {"content": content, "status_changed": status_changed})
+        _keep(made, folder / copy.name, copy)
     finally:
         remove(made)
-    for other in folder.glob(f"{wanted.place}*"):
-        if other.name != wanted.name:
+    for other in folder.glob(f"{copy.place}*"):
+        if other.name != copy.name:
             _put_away(other)
 
 
-def _found(folder: Path, wanted: _Wanted) -> dict[str, CopiedFile] | None:
+def _found(folder: Path, copy: _Copy) -> dict[str, CopiedFile] | None:
     """Return the files of a copy, with all checked that is not checked later, or None if there is none that holds."""
     try:
-        stored = read_table(folder / _MANIFEST, wanted.key)
+        stored = read_table(folder / _MANIFEST, copy.key)
         if stored is None:
             return None
         about, checksums, later = json.loads(stored[0].tobytes()), stored[1], stored[2].reshape(-1, 2)
-        if about["status_changed"] != wanted.source.identity[4] and not _confirmed(folder, wanted, about, stored):
+        if about["status_changed"] != copy.source.identity[4] and not _confirmed(folder, copy, about, stored):
             return None
         files = {}
         for name, size, n_checksums, n_later in about["files"]:
             place = str(folder / name)
-            copied = CopiedFile(place, wanted.source.path, size, checksums[:n_checksums], folder / _MANIFEST)
+            copied = CopiedFile(place, copy.source.path, size, checksums[:n_checksums], folder / _MANIFEST)
             copied.check_outside(later[:n_later])
             files[name], checksums, later = copied, checksums[n_checksums:], later[n_later:]
     except (OSError, ValueError, TypeError, KeyError, IndexError):
@@ -187,24 +187,24 @@ def _found(folder: Path, wanted: _Wanted) -> dict[str, CopiedFile] | None:
     return files
 
 
-def _confirmed(folder: Path, wanted: _Wanted, about: dict[str, Any], stored: list[NDArray[Any]]) -> bool:
+def _confirmed(folder: Path, copy: _Copy, about: dict[str, Any], stored: list[NDArray[Any]]) -> bool:
     """Tell whether a file still has the content of which a copy was made, where its times do not tell.
 
     The time of status changes with permissions and links as well as with a content whose time was set back. A change at
     the same tick of the system's clock as an earlier one shows in no time at all.
     """
-    status_changed = wanted.status_changed
-    if _content(wanted.source) != about["content"]:
+    status_changed = copy.status_changed
+    if _content(copy.source) != about["content"]:
         return False
     if status_changed is not None:
         with suppress(OSError):  # a cache that this user cannot write to
             text = np.frombuffer(json.dumps({**about, "status_changed": status_changed}).encode(), np.uint8)
-            write_table(folder / _MANIFEST, wanted.key, [text, *stored[1:]])
+            write_table(folder / _MANIFEST, copy.key, [text, *stored[1:]])
     return True
 
 
 def _write_manifest(
-    made: Path, wanted: _Wanted, later: Mapping[str, NDArray[np.int64]], about: dict[str, int | None]
+    made: Path, copy: _Copy, later: Mapping[str, NDArray[np.int64]], about: dict[str, int | None]
 ) -> None:
     paths = sorted(made.iterdir())
     sums = [block_checksums(str(path)) for path in paths]
@@ -215,7 +215,7 @@ def _write_manifest(
     ]
     text = np.frombuffer(json.dumps({**about, "files": listed}).encode(), np.uint8)
     arrays: list[NDArray[Any]] = [text, np.concatenate(sums), np.concatenate(stretches).astype(np.int64).reshape(-1)]
-    write_table(made / _MANIFEST, wanted.key, arrays)
+    write_table(made / _MANIFEST, copy.key, arrays)
 
 
 def _content(file: LocalFile) -> int:
@@ -223,15 +223,15 @@ def _content(file: LocalFile) -> int:
     return checksum(*(file.read_unchecked(start, _READ) for start in range(0, file.size, _READ)))
 
 
-def _keep(made: Path, final: Path, wanted: _Wanted) -> None:
+def _keep(made: Path, final: Path, copy: _Copy) -> None:
     """Move a folder that is whole to its place, unless another process was faster."""
-    if _found(final, wanted) is not None:
+    if _found(final, copy) is not None:
         return
     _put_away(final)
     try:
         made.rename(final)
     except OSError:
-        if _found(final, wanted) is None:
+        if _found(final, copy) is None:
             raise
 
 
@@ -243,11 +243,11 @@ def _put_away(path: Path) -> None:
         remove(aside)
 
 
-def _made_for_now(wanted: _Wanted, reason: Exception) -> dict[str, CopiedFile]:
+def _made_for_now(copy: _Copy, reason: Exception) -> dict[str, CopiedFile]:
     """Return a copy among the temporary files of this process, since the cache directory does not serve."""
-    path = wanted.source.path
+    path = copy.source.path
     try:
-        files = _found_or_made(_temporary(os.getpid()), wanted)
+        files = _found_or_made(_temporary(os.getpid()), copy)
     except OSError as error:
         if isinstance(error, ScDatasetError):
             raise
@@ -257,7 +257,7 @@ def _made_for_now(wanted: _Wanted, reason: Exception) -> dict[str, CopiedFile]:
         )
         raise CacheError(message) from error
     warn(
-        f"The copy of {path} that it takes to read it cannot be kept: {reason}. It is a temporary file, and made again "
+        f"The copy needed to read {path} cannot be cached: {reason}. It is a temporary file, and made again "
         "in the next process; set SCDATASET_CACHE_DIR to a directory that can be written and has space."
     )
     return files

@@ -9,28 +9,28 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.parts import Matrix, Part
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 from scdataset.engine.totals import row_totals
 from scdataset.errors import CollectionError
 
-__all__ = ["ChosenColumns", "NumberedColumns", "OwnColumns", "ReadApart", "chosen_of", "read_apart"]
+__all__ = ["NumberedColumns", "OwnColumns", "ReadApart", "RemappedColumns", "read_apart", "remapped_of"]
 
 
 def read_apart(
     parts: Sequence[Part[Any]],
     n_columns: int,
     dtype: np.dtype[Any],
-    slabs: SlabPool,
+    buffers: BufferPool,
     threads: Threads,
     totals: NDArray[np.float64] | None = None,
 ) -> Any:
     """Return rows of several matrices, all CSR or all dense, each read by itself and then put in order."""
     places = np.concatenate([np.arange(0), *(part.places for part in parts)])
-    read = [_read(part, slabs, threads, totals) for part in parts]
+    read = [_read(part, buffers, threads, totals) for part in parts]
     if read and not scipy.sparse.issparse(read[0]):
-        out = slabs.empty(places.size * n_columns, dtype).reshape(places.size, n_columns)
+        out = buffers.empty(places.size * n_columns, dtype).reshape(places.size, n_columns)
         for part, rows in zip(parts, read, strict=True):
             out[part.places] = rows
         return out
@@ -39,24 +39,24 @@ def read_apart(
     return scipy.sparse.vstack(read, format="csr")[np.argsort(places)].astype(dtype, copy=False)
 
 
-def _read(part: Part[Any], slabs: SlabPool, threads: Threads, totals: NDArray[np.float64] | None) -> Any:
+def _read(part: Part[Any], buffers: BufferPool, threads: Threads, totals: NDArray[np.float64] | None) -> Any:
     """Return the rows of one matrix, and put their sums in their places of ``totals``."""
     matrix = part.matrix
     if totals is None:
-        return matrix.read(part.rows, slabs, threads)
-    chosen = isinstance(matrix, ChosenColumns)
-    stored = (matrix.matrix if chosen else matrix).read(part.rows, slabs, threads)
+        return matrix.read(part.rows, buffers, threads)
+    remapping = isinstance(matrix, RemappedColumns)
+    stored = (matrix.matrix if remapping else matrix).read(part.rows, buffers, threads)
     totals[part.places] = row_totals(stored)
-    return matrix.taken(stored, slabs) if chosen else stored
+    return matrix.taken(stored, buffers) if remapping else stored
 
 
 class ReadApart:
     """Methods of a matrix that is not read together with others."""
 
-    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenColumns":
-        """Return the matrix with ``n_columns`` other columns; see `ChosenColumns`."""
+    def remap(self, remapping: NDArray[np.int32], n_columns: int) -> "RemappedColumns":
+        """Return the matrix with ``n_columns`` other columns; see `RemappedColumns`."""
         matrix: Any = self
-        return ChosenColumns(matrix, chosen, n_columns)
+        return RemappedColumns(matrix, remapping, n_columns)
 
     @classmethod
     def read_parts(
@@ -64,12 +64,12 @@ class ReadApart:
         parts: Sequence[Part[Any]],
         n_columns: int,
         dtype: np.dtype[Any],
-        slabs: SlabPool,
+        buffers: BufferPool,
         threads: Threads,
         totals: NDArray[np.float64] | None = None,
     ) -> Any:
         """Return rows of several matrices, one matrix after the other."""
-        return read_apart(parts, n_columns, dtype, slabs, threads, totals)
+        return read_apart(parts, n_columns, dtype, buffers, threads, totals)
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,9 @@ class OwnColumns(ReadApart):
         """Type of the values."""
         return self.matrix.dtype
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
+    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> Any:
         """Return rows, in any order and repeated or not."""
-        return self.matrix.read(rows, slabs, threads)
+        return self.matrix.read(rows, buffers, threads)
 
     def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows will be read soon."""
@@ -115,21 +115,21 @@ class OwnColumns(ReadApart):
 
 
 @dataclass(frozen=True)
-class ChosenColumns(OwnColumns):
+class RemappedColumns(OwnColumns):
     """A matrix with other columns than those that are stored, of which it is read whole.
 
     Attributes
     ----------
     matrix
         The stored matrix.
-    chosen
+    remapping
         The new number of each stored column, shape ``(n_stored,)``, int32, -1 for those that are left out. New columns
         without a stored one are zeros.
     n_columns
         Number of columns.
     """
 
-    chosen: NDArray[np.int32]
+    remapping: NDArray[np.int32]
     n_columns: int
 
     @property
@@ -137,22 +137,22 @@ class ChosenColumns(OwnColumns):
         """Rows and columns."""
         return self.matrix.shape[0], self.n_columns
 
-    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "ChosenColumns":
+    def remap(self, remapping: NDArray[np.int32], n_columns: int) -> "RemappedColumns":
         """Return the matrix with yet other columns."""
-        return ChosenColumns(self.matrix, chosen_of(self.chosen, chosen), n_columns)
+        return RemappedColumns(self.matrix, remapped_of(self.remapping, remapping), n_columns)
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
+    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> Any:
         """Return rows, in any order and repeated or not."""
-        return self.taken(self.matrix.read(rows, slabs, threads), slabs)
+        return self.taken(self.matrix.read(rows, buffers, threads), buffers)
 
-    def taken(self, stored: Any, slabs: SlabPool) -> Any:
+    def taken(self, stored: Any, buffers: BufferPool) -> Any:
         """Return rows of the stored matrix with the columns of this one."""
         if not isinstance(stored, np.ndarray):
-            return _taken(stored, self.chosen[stored.indices], self.n_columns, slabs)
-        out = slabs.empty(len(stored) * self.n_columns, self.dtype).reshape(len(stored), self.n_columns)
+            return _taken(stored, self.remapping[stored.indices], self.n_columns, buffers)
+        out = buffers.empty(len(stored) * self.n_columns, self.dtype).reshape(len(stored), self.n_columns)
         out[...] = 0
-        kept = np.flatnonzero(self.chosen >= 0)
-        out[:, self.chosen[kept]] = stored[:, kept]
+        selected = np.flatnonzero(self.remapping >= 0)
+        out[:, self.remapping[selected]] = stored[:, selected]
         return out
 
 
@@ -181,15 +181,15 @@ class NumberedColumns(OwnColumns):
         """Rows and columns."""
         return self.matrix.shape[0], self.numbers.size
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> scipy.sparse.csr_matrix:
+    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> scipy.sparse.csr_matrix:
         """Return rows, in any order and repeated or not."""
-        stored: Any = self.matrix.read(rows, slabs, threads)
+        stored: Any = self.matrix.read(rows, buffers, threads)
         order = np.argsort(self.numbers)
         columns = np.empty(stored.indices.size, np.int32)
         n_unknown = _numbered(stored.indices, self.numbers[order], order, columns)
         if n_unknown and not self.drop:
             self._refuse(np.unique(stored.indices[columns < 0]), n_unknown, rows.size)
-        return _taken(stored, columns, self.numbers.size, slabs)
+        return _taken(stored, columns, self.numbers.size, buffers)
 
     def _refuse(self, unknown: NDArray[np.int64], n_values: int, n_rows: int) -> None:
         message = (
@@ -199,40 +199,40 @@ class NumberedColumns(OwnColumns):
         raise CollectionError(message)
 
 
-def chosen_of(before: NDArray[np.int32] | None, chosen: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the new numbers of stored columns, given that they have been chosen from ``before``."""
-    return chosen if before is None else np.where(before >= 0, chosen[before], np.int32(-1))
+def remapped_of(before: NDArray[np.int32] | None, remapping: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the new numbers of stored columns, given that they have been remapping from ``before``."""
+    return remapping if before is None else np.where(before >= 0, remapping[before], np.int32(-1))
 
 
 def _taken(
-    stored: scipy.sparse.csr_matrix, columns: NDArray[Any], n_columns: int, slabs: SlabPool
+    stored: scipy.sparse.csr_matrix, columns: NDArray[Any], n_columns: int, buffers: BufferPool
 ) -> scipy.sparse.csr_matrix:
     """Return ``stored`` with other columns for its values, less those for which they are -1."""
     indptr = np.zeros(stored.indptr.size, stored.indptr.dtype)
     _count(stored.indptr, columns, indptr)
-    data = slabs.empty(int(indptr[-1]), stored.data.dtype)
-    indices = slabs.empty(int(indptr[-1]), np.int32)
+    data = buffers.empty(int(indptr[-1]), stored.data.dtype)
+    indices = buffers.empty(int(indptr[-1]), np.int32)
     _take(columns, stored.data, indices, data)
     return scipy.sparse.csr_matrix((data, indices, indptr), shape=(stored.shape[0], n_columns))
 
 
 @compiled
 def _count(stored: NDArray[Any], columns: NDArray[Any], indptr: NDArray[Any]) -> None:
-    kept = 0
+    selected = 0
     for row in range(stored.size - 1):
         for i in range(stored[row], stored[row + 1]):
-            kept += columns[i] >= 0
-        indptr[row + 1] = kept
+            selected += columns[i] >= 0
+        indptr[row + 1] = selected
 
 
 @compiled
 def _take(columns: NDArray[Any], values: NDArray[Any], indices: NDArray[Any], data: NDArray[Any]) -> None:
-    kept = 0
+    selected = 0
     for i in range(columns.size):
         if columns[i] >= 0:
-            indices[kept] = columns[i]
-            data[kept] = values[i]
-            kept += 1
+            indices[selected] = columns[i]
+            data[selected] = values[i]
+            selected += 1
 
 
 @compiled

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
-from scdataset.engine.stores import STEP, copy_past_cache
+from scdataset.engine.nontemporal import STEP, copy_nontemporal
 from scdataset.engine.threads import Threads
 
 __all__ = ["fill_dense"]
@@ -147,7 +147,7 @@ def _store(tile: NDArray[Any], out: NDArray[Any], start: int, end: int) -> None:
     if target % STEP == 0:
         n_bytes = (end - start) * item
         while n_bytes - done >= STEP:
-            copy_past_cache(target + done, origin + done)
+            copy_nontemporal(target + done, origin + done)
             done += STEP
     for i in range(done // item, end - start):
         out[start + i] = tile[i]

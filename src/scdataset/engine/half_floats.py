@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.elements import Elements, Task
 from scdataset.engine.spans import Columns, Spans, scatter
+from scdataset.engine.stored_arrays import StoredArray, Task
 
 __all__ = ["SingleFloats"]
 
@@ -24,7 +24,7 @@ class SingleFloats:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, stored: Elements) -> None:
+    def __init__(self, stored: StoredArray) -> None:
         self._stored = stored
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:

@@ -13,7 +13,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from scdataset._compiled import COMPILES, compiled
-from scdataset.engine.stores import STEP, copy_past_cache
+from scdataset.engine.nontemporal import STEP, copy_nontemporal
 
 __all__ = [
     "ADVISE_WILLNEED",
@@ -295,7 +295,7 @@ def _copy(out: NDArray[np.uint8], place: int, source: NDArray[np.uint8]) -> None
     tail = head + steps * STEP
     _memcpy(target, origin, head)
     for i in range(steps):
-        copy_past_cache(target + head + i * STEP, origin + head + i * STEP)
+        copy_nontemporal(target + head + i * STEP, origin + head + i * STEP)
     _memcpy(target + tail, origin + tail, size - tail)
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset.engine.bytes.descriptors import all_opened
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.elements import BUFFER_BYTES, GAP_BYTES, PlainElements, Task, equal_parts
 from scdataset.engine.kernels import gather_spans
 from scdataset.engine.spans import Columns, Spans, Target
+from scdataset.engine.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, Task, equal_parts
 
 __all__ = ["ManyReads", "tasks_of_many"]
 
@@ -29,24 +29,24 @@ class ManyReads:
 
     Parameters
     ----------
-    elements
+    arrays
         The arrays.
     spans, bounds
         Array k has the spans ``bounds[k]`` up to ``bounds[k + 1]``.
     out, columns
-        As for `Elements.tasks`.
+        As for `StoredArray.tasks`.
     """
 
     def __init__(
         self,
-        elements: Sequence[PlainElements],
+        arrays: Sequence[PlainArray],
         spans: Spans,
         bounds: NDArray[np.int64],
         out: NDArray[Any],
         columns: Columns,
     ) -> None:
-        self.files = [one.file for one in elements if isinstance(one.file, LocalFile)]
-        self._elements = elements
+        self.files = [one.file for one in arrays if isinstance(one.file, LocalFile)]
+        self._arrays = arrays
         self._where = spans
         self._bounds = bounds
         self._out = out
@@ -61,10 +61,10 @@ class ManyReads:
 
     def read(self, first: int, last: int, descriptors: NDArray[np.int64]) -> int:
         """Read the spans of files [first, last), and return how many files could be read."""
-        group = self._elements[first:last]
+        group = self._arrays[first:last]
         item, offsets = group[0].dtype.itemsize, [one.offsets for one in group]
         bounds = self._bounds[first : last + 1]
-        target = Target.of(self._where.part(bounds[0], bounds[-1]), self._out, self._columns, item)
+        target = Target.from_spans(self._where.part(bounds[0], bounds[-1]), self._out, self._columns, item)
         where, bounds = target.spans, bounds - bounds[0]
         n_read = _gather_files(
             descriptors, np.concatenate(offsets), np.cumsum([0, *(one.size for one in offsets)]),
@@ -77,7 +77,7 @@ class ManyReads:
     def read_apart(self, number: int) -> None:
         """Read the spans of one file by itself, which goes on after a signal and names errors."""
         own = self._where.part(*self._bounds[number : number + 2])
-        for read, *part in self._elements[number].tasks(own, self._out, self._columns, 1):
+        for read, *part in self._arrays[number].tasks(own, self._out, self._columns, 1):
             read(*part)
 
 

@@ -12,15 +12,15 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset.engine.columns import ChosenColumns, chosen_of
-from scdataset.engine.elements import Elements
+from scdataset.engine.buffers import BufferPool
+from scdataset.engine.columns import RemappedColumns, remapped_of
 from scdataset.engine.half_floats import SingleFloats
 from scdataset.engine.parts import Matrix, Part
 from scdataset.engine.reads import Read, StackedRead, n_tasks, run_reads, run_stacked
-from scdataset.engine.rowtable import RowTable
+from scdataset.engine.row_pointers import RowPointers
 from scdataset.engine.select import ReadSpec, read_selected
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.spans import ANY, Columns, Spans
+from scdataset.engine.stored_arrays import StoredArray
 from scdataset.engine.threads import Threads
 from scdataset.engine.totals import row_totals
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -74,16 +74,16 @@ class CsrMatrix:
         Values and their column numbers.
     table
         Where rows begin.
-    chosen
+    remapping
         The new number of each stored column, if they are not the columns of the matrix: shape ``(n_stored,)``, int32,
         -1 for those that are left out.
     """
 
     shape: tuple[int, int]
-    data: Elements
-    indices: Elements
-    table: RowTable
-    chosen: NDArray[np.int32] | None = None
+    data: StoredArray
+    indices: StoredArray
+    table: RowPointers
+    remapping: NDArray[np.int32] | None = None
     kind = "CSR"
 
     def __post_init__(self) -> None:
@@ -95,9 +95,9 @@ class CsrMatrix:
         """Type of the values."""
         return self.data.dtype
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> scipy.sparse.csr_matrix:
+    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> scipy.sparse.csr_matrix:
         """Return rows as CSR, shape ``(len(rows), n_columns)``, columns in the order in which they are stored."""
-        return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, slabs, threads)
+        return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, buffers, threads)
 
     @classmethod
     def read_parts(
@@ -105,15 +105,15 @@ class CsrMatrix:
         parts: "Sequence[Part[CsrMatrix]]",
         n_columns: int,
         dtype: np.dtype[Any],
-        slabs: SlabPool,
+        buffers: BufferPool,
         threads: Threads,
         totals: NDArray[np.float64] | None = None,
     ) -> scipy.sparse.csr_matrix:
         """Return rows of several matrices as one CSR; see `Matrix.read_parts`."""
         where = [part.matrix.table.spans(part.rows) for part in parts]
         if any(part.matrix.drops for part in parts):
-            wanted = [part.matrix.wanted(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
-            return _csr(*read_selected(wanted, dtype, slabs, threads, n_tasks(threads), totals), n_columns)
+            specs = [part.matrix.read_spec(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
+            return _csr(*read_selected(specs, dtype, buffers, threads, n_tasks(threads), totals), n_columns)
         places = np.concatenate([np.arange(0), *(part.places for part in parts)])
         indptr = np.zeros(places.size + 1, np.int64)
         starts = np.concatenate([np.arange(0), *(starts for starts, _ in where)])
@@ -122,13 +122,13 @@ class CsrMatrix:
         np.cumsum(indptr, out=indptr)
         spans, bounds = Spans(starts, lengths, indptr[places]), np.cumsum([0, *(part.rows.size for part in parts)])
         index_type = np.int32 if max(indptr[-1], n_columns) <= _INT32_MAX else np.int64
-        data, indices = slabs.empty(int(indptr[-1]), dtype), slabs.empty(int(indptr[-1]), index_type)
+        data, indices = buffers.empty(int(indptr[-1]), dtype), buffers.empty(int(indptr[-1]), index_type)
         matrices = [part.matrix for part in parts]
         stacked = [
             StackedRead([matrix.data for matrix in matrices], [ANY] * len(parts), spans, bounds, data),
             StackedRead([matrix.indices for matrix in matrices], [m.columns for m in matrices], spans, bounds, indices),
         ]
-        run_stacked(stacked, slabs, threads)
+        run_stacked(stacked, buffers, threads)
         read = _csr(data, indices, indptr, n_columns)
         if totals is not None:
             totals[:] = row_totals(read)
@@ -146,14 +146,14 @@ class CsrMatrix:
         self.data.close()
         self.indices.close()
 
-    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> Self:
-        """Return the matrix with ``n_columns`` other columns; see ``chosen``."""
-        return replace(self, shape=(self.shape[0], n_columns), chosen=chosen_of(self.chosen, chosen))
+    def remap(self, remapping: NDArray[np.int32], n_columns: int) -> Self:
+        """Return the matrix with ``n_columns`` other columns; see ``remapping``."""
+        return replace(self, shape=(self.shape[0], n_columns), remapping=remapped_of(self.remapping, remapping))
 
     @cached_property
     def drops(self) -> bool:
         """Whether columns are left out."""
-        return self.chosen is not None and bool(np.any(self.chosen < 0))
+        return self.remapping is not None and bool(np.any(self.remapping < 0))
 
     @cached_property
     def columns(self) -> Columns:
@@ -161,11 +161,11 @@ class CsrMatrix:
 
         As unsigned numbers, negative ones begin at half their range: out of range, whatever the number of columns.
         """
-        n_stored = self.shape[1] if self.chosen is None else self.chosen.size
-        table = ANY.table if self.chosen is None else self.chosen
+        n_stored = self.shape[1] if self.remapping is None else self.remapping.size
+        table = ANY.table if self.remapping is None else self.remapping
         return Columns(min(n_stored, np.iinfo(self.indices.dtype).max + 1), table)
 
-    def wanted(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], places: NDArray[np.int64]) -> ReadSpec:
+    def read_spec(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], places: NDArray[np.int64]) -> ReadSpec:
         """Return rows of which columns are left out."""
         columns = self.columns
         if not columns.table.size:
@@ -188,7 +188,7 @@ class DenseMatrix:
     """
 
     shape: tuple[int, int]
-    strips: tuple[Elements, ...]
+    strips: tuple[StoredArray, ...]
     width: int
     kind = "dense"
 
@@ -197,9 +197,9 @@ class DenseMatrix:
         """Type of the values."""
         return self.strips[0].dtype
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> NDArray[Any]:
+    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> NDArray[Any]:
         """Return rows as an array, shape ``(len(rows), n_columns)``."""
-        return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, slabs, threads)
+        return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, buffers, threads)
 
     @classmethod
     def read_parts(
@@ -207,27 +207,27 @@ class DenseMatrix:
         parts: "Sequence[Part[DenseMatrix]]",
         n_columns: int,
         dtype: np.dtype[Any],
-        slabs: SlabPool,
+        buffers: BufferPool,
         threads: Threads,
         totals: NDArray[np.float64] | None = None,
     ) -> NDArray[Any]:
         """Return rows of several matrices as one array; see `Matrix.read_parts`."""
         n_rows = sum(part.rows.size for part in parts)
-        out = slabs.empty(n_rows * n_columns, dtype)
+        out = buffers.empty(n_rows * n_columns, dtype)
         reads = [
             Read(strip, part.matrix.spans(part.rows, part.places, number), out)
             for part in parts
             for number, strip in enumerate(part.matrix.strips)
         ]
-        run_reads(reads, slabs, threads)
+        run_reads(reads, buffers, threads)
         rows = out.reshape(n_rows, n_columns)
         if totals is not None:
             totals[:] = row_totals(rows)
         return rows
 
-    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> ChosenColumns:
-        """Return the matrix with ``n_columns`` other columns; see `ChosenColumns`."""
-        return ChosenColumns(self, chosen, n_columns)
+    def remap(self, remapping: NDArray[np.int32], n_columns: int) -> RemappedColumns:
+        """Return the matrix with ``n_columns`` other columns; see `RemappedColumns`."""
+        return RemappedColumns(self, remapping, n_columns)
 
     def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows, ascending, will be read soon."""

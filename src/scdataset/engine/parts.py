@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.slabs import SlabPool
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.threads import Threads
 
 __all__ = ["Matrix", "Part"]
@@ -58,7 +58,7 @@ class Matrix(Protocol):
         """Type of the values."""
         ...
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:
+    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> Any:
         """Return rows, in any order and repeated or not."""
         ...
 
@@ -68,13 +68,13 @@ class Matrix(Protocol):
         parts: Sequence[Part[Self]],
         n_columns: int,
         dtype: np.dtype[Any],
-        slabs: SlabPool,
+        buffers: BufferPool,
         threads: Threads,
         totals: NDArray[np.float64] | None = None,
     ) -> Any:
         """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``.
 
-        ``totals`` gets the sums of the rows, over columns that `choose` left out as well, shape ``(n_rows,)``.
+        ``totals`` gets the sums of the rows, over columns that `remap` left out as well, shape ``(n_rows,)``.
         """
         ...
 
@@ -85,8 +85,8 @@ class Matrix(Protocol):
         """
         ...
 
-    def choose(self, chosen: NDArray[np.int32], n_columns: int) -> "Matrix":
-        """Return the matrix with other columns: ``chosen[c]`` for the stored column ``c``, -1 to leave it out."""
+    def remap(self, remapping: NDArray[np.int32], n_columns: int) -> "Matrix":
+        """Return the matrix with other columns: ``remapping[c]`` for the stored column ``c``, -1 to leave it out."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Spans of stored arrays, read to where they go with all threads."""
+"""Read spans of stored arrays to their places in the result, with all threads."""
 
 import operator
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.elements import Elements, PlainElements, Task
 from scdataset.engine.kernels import READS_COMPILED
 from scdataset.engine.many_files import ManyReads, tasks_of_many
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.spans import ANY, Columns, Spans, scatter
+from scdataset.engine.stored_arrays import PlainArray, StoredArray, Task
 from scdataset.engine.threads import Threads
 
 __all__ = ["Read", "StackedRead", "n_tasks", "run_reads", "run_stacked"]
@@ -27,7 +27,7 @@ _MANY = 8
 
 
 def n_tasks(threads: Threads) -> int:
-    """Return in about how many parts to read something."""
+    """Return the target number of tasks for one read."""
     return threads.count * _TASKS_PER_THREAD if threads.count > 1 else 1
 
 
@@ -35,7 +35,7 @@ def n_tasks(threads: Threads) -> int:
 class Read:
     """Spans of a stored array, and the array that they go to."""
 
-    elements: Elements
+    array: StoredArray
     spans: Spans
     out: NDArray[Any]
     columns: Columns = ANY
@@ -43,18 +43,18 @@ class Read:
     @property
     def direct(self) -> bool:
         """Whether elements go to ``out`` at once: column numbers do, and values of its type."""
-        return self.columns is not ANY or self.elements.dtype == self.out.dtype
+        return self.columns is not ANY or self.array.dtype == self.out.dtype
 
     @property
     def alike(self) -> Any:
         """Common properties of reads that may be done together: plain bytes of one type that go to one array."""
-        kind = _kind(self.elements, self.columns)
+        kind = _kind(self.array, self.columns)
         return None if kind is None else (*kind, id(self.out))
 
-    def packed(self, slabs: SlabPool) -> "Read":
+    def packed(self, buffers: BufferPool) -> "Read":
         """Return the same spans side by side in memory of the stored type."""
         size = int(self.spans.lengths.sum())
-        return Read(self.elements, self.spans.packed(), slabs.empty(size, self.elements.dtype))
+        return Read(self.array, self.spans.packed(), buffers.empty(size, self.array.dtype))
 
     def unpack(self, packed: "Read") -> None:
         """Convert elements that were read side by side, and put them in their places."""
@@ -68,7 +68,7 @@ class StackedRead:
 
     Attributes
     ----------
-    elements, columns
+    arrays, columns
         The arrays, and for each the bounds of its column numbers.
     spans, bounds
         Array k has the spans ``bounds[k]`` up to ``bounds[k + 1]``.
@@ -76,7 +76,7 @@ class StackedRead:
         Where they go.
     """
 
-    elements: list[Elements]
+    arrays: list[StoredArray]
     columns: list[Columns]
     spans: Spans
     bounds: NDArray[np.int64]
@@ -84,11 +84,11 @@ class StackedRead:
 
     def joined(self) -> ManyReads | None:
         """Return all of it as one read, or None if arrays are few or not alike."""
-        if len(self.elements) < _MANY:
+        if len(self.arrays) < _MANY:
             return None
-        kinds = set(map(_kind, self.elements, self.columns))
-        plain = [elements for elements in self.elements if isinstance(elements, PlainElements)]
-        if len(kinds) > 1 or None in kinds or not Read(self.elements[0], self.spans, self.out, self.columns[0]).direct:
+        kinds = set(map(_kind, self.arrays, self.columns))
+        plain = [array for array in self.arrays if isinstance(array, PlainArray)]
+        if len(kinds) > 1 or None in kinds or not Read(self.arrays[0], self.spans, self.out, self.columns[0]).direct:
             return None
         return ManyReads(plain, self.spans, self.bounds, self.out, self.columns[0])
 
@@ -96,23 +96,23 @@ class StackedRead:
         """Return a read of each array."""
         bounds = self.bounds.tolist()
         return [
-            Read(elements, self.spans.part(*bounds[k : k + 2]), self.out, columns)
-            for k, (elements, columns) in enumerate(zip(self.elements, self.columns, strict=True))
+            Read(array, self.spans.part(*bounds[k : k + 2]), self.out, columns)
+            for k, (array, columns) in enumerate(zip(self.arrays, self.columns, strict=True))
         ]
 
 
-def run_stacked(stacked: Sequence[StackedRead], slabs: SlabPool, threads: Threads) -> None:
+def run_stacked(stacked: Sequence[StackedRead], buffers: BufferPool, threads: Threads) -> None:
     """Do as `run_reads` for each array of each stack: without Python's work for each where they are alike."""
     joined = [one for read in stacked if (one := read.joined()) is not None]
     if len(joined) == len(stacked):
         threads.run(operator.call, _tasks_of_joined(joined, n_tasks(threads)))
     else:
-        run_reads([read for one in stacked for read in one.apart()], slabs, threads)
+        run_reads([read for one in stacked for read in one.apart()], buffers, threads)
 
 
-def run_reads(reads: Sequence[Read], slabs: SlabPool, threads: Threads) -> None:
+def run_reads(reads: Sequence[Read], buffers: BufferPool, threads: Threads) -> None:
     """Read everything with all threads, and convert arrays that are stored as another type."""
-    made = [read if read.direct else read.packed(slabs) for read in reads]
+    made = [read if read.direct else read.packed(buffers) for read in reads]
     threads.run(operator.call, _tasks(made, n_tasks(threads)))
     for read, packed in zip(reads, made, strict=True):
         if packed is not read:
@@ -136,7 +136,7 @@ def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
 
 def _joined(group: Sequence[Read]) -> ManyReads:
     """Return reads that are alike as one."""
-    plain = [read.elements for read in group if isinstance(read.elements, PlainElements)]
+    plain = [read.array for read in group if isinstance(read.array, PlainArray)]
     spans = Spans(
         np.concatenate([read.spans.starts for read in group]),
         np.concatenate([read.spans.lengths for read in group]),
@@ -154,13 +154,13 @@ def _tasks_of_joined(joined: Sequence[ManyReads], n_parts: int) -> list[Task]:
     return [task for arrays in same.values() for task in tasks_of_many(arrays, n_parts)]
 
 
-def _kind(elements: Elements, columns: Columns) -> tuple[Any, ...] | None:
+def _kind(array: StoredArray, columns: Columns) -> tuple[Any, ...] | None:
     """Return common properties of arrays that may be read together, or None for one that is read alone."""
-    if not (READS_COMPILED and type(elements) is PlainElements and isinstance(elements.file, LocalFile)):
+    if not (READS_COMPILED and type(array) is PlainArray and isinstance(array.file, LocalFile)):
         return None
-    if elements.file.checks:
+    if array.file.checks:
         return None
-    return elements.dtype, columns.limit, id(columns.table)
+    return array.dtype, columns.limit, id(columns.table)
 
 
 def _tasks_alone(reads: Sequence[Read], n_parts: int) -> list[Task]:
@@ -168,5 +168,5 @@ def _tasks_alone(reads: Sequence[Read], n_parts: int) -> list[Task]:
     share = n_parts / max(sum(sizes), 1)
     tasks: list[Task] = []
     for read, size in zip(reads, sizes, strict=True):
-        tasks += read.elements.tasks(read.spans, read.out, read.columns, max(round(size * share), 1))
+        tasks += read.array.tasks(read.spans, read.out, read.columns, max(round(size * share), 1))
     return tasks

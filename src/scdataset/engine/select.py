@@ -1,11 +1,11 @@
-"""Some columns of row-sparse matrices, chosen while rows are read.
+"""Some columns of row-sparse matrices, remapping while rows are read.
 
     plain bytes ──► read buffers ──┐
-                                   ├──► what is kept, row after row ──► final places
+                                   ├──► selected elements, rows    ──► final places
     anything else ──► all of it ───┘
 
-How much of a row is kept is known when it has been read, so rows get their final places in a second step, which only
-touches what is kept.
+How much of a row is selected is known when it has been read, so rows get their final places in a second step, which
+only touches selected elements.
 """
 
 import operator
@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
-from scdataset.engine.elements import BUFFER_BYTES, GAP_BYTES, Elements, PlainElements, equal_parts
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.kernels import NO_LIMIT, OUT_OF_RANGE, READS_COMPILED, reaches, read_elements, run_of
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.spans import ANY, Columns, Spans, scatter, scratch
+from scdataset.engine.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, StoredArray, equal_parts
 from scdataset.engine.threads import Threads
 from scdataset.engine.totals import add_up
 
@@ -37,7 +37,7 @@ _NO_ADDENDS = np.empty(0, np.float32)
 """Of the type that is stored most often, so that there is less to compile."""
 
 _FEW = 1 / 8
-"""The part of all columns up to which it pays to ask first whether a column is kept."""
+"""The part of all columns up to which it pays to ask first whether a column is selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +56,23 @@ class ReadSpec:
         Which rows of the result they are, shape ``(n,)``, int64.
     """
 
-    data: Elements
-    indices: Elements
+    data: StoredArray
+    indices: StoredArray
     columns: Columns
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     places: NDArray[np.int64]
 
     @property
-    def plain(self) -> tuple[PlainElements, PlainElements] | None:
+    def plain(self) -> tuple[PlainArray, PlainArray] | None:
         """Values and column numbers where both are plain bytes of a file."""
         data, indices = self.data, self.indices
-        return (data, indices) if isinstance(data, PlainElements) and isinstance(indices, PlainElements) else None
+        return (data, indices) if isinstance(data, PlainArray) and isinstance(indices, PlainArray) else None
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """The kept elements of some rows, side by side: ``counts`` of each."""
+class _Selected:
+    """The selected elements of some rows, side by side: ``counts`` of each."""
 
     places: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -83,12 +83,12 @@ class _Kept:
 def read_selected(
     parts: Sequence[ReadSpec],
     dtype: np.dtype[Any],
-    slabs: SlabPool,
+    buffers: BufferPool,
     threads: Threads,
     n_tasks: int,
     totals: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
-    """Return values, column numbers and row pointer of the kept elements of rows.
+    """Return values, column numbers and row pointer of the selected elements of rows.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def read_selected(
         Rows of one matrix or several; all their places together are 0, 1, ...
     dtype
         Type of the values of the result.
-    slabs, threads
+    buffers, threads
         Memory and threads.
     n_tasks
         In about how many parts to do it at the same time.
@@ -104,36 +104,36 @@ def read_selected(
         Gets the sum of every row, those of its elements that are dropped included, shape ``(n_rows,)``.
     """
     total = max(sum(int(part.lengths.sum()) for part in parts), 1)
-    kept: list[_Kept] = []
+    selected: list[_Selected] = []
     tasks = []
     for part in parts:
         share = max(round(n_tasks * int(part.lengths.sum()) / total), 1)
-        tasks += [(work, *bounds) for work, *bounds in _tasks(part, dtype, kept, totals, slabs, threads, share)]
+        tasks += [(work, *bounds) for work, *bounds in _tasks(part, dtype, selected, totals, buffers, threads, share)]
     threads.run(operator.call, tasks)
     indptr = np.zeros(sum(part.places.size for part in parts) + 1, np.int64)
-    for rows in kept:
+    for rows in selected:
         indptr[1:][rows.places] = rows.counts
     np.cumsum(indptr, out=indptr)
-    data, indices = slabs.empty(int(indptr[-1]), dtype), slabs.empty(int(indptr[-1]), np.dtype(np.int32))
-    threads.run(_put_in_place, [(rows, indptr, data, indices) for rows in kept])
+    data, indices = buffers.empty(int(indptr[-1]), dtype), buffers.empty(int(indptr[-1]), np.dtype(np.int32))
+    threads.run(_put_in_place, [(rows, indptr, data, indices) for rows in selected])
     return data, indices, indptr
 
 
 def _tasks(
     part: ReadSpec,
     dtype: np.dtype[Any],
-    kept: list[_Kept],
+    selected: list[_Selected],
     totals: NDArray[np.float64] | None,
-    slabs: SlabPool,
+    buffers: BufferPool,
     threads: Threads,
     n_tasks: int,
 ) -> list[tuple[Callable[[int, int], None], int, int]]:
-    """Return tasks that keep a part of rows, and append it to ``kept``."""
+    """Return tasks that keep a part of rows, and append it to ``selected``."""
     plain = part.plain
-    stored = _of_memory(part, slabs, threads, n_tasks) if plain is None else _of_file(*plain, part)
+    stored = _of_memory(part, buffers, threads, n_tasks) if plain is None else _of_file(*plain, part)
     ends = np.concatenate(([0], np.cumsum(part.lengths)))
-    columns = slabs.empty(int(ends[-1]), np.dtype(np.int32))
-    values = slabs.empty(int(ends[-1]), part.data.dtype)
+    columns = buffers.empty(int(ends[-1]), np.dtype(np.int32))
+    values = buffers.empty(int(ends[-1]), part.data.dtype)
     few = _few(part.columns.table)
 
     def work(first: int, last: int) -> None:
@@ -145,14 +145,16 @@ def _tasks(
         if totals is not None:
             totals[part.places[first:last]] = sums
         used = slice(ends[first], ends[first] + counts.sum())
-        kept.append(_Kept(part.places[first:last], counts, columns[used], values[used].astype(dtype, copy=False)))
+        selected.append(
+            _Selected(part.places[first:last], counts, columns[used], values[used].astype(dtype, copy=False))
+        )
 
     return [(work, *bounds) for bounds in equal_parts(part.lengths, n_tasks)]
 
 
 def _keep_runs_of(
-    data: PlainElements,
-    indices: PlainElements,
+    data: PlainArray,
+    indices: PlainArray,
     part: ReadSpec,
     first: int,
     last: int,
@@ -214,7 +216,7 @@ def _unsigned(values: NDArray[Any]) -> NDArray[Any]:
     return values.view(f"u{values.itemsize}")
 
 
-def _of_file(data: PlainElements, indices: PlainElements, part: ReadSpec) -> Stored:
+def _of_file(data: PlainArray, indices: PlainArray, part: ReadSpec) -> Stored:
     """Return a function that reads rows of plain bytes, one at a time."""
     spans, limit = Spans(part.starts, part.lengths, part.places), Columns(part.columns.limit, ANY.table)
 
@@ -229,11 +231,11 @@ def _of_file(data: PlainElements, indices: PlainElements, part: ReadSpec) -> Sto
     return stored
 
 
-def _of_memory(part: ReadSpec, slabs: SlabPool, threads: Threads, n_tasks: int) -> Stored:
+def _of_memory(part: ReadSpec, buffers: BufferPool, threads: Threads, n_tasks: int) -> Stored:
     """Read all rows, and return a function that takes some of them."""
     spans = Spans(part.starts, part.lengths, part.places).packed()
     size = int(part.lengths.sum())
-    read = slabs.empty(size, part.data.dtype), slabs.empty(size, part.indices.dtype)
+    read = buffers.empty(size, part.data.dtype), buffers.empty(size, part.indices.dtype)
     tasks = part.data.tasks(spans, read[0], ANY, n_tasks)
     tasks += part.indices.tasks(spans, read[1], Columns(part.columns.limit, ANY.table), n_tasks)
     threads.run(operator.call, tasks)
@@ -246,7 +248,7 @@ def _of_memory(part: ReadSpec, slabs: SlabPool, threads: Threads, n_tasks: int) 
     return stored
 
 
-def _put_in_place(rows: _Kept, indptr: NDArray[np.int64], data: NDArray[Any], indices: NDArray[np.int32]) -> None:
+def _put_in_place(rows: _Selected, indptr: NDArray[np.int64], data: NDArray[Any], indices: NDArray[np.int32]) -> None:
     spans = Spans(np.cumsum(rows.counts) - rows.counts, rows.counts, indptr[:-1][rows.places])
     scatter(rows.values, spans, data)
     scatter(rows.columns, spans, indices)
@@ -274,7 +276,7 @@ def _keep_runs(
     addends: NDArray[Any],
     sums: NDArray[np.float64],
 ) -> bool:
-    """Read runs of rows that lie close together to two buffers, and keep the wanted elements of each.
+    """Read runs of rows that lie close together to two buffers, and keep the selected elements of each.
 
     If there is room for ``sums``, ``addends`` is the memory of ``data`` as the type to add up. Returns whether all was
     read and within the limit.
@@ -321,7 +323,7 @@ def _keep_rows(
 ) -> int:
     """Keep the elements that ``table`` has a column for; ``data`` and ``indices`` hold elements from ``base`` on.
 
-    Returns the place after the last element that was kept, or ``OUT_OF_RANGE``.
+    Returns the place after the last element that was selected, or ``OUT_OF_RANGE``.
     """
     for row in range(starts.size):
         begin = starts[row] - base
@@ -330,14 +332,14 @@ def _keep_rows(
             return OUT_OF_RANGE
         room = slice(position, position + own.size)
         rest = data[begin : begin + own.size], columns[room], values[room], table
-        kept = _keep_few(own, *rest, few) if few.size else _keep_many(own, *rest)
-        counts[row] = kept
-        position += kept
+        selected = _select_few(own, *rest, few) if few.size else _select_many(own, *rest)
+        counts[row] = selected
+        position += selected
     return position
 
 
 @compiled
-def _keep_few(
+def _select_few(
     numbers: NDArray[Any],
     data: NDArray[Any],
     columns: NDArray[np.int32],
@@ -346,18 +348,18 @@ def _keep_few(
     few: NDArray[np.uint32],
 ) -> int:
     """Keep one in many: a branch that nearly always goes the same way costs less than a look at the whole table."""
-    kept = 0
+    selected = 0
     for i in range(numbers.size):
         number = np.uint32(numbers[i])
         if (few[number >> np.uint32(5)] >> (number & np.uint32(31))) & np.uint32(1):
-            columns[kept] = table[number]
-            values[kept] = data[i]
-            kept += 1
-    return kept
+            columns[selected] = table[number]
+            values[selected] = data[i]
+            selected += 1
+    return selected
 
 
 @compiled
-def _keep_many(
+def _select_many(
     numbers: NDArray[Any],
     data: NDArray[Any],
     columns: NDArray[np.int32],
@@ -365,19 +367,19 @@ def _keep_many(
     table: NDArray[np.int32],
 ) -> int:
     """Keep a good part, without a branch that would go either way: what is dropped is written over by the next."""
-    kept = 0
+    selected = 0
     for i in range(numbers.size):
         column = table[numbers[i]]
-        columns[kept] = column
-        values[kept] = data[i]
-        kept += column >= 0
-    return kept
+        columns[selected] = column
+        values[selected] = data[i]
+        selected += column >= 0
+    return selected
 
 
 def _few(table: NDArray[np.int32]) -> NDArray[np.uint32]:
-    """Return a bit a stored column, whether it is kept, if that are few; else an empty array."""
-    kept = table >= 0
-    if np.count_nonzero(kept) > _FEW * table.size:
+    """Return a bit a stored column, whether it is selected, if that are few; else an empty array."""
+    selected = table >= 0
+    if np.count_nonzero(selected) > _FEW * table.size:
         return np.empty(0, np.uint32)
-    packed = np.packbits(np.pad(kept, (0, -table.size % 32)), bitorder="little")
+    packed = np.packbits(np.pad(selected, (0, -table.size % 32)), bitorder="little")
     return packed.view("<u4").astype(np.uint32)

@@ -101,13 +101,13 @@ class Target:
 
     spans: Spans
     octets: NDArray[np.uint8]
-    _wanted: Spans
+    _final: Spans
     _out: NDArray[Any]
     _columns: Columns
     _item: int
 
     @classmethod
-    def of(cls, spans: Spans, out: NDArray[Any], columns: Columns, item: int) -> "Target":
+    def from_spans(cls, spans: Spans, out: NDArray[Any], columns: Columns, item: int) -> "Target":
         """Return ``out`` itself, or memory of elements of ``item`` bytes where those in ``out`` are to be others."""
         if not columns.change(item, out):
             return cls(spans, out.view(np.uint8), spans, out, columns, item)
@@ -116,11 +116,11 @@ class Target:
 
     def finish(self, n_spans: int) -> None:
         """Write the new numbers of the first spans, if there are any, whose stored ones have been read and checked."""
-        if self.spans is self._wanted:
+        if self.spans is self._final:
             return
-        wanted, out = self._wanted.part(0, n_spans), self._out.view(f"u{self._out.itemsize}")
+        final, out = self._final.part(0, n_spans), self._out.view(f"u{self._out.itemsize}")
         stored, starts = self.octets.view(f"u{self._item}"), self.spans.places
-        renumber_piece(stored, 0, 0, n_spans, starts, wanted.lengths, wanted.places, out, NO_LIMIT, self._columns.table)
+        renumber_piece(stored, 0, 0, n_spans, starts, final.lengths, final.places, out, NO_LIMIT, self._columns.table)
 
 
 def scatter(source: NDArray[Any], spans: Spans, out: NDArray[Any]) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.columns import read_apart
 from scdataset.engine.parts import Matrix, Part
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 
 __all__ = ["Stack"]
@@ -36,11 +36,11 @@ class Stack:
         self.dtype: np.dtype[Any] = np.result_type(*(matrix.dtype for matrix in matrices))
 
     def read(
-        self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads, totals: NDArray[np.float64] | None = None
+        self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads, totals: NDArray[np.float64] | None = None
     ) -> Any:
         """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""
         read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
-        return read(list(self._parts(rows)), self.shape[1], self.dtype, slabs, threads, totals)
+        return read(list(self._parts(rows)), self.shape[1], self.dtype, buffers, threads, totals)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon.

@@ -2,7 +2,7 @@
 
 stored: genes x cells, in tiles      read: cells x genes
 ┌────┬────┬────┐
-│    │ ## │    │ ──► decode the tiles that hold wanted cells, and copy their columns
+│    │ ## │    │ ──► decode the tiles that hold selected cells, and copy their columns
 ├────┼────┼────┤     to the rows of the result
 │    │ ## │    │
 └────┴────┴────┘
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.columns import ReadApart
-from scdataset.engine.elements import Chunks, piece_of
-from scdataset.engine.slabs import SlabPool
+from scdataset.engine.stored_arrays import Chunks, piece_of
 from scdataset.engine.threads import Threads
 
 __all__ = ["TransposedMatrix"]
@@ -47,10 +47,10 @@ class TransposedMatrix(ReadApart):
         """Type of the values."""
         return self.tiles.dtype
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> NDArray[Any]:
+    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> NDArray[Any]:
         """Return rows as an array, shape ``(len(rows), n_columns)``."""
         n_genes = self.shape[1]
-        out = slabs.empty(rows.size * n_genes, self.dtype).reshape(rows.size, n_genes)
+        out = buffers.empty(rows.size * n_genes, self.dtype).reshape(rows.size, n_genes)
         target = out.view(f"u{self.dtype.itemsize}")
         places = np.argsort(rows, kind="stable")
         columns, bounds = self._columns(rows[places])

@@ -41,7 +41,7 @@ class Split:
     mask: NDArray[np.bool_]
 
     @classmethod
-    def of_mask(cls, mask: NDArray[np.bool_]) -> "Split":
+    def from_mask(cls, mask: NDArray[np.bool_]) -> "Split":
         """Return the split of the rows where a mask is True."""
         return cls(None if mask.all() else mask, mask)
 
@@ -89,7 +89,7 @@ def splits_of(collection: Any, wanted: Mapping[str, Any], disjoint: Sequence[str
     splits = {name: _split(name, one, collection, n_rows) for name, one in given.items()}
     taken = [splits[name].mask for name in disjoint if name in splits]
     for name in rest:
-        splits[name] = Split.of_mask(~np.logical_or.reduce([np.zeros(n_rows, bool), *taken]))
+        splits[name] = Split.from_mask(~np.logical_or.reduce([np.zeros(n_rows, bool), *taken]))
     for name, split in splits.items():
         if not split.mask.any():
             message = f"{name}={_shown(wanted[name])} has none of the {n_rows} cells; every split needs some."
@@ -108,7 +108,7 @@ def _split(name: str, wanted: Any, collection: Any, n_rows: int) -> Split:
         raise type(error)(message) from error
     mask = np.zeros(n_rows, bool)
     mask[rows] = True
-    return Split.of_mask(mask) if np.count_nonzero(mask) == rows.size else Split(rows, mask)
+    return Split.from_mask(mask) if np.count_nonzero(mask) == rows.size else Split(rows, mask)
 
 
 def _rows(wanted: Any, collection: Any, n_rows: int) -> NDArray[np.int64]:

@@ -97,7 +97,7 @@ class ClassBalancedSampling(BlockWeightedSampling):
         drawn_from = replace(self._encoded, codes=values).at(lookup)
         if drawn_from.counts is not self._encoded.counts:  # and was not checked before
             _check_missing(drawn_from, is_float=self._is_float)
-        return partial(Weights.of, values, lookup, self._weights_of(drawn_from.counts), self._encoded.offset)
+        return partial(Weights.from_values, values, lookup, self._weights_of(drawn_from.counts), self._encoded.offset)
 
     def _weights_of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the weight of each class; at the end that of missing labels, whose code is -1, if there are any."""

@@ -69,7 +69,7 @@ class Bitmap(NamedTuple):
         return count * 8 >= _MIN_LIST and n_rows // 8 < count * 4
 
     @classmethod
-    def of_mask(cls, mask: NDArray[np.bool_]) -> "Bitmap":
+    def from_mask(cls, mask: NDArray[np.bool_]) -> "Bitmap":
         """Make the set of the rows where a mask is True."""
         packed = np.packbits(mask, bitorder="little")
         octets = np.zeros(-(-packed.size // (_STRATUM // 8)) * (_STRATUM // 8), np.uint8)
@@ -86,7 +86,7 @@ class Bitmap(NamedTuple):
             return cls.none()
         mask = np.zeros(int(rows[-1]) + 1, bool)
         mask[rows] = True
-        return cls.of_mask(mask)
+        return cls.from_mask(mask)
 
     def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows at ``positions`` of the ascending set; runs of ascending positions cost the least."""

@@ -45,7 +45,7 @@ class ShuffledBlocks:
     full: KeyedPermutation
 
     @classmethod
-    def of(cls, n: int, block_size: int, seed: int, epoch: int, number: int = 0) -> "ShuffledBlocks":
+    def from_seed(cls, n: int, block_size: int, seed: int, epoch: int, number: int = 0) -> "ShuffledBlocks":
         """Shuffle the blocks of [0, n) for one epoch; ``number`` tells several shuffles of an epoch apart."""
         n_full, n_short = divmod(n, block_size)
         place_key = make_key(seed, epoch, "short block", number)
@@ -159,7 +159,7 @@ class BlockShuffling(SamplingStrategy):
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""
-        selected = self._selection.of(n_rows)
+        selected = self._selection.rows_of(n_rows)
         n_samples = selected.count - (selected.count % self.block_size if self.drop_last else 0)
-        blocks = ShuffledBlocks.of(n_samples, self.block_size, seed, epoch)
+        blocks = ShuffledBlocks.from_seed(n_samples, self.block_size, seed, epoch)
         return BlockOrder(selected, blocks, n_samples, shuffles=bool(self._shuffle_before_yield))

@@ -45,7 +45,7 @@ class Controls(NamedTuple):
     block_size: int
 
     @classmethod
-    def of(
+    def from_masks(
         cls,
         is_control: NDArray[np.bool_],
         is_cell: NDArray[np.bool_],

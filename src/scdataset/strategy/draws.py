@@ -51,7 +51,9 @@ class SortedDraws:
     first_rank: NDArray[np.int64]
 
     @classmethod
-    def of(cls, n: int, n_draws: int, weights: Weights, prefix: NDArray[np.float64], key: np.uint64) -> "SortedDraws":
+    def from_key(
+        cls, n: int, n_draws: int, weights: Weights, prefix: NDArray[np.float64], key: np.uint64
+    ) -> "SortedDraws":
         """Draw the number of draws in each cell; the rest waits until it is asked for."""
         cell = STRATUM
         while -(-n // cell) > _MAX_CELLS:

@@ -222,7 +222,7 @@ class GroupedSampling(SamplingStrategy):
 
     @match.setter
     def match(self, match: Any) -> None:
-        strata = None if match is None else Strata.of(match)
+        strata = None if match is None else Strata.from_columns(match)
         names = None if match is None else names_of_columns(match)
         self._keep_names("match", names, None if strata is None else strata.encoded)
         self._match = strata
@@ -241,7 +241,7 @@ class GroupedSampling(SamplingStrategy):
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch."""
         shuffles = bool(self._shuffle_before_yield)
-        selected = self._selection.of(n_rows)
+        selected = self._selection.rows_of(n_rows)
         if self._selection.count == 0:
             return ListedOrder(np.empty(0, np.int64), n_rows, shuffles=shuffles)
         self._check_located()
@@ -345,7 +345,7 @@ class GroupedSampling(SamplingStrategy):
         members = members_by_code(cells.groups, is_cell, cells.labels.size)
         in_round = cells.sets_in_round(members.sizes, self.set_size, drop=self.remainder == "drop")
         sets = Sets(members, self._first_set(members, in_round), in_round, self.set_size, self.block_size)
-        controls = Controls.of(is_control, is_cell, cells.strata, cells.n_strata, n_controls, self.block_size)
+        controls = Controls.from_masks(is_control, is_cell, cells.strata, cells.n_strata, n_controls, self.block_size)
         present = count_codes(cells.groups, ~is_control, cells.labels.size) > 0
         return Prepared(self._targets(n_rows), sets, controls, np.flatnonzero(present & (in_round == 0)))
 

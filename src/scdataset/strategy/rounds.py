@@ -78,7 +78,7 @@ class RoundsOrder:
         if number not in self._kept:
             size = min(self._sampling_size, self._n_samples - number * self._sampling_size)
             key = make_key(self._seed, self._epoch, "arrivals", number)
-            blocks = ShuffledBlocks.of(size, self._block_size, self._seed, self._epoch, number)
+            blocks = ShuffledBlocks.from_seed(size, self._block_size, self._seed, self._epoch, number)
             self._kept[number] = (distinct(size, self._selected.count, self._weights, key), blocks)
             while len(self._kept) > _ROUNDS_KEPT:
                 del self._kept[next(iter(self._kept))]

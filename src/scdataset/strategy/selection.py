@@ -44,17 +44,17 @@ class Rows:
     bits: Bitmap = field(default_factory=Bitmap.none)
 
     @classmethod
-    def of_list(cls, rows: NDArray[np.int64]) -> "Rows":
+    def from_list(cls, rows: NDArray[np.int64]) -> "Rows":
         """Keep ascending rows: as they are, or as bits if these are fewer."""
         bits = Bitmap.replacing(rows)
         return cls(rows.size, bits=bits) if bits.ranks.size else cls(rows.size, listed=rows)
 
     @classmethod
-    def of_mask(cls, mask: NDArray[np.bool_]) -> "Rows":
+    def from_mask(cls, mask: NDArray[np.bool_]) -> "Rows":
         """Keep the rows where a mask is True."""
         count = int(np.count_nonzero(mask))
         if Bitmap.is_smaller(count, mask.size):
-            return cls(count, bits=Bitmap.of_mask(mask))
+            return cls(count, bits=Bitmap.from_mask(mask))
         return cls(count, listed=np.flatnonzero(mask))
 
     @property
@@ -155,11 +155,11 @@ class Selection:
         found = rows_of("indices", self.names, rows)
         numbers = np.arange(rows.n_rows) if found is None else found
         selection = Selection(None, has_values=self._has_values)
-        selection.rows = Rows.of_list(selection._ascending(numbers, by_name=True))
+        selection.rows = Rows.from_list(selection._ascending(numbers, by_name=True))
         selection.mask_length = self.mask_length
         return selection
 
-    def of(self, n_rows: int) -> Rows:
+    def rows_of(self, n_rows: int) -> Rows:
         """Return the rows selected from a collection of ``n_rows``, refusing indices that it does not have."""
         if self.names is not None:
             message = (
@@ -220,7 +220,7 @@ class Selection:
         owners
             The row of each value, shape ``(n_values,)``, where values are told by name; None if they go by position.
         """
-        selected = self.of(n_rows)
+        selected = self.rows_of(n_rows)
         if owners is not None:
             places = places_of(name, selected.between(0, selected.count), owners, n_rows)
             return values, Rows(selected.count, listed=places)
@@ -261,7 +261,7 @@ class Selection:
             if names is not None and array.any():
                 self.names = names[array]
                 return None
-            return Rows.of_mask(array)
+            return Rows.from_mask(array)
         if _are_strings(array):
             self.names = array
             return None
@@ -275,7 +275,7 @@ class Selection:
             message = f"indices has row {array.max()}, which no collection has; rows are numbered from 0."
             raise ArgumentValueError(message)
         rows = array.astype(np.int64, copy=False)
-        return Rows.of_list(self._ascending(rows))
+        return Rows.from_list(self._ascending(rows))
 
     def _ascending(self, rows: NDArray[np.int64], *, by_name: bool = False) -> NDArray[np.int64]:
         if np.any(rows[1:] < rows[:-1]):

@@ -64,4 +64,4 @@ class Streaming(SamplingStrategy):
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:  # noqa: ARG002 every epoch is alike
         """Return the order of one epoch, the same for every seed and epoch."""
-        return SequentialOrder(self._selection.of(n_rows), shuffles=self.shuffle)
+        return SequentialOrder(self._selection.rows_of(n_rows), shuffles=self.shuffle)

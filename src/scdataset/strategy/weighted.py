@@ -178,8 +178,8 @@ class BlockWeightedSampling(SamplingStrategy):
             sizes = n_samples, self.sampling_size, self.block_size
             return RoundsOrder(selected, weights, *sizes, seed, epoch, shuffles=shuffles)
         key = make_key(seed, epoch, "draws")
-        draws = SortedDraws.of(selected.count, n_samples, weights, prepared.prefix, key)
-        return DrawnOrder(selected, draws, ShuffledBlocks.of(n_samples, self.block_size, seed, epoch), shuffles)
+        draws = SortedDraws.from_key(selected.count, n_samples, weights, prepared.prefix, key)
+        return DrawnOrder(selected, draws, ShuffledBlocks.from_seed(n_samples, self.block_size, seed, epoch), shuffles)
 
     def _normalised(self) -> NDArray[np.float64] | None:
         return None if self._values is None else self._values / self._values.sum(dtype=np.float64)
@@ -212,7 +212,7 @@ class BlockWeightedSampling(SamplingStrategy):
 
     def _tabled(self, values: NDArray[Any], lookup: Rows) -> Callable[[], Weights]:
         """Return what gives the weights of selected rows that are found in ``values`` at ``lookup``."""
-        return partial(Weights.of, values, lookup)
+        return partial(Weights.from_values, values, lookup)
 
     def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
         yield from super()._arrays()
@@ -239,8 +239,8 @@ class BlockWeightedSampling(SamplingStrategy):
     def _prepare_for(self, n_rows: int) -> Prepared:
         self._check_located()
         self._check_rounds()
-        selected = self._selection.of(n_rows)
-        weigh: Callable[[], Weights] = partial(Weights.of, None, selected)
+        selected = self._selection.rows_of(n_rows)
+        weigh: Callable[[], Weights] = partial(Weights.from_values, None, selected)
         if self._values is not None:
             name, aligned_to = self._values_name, self.aligned_to
             weigh = self._tabled(*self._selection.align(name, self._values, n_rows, aligned_to, self._owners))

@@ -52,7 +52,7 @@ class Weights(NamedTuple):
     bits: Bitmap
 
     @classmethod
-    def of(
+    def from_values(
         cls, values: NDArray[Any] | None, lookup: Rows, table: NDArray[np.float64] | None = None, offset: int = 0
     ) -> "Weights":
         """Weights found in ``values`` at the rows of ``lookup``; None for uniform ones."""

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.elements import PlainElements
 from scdataset.engine.spans import ANY, Spans
+from scdataset.engine.stored_arrays import PlainArray
 from scdataset.errors import DamagedFileError
 
 __all__ = ["ByteSourceTests"]
@@ -147,7 +147,7 @@ class ByteSourceTests(ABC):
         with source.opened() as descriptor:
             assert descriptor is None or descriptor >= 0
         values = np.frombuffer(CONTENT, np.uint16)
-        array = PlainElements(source, "values", values.dtype, 5_000, np.arange(0, 200_000, 10_000)[::-1].copy())
+        array = PlainArray(source, "values", values.dtype, 5_000, np.arange(0, 200_000, 10_000)[::-1].copy())
         stored = values.reshape(20, 5_000)[::-1].ravel()
         starts, lengths = np.array([0, 7, 4_990, 9_000, 70_000]), np.array([3, 0, 30, 20_000, 30_000])
         places = np.array([50_000, 0, 40_000, 10_000, 60_000])
@@ -159,7 +159,7 @@ class ByteSourceTests(ABC):
         np.testing.assert_array_equal(out, expected)
 
     def test_an_array_that_ends_too_early_is_refused(self, source: ByteSource) -> None:
-        array = PlainElements(source, "values", np.dtype(np.uint8), 10_000, np.array([0, 195_000]))
+        array = PlainArray(source, "values", np.dtype(np.uint8), 10_000, np.array([0, 195_000]))
         out = np.zeros(20_000, np.uint8)
         with pytest.raises(DamagedFileError, match="values"):
             array.read(Spans(np.array([0]), np.array([20_000]), np.array([0])), out, ANY)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset.collections.rows import as_rows, take_rows
-from scdataset.engine.slabs import lock_pages
+from scdataset.engine.buffers import lock_pages
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.compose import Compose
 from scdataset.transforms.counts import NormalizeTotal

@@ -13,8 +13,8 @@ from scdataset._arguments import names as as_names
 from scdataset._arguments import one_of, optional_whole, whole
 from scdataset.collections import MultiIndexable
 from scdataset.collections.device import as_tensor
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.dense import fill_dense
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
@@ -59,7 +59,7 @@ class ToTorch(Transform):
     missing_label: int | None = None
     tokens: tuple[str, ...] = ("input_ids", "gene_ids")
 
-    _slabs: SlabPool = field(default_factory=SlabPool, init=False, repr=False, compare=False)
+    _buffers: BufferPool = field(default_factory=BufferPool, init=False, repr=False, compare=False)
     _threads: Threads = field(default_factory=Threads, init=False, repr=False, compare=False)
     runs_ahead: ClassVar[bool] = True
 
@@ -155,7 +155,7 @@ class ToTorch(Transform):
             self._threads.share_among(info.num_workers)
         n_rows, n_columns = matrix.shape
         bits = np.dtype(f"i{self.dtype.itemsize}")
-        out: NDArray[Any] = self._slabs.empty(n_rows * n_columns, bits).reshape(n_rows, n_columns)
+        out: NDArray[Any] = self._buffers.empty(n_rows * n_columns, bits).reshape(n_rows, n_columns)
         if not self._fill(matrix, out):
             matrix = matrix.copy()  # columns that do not ascend, or are there twice
             matrix.check_format(full_check=True)

@@ -6,7 +6,7 @@ import pytest
 
 from scdataset.cells import open_collection
 from scdataset.cells.formats.tenx import TenxFile
-from scdataset.engine.slabs import SlabPool
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, DamagedFileError
 
@@ -62,12 +62,12 @@ def test_real_files_are_read_as_they_are_stored(real_data, name):
     rows = np.random.default_rng(1).integers(0, shape[0], 500)
     kept = np.concatenate([np.arange(indptr[row], indptr[row + 1], dtype=np.int64) for row in rows])
     pointers = np.concatenate([[0], np.cumsum([int(indptr[row + 1]) - int(indptr[row]) for row in rows])])
-    for general in (False, True):
-        file = TenxFile(path, None, general=general)
+    for fallback in (False, True):
+        file = TenxFile(path, None, fallback=fallback)
         assert file.matrix.shape == shape
-        every = file.matrix.read(np.arange(file.n_obs), SlabPool(), Threads(2))
+        every = file.matrix.read(np.arange(file.n_obs), BufferPool(), Threads(2))
         assert_same(every, data, indices, indptr)
-        assert_same(file.matrix.read(rows, SlabPool(), Threads(1)), data[kept], indices[kept], pointers)
+        assert_same(file.matrix.read(rows, BufferPool(), Threads(1)), data[kept], indices[kept], pointers)
         file.close()
 
 

@@ -157,7 +157,7 @@ def test_an_idle_collection_leaves_its_files_to_others(tmp_path, compression):
 
 def test_the_general_path_leaves_the_file_to_others(tmp_path):
     path = write(tmp_path / "a.h5ad", 0)
-    file = H5adFile(path, None, general=True)
+    file = H5adFile(path, None, fallback=True)
     cells = CellCollection([Opened(file)], (), (), None, None)
     assert np.array_equal(cells[[3, 1]]["X"].toarray(), read(path).X[[3, 1]].toarray())
     h5py.File(path, "a").close()

@@ -10,7 +10,7 @@ import scipy.sparse
 
 from scdataset import BlockShuffling, as_collection, scDataset
 from scdataset.collections.adapters.backed_anndata import BackedMatrix
-from scdataset.engine import slabs
+from scdataset.engine import buffers
 
 
 def cells(form="csr"):
@@ -85,9 +85,9 @@ def test_memory_of_windows_comes_back_by_reference_counts_alone(n_files, obsp, t
         backed[0] if n_files == 1 else backed, BlockShuffling(8), 64, 8, seed=0, batch_transform=transform
     )
     fresh = []
-    memory = slabs._Memory
-    monkeypatch.setattr(slabs, "_Memory", lambda n_bytes: fresh.append(n_bytes) or memory(n_bytes))
+    memory = buffers._Memory
+    monkeypatch.setattr(buffers, "_Memory", lambda n_bytes: fresh.append(n_bytes) or memory(n_bytes))
     for _ in range(5):
         for batch in dataset:
             assert batch is not None
-    assert 1 <= len(fresh) <= slabs._SPARE  # of 20 windows or more
+    assert 1 <= len(fresh) <= buffers._SPARE  # of 20 windows or more

@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes import descriptors as pool
 from scdataset.engine.bytes.descriptors import all_opened
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage.hdf5 import H5File, csr_matrix
 from scdataset.engine.threads import Threads
 from scdataset.errors import DamagedFileError
@@ -191,25 +191,25 @@ def matrix_path(tmp_path):
     return tmp_path / "m.h5"
 
 
-@pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("fallback", [False, True])
 @pytest.mark.parametrize("harm", HARM)
-def test_a_matrix_is_not_read_on_from_a_file_that_has_changed(matrix_path, harm, general):
-    matrix = csr_matrix(H5File(str(matrix_path)), "X", (100, 9), general=general)
-    matrix.read(np.arange(100), SlabPool(), Threads(1))
+def test_a_matrix_is_not_read_on_from_a_file_that_has_changed(matrix_path, harm, fallback):
+    matrix = csr_matrix(H5File(str(matrix_path)), "X", (100, 9), fallback=fallback)
+    matrix.read(np.arange(100), BufferPool(), Threads(1))
     harm(matrix_path)
     with pytest.raises(DamagedFileError, match=r"m\.h5"):
-        matrix.read(np.arange(100), SlabPool(), Threads(2))
+        matrix.read(np.arange(100), BufferPool(), Threads(2))
 
 
 def test_hundreds_of_openings_leave_no_descriptor_and_no_thread_behind(matrix_path):
-    slabs = SlabPool()
+    buffers = BufferPool()
     descriptors, running = n_open(), threading.active_count()
     for number in range(200):
         file = H5File(str(matrix_path))
         matrix = csr_matrix(file, "X", (100, 9))
         if number % 20 == 0:
             threads = Threads(2)
-            matrix.read(np.arange(100), slabs, threads)
+            matrix.read(np.arange(100), buffers, threads)
             threads.close()
         matrix.close()
         file.close()

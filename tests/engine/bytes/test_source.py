@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes.copied import CopiedFile, block_checksums
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.storage import hdf5
 from scdataset.engine.storage.hdf5 import H5File
 from scdataset.engine.threads import Threads
@@ -81,8 +81,8 @@ def test_rows_of_a_sparse_matrix_are_the_same_without_a_descriptor(stored, layou
     if genes is not None:
         table, chosen = np.full(300, -1, np.int32), np.arange(300)[genes]
         table[chosen] = np.arange(chosen.size)
-        matrix, expected = matrix.choose(table, chosen.size), expected[:, genes]
-    read = matrix.read(rows, SlabPool(), Threads(2))
+        matrix, expected = matrix.remap(table, chosen.size), expected[:, genes]
+    read = matrix.read(rows, BufferPool(), Threads(2))
     np.testing.assert_array_equal(read.toarray(), expected.toarray())
 
 
@@ -91,7 +91,7 @@ def test_ranges_of_a_window_are_asked_for_together(stored):
     source = DistantBytes(str(path))
     matrix = hdf5.csr_matrix(H5File(source), "plain", cells.shape)
     source.requests.clear()
-    matrix.read(np.arange(0, 2_000, 200), SlabPool(), Threads(1))
+    matrix.read(np.arange(0, 2_000, 200), BufferPool(), Threads(1))
     assert source.requests == [10, 10]  # values and column numbers
 
 
@@ -99,4 +99,4 @@ def test_rows_of_a_dense_matrix_are_the_same_without_a_descriptor(stored):
     path, cells = stored
     matrix = hdf5.dense_matrix(H5File(DistantBytes(str(path))), "dense")
     rows = np.random.default_rng(2).integers(0, 2_000, 500)
-    np.testing.assert_array_equal(matrix.read(rows, SlabPool(), Threads(2)), cells[rows, :50].toarray())
+    np.testing.assert_array_equal(matrix.read(rows, BufferPool(), Threads(2)), cells[rows, :50].toarray())

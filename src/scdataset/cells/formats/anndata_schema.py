@@ -53,7 +53,7 @@ class AnnDataFile(CellFile):
     _functions: tuple[str, str]
     """What anndata's functions to read and to write such a file are called."""
 
-    def _learn(self, layer: str | None, *, general: bool) -> None:
+    def _learn(self, layer: str | None, *, fallback: bool) -> None:
         """Find the matrix of a layer: see `H5adFile` for the names."""
         name = self._matrix_name(layer)
         # raw/X has its own var; before anndata 0.7, it was raw.X.
@@ -65,7 +65,7 @@ class AnnDataFile(CellFile):
         where = "X" if layer is None else "raw.X" if raw else f"layers[{layer!r}]"
         self._check(stored, where)
         check_shape(self.path, name, _shape(stored), shape, self._var_name)  # before chunks, maybe billions, are listed
-        self.matrix = self._matrix(stored, shape, general=general)
+        self.matrix = self._matrix(stored, shape, fallback=fallback)
 
     @property
     def var(self) -> pd.DataFrame:
@@ -108,11 +108,11 @@ class AnnDataFile(CellFile):
         """Return a group or an array of the file, or None if there is none of that name."""
 
     @abstractmethod
-    def _csr(self, name: str, shape: tuple[int, int], *, general: bool) -> CsrMatrix:
+    def _csr(self, name: str, shape: tuple[int, int], *, fallback: bool) -> CsrMatrix:
         """Return the row-sparse matrix of a group."""
 
     @abstractmethod
-    def _dense(self, name: str, *, general: bool) -> DenseMatrix:
+    def _dense(self, name: str, *, fallback: bool) -> DenseMatrix:
         """Return the matrix of an array."""
 
     def _at(self, name: str) -> Node:
@@ -169,10 +169,10 @@ class AnnDataFile(CellFile):
                 message += f" Convert it once: a = anndata.{read}(path); {remedy}; a.{write}(new_path)."
             raise CollectionError(message)
 
-    def _matrix(self, stored: Node, shape: tuple[int, int], *, general: bool = False) -> Matrix:
+    def _matrix(self, stored: Node, shape: tuple[int, int], *, fallback: bool = False) -> Matrix:
         if stored.is_array:
-            return self._dense(stored.name, general=general)
-        return self._csr(stored.name, shape, general=general)
+            return self._dense(stored.name, fallback=fallback)
+        return self._csr(stored.name, shape, fallback=fallback)
 
     def _labelled(self, name: str, values: Any) -> Any:
         """Return a column with its labels, which before anndata 0.7 were in uns."""

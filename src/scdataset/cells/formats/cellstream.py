@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
 from scdataset.cells.formats.cell_file import CellFile
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.columns import ReadApart
 from scdataset.engine.matrix import Matrix
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, DamagedFileError, ScDatasetError
 
@@ -79,7 +79,7 @@ class _Rows(ReadApart):
             self.shape = (int(store.n_obs), int(store.n_vars))
             self.dtype: np.dtype[Any] = np.dtype(store.manifest["value_dtype_on_disk"])
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:  # noqa: ARG002 it has its own
+    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> Any:  # noqa: ARG002 it has its own
         """Return rows, in any order and repeated or not."""
         # cellstream maps the file: bytes that are cut off end the process, and those of another file would be believed.
         self._file.check()
@@ -117,7 +117,7 @@ class _Held(ReadApart):
         self.shape: tuple[int, int] = values.shape
         self.dtype = values.dtype
 
-    def read(self, rows: NDArray[np.int64], slabs: SlabPool, threads: Threads) -> Any:  # noqa: ARG002 as in files
+    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> Any:  # noqa: ARG002 as in files
         """Return rows."""
         return self._values[rows]
 

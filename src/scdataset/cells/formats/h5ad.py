@@ -24,7 +24,7 @@ class H5adFile(AnnDataFile):
         ``"raw/X"`` is raw/X in any case.
     group
         The group of the file that is an AnnData, with a slash at its end; that of the whole file by default.
-    general
+    fallback
         Read through h5py, whatever the layout: slower, and the measure of the fast path.
     file
         The file, if it is open already.
@@ -38,7 +38,7 @@ class H5adFile(AnnDataFile):
         layer: str | None,
         *,
         group: str = "",
-        general: bool = False,
+        fallback: bool = False,
         file: hdf5.H5File | None = None,
     ) -> None:
         self._file = hdf5.H5File(path) if file is None else file
@@ -47,7 +47,7 @@ class H5adFile(AnnDataFile):
         if self._find(f"{group}obs") is None:
             message = f"{self.path} has no {group}obs, but {self._root.names()}; it is not an h5ad file."
             raise CollectionError(message)
-        self._learn(layer, general=general)
+        self._learn(layer, fallback=fallback)
 
     @classmethod
     def from_parts(cls, file: hdf5.H5File, group: str, var_name: str, n_obs: int, matrix: Matrix) -> Self:
@@ -78,8 +78,8 @@ class H5adFile(AnnDataFile):
     def _find(self, name: str) -> Node | None:
         return self._root.find(name)
 
-    def _csr(self, name: str, shape: tuple[int, int], *, general: bool) -> CsrMatrix:
-        return hdf5.csr_matrix(self._file, name, shape, general=general)
+    def _csr(self, name: str, shape: tuple[int, int], *, fallback: bool) -> CsrMatrix:
+        return hdf5.csr_matrix(self._file, name, shape, fallback=fallback)
 
-    def _dense(self, name: str, *, general: bool) -> DenseMatrix:
-        return hdf5.dense_matrix(self._file, name, general=general)
+    def _dense(self, name: str, *, fallback: bool) -> DenseMatrix:
+        return hdf5.dense_matrix(self._file, name, fallback=fallback)

@@ -39,7 +39,7 @@ class LoomFile(CellFile):
         The file.
     layer
         None for the main matrix, or the name of a layer.
-    general
+    fallback
         Read through h5py, whatever the layout: slower, and the measure of the fast path.
     file
         The file, if it is open already.
@@ -47,7 +47,9 @@ class LoomFile(CellFile):
 
     _kind = "a loom file"
 
-    def __init__(self, path: str, layer: str | None, *, general: bool = False, file: hdf5.H5File | None = None) -> None:
+    def __init__(
+        self, path: str, layer: str | None, *, fallback: bool = False, file: hdf5.H5File | None = None
+    ) -> None:
         self._file = hdf5.H5File(path) if file is None else file
         self.path = path
         layers = self._root.find("layers")
@@ -61,7 +63,7 @@ class LoomFile(CellFile):
             message = f"{path}: {names[layer]} and matrix have other shapes than genes x cells, {shape}."
             raise DamagedFileError(message)
         self.n_obs = int(shape[1])
-        self.matrix = hdf5.transposed_matrix(self._file, names[layer], general=general)
+        self.matrix = hdf5.transposed_matrix(self._file, names[layer], fallback=fallback)
 
     @property
     def var(self) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pandas as pd
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.reading import reading
-from scdataset.engine.cache_folder import kept
+from scdataset.engine.cache_folder import cached_copy
 from scdataset.engine.storage import by_cell
 from scdataset.engine.storage.matrix_market import MatrixMarket
 from scdataset.engine.storage.packed_text import Limited, packed_text
@@ -68,9 +68,9 @@ class MtxFile(CellFile):
             )
             raise DamagedFileError(message)
         self.chosen = chosen_features(path, features, None, feature_types)
-        files = kept(path, _KIND, lambda folder: by_cell.write_rows(path, folder))
+        files = cached_copy(path, _KIND, lambda folder: by_cell.write_rows(path, folder))
         stored = by_cell.csr_matrix(files, len(features))
-        self.matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
+        self.matrix = stored if self.chosen is None else stored.remap(*as_table(self.chosen, stored.shape[1]))
 
     @property
     def var(self) -> pd.DataFrame:

@@ -17,8 +17,8 @@ from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.matrix import CsrMatrix
-from scdataset.engine.rowtable import RowTable
-from scdataset.engine.storage.npy import raw_elements
+from scdataset.engine.row_pointers import RowPointers
+from scdataset.engine.storage.npy import raw_array
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ScdlFile"]
@@ -59,12 +59,12 @@ class ScdlFile(CellFile):
         self.n_obs = indptr.size - 1
         n_elements = Path(self._file("DATA")).stat().st_size // types["DATA"].itemsize
         try:
-            table = RowTable.of_pointers(indptr, n_elements)
+            table = RowPointers.from_pointers(indptr, n_elements)
         except ValueError as error:
             message = f"{self._file('ROWPTR')} {error}."
             raise DamagedFileError(message) from error
         data, indices = (
-            raw_elements(LocalFile(self._file(one)), one, types[one], n_elements) for one in ("DATA", "COLPTR")
+            raw_array(LocalFile(self._file(one)), one, types[one], n_elements) for one in ("DATA", "COLPTR")
         )
         self.matrix = CsrMatrix((self.n_obs, len(self._var)), data, indices, table)
 

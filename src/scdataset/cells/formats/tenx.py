@@ -47,7 +47,7 @@ class TenxFile(CellFile):
         Which genome, if the file has several: a group of version 2, features of version 3. None for all of version 3.
     feature_types
         Types of features to keep, such as ``["Gene Expression"]``; None for all.
-    general
+    fallback
         Read through h5py, whatever the layout: slower, and the measure of the fast path.
     file
         The file, if it is open already.
@@ -67,7 +67,7 @@ class TenxFile(CellFile):
         *,
         genome: str | None = None,
         feature_types: Sequence[str] | None = None,
-        general: bool = False,
+        fallback: bool = False,
         file: hdf5.H5File | None = None,
     ) -> None:
         if layer is not None:
@@ -81,11 +81,11 @@ class TenxFile(CellFile):
             message = f"{path}: {self._group}/shape is {shape}; it has to be the number of genes and of cells."
             raise DamagedFileError(message)
         self._n_stored, self.n_obs = int(shape[0]), int(shape[1])
-        stored = hdf5.csr_matrix(self._file, self._group, (self.n_obs, self._n_stored), general=general)
+        stored = hdf5.csr_matrix(self._file, self._group, (self.n_obs, self._n_stored), fallback=fallback)
         of_features = genome if self._has_features else None
         unfiltered = of_features is feature_types is None
         self.chosen = None if unfiltered else chosen_features(path, self._features(), of_features, feature_types)
-        self.matrix = stored if self.chosen is None else stored.choose(*as_table(self.chosen, stored.shape[1]))
+        self.matrix = stored if self.chosen is None else stored.remap(*as_table(self.chosen, stored.shape[1]))
 
     @property
     def var(self) -> pd.DataFrame:

@@ -22,7 +22,7 @@ class ZarrFile(AnnDataFile):
         As of `H5adFile`.
     group
         The group of the store that is an AnnData, with a slash at its end; that of the whole store by default.
-    general
+    fallback
         Read through zarr, whatever the layout: slower, and the measure of the fast path.
     store
         The store, if it is open already.
@@ -36,7 +36,7 @@ class ZarrFile(AnnDataFile):
         layer: str | None,
         *,
         group: str = "",
-        general: bool = False,
+        fallback: bool = False,
         store: zarr.ZarrStore | None = None,
     ) -> None:
         self.path = path
@@ -53,7 +53,7 @@ class ZarrFile(AnnDataFile):
             there = Node(path, "", self._store.node("")).names()
             message = f"{path} is a zarr store without {group}obs, so it holds no AnnData; it has {there}."
             raise CollectionError(message)
-        self._learn(layer, general=general)
+        self._learn(layer, fallback=fallback)
 
     def obsm_writer(self) -> ZarrWriter:
         """Return a function that writes arrays of obsm."""
@@ -74,8 +74,8 @@ class ZarrFile(AnnDataFile):
             stored = self._store.node(name)
         return None if stored is None else Node(self.path, name, stored)
 
-    def _csr(self, name: str, shape: tuple[int, int], *, general: bool) -> CsrMatrix:
-        return zarr.csr_matrix(self._store, name, shape, general=general)
+    def _csr(self, name: str, shape: tuple[int, int], *, fallback: bool) -> CsrMatrix:
+        return zarr.csr_matrix(self._store, name, shape, fallback=fallback)
 
-    def _dense(self, name: str, *, general: bool) -> DenseMatrix:
-        return zarr.dense_matrix(self._store, name, general=general)
+    def _dense(self, name: str, *, fallback: bool) -> DenseMatrix:
+        return zarr.dense_matrix(self._store, name, fallback=fallback)

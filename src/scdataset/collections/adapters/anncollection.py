@@ -219,7 +219,7 @@ def _on_disk(source: AnnCollection) -> BackedMatrix | None:
         return None
     widths = [matrix.shape[1] for matrix in stored.matrices]
     tables = [_table(*which) for which in zip(source.adatas_vidx, widths, strict=True)]
-    return stored.choose(tables, source.n_vars)
+    return stored.remap(tables, source.n_vars)
 
 
 def _table(genes: "NDArray[np.int64] | slice | None", n_stored: int) -> NDArray[np.int32] | None:

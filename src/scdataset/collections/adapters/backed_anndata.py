@@ -13,8 +13,8 @@ from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.collections.adapters.annotated import SparseSetting
 from scdataset.collections.handles import OwnedHandle, descriptor_of, opened_file
 from scdataset.collections.reopening import OpenedFile
+from scdataset.engine.buffers import BufferPool
 from scdataset.engine.matrix import Matrix
-from scdataset.engine.slabs import SlabPool
 from scdataset.engine.stack import Stack
 from scdataset.engine.storage.handles import handles_open
 from scdataset.engine.storage.hdf5 import H5File
@@ -36,7 +36,7 @@ class BackedMatrix:
     def __init__(self, matrices: Sequence[Matrix]) -> None:
         self.matrices = list(matrices)
         self._stack = Stack(self.matrices)
-        self._slabs = SlabPool(is_of_windows=True)
+        self._buffers = BufferPool(is_of_windows=True)
         self._threads = Threads()
 
     @classmethod
@@ -59,17 +59,17 @@ class BackedMatrix:
         """Whether all values are of one type, and in the byte order of this machine."""
         return len({matrix.dtype for matrix in self.matrices}) == 1 and self.matrices[0].dtype.isnative
 
-    def choose(self, tables: Sequence[NDArray[np.int32] | None], n_columns: int) -> "BackedMatrix":
+    def remap(self, tables: Sequence[NDArray[np.int32] | None], n_columns: int) -> "BackedMatrix":
         """Return the matrices with ``n_columns`` other columns; see `CsrMatrix`. None leaves columns as they are."""
         if all(table is None for table in tables):
             return self
         every = [np.arange(n_columns, dtype=np.int32) if table is None else table for table in tables]
-        return BackedMatrix([m.choose(table, n_columns) for m, table in zip(self.matrices, every, strict=True)])
+        return BackedMatrix([m.remap(table, n_columns) for m, table in zip(self.matrices, every, strict=True)])
 
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Return rows, in any order and repeated or not."""
         with handles_open():
-            return self._stack.read(rows, self._slabs, self._threads)
+            return self._stack.read(rows, self._buffers, self._threads)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon."""

@@ -11,7 +11,7 @@ from torch.utils.data import get_worker_info
 from scdataset.collections.handles import mapped_file, mapped_whole
 from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.rows import RowIndex
-from scdataset.engine.slabs import part
+from scdataset.engine.buffers import part
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["MemmapRows", "adapt", "cut", "take"]
@@ -83,7 +83,10 @@ def take(value: NDArray[Any], rows: RowIndex) -> NDArray[Any]:
 
 
 def cut(value: NDArray[Any], rows: slice) -> NDArray[Any]:
-    """Copy rows, or give them as a part of a slab; in a worker always a copy, as all of a slab would be sent along."""
+    """Copy rows, or return them as a part of a buffer.
+
+    A worker always copies, since it would send all of the buffer along.
+    """
     if value.base is not None and get_worker_info() is None:
         view = part(value, rows.start, rows.stop)
         if view is not None:

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from scdataset._progress import log_or_bar
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.cache_folder import kept
-from scdataset.engine.elements import Elements, PlainElements, Task
+from scdataset.engine.cache_folder import cached_copy
 from scdataset.engine.matrix import CsrMatrix
-from scdataset.engine.rowtable import RowTable
+from scdataset.engine.row_pointers import RowPointers
 from scdataset.engine.spans import Columns, Spans
 from scdataset.engine.storage.expansion import Expansion, least_size
+from scdataset.engine.stored_arrays import PlainArray, StoredArray, Task
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["arrow_batches", "checked_column", "csr_matrix", "plain_arrow"]
@@ -60,7 +60,7 @@ class PiecedElements:
         self._firsts = firsts
         self._moves = offsets // dtype.itemsize - firsts
         # The file as one chunk: an element's number is its place in it.
-        self._whole = PlainElements(file, name, dtype, 1 << 62, np.zeros(1, np.int64))
+        self._whole = PlainArray(file, name, dtype, 1 << 62, np.zeros(1, np.int64))
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``."""
@@ -117,9 +117,9 @@ def csr_matrix(file: LocalFile, columns: str, values: str) -> CsrMatrix:
         message = f"{path}: row {row} has {numbers.lengths[row]} {columns} and {data.lengths[row]} {values}."
         raise DamagedFileError(message)
     pointers = np.concatenate([[0], np.cumsum(numbers.lengths)])
-    table = RowTable.of_pointers(pointers, int(pointers[-1]))
-    elements = {name: _elements(file, name, part) for name, part in parts.items()}
-    return CsrMatrix((numbers.lengths.size, _WIDEST), elements[values], elements[columns], table)
+    table = RowPointers.from_pointers(pointers, int(pointers[-1]))
+    arrays = {name: _array(file, name, part) for name, part in parts.items()}
+    return CsrMatrix((numbers.lengths.size, _WIDEST), arrays[values], arrays[columns], table)
 
 
 @contextmanager
@@ -176,7 +176,7 @@ def plain_arrow(path: str) -> LocalFile:
     """
     if _is_plain(path):
         return LocalFile(path)
-    return kept(path, "plain-arrow-2", lambda folder: _write_plain(path, folder / _COPY))[_COPY]
+    return cached_copy(path, "plain-arrow-2", lambda folder: _write_plain(path, folder / _COPY))[_COPY]
 
 
 def _is_plain(path: str) -> bool:
@@ -284,7 +284,7 @@ def _is_number(kind: Any) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _elements(file: LocalFile, name: str, lists: _Lists) -> Elements:
+def _array(file: LocalFile, name: str, lists: _Lists) -> StoredArray:
     some = lists.sizes > 0
     firsts = (np.cumsum(lists.sizes) - lists.sizes)[some]
     offsets = lists.offsets[some]

@@ -13,9 +13,9 @@ from scdataset._compiled import compiled
 from scdataset._progress import log_or_bar
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.matrix import CsrMatrix
-from scdataset.engine.rowtable import RowTable
+from scdataset.engine.row_pointers import RowPointers
 from scdataset.engine.storage.matrix_market import Entries, MatrixMarket
-from scdataset.engine.storage.npy import npy_elements, values_of
+from scdataset.engine.storage.npy import npy_array, values_of
 from scdataset.errors import DamagedFileError
 
 __all__ = ["csr_matrix", "write_rows"]
@@ -88,12 +88,12 @@ def write_rows(path: str, folder: Path) -> dict[str, NDArray[np.int64]]:
 
 def csr_matrix(files: Mapping[str, LocalFile], n_columns: int) -> CsrMatrix:
     """Return the matrix of the files that `write_rows` wrote."""
-    (data, size), (indices, _) = (npy_elements(files[f"{name}.npy"], name) for name in ("data", "indices"))
+    (data, size), (indices, _) = (npy_array(files[f"{name}.npy"], name) for name in ("data", "indices"))
     pointers = files["indptr.npy"]
     try:
         with pointers.stream() as stream:
             indptr = np.load(stream)
-        table = RowTable.of_pointers(indptr, size)
+        table = RowPointers.from_pointers(indptr, size)
     except (ValueError, OSError, EOFError) as error:
         message = f"{pointers.path}: row pointers of its copy in the cache, {pointers.place}: {error}."
         raise DamagedFileError(message) from error

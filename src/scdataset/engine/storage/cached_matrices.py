@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.elements import ChunkElements, Elements, PlainElements, elements_at
-from scdataset.engine.layout import ChunkTable, Layout
+from scdataset.engine.chunk_index import ChunkIndex, ChunkTable
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
-from scdataset.engine.rowtable import RowTable
+from scdataset.engine.row_pointers import RowPointers
+from scdataset.engine.stored_arrays import ChunkedArray, PlainArray, StoredArray, array_at
 
 __all__ = ["CachedArrays", "packed_matrix", "unpacked_matrix"]
 
@@ -57,8 +57,8 @@ class CachedArrays:
 
 def packed_matrix(matrix: Matrix, arrays: CachedArrays) -> list[Any] | None:
     """Return a matrix as JSON; None if it is not one of the engine's own, or a library has to read it."""
-    if isinstance(matrix, CsrMatrix) and matrix.chosen is None:
-        parts = [_packed(elements, arrays) for elements in (matrix.data, matrix.indices)]
+    if isinstance(matrix, CsrMatrix) and matrix.remapping is None:
+        parts = [_packed(array, arrays) for array in (matrix.data, matrix.indices)]
         n_elements = matrix.table.n_elements
         last = [n_elements, [arrays.add(array) for array in matrix.table.arrays]]
     elif isinstance(matrix, DenseMatrix):
@@ -79,45 +79,45 @@ def unpacked_matrix(file: ByteSource, packed: Any, arrays: CachedArrays) -> Matr
     kind, (n_rows, n_columns), parts, number, *rest = packed
     shape = (int(n_rows), int(n_columns))
     if kind == "CSR":
-        table = RowTable.of_arrays([arrays[where] for where in rest[0]], shape[0], number)
-        data, indices = (_elements(file, part, number, arrays) for part in parts)
+        table = RowPointers.from_arrays([arrays[where] for where in rest[0]], shape[0], number)
+        data, indices = (_array(file, part, number, arrays) for part in parts)
         if table is not None and indices.dtype.kind in "iu":
             return CsrMatrix(shape, data, indices, table)
     elif kind == "dense" and len(parts) == max(-(-shape[1] // number), 1):
-        return DenseMatrix(shape, tuple(_elements(file, part, shape[0] * number, arrays) for part in parts), number)
+        return DenseMatrix(shape, tuple(_array(file, part, shape[0] * number, arrays) for part in parts), number)
     message = f"{file.path} was cached as {kind} of shape {shape}, and with other rows or parts."
     raise ValueError(message)
 
 
-def _packed(elements: Elements, arrays: CachedArrays) -> list[Any] | None:
-    place = elements.place if isinstance(elements, (PlainElements, ChunkElements)) else None
+def _packed(array: StoredArray, arrays: CachedArrays) -> list[Any] | None:
+    place = array.place if isinstance(array, (PlainArray, ChunkedArray)) else None
     if place is None:
         return None
-    name, layout = place
-    table: Any = layout.table
-    tables = [table.offsets] if layout.plain else table.arrays
-    fill = np.asarray(layout.fill, layout.dtype).reshape(1)
+    name, index = place
+    table: Any = index.table
+    tables = [table.offsets] if index.plain else table.arrays
+    fill = np.asarray(index.fill, index.dtype).reshape(1)
     return [
         name,
-        layout.dtype.str,
-        layout.chunk[0],
-        layout.filters,
+        index.dtype.str,
+        index.chunk[0],
+        index.filters,
         arrays.add(fill),
         [arrays.add(array) for array in tables],
     ]
 
 
-def _elements(file: ByteSource, packed: Any, n_elements: int, arrays: CachedArrays) -> Elements:
+def _array(file: ByteSource, packed: Any, n_elements: int, arrays: CachedArrays) -> StoredArray:
     name, stored, length, filters, fill, tables = packed
     dtype = np.dtype(str(stored))
     offsets, *rest = (arrays[where] for where in tables)
     if not rest:
         rest = [np.full(offsets.size, length * dtype.itemsize), np.zeros(offsets.size, np.uint32)]
-    table = ChunkTable.of_arrays([offsets, *rest], offsets.size)
+    table = ChunkTable.from_arrays([offsets, *rest], offsets.size)
     named = tuple((str(filter_name), tuple(options)) for filter_name, options in filters)
     plain_bytes = None if named else length * dtype.itemsize
     lacking = not isinstance(length, int) or length < 1 or offsets.size < math.ceil(n_elements / length)
     if lacking or dtype.kind not in "iufb" or table is None or table.misplaced(file.size, plain_bytes) is not None:
         message = f"{file.path}: {name} was cached with chunks that do not lie in it."
         raise ValueError(message)
-    return elements_at(file, name, Layout((n_elements,), dtype, (length,), table, named, arrays[fill][0]))
+    return array_at(file, name, ChunkIndex((n_elements,), dtype, (length,), table, named, arrays[fill][0]))

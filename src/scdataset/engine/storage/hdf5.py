@@ -14,11 +14,11 @@ import numpy as np
 from scdataset.engine import cache
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.elements import ChunkElements, Chunks, Elements, FileChunks, elements_at
-from scdataset.engine.general import LibraryChunks, Tiles
-from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout, overlapping
+from scdataset.engine.stored_arrays import ChunkedArray, Chunks, StoredArray, FileChunks, array_at
+from scdataset.engine.fallback import LibraryChunks, Tiles
+from scdataset.engine.chunk_index import NOT_STORED, ChunkTable, ChunkIndex, overlapping
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
-from scdataset.engine.rowtable import RowTable, pieces_of
+from scdataset.engine.row_pointers import RowPointers, pieces_of
 from scdataset.engine.storage.handles import note_opened
 from scdataset.engine.storage.hdf5_expansion import check_expansion
 from scdataset.engine.storage.hdf5_filters import filters_of
@@ -27,7 +27,7 @@ from scdataset.engine.storage.user_block import counts_user_block
 from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["H5File", "csr_matrix", "dense_matrix", "elements_of", "layout_of", "transposed_matrix"]
+__all__ = ["H5File", "csr_matrix", "dense_matrix", "arrays_of", "chunk_index_of", "transposed_matrix"]
 
 T = TypeVar("T")
 
@@ -38,11 +38,11 @@ _MANY_ROWS = 1_000_000
 _MANY_TIMES = 64
 """As many times more chunks than there are stored are still listed."""
 
-_GENERAL_ELEMENTS = 1 << 16
+_FALLBACK_ELEMENTS = 1 << 16
 """Elements that are read at a time through h5py where the dataset has no chunks of its own."""
 
 
-_GENERAL_COLUMNS = 64
+_FALLBACK_COLUMNS = 64
 """Columns that are read at a time of a dataset that has no chunks of its own."""
 
 
@@ -125,7 +125,7 @@ class H5File:
         return {**self.__dict__, "_h5": None}
 
 
-def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: bool = False) -> CsrMatrix:
+def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, fallback: bool = False) -> CsrMatrix:
     """Return the row-sparse matrix in ``group``, which holds ``data``, ``indices`` and ``indptr``.
 
     Raises
@@ -146,13 +146,13 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, general: boo
     if indices.dtype.kind not in "iu" or shape[1] < 0:
         message = f"{file.path}: {names[1]} is of type {indices.dtype}, for columns in [0, {shape[1]})."
         raise DamagedFileError(message)
-    table = _row_table(file, names[2], indptr, data.shape[0], general=general)
-    layouts = [layout_of(file, name, dataset) for name, dataset in zip(names[:2], stored, strict=False)]
-    for name, dataset, layout in zip(names, stored, layouts, strict=False):
-        _check_whole(file, name, dataset, layout.table)
-    _check_apart(file, group, [layout.table for layout in layouts if layout.table is not None])
+    table = _row_pointers(file, names[2], indptr, data.shape[0], fallback=fallback)
+    indexes = [chunk_index_of(file, name, dataset) for name, dataset in zip(names[:2], stored, strict=False)]
+    for name, dataset, index in zip(names, stored, indexes, strict=False):
+        _check_whole(file, name, dataset, index.table)
+    _check_apart(file, group, [index.table for index in indexes if index.table is not None])
     values, columns = (
-        _elements(file, name, layout, general=general)[0] for name, layout in zip(names, layouts, strict=False)
+        _array(file, name, index, fallback=fallback)[0] for name, index in zip(names, indexes, strict=False)
     )
     return CsrMatrix(shape, values, columns, table)
 
@@ -190,38 +190,38 @@ def _lacks(dataset: h5py.Dataset) -> bool:
     return not whole and dataset.id.get_offset() is None
 
 
-def _row_table(file: H5File, name: str, indptr: h5py.Dataset, n_elements: int, *, general: bool) -> RowTable:
+def _row_pointers(file: H5File, name: str, indptr: h5py.Dataset, n_elements: int, *, fallback: bool) -> RowPointers:
     """Return the table of a row pointer, from the cache if it is a large one."""
     n_rows = int(indptr.shape[0]) - 1
-    kept = n_rows >= _MANY_ROWS and not general
-    arrays = cache.load(file.bytes, f"rows of {name}") if kept else None
-    table = None if arrays is None else RowTable.of_arrays(arrays, n_rows, n_elements)
+    is_cached = n_rows >= _MANY_ROWS and not fallback
+    arrays = cache.load(file.bytes, f"rows of {name}") if is_cached else None
+    table = None if arrays is None else RowPointers.from_arrays(arrays, n_rows, n_elements)
     if table is not None:
         return table
     _check_whole(file, name, indptr, None)
     check_expansion(indptr)
     pieces = (indptr[place] for place in pieces_of(n_rows + 1, (indptr.chunks or (1,))[0]))
     try:
-        table = RowTable.of_pieces(pieces, n_rows, n_elements)
+        table = RowPointers.from_pieces(pieces, n_rows, n_elements)
     except (ValueError, OSError, RuntimeError) as error:
         message = f"{file.path}: {name} {error}."
         raise DamagedFileError(message) from error
-    if kept:
+    if is_cached:
         cache.store(file.bytes, f"rows of {name}", table.arrays)
     return table
 
 
-def dense_matrix(file: H5File, name: str, *, general: bool = False) -> DenseMatrix:
+def dense_matrix(file: H5File, name: str, *, fallback: bool = False) -> DenseMatrix:
     """Return the dense matrix in the dataset ``name``."""
-    layout = layout_of(file, name)
-    if len(layout.shape) != 2:
-        message = f"{file.path}: {name} has shape {layout.shape}; a dense matrix has two axes."
+    index = chunk_index_of(file, name)
+    if len(index.shape) != 2:
+        message = f"{file.path}: {name} has shape {index.shape}; a dense matrix has two axes."
         raise CollectionError(message)
-    width = layout.shape[1] if general or layout.table is None else layout.chunk[1]
-    return DenseMatrix(layout.shape, tuple(elements_of(file, name, general=general)), max(width, 1))
+    width = index.shape[1] if fallback or index.table is None else index.chunk[1]
+    return DenseMatrix(index.shape, tuple(arrays_of(file, name, fallback=fallback)), max(width, 1))
 
 
-def transposed_matrix(file: H5File, name: str, *, general: bool = False) -> TransposedMatrix:
+def transposed_matrix(file: H5File, name: str, *, fallback: bool = False) -> TransposedMatrix:
     """Return the transpose of the dense matrix in the dataset ``name``, of two axes.
 
     Raises
@@ -229,52 +229,52 @@ def transposed_matrix(file: H5File, name: str, *, general: bool = False) -> Tran
     CollectionError
         If the elements are not numbers of at most eight bytes.
     """
-    layout = layout_of(file, name)
-    if layout.dtype.kind not in "iufb" or layout.dtype.itemsize > 8 or len(layout.shape) != 2:
-        message = f"{file.path}: {name} is {layout.dtype} of shape {layout.shape}; it has to be a matrix of numbers."
+    index = chunk_index_of(file, name)
+    if index.dtype.kind not in "iufb" or index.dtype.itemsize > 8 or len(index.shape) != 2:
+        message = f"{file.path}: {name} is {index.dtype} of shape {index.shape}; it has to be a matrix of numbers."
         raise CollectionError(message)
-    tile = layout.chunk if layout.chunk != layout.shape else (layout.shape[0], _GENERAL_COLUMNS)
-    if general or layout.table is None or tile != layout.chunk:
+    tile = index.chunk if index.chunk != index.shape else (index.shape[0], _FALLBACK_COLUMNS)
+    if fallback or index.table is None or tile != index.chunk:
         open_tiles = partial(Tiles, partial(file.dataset, name), tile)
-        chunks: Chunks = LibraryChunks(open_tiles, file.path, name, 1, math.prod(tile), layout.dtype)
+        chunks: Chunks = LibraryChunks(open_tiles, file.path, name, 1, math.prod(tile), index.dtype)
     else:
         length = math.prod(tile)
-        chunks = FileChunks(file.bytes, name, layout.dtype, length, layout.table, layout.filters, layout.fill)
-    return TransposedMatrix((layout.shape[1], layout.shape[0]), chunks, (max(tile[0], 1), max(tile[1], 1)))
+        chunks = FileChunks(file.bytes, name, index.dtype, length, index.table, index.filters, index.fill)
+    return TransposedMatrix((index.shape[1], index.shape[0]), chunks, (max(tile[0], 1), max(tile[1], 1)))
 
 
-def elements_of(file: H5File, name: str, *, general: bool = False) -> list[Elements]:
+def arrays_of(file: H5File, name: str, *, fallback: bool = False) -> list[StoredArray]:
     """Return the strips of a dataset of one or two axes as 1-D arrays, by the fastest path that serves.
 
-    ``general=True`` takes the general path, which serves every layout.
+    ``fallback=True`` takes the fallback path, which serves every layout.
 
     Raises
     ------
     CollectionError
         If the elements are not numbers of at most eight bytes.
     """
-    return _elements(file, name, layout_of(file, name), general=general)
+    return _array(file, name, chunk_index_of(file, name), fallback=fallback)
 
 
-def _elements(file: H5File, name: str, layout: Layout, *, general: bool) -> list[Elements]:
-    if layout.dtype.kind not in "iufb" or layout.dtype.itemsize > 8:
-        message = f"{file.path}: {name} is of type {layout.dtype}; it has to be numbers of at most eight bytes."
+def _array(file: H5File, name: str, index: ChunkIndex, *, fallback: bool) -> list[StoredArray]:
+    if index.dtype.kind not in "iufb" or index.dtype.itemsize > 8:
+        message = f"{file.path}: {name} is of type {index.dtype}; it has to be numbers of at most eight bytes."
         raise CollectionError(message)
-    if general or layout.table is None:
-        width = math.prod(layout.shape[1:])
-        rows = layout.chunk[0] if layout.chunk[1:] == layout.shape[1:] else max(_GENERAL_ELEMENTS // max(width, 1), 1)
+    if fallback or index.table is None:
+        width = math.prod(index.shape[1:])
+        rows = index.chunk[0] if index.chunk[1:] == index.shape[1:] else max(_FALLBACK_ELEMENTS // max(width, 1), 1)
         open_array = partial(file.dataset, name)
-        return [ChunkElements(LibraryChunks(open_array, file.path, name, rows, width, layout.dtype))]
-    n_strips = 1 if len(layout.shape) == 1 else max(-(-layout.shape[1] // layout.chunk[1]), 1)
+        return [ChunkedArray(LibraryChunks(open_array, file.path, name, rows, width, index.dtype))]
+    n_strips = 1 if len(index.shape) == 1 else max(-(-index.shape[1] // index.chunk[1]), 1)
     if n_strips == 1:
-        return [elements_at(file.bytes, name, layout)]
+        return [array_at(file.bytes, name, index)]
     # Chunks are counted within a strip.
-    parts = [f"{name}[:, {n * layout.chunk[1]}:{(n + 1) * layout.chunk[1]}]" for n in range(n_strips)]
-    strips = [replace(layout, table=layout.table.strip(number, n_strips)) for number in range(n_strips)]
-    return [elements_at(file.bytes, part, strip) for part, strip in zip(parts, strips, strict=True)]
+    parts = [f"{name}[:, {n * index.chunk[1]}:{(n + 1) * index.chunk[1]}]" for n in range(n_strips)]
+    strips = [replace(index, table=index.table.strip(number, n_strips)) for number in range(n_strips)]
+    return [array_at(file.bytes, part, strip) for part, strip in zip(parts, strips, strict=True)]
 
 
-def layout_of(file: H5File, name: str, opened: h5py.Dataset | None = None) -> Layout:
+def chunk_index_of(file: H5File, name: str, opened: h5py.Dataset | None = None) -> ChunkIndex:
     """Return where a dataset lies, which may be open already; without a table where it takes h5py to read it.
 
     Raises
@@ -284,39 +284,39 @@ def layout_of(file: H5File, name: str, opened: h5py.Dataset | None = None) -> La
     """
     dataset = file.dataset(name) if opened is None else opened
     try:
-        layout, chunked = _layout(dataset, in_file=dataset.file.filename == file.h5.filename)
+        index, chunked = _index_of(dataset, in_file=dataset.file.filename == file.h5.filename)
         if chunked:
-            return replace(layout, table=_table(file, layout, name, dataset))
+            return replace(index, table=_table(file, index, name, dataset))
     except DamagedFileError:
         raise
     except (ValueError, OSError, RuntimeError, OverflowError, MemoryError) as error:
         message = f"{file.path}: where {name} is stored cannot be read: {error}"
         raise DamagedFileError(message) from error
-    if layout.table is not None:
-        _check_table(layout, layout.table, file, name)
-    return layout
+    if index.table is not None:
+        _check_table(index, index.table, file, name)
+    return index
 
 
-def _table(file: H5File, layout: Layout, name: str, dataset: h5py.Dataset) -> ChunkTable | None:
+def _table(file: H5File, index: ChunkIndex, name: str, dataset: h5py.Dataset) -> ChunkTable | None:
     """Return the table of the chunks of a dataset, from the cache if it is a large one.
 
     None where nearly all are missing: the file may claim to have any number of them.
     """
     n_chunks = math.prod(_grid(dataset))
-    kept = n_chunks >= _MANY_CHUNKS
-    table = _cached_table(file, layout, name, n_chunks) if kept else None
+    is_cached = n_chunks >= _MANY_CHUNKS
+    table = _cached_table(file, index, name, n_chunks) if is_cached else None
     if table is None:
         table = _chunk_table(dataset)
         if table is None:
             return None
-        _check_table(layout, table, file, name)
-        if kept:
+        _check_table(index, table, file, name)
+        if is_cached:
             cache.store(file.bytes, f"chunks of {name}", table.arrays)
     return table
 
 
-def _layout(dataset: h5py.Dataset, *, in_file: bool) -> tuple[Layout, bool]:
-    """Return the layout, and whether a table of its chunks is still to come."""
+def _index_of(dataset: h5py.Dataset, *, in_file: bool) -> tuple[ChunkIndex, bool]:
+    """Return the index, and whether a table of its chunks is still to come."""
     table: ChunkTable | None = None
     filters: tuple[tuple[str, Any], ...] | None = ()
     chunked = False
@@ -331,10 +331,10 @@ def _layout(dataset: h5py.Dataset, *, in_file: bool) -> tuple[Layout, bool]:
         elif properties.get_layout() == h5py.h5d.CHUNKED:
             filters = filters_of(properties)
             chunked = filters is not None
-    layout = Layout(
+    index = ChunkIndex(
         dataset.shape, dataset.dtype, dataset.chunks or dataset.shape, table, filters or (), dataset.fillvalue
     )
-    return layout, chunked
+    return index, chunked
 
 
 def _is_plain_type(dataset: h5py.Dataset) -> bool:
@@ -381,17 +381,17 @@ def _chunk_table(dataset: h5py.Dataset) -> ChunkTable | None:
     return table
 
 
-def _cached_table(file: H5File, layout: Layout, name: str, n_chunks: int) -> ChunkTable | None:
-    """Return the table that was kept, if it could be that of the dataset."""
+def _cached_table(file: H5File, index: ChunkIndex, name: str, n_chunks: int) -> ChunkTable | None:
+    """Return the table that was cached, if it could be that of the dataset."""
     arrays = cache.load(file.bytes, f"chunks of {name}")
-    table = None if arrays is None else ChunkTable.of_arrays(arrays, n_chunks)
-    return None if table is None or _fault(layout, table, file) is not None else table
+    table = None if arrays is None else ChunkTable.from_arrays(arrays, n_chunks)
+    return None if table is None or _fault(index, table, file) is not None else table
 
 
-def _fault(layout: Layout, table: ChunkTable, file: H5File) -> str | None:
+def _fault(index: ChunkIndex, table: ChunkTable, file: H5File) -> str | None:
     """Return why chunks cannot be where a table has them, or None."""
-    n_bytes = math.prod(layout.chunk) * layout.dtype.itemsize
-    number = table.misplaced(file.bytes.size, None if layout.filters else n_bytes)
+    n_bytes = math.prod(index.chunk) * index.dtype.itemsize
+    number = table.misplaced(file.bytes.size, None if index.filters else n_bytes)
     if number is not None:
         return (
             f"chunk {number} has {table.sizes[number]} bytes from {table.offsets[number]} on, in a file of "
@@ -401,9 +401,9 @@ def _fault(layout: Layout, table: ChunkTable, file: H5File) -> str | None:
     return None if pair is None else f"chunks {pair[0]} and {pair[1]} have bytes in common"
 
 
-def _check_table(layout: Layout, table: ChunkTable, file: H5File, name: str) -> None:
+def _check_table(index: ChunkIndex, table: ChunkTable, file: H5File, name: str) -> None:
     """Raise if chunks do not lie within the file, each for itself, or are plain and not of the right size."""
-    fault = _fault(layout, table, file)
+    fault = _fault(index, table, file)
     if fault is not None:
         message = f"{file.path}: {name} cannot be where the file says: {fault}; the file is damaged."
         raise DamagedFileError(message)

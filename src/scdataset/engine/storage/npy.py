@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.elements import Elements, PlainElements
+from scdataset.engine.stored_arrays import PlainArray, StoredArray
 from scdataset.errors import DamagedFileError
 
-__all__ = ["npy_elements", "raw_elements", "values_of"]
+__all__ = ["npy_array", "raw_array", "values_of"]
 
 _LONGEST_HEADER = (1 << 16) + 12
 """Bytes before the elements of a .npy file at most, unless it names fields."""
 
 
-def raw_elements(file: ByteSource, name: str, dtype: np.dtype[Any], length: int, offset: int = 0) -> Elements:
+def raw_array(file: ByteSource, name: str, dtype: np.dtype[Any], length: int, offset: int = 0) -> StoredArray:
     """Return ``length`` elements that a file holds from byte ``offset`` on; ``name`` is the array's for messages.
 
     Raises
@@ -28,10 +28,10 @@ def raw_elements(file: ByteSource, name: str, dtype: np.dtype[Any], length: int,
     if length < 0 or file.size < offset + length * dtype.itemsize:
         message = f"{file.path}: {name} has {file.size - offset} bytes; {length} elements of {dtype} take more."
         raise DamagedFileError(message)
-    return PlainElements(file, name, dtype, max(length, 1), np.array([offset], np.int64))
+    return PlainArray(file, name, dtype, max(length, 1), np.array([offset], np.int64))
 
 
-def npy_elements(file: ByteSource, name: str) -> tuple[Elements, int]:
+def npy_array(file: ByteSource, name: str) -> tuple[StoredArray, int]:
     """Return the elements of a .npy file of one axis, and their number.
 
     Raises
@@ -50,7 +50,7 @@ def npy_elements(file: ByteSource, name: str) -> tuple[Elements, int]:
     if len(shape) != 1 or not dtype.isnative or dtype.hasobject:
         message = f"{file.path}: {name} has shape {shape} and dtype {dtype}; it has to have one axis, of numbers."
         raise DamagedFileError(message)
-    return raw_elements(file, name, dtype, shape[0], stream.tell()), shape[0]
+    return raw_array(file, name, dtype, shape[0], stream.tell()), shape[0]
 
 
 def values_of(path: Path) -> NDArray[np.int64]:

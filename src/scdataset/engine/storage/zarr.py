@@ -17,20 +17,20 @@ import zarr
 from numpy.typing import NDArray
 
 from scdataset.engine.codecs import decode
-from scdataset.engine.elements import ChunkElements, Elements, PlainElements
-from scdataset.engine.general import LibraryChunks
+from scdataset.engine.fallback import LibraryChunks
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
-from scdataset.engine.rowtable import RowTable, pieces_of
+from scdataset.engine.row_pointers import RowPointers, pieces_of
 from scdataset.engine.spans import ANY, Spans
 from scdataset.engine.storage.zarr_keys import Keys
 from scdataset.engine.storage.zarr_library import checked_store
 from scdataset.engine.storage.zarr_metadata import ZarrArray, array_of
 from scdataset.engine.storage.zarr_shards import Shard, Stored
+from scdataset.engine.stored_arrays import ChunkedArray, PlainArray, StoredArray
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["ZarrStore", "csr_matrix", "dense_matrix", "elements_of"]
+__all__ = ["ZarrStore", "arrays_of", "csr_matrix", "dense_matrix"]
 
-_GENERAL_ELEMENTS = 1 << 16
+_FALLBACK_ELEMENTS = 1 << 16
 """Elements that are read at a time through zarr where a chunk does not hold whole rows."""
 
 
@@ -200,7 +200,7 @@ class StoreChunks:
         self._finder.close()
 
 
-def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, general: bool = False) -> CsrMatrix:
+def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, fallback: bool = False) -> CsrMatrix:
     """Return the row-sparse matrix in ``group``, which holds ``data``, ``indices`` and ``indptr``.
 
     Raises
@@ -222,9 +222,9 @@ def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, general:
         )
         raise CollectionError(message)
     gaps: list[int] = []
-    [pointers] = elements_of(store, f"{group}/indptr", general=general, gap=lambda start, _: gaps.append(start))
+    [pointers] = arrays_of(store, f"{group}/indptr", fallback=fallback, gap=lambda start, _: gaps.append(start))
     try:
-        table = RowTable.of_pieces(_pieces(pointers, indptr, shape[0] + 1), shape[0], data.shape[0])
+        table = RowPointers.from_pieces(_pieces(pointers, indptr, shape[0] + 1), shape[0], data.shape[0])
         if gaps and table.lengths.max(initial=0) > shape[1]:
             message = f"lacks the chunk from {min(gaps)} on, without which rows have more than {shape[1]} columns"
             raise ValueError(message)  # noqa: TRY301 named below, as all are
@@ -233,41 +233,41 @@ def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, general:
         raise DamagedFileError(message) from error
     finally:
         pointers.close()
-    [values] = elements_of(store, f"{group}/data", general=general)
-    [columns] = elements_of(store, f"{group}/indices", general=general, gap=partial(_repeats, table))
+    [values] = arrays_of(store, f"{group}/data", fallback=fallback)
+    [columns] = arrays_of(store, f"{group}/indices", fallback=fallback, gap=partial(_repeats, table))
     return CsrMatrix(shape, values, columns, table)
 
 
-def _repeats(table: RowTable, start: int, stop: int) -> str | None:
+def _repeats(table: RowPointers, start: int, stop: int) -> str | None:
     """Return why column numbers cannot all be the same: a row has a column once."""
     n = table.most_in(start, stop)
     return f"a row has {n} of its columns" if n > 1 else None
 
 
-def dense_matrix(store: ZarrStore, name: str, *, general: bool = False) -> DenseMatrix:
+def dense_matrix(store: ZarrStore, name: str, *, fallback: bool = False) -> DenseMatrix:
     """Return the dense matrix in the array ``name``."""
     array, _ = _array(store, name)
-    width = array.chunk[1] if isinstance(array, ZarrArray) and not general else array.shape[1]
-    return DenseMatrix(array.shape, tuple(elements_of(store, name, general=general)), max(width, 1))
+    width = array.chunk[1] if isinstance(array, ZarrArray) and not fallback else array.shape[1]
+    return DenseMatrix(array.shape, tuple(arrays_of(store, name, fallback=fallback)), max(width, 1))
 
 
-def elements_of(store: ZarrStore, name: str, *, general: bool = False, gap: Gap = _any_gap) -> list[Elements]:
+def arrays_of(store: ZarrStore, name: str, *, fallback: bool = False, gap: Gap = _any_gap) -> list[StoredArray]:
     """Return the strips of an array of one or two axes as 1-D arrays, by the fastest path that serves.
 
-    ``general=True`` takes the general path, which serves every layout. ``gap`` is for `StoreChunks`.
+    ``fallback=True`` takes the fallback path, which serves every layout. ``gap`` is for `StoreChunks`.
     """
     array, key = _array(store, name)
-    if general or not isinstance(array, ZarrArray):
+    if fallback or not isinstance(array, ZarrArray):
         node = store.node(name)
         width = int(np.prod(node.shape[1:]))
         chunk = node.shards or node.chunks
-        rows = chunk[0] if len(chunk) == 1 or chunk[1] >= width else max(_GENERAL_ELEMENTS // max(width, 1), 1)
-        return [ChunkElements(LibraryChunks(partial(store.node, name), store.path, name, rows, width, node.dtype))]
+        rows = chunk[0] if len(chunk) == 1 or chunk[1] >= width else max(_FALLBACK_ELEMENTS // max(width, 1), 1)
+        return [ChunkedArray(LibraryChunks(partial(store.node, name), store.path, name, rows, width, node.dtype))]
     finder = ChunkFinder(store, name, key, array)
-    return [_plain(finder, strip) or ChunkElements(StoreChunks(finder, strip, gap)) for strip in range(array.grid[1])]
+    return [_plain(finder, strip) or ChunkedArray(StoreChunks(finder, strip, gap)) for strip in range(array.grid[1])]
 
 
-def _plain(finder: ChunkFinder, strip: int) -> PlainElements | None:
+def _plain(finder: ChunkFinder, strip: int) -> PlainArray | None:
     """Return a column of chunks as plain bytes of one file, if they are that."""
     array = finder.array
     one_file = all(chunks <= held for chunks, held in zip(array.grid, array.per_shard, strict=True))
@@ -277,7 +277,7 @@ def _plain(finder: ChunkFinder, strip: int) -> PlainElements | None:
     plain = [stored for stored in chunks if stored is not None and stored.size == array.n_bytes]
     if not plain or len(plain) != len(chunks):
         return None
-    return PlainElements(
+    return PlainArray(
         plain[0].file, finder.name, array.dtype, array.length, np.array([stored.offset for stored in plain])
     )
 
@@ -299,14 +299,14 @@ def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
     return node, key
 
 
-def _pieces(elements: Elements, array: Any, size: int) -> Iterator[NDArray[Any]]:
+def _pieces(pointers: StoredArray, array: Any, size: int) -> Iterator[NDArray[Any]]:
     """Read an array of one axis piece by piece; each is valid until the next is asked for."""
     chunk = array.length if isinstance(array, ZarrArray) else int((array.shards or array.chunks)[0])
-    out = np.empty(0, elements.dtype)
+    out = np.empty(0, pointers.dtype)
     for place in pieces_of(size, chunk):
         n = place.stop - place.start
-        out = out if out.size >= n else np.empty(n, elements.dtype)
+        out = out if out.size >= n else np.empty(n, pointers.dtype)
         spans = Spans(np.array([place.start]), np.array([n]), np.zeros(1, np.int64))
-        for work, first, last in elements.tasks(spans, out[:n], ANY, 1):
+        for work, first, last in pointers.tasks(spans, out[:n], ANY, 1):
             work(first, last)
         yield out[:n]

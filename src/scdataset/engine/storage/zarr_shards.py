@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.chunk_index import NOT_STORED, overlapping
 from scdataset.engine.codecs import decode
-from scdataset.engine.layout import NOT_STORED, overlapping
 from scdataset.engine.storage.zarr_metadata import ZarrArray
 from scdataset.errors import DamagedFileError
 

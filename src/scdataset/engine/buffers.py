@@ -1,8 +1,8 @@
-"""Output memory that is used again: a fresh array costs more in page faults than the copying into it.
+"""Reuse output memory: a fresh array costs more in page faults than the copy into it.
 
-    slab   |#########################################|   a window, which fills it
-    parts  |####|####|####|####|####|####|####|####|#|   its batches
-    kept   |....|....|####|....|....|####|....|....|.|   after the window: the pages between those that live go back
+    buffer   |#########################################|   a window, which fills it
+    parts    |####|####|####|####|####|####|####|####|#|   its batches
+    held     |....|....|####|....|....|####|....|....|.|   after the window: the pages between live batches go back
 
 A batch is a part: a view that keeps its own pages and no others.
 """
@@ -18,23 +18,24 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Locked", "SlabPool", "give_back_unused", "lock_pages", "part"]
+__all__ = ["BufferPool", "Locked", "give_back_unused", "lock_pages", "part"]
 
 _SPARE = 4
-"""Idle slabs that are kept: what is read ahead, what is in use, and a little."""
+"""Idle buffers that are retained: for the window read ahead, the one in use, and two more."""
 
 _GRAIN = 1 << 20
 """Sizes are rounded up to this many bytes."""
 
 _SLACK = 8
-"""A new slab is larger by one part in this many, so that the next window, a little larger, fits: memory that is never
+"""A new buffer is larger by one part in this many, so that the next window, a little larger, fits: memory that is never
 touched takes up none."""
 
 _GIVES_BACK = hasattr(mmap, "MADV_DONTNEED") and hasattr(mmap, "MAP_ANONYMOUS")
 """Whether the system takes single pages back."""
 
-_over: "deque[weakref.ref[_Slab]]" = deque()
-"""Slabs of windows that are over, of which a part lives: as a rule the last batch, which the loop is about to drop."""
+_over: "deque[weakref.ref[_Buffer]]" = deque()
+"""Buffers of windows that are over, of which a part lives: as a rule the last batch, which the loop is about to "
+"drop."""
 
 
 class Locked(Protocol):
@@ -100,7 +101,7 @@ class _Memory:
             self._pages.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
-class _Slab:
+class _Buffer:
     """Memory in use, from when it is handed out until the last array over it has died.
 
     Attributes
@@ -135,36 +136,36 @@ class _Slab:
 
 
 class _Lease:
-    """All of a slab: every array over it keeps this alive."""
+    """All of a buffer: every array over it keeps this alive."""
 
-    def __init__(self, slab: _Slab, array: NDArray[Any]) -> None:
-        self.slab = slab
+    def __init__(self, buffer: _Buffer, array: NDArray[Any]) -> None:
+        self.buffer = buffer
         self.__array_interface__ = array.__array_interface__
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        slab = self.slab
-        if slab.parts and not is_finalizing():
-            _over.append(weakref.ref(slab))
+        buffer = self.buffer
+        if buffer.parts and not is_finalizing():
+            _over.append(weakref.ref(buffer))
             if len(_over) > _SPARE:
                 _trim_oldest()
 
 
 class _Part:
-    """A part of a slab, which keeps the slab's memory from being used again, but not the pages beside its own."""
+    """A part of a buffer, which keeps the buffer's memory from being used again, but not the pages beside its own."""
 
-    def __init__(self, slab: _Slab, array: NDArray[Any]) -> None:
+    def __init__(self, buffer: _Buffer, array: NDArray[Any]) -> None:
         interface = array.__array_interface__
-        first = interface["data"][0] - slab.memory.address
-        slab.parts[id(self)] = first, first + array.nbytes
-        self._slab = slab
+        first = interface["data"][0] - buffer.memory.address
+        buffer.parts[id(self)] = first, first + array.nbytes
+        self._buffer = buffer
         self.__array_interface__ = interface
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if not is_finalizing():
-            self._slab.end_part(id(self))
+            self._buffer.end_part(id(self))
 
 
-class SlabPool:
+class BufferPool:
     """Hands out memory and takes it back when the last view of it has died, never before.
 
     Pages are locked in a pool that ``is_of_windows``, if they are to be (`lock_pages`).
@@ -181,12 +182,12 @@ class SlabPool:
     def empty(self, size: int, dtype: Any) -> NDArray[Any]:
         """Return an uninitialised array of ``size`` elements, shape ``(size,)``."""
         n_bytes = size * np.dtype(dtype).itemsize
-        if n_bytes < _GRAIN:  # a fresh one costs little, and does not keep a slab from its return
+        if n_bytes < _GRAIN:  # a fresh one costs little, and does not keep a buffer from its return
             return np.empty(size, dtype)
         memory = self._take(-(-n_bytes // _GRAIN) * _GRAIN)
         if self._is_of_windows:
             memory.lock()
-        return _whole_array(_Lease(_Slab(memory, self._idle), memory.array[:n_bytes].view(dtype)))
+        return _whole_array(_Lease(_Buffer(memory, self._idle), memory.array[:n_bytes].view(dtype)))
 
     def _take(self, n_bytes: int) -> _Memory:
         for _ in range(len(self._idle)):
@@ -199,16 +200,16 @@ class SlabPool:
             self._idle.appendleft(memory)
         return _Memory(n_bytes + n_bytes // _SLACK)
 
-    def __reduce__(self) -> tuple[Callable[[], "SlabPool"], tuple[()]]:
-        return partial(SlabPool, is_of_windows=self._is_of_windows), ()
+    def __reduce__(self) -> tuple[Callable[[], "BufferPool"], tuple[()]]:
+        return partial(BufferPool, is_of_windows=self._is_of_windows), ()
 
 
 def part(array: NDArray[Any], start: int, stop: int) -> NDArray[Any] | None:
-    """Return ``array[start:stop]`` over the same memory, as a part of its slab; None if it is not over a slab."""
+    """Return ``array[start:stop]`` over the same memory, as a part of its buffer; None if it is not over a buffer."""
     lease = getattr(array.base, "base", None)
     if type(lease) is not _Lease or not array.flags.c_contiguous:
         return None
-    return _whole_array(_Part(lease.slab, array[start:stop]))
+    return _whole_array(_Part(lease.buffer, array[start:stop]))
 
 
 def give_back_unused() -> None:
@@ -219,11 +220,11 @@ def give_back_unused() -> None:
 
 def _trim_oldest() -> None:
     try:
-        slab = _over.popleft()()
+        buffer = _over.popleft()()
     except IndexError:  # another thread took it
         return
-    if slab is not None:
-        slab.trim()
+    if buffer is not None:
+        buffer.trim()
 
 
 def _whole_array(owner: Any) -> NDArray[Any]:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from scdataset.engine.elements import ChunkElements
-from scdataset.engine.general import LibraryChunks
-from scdataset.engine.slabs import SlabPool
+from scdataset.engine.buffers import BufferPool
+from scdataset.engine.fallback import LibraryChunks
 from scdataset.engine.spans import ANY, Spans
+from scdataset.engine.stored_arrays import ChunkedArray
 from scdataset.engine.threads import Threads
 from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import DamagedFileError
@@ -33,7 +33,7 @@ class Elsewhere:
 
 def read(chunks):
     spans = Spans(np.array([5]), np.array([1]), np.array([0]))
-    for work, first, last in ChunkElements(chunks).tasks(spans, np.empty(1, "f4"), ANY, 1):
+    for work, first, last in ChunkedArray(chunks).tasks(spans, np.empty(1, "f4"), ANY, 1):
         work(first, last)
 
 
@@ -41,7 +41,7 @@ def test_a_chunk_that_takes_more_memory_than_there_is():
     with pytest.raises(DamagedFileError, match=r"m\.h5ad: chunk 1 of X/data takes more memory .* 8\.00 PiB"):
         read(Huge())
     with pytest.raises(DamagedFileError, match=r"m\.h5ad: chunk 0 of X/data takes more memory"):
-        TransposedMatrix((2, 2), Huge(), (2, 2)).read(np.arange(2), SlabPool(), Threads(1))
+        TransposedMatrix((2, 2), Huge(), (2, 2)).read(np.arange(2), BufferPool(), Threads(1))
 
 
 def test_what_a_library_gives_has_to_be_numbers():

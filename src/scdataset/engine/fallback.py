@@ -1,4 +1,4 @@
-"""The general path: pieces of an array read by the library that knows its format, slower and right."""
+"""The fallback: pieces of an array read by the library that knows its format, slower and right."""
 
 import os
 import threading

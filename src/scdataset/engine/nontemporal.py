@@ -11,14 +11,14 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["STEP", "copy_past_cache"]
+__all__ = ["STEP", "copy_nontemporal"]
 
 STEP = 32
 """Bytes that are copied at once; the target is a multiple of it."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def copy_past_cache(typing_context: Any, target: Any, origin: Any) -> Any:  # noqa: ARG001 what numba calls it with
+def copy_nontemporal(typing_context: Any, target: Any, origin: Any) -> Any:  # noqa: ARG001 what numba calls it with
     """Copy 32 bytes from address ``origin`` to address ``target``, a multiple of 32."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:

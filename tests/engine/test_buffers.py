@@ -14,8 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdataset.engine import slabs as engine_slabs
-from scdataset.engine.slabs import SlabPool, give_back_unused, part
+from scdataset.engine import buffers as engine_buffers
+from scdataset.engine.buffers import BufferPool, give_back_unused, part
 
 SIZE = 1 << 18  # a megabyte of float32
 
@@ -25,11 +25,11 @@ def address(array):
 
 
 def test_memory_comes_back_when_the_array_has_died():
-    slabs = SlabPool()
-    first = slabs.empty(SIZE, np.float32)
+    buffers = BufferPool()
+    first = buffers.empty(SIZE, np.float32)
     where = address(first)
     del first
-    assert address(slabs.empty(SIZE, np.int32)) == where
+    assert address(buffers.empty(SIZE, np.int32)) == where
 
 
 VIEWS = {
@@ -47,26 +47,26 @@ VIEWS = {
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_any_view_keeps_it(view):
-    slabs = SlabPool()
-    first = slabs.empty(SIZE, np.float32)
+    buffers = BufferPool()
+    first = buffers.empty(SIZE, np.float32)
     where = address(first)
     held = VIEWS[view](first)
     del first
     gc.collect()
-    others = [slabs.empty(SIZE, np.float32) for _ in range(6)]
+    others = [buffers.empty(SIZE, np.float32) for _ in range(6)]
     assert where not in map(address, others)
-    assert not slabs._idle
+    assert not buffers._idle
     del held
     gc.collect()
-    assert [memory.address for memory in slabs._idle] == [where]
+    assert [memory.address for memory in buffers._idle] == [where]
 
 
 def test_batches_that_are_kept_for_an_epoch_keep_their_values():
-    slabs = SlabPool()
+    buffers = BufferPool()
     kept = []
     for number in range(12):
-        slabs.empty(SIZE, np.float32)[:] = -1  # dies at once
-        window = slabs.empty(SIZE, np.float32)
+        buffers.empty(SIZE, np.float32)[:] = -1  # dies at once
+        window = buffers.empty(SIZE, np.float32)
         window[:] = number
         kept.append((number, window[number : number + 3], torch.from_numpy(window)[-4:]))
         del window
@@ -75,43 +75,43 @@ def test_batches_that_are_kept_for_an_epoch_keep_their_values():
         assert (tensor == number).all()
 
 
-def test_few_idle_slabs_are_kept():
-    slabs = SlabPool()
-    held = [slabs.empty(SIZE, np.float32) for _ in range(20)]
+def test_few_idle_buffers_are_retained():
+    buffers = BufferPool()
+    held = [buffers.empty(SIZE, np.float32) for _ in range(20)]
     del held
-    assert len(slabs._idle) == 4
+    assert len(buffers._idle) == 4
 
 
 def test_windows_of_nearly_the_same_size_share_memory_and_much_smaller_ones_do_not():
-    slabs = SlabPool()
-    where = address(slabs.empty(4 * SIZE, np.float32))
-    assert address(slabs.empty(3 * SIZE, np.float32)) == where
-    assert address(slabs.empty(SIZE, np.float32)) != where
-    assert address(slabs.empty(4 * SIZE, np.float32)) == where
+    buffers = BufferPool()
+    where = address(buffers.empty(4 * SIZE, np.float32))
+    assert address(buffers.empty(3 * SIZE, np.float32)) == where
+    assert address(buffers.empty(SIZE, np.float32)) != where
+    assert address(buffers.empty(4 * SIZE, np.float32)) == where
 
 
-def test_small_arrays_do_not_hold_slabs():
-    slabs = SlabPool()
-    small = slabs.empty(10, np.float64)
+def test_small_arrays_do_not_hold_buffers():
+    buffers = BufferPool()
+    small = buffers.empty(10, np.float64)
     assert small.base is None
-    assert slabs.empty(0, np.float64).shape == (0,)
+    assert buffers.empty(0, np.float64).shape == (0,)
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "f2", "i4", "u8", "f8"])
 def test_arrays_have_the_type_and_size_asked_for(dtype):
-    array = SlabPool().empty(2 * SIZE + 1, dtype)
+    array = BufferPool().empty(2 * SIZE + 1, dtype)
     assert array.shape == (2 * SIZE + 1,)
     assert array.dtype == dtype
     assert array.flags.writeable
 
 
 def test_a_view_that_dies_in_a_cycle_comes_back_through_the_garbage_collector_in_any_statement():
-    slabs = SlabPool()
+    buffers = BufferPool()
     gc_was = gc.get_threshold()
     gc.set_threshold(1)  # so that it also runs within the pool's own statements
     try:
         for _ in range(50):
-            cycle = [slabs.empty(SIZE, np.float32)]
+            cycle = [buffers.empty(SIZE, np.float32)]
             cycle.append(cycle)
     finally:
         gc.set_threshold(*gc_was)
@@ -119,12 +119,12 @@ def test_a_view_that_dies_in_a_cycle_comes_back_through_the_garbage_collector_in
 
 
 def test_threads_never_share_memory():
-    slabs = SlabPool()
+    buffers = BufferPool()
     mixed_up = []
 
     def worker(number):
         for _ in range(200):
-            array = slabs.empty(SIZE, np.float32)
+            array = buffers.empty(SIZE, np.float32)
             array[::4096] = number
             if (array[::4096] != number).any():
                 mixed_up.append(number)
@@ -138,9 +138,9 @@ def test_threads_never_share_memory():
 
 
 def test_a_pool_pickles_without_its_memory():
-    slabs = SlabPool()
-    slabs.empty(SIZE, np.float32)
-    assert len(pickle.dumps(slabs)) < 200
+    buffers = BufferPool()
+    buffers.empty(SIZE, np.float32)
+    assert len(pickle.dumps(buffers)) < 200
 
 
 def resident():
@@ -151,8 +151,8 @@ def resident():
 
 @given(st.lists(st.integers(0, 1 << 19), min_size=2, max_size=12), st.data())
 def test_parts_keep_their_values_whatever_is_given_back_around_them(cuts, data):
-    slabs = SlabPool()
-    window = slabs.empty(1 << 19, np.int32)
+    buffers = BufferPool()
+    window = buffers.empty(1 << 19, np.int32)
     window[:] = np.arange(window.size)
     bounds = sorted({0, *cuts, window.size})
     parts = {start: part(window, start, stop) for start, stop in pairwise(bounds)}
@@ -164,12 +164,12 @@ def test_parts_keep_their_values_whatever_is_given_back_around_them(cuts, data):
     for start in dropped:
         parts.pop(start, None)
         assert all(np.array_equal(kept, np.arange(len(kept)) + first) for first, kept in parts.items())
-    assert len(slabs._idle) == 1
+    assert len(buffers._idle) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of the process is read from /proc")
 def test_a_part_that_is_kept_costs_its_own_size():
-    window = SlabPool().empty(1 << 26, np.uint8)
+    window = BufferPool().empty(1 << 26, np.uint8)
     window[:] = 1
     kept = part(window, 1 << 25, (1 << 25) + (1 << 20))
     before = resident()
@@ -181,39 +181,39 @@ def test_a_part_that_is_kept_costs_its_own_size():
 
 def test_the_last_part_of_a_window_costs_no_pages_while_the_loop_goes_on():
     """A consumer holds a batch until it has the next one: every window would be given back, and faulted in again."""
-    slabs = SlabPool()
+    buffers = BufferPool()
     for _ in range(8):
-        window = slabs.empty(SIZE, np.float32)
+        window = buffers.empty(SIZE, np.float32)
         window[:] = 1
         last = part(window, 0, 4)
         del window
-        assert not any(slab()._is_trimmed for slab in slabs_over())
+        assert not any(buffer()._is_trimmed for buffer in buffers_over())
     assert len(last) == 4
 
 
-def slabs_over():
-    from scdataset.engine import slabs
+def buffers_over():
+    from scdataset.engine import buffers
 
-    return [slab for slab in slabs._over if slab() is not None]
+    return [buffer for buffer in buffers._over if buffer() is not None]
 
 
 def test_windows_long_over_are_given_back_while_the_loop_goes_on():
-    slabs = SlabPool()
+    buffers = BufferPool()
     kept = []
     for number in range(8):
-        window = slabs.empty(SIZE, np.float32)
+        window = buffers.empty(SIZE, np.float32)
         window[:] = number
         kept.append(part(window, 0, 4))
         del window
-    assert len(slabs_over()) == 4
+    assert len(buffers_over()) == 4
     assert [batch[0] for batch in kept] == list(range(8))
 
 
-def test_a_part_is_only_of_a_slab_and_of_rows_that_follow_each_other():
-    slabs = SlabPool()
+def test_a_part_is_only_of_a_buffer_and_of_rows_that_follow_each_other():
+    buffers = BufferPool()
     assert part(np.empty(SIZE), 0, 4) is None
-    assert part(slabs.empty(10, np.float64), 0, 4) is None
-    window = slabs.empty(SIZE, np.float32).reshape(-1, 8)
+    assert part(buffers.empty(10, np.float64), 0, 4) is None
+    window = buffers.empty(SIZE, np.float32).reshape(-1, 8)
     assert part(window.T, 0, 4) is None
     assert np.shares_memory(part(window, 2, 4), window)
     assert part(part(window, 2, 10), 0, 4) is None
@@ -240,46 +240,46 @@ def log(monkeypatch):
         log.append(("lock", address))
         return Locked(log, address)
 
-    monkeypatch.setattr(engine_slabs, "_lock", lock)
+    monkeypatch.setattr(engine_buffers, "_lock", lock)
     return log
 
 
 def test_windows_are_locked_once_and_waited_for_before_their_memory_is_used_again(log):
-    slabs = pickle.loads(pickle.dumps(SlabPool(is_of_windows=True)))
-    window, other = slabs.empty(SIZE, np.float32), slabs.empty(SIZE, np.float32)
+    buffers = pickle.loads(pickle.dumps(BufferPool(is_of_windows=True)))
+    window, other = buffers.empty(SIZE, np.float32), buffers.empty(SIZE, np.float32)
     first, second = window.ctypes.data, other.ctypes.data
     assert log == [("lock", first), ("lock", second)]
     del window
-    window = slabs.empty(SIZE, np.float32)
+    window = buffers.empty(SIZE, np.float32)
     assert log[2:] == [("wait", first)]
-    del window, other, slabs
+    del window, other, buffers
     gc.collect()
     assert sorted(log[3:]) == sorted((what, where) for where in (first, second) for what in ("wait", "unlock"))
 
 
 def test_memory_that_was_there_before_is_locked_when_it_is_used_again(monkeypatch):
-    slabs = SlabPool(is_of_windows=True)
-    where = slabs.empty(SIZE, np.float32).ctypes.data
+    buffers = BufferPool(is_of_windows=True)
+    where = buffers.empty(SIZE, np.float32).ctypes.data
     locked = []
-    monkeypatch.setattr(engine_slabs, "_lock", lambda address, _: locked.append(address))
-    slabs.empty(SIZE, np.float32)
+    monkeypatch.setattr(engine_buffers, "_lock", lambda address, _: locked.append(address))
+    buffers.empty(SIZE, np.float32)
     assert locked == [where]
-    slabs.empty(SIZE, np.float32)
+    buffers.empty(SIZE, np.float32)
     assert locked == [where]  # it could not be locked, and is not tried again
 
 
 def test_other_memory_is_not_locked(log):
-    SlabPool().empty(SIZE, np.float32)
+    BufferPool().empty(SIZE, np.float32)
     assert log == []
 
 
 @pytest.mark.usefixtures("log")
 def test_pages_that_are_locked_are_not_given_back():
-    slabs = SlabPool(is_of_windows=True)
-    window = slabs.empty(SIZE, np.float32)
+    buffers = BufferPool(is_of_windows=True)
+    window = buffers.empty(SIZE, np.float32)
     window[:] = 3
     batch = part(window, 0, 2)
-    memory = batch.base.base._slab.memory
+    memory = batch.base.base._buffer.memory
     del window
     give_back_unused()
     assert (memory.array[: 4 * SIZE].view(np.float32) == 3).all()

@@ -1,4 +1,4 @@
-"""Where the elements of an array lie in a file."""
+"""The chunk index of an array: where its elements lie in a file, and how they are encoded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOT_STORED", "ChunkTable", "Layout", "overlapping"]
+__all__ = ["NOT_STORED", "ChunkIndex", "ChunkTable", "overlapping"]
 
 NOT_STORED = -1
 """Offset of a chunk that was never written: its elements have the fill value."""
@@ -49,7 +49,7 @@ class ChunkTable:
     skipped: NDArray[np.uint32]
 
     @classmethod
-    def of_arrays(cls, arrays: Sequence[NDArray[Any]], n_chunks: int) -> "ChunkTable | None":
+    def from_arrays(cls, arrays: Sequence[NDArray[Any]], n_chunks: int) -> "ChunkTable | None":
         """Return the table of three arrays, or None if they are not of the types and shapes of one."""
         wanted = [np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.uint32)]
         if [array.dtype for array in arrays] != wanted or any(array.shape != (n_chunks,) for array in arrays):
@@ -58,7 +58,7 @@ class ChunkTable:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """The arrays that `of_arrays` takes."""
+        """The arrays that `from_arrays` takes."""
         return self.offsets, self.sizes, self.skipped
 
     def misplaced(self, file_bytes: int, plain_bytes: int | None) -> int | None:
@@ -80,8 +80,8 @@ class ChunkTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """One array in a file: its type, its chunks, and how they are encoded.
+class ChunkIndex:
+    """The index of one array in a file: its type, its chunks, and how they are encoded.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Layout:
         Where the chunks are, or None where only the library that wrote it can tell.
     filters
         Names and options of the filters that encode a chunk, first applied first; empty for plain bytes. In HDF5, the
-        options are the numbers that the file keeps of a filter.
+        options are the numbers that the file has of a filter.
     fill
         Value of elements that were never written.
     """

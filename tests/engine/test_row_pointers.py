@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdataset.engine import rowtable
-from scdataset.engine.rowtable import RowTable
+from scdataset.engine import row_pointers
+from scdataset.engine.row_pointers import RowPointers
 
 
 @given(st.lists(st.one_of(st.integers(0, 3), st.integers(0, 70_000), st.integers(0, 2**33)), max_size=300))
 def test_spans_are_those_of_the_pointers(lengths):
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    table = RowTable.of_pointers(indptr, int(indptr[-1]))
+    table = RowPointers.from_pointers(indptr, int(indptr[-1]))
     rows = np.random.default_rng(0).integers(0, max(len(lengths), 1), 2 * len(lengths))
     starts, counts = table.spans(rows)
     assert len(table) == len(lengths)
@@ -25,21 +25,21 @@ def test_spans_are_those_of_the_pointers(lengths):
 
 @pytest.mark.parametrize("dtype", ["i4", "i8", "u4", "u8", ">i8"])
 def test_pointers_of_any_integers(dtype):
-    starts, counts = RowTable.of_pointers(np.array([0, 2, 2, 7], dtype), 7).spans(np.array([2, 0]))
+    starts, counts = RowPointers.from_pointers(np.array([0, 2, 2, 7], dtype), 7).spans(np.array([2, 0]))
     assert starts.tolist() == [2, 0]
     assert counts.tolist() == [5, 2]
 
 
 @pytest.mark.parametrize(("longest", "n_bytes"), [(255, 1), (256, 2), (65_535, 2), (65_536, 4), (2**32, 8)])
 def test_lengths_take_the_smallest_type(longest, n_bytes):
-    assert RowTable.of_pointers(np.array([0, longest]), longest).lengths.itemsize == n_bytes
+    assert RowPointers.from_pointers(np.array([0, longest]), longest).lengths.itemsize == n_bytes
 
 
 def test_a_few_long_rows_do_not_widen_the_lengths_of_all_others():
     lengths = np.random.default_rng(0).integers(0, 5000, 10_000)
     lengths[[3, 64, 100, 101, 9999]] = 10**6, 65_536, 2**40, 65_535, 70_000
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    table = RowTable.of_pieces(np.split(indptr, [4, 90, 5000]), lengths.size, int(indptr[-1]))
+    table = RowPointers.from_pieces(np.split(indptr, [4, 90, 5000]), lengths.size, int(indptr[-1]))
     assert table.lengths.dtype == np.uint16
     assert sum(array.nbytes for array in table.arrays) < 2.3 * lengths.size
     assert table.n_elements == indptr[-1]
@@ -52,8 +52,8 @@ def test_arrays_with_long_rows_elsewhere_make_no_table():
     lengths = np.full(5000, 7)
     lengths[[70, 80, 4000]] = 300
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    arrays = RowTable.of_pointers(indptr, int(indptr[-1])).arrays
-    assert RowTable.of_arrays(arrays, 5000, int(indptr[-1])) is not None
+    arrays = RowPointers.from_pointers(indptr, int(indptr[-1])).arrays
+    assert RowPointers.from_arrays(arrays, 5000, int(indptr[-1])) is not None
     for number, changed in (
         (2, [70, 81, 4000]),
         (2, [80, 70, 4000]),
@@ -62,7 +62,7 @@ def test_arrays_with_long_rows_elsewhere_make_no_table():
         (3, [45]),
     ):
         wrong = [*arrays[:number], np.array(changed), *arrays[number + 1 :]]
-        assert RowTable.of_arrays(wrong, 5000, int(indptr[-1])) is None
+        assert RowPointers.from_arrays(wrong, 5000, int(indptr[-1])) is None
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_arrays_with_long_rows_elsewhere_make_no_table():
 )
 def test_pointers_that_do_not_rise_from_zero_to_the_end(indptr, said):
     with pytest.raises(ValueError, match=said):
-        RowTable.of_pointers(np.array(indptr, np.int64), 9)
+        RowPointers.from_pointers(np.array(indptr, np.int64), 9)
 
 
 def test_pointers_that_are_no_integers():
     with pytest.raises(ValueError, match="float64"):
-        RowTable.of_pointers(np.array([0.0, 4.5, 9.0]), 9)
+        RowPointers.from_pointers(np.array([0.0, 4.5, 9.0]), 9)
 
 
 @given(
@@ -93,8 +93,8 @@ def test_pointers_that_are_no_integers():
 )
 def test_pieces_give_what_the_whole_gives(lengths, cuts):
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    whole = RowTable.of_pointers(indptr, int(indptr[-1]))
-    table = RowTable.of_pieces(
+    whole = RowPointers.from_pointers(indptr, int(indptr[-1]))
+    table = RowPointers.from_pieces(
         np.split(indptr, sorted(min(cut, indptr.size) for cut in cuts)), len(lengths), indptr[-1]
     )
     for one, other in zip(table.arrays, whole.arrays, strict=True):
@@ -110,7 +110,10 @@ def test_pieces_are_refused_with_the_words_of_the_whole(pointers, cuts):
     indptr = np.array(pointers, np.int64)
     pieces = np.split(indptr, sorted(min(cut, indptr.size) for cut in cuts))
     said = []
-    for make in (lambda: RowTable.of_pointers(indptr, 7), lambda: RowTable.of_pieces(pieces, indptr.size - 1, 7)):
+    for make in (
+        lambda: RowPointers.from_pointers(indptr, 7),
+        lambda: RowPointers.from_pieces(pieces, indptr.size - 1, 7),
+    ):
         try:
             said.append(make().lengths.tolist())
         except ValueError as error:
@@ -122,8 +125,8 @@ def test_pieces_are_refused_with_the_words_of_the_whole(pointers, cuts):
 @given(size=st.integers(0, 5000), chunk=st.integers(0, 3000))
 def test_pieces_are_whole_chunks_of_a_few_megabytes(size, chunk):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rowtable, "_PIECE", 1000)
-        places = list(rowtable.pieces_of(size, chunk))
+        patch.setattr(row_pointers, "_PIECE", 1000)
+        places = list(row_pointers.pieces_of(size, chunk))
     assert [place for piece in places for place in range(piece.start, piece.stop)] == list(range(size))
     assert all(piece.start % max(chunk, 1) == 0 for piece in places)
     assert all(piece.stop - piece.start <= max(1000, chunk) for piece in places)
@@ -132,27 +135,27 @@ def test_pieces_are_whole_chunks_of_a_few_megabytes(size, chunk):
 @given(st.lists(st.one_of(st.integers(0, 3), st.integers(0, 70_000), st.integers(0, 2**33)), max_size=300))
 def test_arrays_of_a_table_make_it_again_and_no_other(lengths):
     n, total = len(lengths), sum(lengths)
-    table = RowTable.of_pointers(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), total)
-    assert RowTable.of_arrays(table.arrays, n, total).arrays == table.arrays
+    table = RowPointers.from_pointers(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), total)
+    assert RowPointers.from_arrays(table.arrays, n, total).arrays == table.arrays
     for rows, elements in ((n + 1, total), (n, total + 1), (n, total - 1), (n + 64, total)):
-        assert RowTable.of_arrays(table.arrays, rows, elements) is None
+        assert RowPointers.from_arrays(table.arrays, rows, elements) is None
     for place in range(0, n, 7):
         for array in (0, 1) if place < table.firsts.size else (0,):
             changed = [part.copy() for part in table.arrays]
             changed[array][place] ^= 1
-            assert RowTable.of_arrays(changed, n, total) is None
+            assert RowPointers.from_arrays(changed, n, total) is None
 
 
 def test_it_pickles():
-    table = pickle.loads(pickle.dumps(RowTable.of_pointers(np.array([0, 4, 9]), 9)))
+    table = pickle.loads(pickle.dumps(RowPointers.from_pointers(np.array([0, 4, 9]), 9)))
     assert table.spans(np.array([1]))[0].tolist() == [4]
 
 
 def test_how_many_elements_of_a_stretch_are_of_one_row():
     lengths = np.random.default_rng(0).integers(0, 5, 300)
     rows = np.repeat(np.arange(300), lengths)
-    table = RowTable.of_pointers(np.concatenate([[0], np.cumsum(lengths)]), rows.size)
+    table = RowPointers.from_pointers(np.concatenate([[0], np.cumsum(lengths)]), rows.size)
     for start, stop in [(0, 1), (0, rows.size), (100, 107), (255, 300), (rows.size - 3, rows.size + 99), (50, 50)]:
         expected = np.bincount(rows[start:stop], minlength=1).max()
         assert table.most_in(start, stop) == expected
-    assert RowTable.of_pointers(np.zeros(1, int), 0).most_in(0, 9) == 0
+    assert RowPointers.from_pointers(np.zeros(1, int), 0).most_in(0, 9) == 0

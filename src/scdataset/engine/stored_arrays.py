@@ -1,7 +1,7 @@
-"""Elements of stored arrays: spans of them, open_each into memory by the fastest way that the layout allows.
+"""Stored 1-D arrays: spans of them, gathered into memory in the fastest way that their storage allows.
 
 plain bytes in one file ──► compiled loop of pread, straight to the output
-anything encoded        ──► threads: read a chunk, decode it, scatter its wanted elements
+anything encoded        ──► threads: read a chunk, decode it, scatter its selected elements
 anything else           ──► the same, with chunks from the library that knows the format
 """
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset.engine.bytes.source import ByteSource
+from scdataset.engine.chunk_index import NOT_STORED, ChunkIndex, ChunkTable
 from scdataset.engine.codecs import decode
 from scdataset.engine.kernels import (
     OUT_OF_RANGE,
@@ -25,20 +26,19 @@ from scdataset.engine.kernels import (
     run_of,
     scatter_piece,
 )
-from scdataset.engine.layout import NOT_STORED, ChunkTable, Layout
 from scdataset.engine.spans import Columns, Spans, Target, scratch
 from scdataset.errors import DamagedFileError
 
 __all__ = [
     "BUFFER_BYTES",
     "GAP_BYTES",
-    "ChunkElements",
+    "ChunkedArray",
     "Chunks",
-    "Elements",
     "FileChunks",
-    "PlainElements",
+    "PlainArray",
+    "StoredArray",
     "Task",
-    "elements_at",
+    "array_at",
     "equal_parts",
     "piece_of",
 ]
@@ -56,7 +56,7 @@ Task = tuple[Callable[[int, int], None], int, int]
 """Work, and the part of it to be done: ``task[0](task[1], task[2])``."""
 
 
-class Elements(Protocol):
+class StoredArray(Protocol):
     """A stored 1-D array."""
 
     dtype: np.dtype[Any]
@@ -75,7 +75,7 @@ class Elements(Protocol):
         ...
 
 
-class PlainElements:
+class PlainArray:
     """Plain bytes of one file, in chunks that are all there.
 
     Parameters
@@ -127,12 +127,12 @@ class PlainElements:
         self.file.close()
 
     @property
-    def place(self) -> tuple[str, Layout]:
-        """Name and layout, of which `elements_at` makes the same."""
+    def place(self) -> tuple[str, ChunkIndex]:
+        """Name and chunk index, of which `array_at` makes the same."""
         n_chunks = self.offsets.size
         sizes = np.full(n_chunks, self.chunk * self.dtype.itemsize)
         table = ChunkTable(self.offsets, sizes, np.zeros(n_chunks, np.uint32))
-        return self._name, Layout((n_chunks * self.chunk,), self.dtype, (self.chunk,), table)
+        return self._name, ChunkIndex((n_chunks * self.chunk,), self.dtype, (self.chunk,), table)
 
     @contextmanager
     def opened(self) -> Iterator[tuple[int, NDArray[np.int64], int] | None]:
@@ -172,10 +172,10 @@ class PlainElements:
             target, numbers = out.view(f"u{out.itemsize}"), buffer.view(f"u{item}")
             return gather_numbers(*place, *where, target, columns.limit, columns.table, max_gap, numbers)
 
-    def _gather_by_ranges(self, wanted: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
+    def _gather_by_ranges(self, spans: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
         """Do the same with ranges of bytes that the source returns; its reads go on after a signal and name errors."""
         item = self.dtype.itemsize
-        target = Target.of(wanted, out, columns, item)
+        target = Target.from_spans(spans, out, columns, item)
         where = target.spans.starts, target.spans.lengths, target.spans.places
         for runs in self._runs(target.spans):
             for (first, last, begin, _), piece in zip(runs, self._pieces(runs), strict=True):
@@ -262,7 +262,7 @@ def piece_of(chunks: Chunks, number: int) -> NDArray[Any]:
         raise DamagedFileError(message) from error
 
 
-class ChunkElements:
+class ChunkedArray:
     """An array whose chunks are decoded whole, each at most once a read."""
 
     def __init__(self, chunks: Chunks) -> None:
@@ -270,8 +270,8 @@ class ChunkElements:
         self._chunks = chunks
 
     @property
-    def place(self) -> tuple[str, Layout] | None:
-        """Name and layout, of which `elements_at` makes the same; None where only a library can read them."""
+    def place(self) -> tuple[str, ChunkIndex] | None:
+        """Name and chunk index, of which `array_at` makes the same; None where only a library can read them."""
         return self._chunks.place if isinstance(self._chunks, FileChunks) else None
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
@@ -286,7 +286,7 @@ class ChunkElements:
                 if columns.change(item, out):
                     own = own.within(begin, begin + length)
                 piece = piece_of(self._chunks, int(numbers[i])).view(np.uint8)
-                target = Target.of(own, out, columns, item)
+                target = Target.from_spans(own, out, columns, item)
                 status = scatter_piece(
                     piece, item, begin, 0, own.starts.size, own.starts, own.lengths, target.spans.places, target.octets,
                     columns.limit,
@@ -320,7 +320,7 @@ class FileChunks:
     length
         Elements in a chunk.
     table, filters, fill
-        As in `Layout`, for the chunks of this array.
+        As in `ChunkIndex`, for the chunks of this array.
     """
 
     def __init__(
@@ -344,10 +344,10 @@ class FileChunks:
         self._fill = fill
 
     @property
-    def place(self) -> tuple[str, Layout]:
-        """Name and layout."""
+    def place(self) -> tuple[str, ChunkIndex]:
+        """Name and index."""
         shape = (self._table.offsets.size * self.length,)
-        return self.name, Layout(shape, self._stored, (self.length,), self._table, self._filters, self._fill)
+        return self.name, ChunkIndex(shape, self._stored, (self.length,), self._table, self._filters, self._fill)
 
     def piece(self, number: int) -> NDArray[Any]:
         """Read and decode a chunk."""
@@ -386,13 +386,13 @@ def _refuse_out_of_range(path: str, name: str, chunk: int, limit: int) -> None:
     raise DamagedFileError(message)
 
 
-def elements_at(file: ByteSource, name: str, layout: Layout) -> Elements:
-    """Return the elements of an array, or of a strip of one, whose layout has a table of chunks."""
-    length = math.prod(layout.chunk)
-    table: Any = layout.table
-    if layout.plain:
-        return PlainElements(file, name, layout.dtype, length, table.offsets)
-    return ChunkElements(FileChunks(file, name, layout.dtype, length, table, layout.filters, layout.fill))
+def array_at(file: ByteSource, name: str, index: ChunkIndex) -> StoredArray:
+    """Return the elements of an array, or of a strip of one, whose chunk index has a table of chunks."""
+    length = math.prod(index.chunk)
+    table: Any = index.table
+    if index.plain:
+        return PlainArray(file, name, index.dtype, length, table.offsets)
+    return ChunkedArray(FileChunks(file, name, index.dtype, length, table, index.filters, index.fill))
 
 
 def equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Where rows begin: about two bytes a row."""
+"""The row pointers of a row-sparse matrix, in about two bytes a row."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 
-__all__ = ["RowTable", "pieces_of"]
+__all__ = ["RowPointers", "pieces_of"]
 
 _GROUP = 64
 """Rows that share a first element: as many lengths are added up at most to find a row."""
@@ -24,8 +24,8 @@ _PIECE = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
-class RowTable:
-    """The row pointer of a row-sparse matrix, kept as lengths in the smallest unsigned type.
+class RowPointers:
+    """The row pointers of a row-sparse matrix, stored as lengths in the smallest unsigned type.
 
     Attributes
     ----------
@@ -43,13 +43,13 @@ class RowTable:
     excess: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
-    def of_pointers(cls, indptr: NDArray[Any], n_elements: int) -> "RowTable":
-        """Make the table from a row pointer in memory, shape ``(n_rows + 1,)``; see `of_pieces`."""
-        return cls.of_pieces([indptr], indptr.size - 1, n_elements)
+    def from_pointers(cls, indptr: NDArray[Any], n_elements: int) -> "RowPointers":
+        """Make the row pointers from stored ones in memory, shape ``(n_rows + 1,)``; see `from_pieces`."""
+        return cls.from_pieces([indptr], indptr.size - 1, n_elements)
 
     @classmethod
-    def of_pieces(cls, pieces: Iterable[NDArray[Any]], n_rows: int, n_elements: int) -> "RowTable":
-        """Make the table from a row pointer, given in pieces that follow each other, ``n_rows + 1`` entries in all.
+    def from_pieces(cls, pieces: Iterable[NDArray[Any]], n_rows: int, n_elements: int) -> "RowPointers":
+        """Make the row pointers from pieces that follow each other, ``n_rows + 1`` entries in all.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class RowTable:
         return cls(noted.lengths, firsts, noted.long_rows, noted.long_lengths - noted.limit)
 
     @classmethod
-    def of_arrays(cls, arrays: Sequence[NDArray[Any]], n_rows: int, n_elements: int) -> "RowTable | None":
+    def from_arrays(cls, arrays: Sequence[NDArray[Any]], n_rows: int, n_elements: int) -> "RowPointers | None":
         """Return the table of two arrays, or None if they are not one of so many rows and elements."""
         if len(arrays) != 4 or [array.size for array in arrays[:2]] != [n_rows, -(-n_rows // _GROUP)]:
             return None
@@ -91,7 +91,7 @@ class RowTable:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """The arrays that `of_arrays` takes."""
+        """The arrays that `from_arrays` takes."""
         return self.lengths, self.firsts, self.long_rows, self.excess
 
     @property
@@ -166,7 +166,7 @@ class _Lengths:
     Attributes
     ----------
     lengths
-        As in `RowTable`.
+        As in `RowPointers`.
     long_rows, long_lengths
         Rows that are longer than ``limit``, the largest number of the type, and their lengths.
     """
