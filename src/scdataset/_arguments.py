@@ -50,7 +50,7 @@ def whole(name: str, value: object, *, minimum: int, maximum: int | None = None)
     """
     allowed = f"an integer of at least {minimum}" + ("" if maximum is None else f" and at most {maximum}")
     try:
-        number = operator.index(value)  # type: ignore[arg-type]  # what is not an integer is refused here
+        number = operator.index(value)  # type: ignore[arg-type]  # anything that is no integer is refused here
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
@@ -200,7 +200,7 @@ def nearest(given: object, there: Iterable[object]) -> str:
 
 def warn(message: str) -> None:
     """Warn with a `UserWarning` that points at the line outside this package that led here."""
-    frame, level = sys._getframe(), 1  # noqa: SLF001 what inspect.currentframe is a name for
+    frame, level = sys._getframe(), 1  # noqa: SLF001 as inspect.currentframe
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, UserWarning, stacklevel=level)

@@ -42,7 +42,7 @@ class _WithoutCollections(event.Listener):  # type: ignore[misc]
             gc.enable()
 
     def end_all(self) -> None:
-        """Forget what was compiled in another thread when this process was forked, and has no end here."""
+        """Forget compilations that another thread had begun when this process was forked, and that never end here."""
         if self._depth:
             self._depth = 1
             self.on_end(None)

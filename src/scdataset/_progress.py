@@ -19,7 +19,7 @@ __all__ = ["late_bar", "log_or_bar", "progress_bar"]
 _LOG = logging.getLogger("scdataset")
 
 _PATIENCE = 1.0
-"""Seconds that pass before anything is shown of what may be done soon."""
+"""Seconds before anything is shown, of work that may be done soon."""
 
 
 @contextmanager

@@ -13,9 +13,9 @@ Each type also inherits the builtin that callers already catch::
     │   └── WorldError            (RuntimeError)    rank or world_size does not fit the processes there are
     ├── CacheError                (OSError)         a copy that is needed cannot be written
     ├── CollectionError           (TypeError)       a collection cannot be read as it was given
-    ├── CollectionChangedError    (RuntimeError)    a collection is not what it was at construction
-    ├── DamagedFileError          (OSError)         a file does not hold what it says it holds
-    ├── HookError                 (ValueError, TypeError)  a hook cannot be called, sent, or used for what it returned
+    ├── CollectionChangedError    (RuntimeError)    a collection has changed since construction
+    ├── DamagedFileError          (OSError)         the content of a file contradicts itself
+    ├── HookError                 (ValueError, TypeError)  a hook cannot be called or sent, or its result cannot be used
     ├── LoaderError               (RuntimeError)    the DataLoader around the dataset is set up wrongly
     ├── MissingDependencyError    (ImportError)     an optional package is needed and absent
     ├── ReadOnlyError             (AttributeError)  an attribute was assigned that would have no effect

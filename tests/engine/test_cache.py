@@ -70,7 +70,7 @@ def walks(monkeypatch):
     seen = []
     chunks, rows = hdf5._chunk_table, hdf5.RowPointers.from_pieces
     monkeypatch.setattr(hdf5, "_chunk_table", lambda *given: seen.append("chunks") or chunks(*given))
-    monkeypatch.setattr(hdf5.RowPointers, "of_pieces", lambda *given: seen.append("rows") or rows(*given))
+    monkeypatch.setattr(hdf5.RowPointers, "from_pieces", lambda *given: seen.append("rows") or rows(*given))
     return seen
 
 

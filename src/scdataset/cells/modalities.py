@@ -108,7 +108,7 @@ class ModalityCollection(HasObs, ReadsInBackground):
         return MultiIndexable({**read, **{name: column.codes[rows] for name, column in self._obs.batch.items()}})
 
     def value_kind(self, *, seed: int = 0) -> dict[str, ValueKind]:
-        """Tell what kind of values each modality has; see `CellCollection.value_kind`."""
+        """Return the kind of values in each modality; see `CellCollection.value_kind`."""
         return {name: cells.value_kind(seed=seed) for name, cells in self.modalities.items()}
 
     def announce(self, rows: NDArray[np.int64]) -> None:

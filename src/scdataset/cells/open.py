@@ -103,15 +103,15 @@ def open_collection(
     genes
         Take these genes, in this order. Every file has to have them, unless ``join="outer"``.
     missing_obs
-        What becomes of a column of obs that some files lack, or have as numbers where others have labels: None refuses
+        How to treat a column of obs that some files lack, or have as numbers where others have labels: None refuses
         it, ``"fill"`` has missing values there.
     unique_names
         Whether to read the names of all cells, refuse two cells of one name, and have them as the index of ``obs``.
     label
         Name of a column of obs, in every batch, that has the file of origin of each cell, as in `anndata.concat`.
     keys
-        What ``label`` and ``index_unique`` call each file, in their order; None for the keys of a mapping, or names of
-        files without their endings, or of folders where those repeat.
+        Names of the files for ``label`` and ``index_unique``, in their order; None for the keys of a mapping, or names
+        of files without their endings, or of folders where those repeat.
     index_unique
         Put between the name of a cell and the key of its file, such as ``"-"``, so that cells of several files differ
         in their names; the names are the index of ``obs`` then. None leaves names as they are.

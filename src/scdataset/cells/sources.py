@@ -25,7 +25,7 @@ __all__ = ["Source", "paths_of", "warn_of_repeated"]
 Source = str | os.PathLike[str]
 
 _SEVERAL = (Sequence, Iterator, ValuesView, np.ndarray, pd.Index, pd.Series)
-"""What may hold several paths; other things that can be iterated over, such as AnnData, are sources that are wrong."""
+"""Types that may hold several paths; other iterables, such as AnnData, are refused."""
 
 _MAX_STATE = 1 << 26
 """Bytes of the list of files of a Hugging Face data set."""
@@ -55,7 +55,7 @@ def _several(source: Any) -> list[Any]:
     if isinstance(source, _SEVERAL) and not isinstance(source, _NO_PATHS):
         return list(source)
     message = (
-        f"source is of type {type(source).__name__}; give a path, or a list of paths. What is in memory or open "
+        f"source is of type {type(source).__name__}; give a path, or a list of paths. Data in memory or open "
         "already goes to scDataset itself: scDataset(data, strategy, batch_size=64)."
     )
     raise ArgumentTypeError(message)
@@ -207,4 +207,4 @@ _NAMES: dict[str, Callable[[Path], bool]] = {
     "SCDL": lambda entry: is_scdl(str(entry)),
     "folders of matrix.mtx": lambda entry: entry.is_dir() and bool(_entries(str(entry), _NAMES["matrix.mtx"])),
 }
-"""What entries of a folder are called that are files or stores, by the name of their kind."""
+"""Tests of the entries of a folder that are files or stores, by the name of their format."""

@@ -1,4 +1,4 @@
-"""Where rows live: one way to read whatever the user passed."""
+"""Collections: one way to read rows of any object that the user gives."""
 
 from scdataset.collections.base import Collection, as_collection
 from scdataset.collections.multiindexable import MultiIndexable

@@ -59,7 +59,7 @@ class OwnedHandle:
 
     @property
     def source(self) -> Any:
-        """The handle, this process's own; ``reopens=False`` leaves it alone, for what is in memory."""
+        """The handle, this process's own; ``reopens=False`` leaves it alone, for data in memory."""
         if self._reopens and self._pid != os.getpid():
             self._source = self._opened_again()
             self._pid = os.getpid()
@@ -219,7 +219,7 @@ def _address(array: Any) -> int:
 def _memmap_by_path(value: "np.memmap[Any, Any]") -> Any:
     """Reduce a memmap, or any view of one, to its place in the file.
 
-    What was written to a copy-on-write memmap is not in the file, so that one goes by value.
+    A copy-on-write memmap goes by value, since changes to it are not in the file.
     """
     whole = mapped_whole(value)
     if whole is None:
@@ -238,7 +238,7 @@ def _open_memmap(
 ) -> NDArray[Any]:
     """Map a file from an offset for so many bytes, and return the array that begins at byte ``start`` of them."""
     opened, filename, offset, n_bytes = place
-    with open(opened.find(), "rb") as file:  # noqa: PTH123 what numpy takes is a file
+    with open(opened.find(), "rb") as file:  # noqa: PTH123 numpy takes a file
         opened.check(file.fileno())
         whole = np.memmap(file, np.uint8, "r", offset, (n_bytes,))
     whole.filename = filename

@@ -54,7 +54,7 @@ class MultiIndexable(Separable):
     """
 
     _n_read: int | None = None
-    """Number of rows where all modalities are what reading gave."""
+    """Number of rows where all modalities are as they were read."""
 
     def __init__(
         self,

@@ -154,7 +154,7 @@ class OpenedFile:
             raise _gone(self.path)
 
     def _is_same(self, now: FileIdentity) -> bool:
-        """Compare with what is open: to rename an open file is harmless, and changes the time of its status."""
+        """Compare with the open file: to rename an open file is harmless, and changes the time of its status."""
         return self.identity.has_same_content(now) if self.fixed else self.identity.is_same_file(now)
 
 

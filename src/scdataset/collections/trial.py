@@ -1,4 +1,4 @@
-"""Whether an object that is indexed with several rows at once gives what it gives for each."""
+"""Tell whether an object indexed with several rows at once gives the same as row by row."""
 
 from collections.abc import Mapping
 from itertools import starmap

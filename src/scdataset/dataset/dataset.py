@@ -48,7 +48,7 @@ _ROWS_AT_ONCE = 4096
 """Rows whose order is worked out together."""
 
 _SENT = ("_source", "_collection", "strategy")
-"""What has arrays of the size of the data, which worker processes share."""
+"""Attributes with arrays of the size of the data, which worker processes share."""
 
 
 class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that users have

@@ -158,7 +158,7 @@ class Hooks:
 
     def _refuse_none(self) -> Never:
         name = "batch_transform" if self.batch_transform else "batch_callback"
-        message = f"The {name} returned None in place of a batch; end it with a return of what it made."
+        message = f"The {name} returned None in place of a batch; end it with a return of its result."
         raise HookError(message)
 
     def _cuttable(self, fetched: Any, n_rows: int) -> Any:
@@ -167,7 +167,7 @@ class Hooks:
             origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")
             shape = getattr(fetched, "shape", None)
             if fetched is None:
-                message = f"The {origin} returned None for {n_rows} rows; end it with a return of what it made."
+                message = f"The {origin} returned None for {n_rows} rows; end it with a return of its result."
                 raise HookError(message)
             found = f"{len(fetched)} entries" if shape is None and hasattr(fetched, "__len__") else f"shape {shape}"
             message = (

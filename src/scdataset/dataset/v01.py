@@ -34,7 +34,7 @@ def _new_call(positional: Sequence[object], named: Mapping[str, object]) -> str:
     given = {**dict(zip(_OLD_ORDER, old_positional, strict=False)), **named}
     given.pop("data_collection", None)
     given.pop("strategy", None)
-    given.setdefault("fetch_factor", 1)  # what version 0.1 did
+    given.setdefault("fetch_factor", 1)  # as in version 0.1
     block_size = given.get("block_size", 1)
     kept = ", ".join(f"{name}={_as_written(value)}" for name, value in given.items() if name not in _OLD_ONLY)
     return (

@@ -17,10 +17,10 @@ from scdataset.engine.compressors import check_size, lz4_block, zstd
 __all__ = ["bitshuffle"]
 
 _HEADER = struct.Struct(">QI")
-"""What a chunk with compressed blocks begins with: its bytes, and those of a block, when decoded."""
+"""Header of a chunk with compressed blocks: its bytes, and those of a block, when decoded."""
 
 _BLOCK = struct.Struct(">I")
-"""What a compressed block begins with: its stored bytes."""
+"""Header of a compressed block: its stored bytes."""
 
 _COMPRESSORS: dict[int, Callable[[memoryview, int], Any]] = {2: lz4_block, 3: zstd}
 
@@ -74,7 +74,7 @@ def _joined(
 
 
 def _lengths(size: int, block: int, grain: int) -> Iterator[int]:
-    """Return the bytes of each block: the last one has what is left, less what is no group of eight elements."""
+    """Return the bytes of each block: the last one has the rest, in whole groups of eight elements."""
     for start in range(0, size // grain * grain, block):
         yield min(block, (size - start) // grain * grain)
 

@@ -31,7 +31,7 @@ READ_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY",
 _MAX_HEADER = 1 << 16
 
 _START = struct.Struct("<16sII")
-"""What a table begins with: the mark, the checksum of all that follows, and the length of the header in JSON."""
+"""Header of a table: the mark, the checksum of all that follows, and the length of the header in JSON."""
 
 _MARK = b"scdataset table2"
 

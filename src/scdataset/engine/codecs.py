@@ -41,7 +41,7 @@ def decode(
     Raises
     ------
     DamagedFileError
-        If the bytes are not what the filters leave behind.
+        If the bytes are not those of the filters.
     MissingDependencyError
         If a filter needs numcodecs and it is not installed.
     """
@@ -112,7 +112,7 @@ def _lzf(data: Any, _: Any, room: int) -> NDArray[np.uint8]:
 _CHECKSUMS = {"fletcher32", "crc32c"}
 
 _CHECKSUM_BYTES = 4
-"""What each of them adds to a chunk before a later filter encodes it."""
+"""Bytes that each of them adds to a chunk before a later filter encodes it."""
 
 _DECODERS: dict[str, Callable[[Any, Any, int], Any]] = {
     "gzip": _gzip,
@@ -127,7 +127,7 @@ _DECODERS: dict[str, Callable[[Any, Any, int], Any]] = {
     "lz4_frames": lambda data, _, room: compressors.lz4_frames(data, room),
     "crc32c": lambda data, _, __: compressors.crc32c(data),
 }
-"""By name: ``gzip`` is what HDF5 calls so and zarr calls zlib, ``gzip_file`` has the header of a .gz file; ``lz4`` is
+"""By name: ``gzip`` is HDF5's, which zarr calls zlib, ``gzip_file`` has the header of a .gz file; ``lz4`` is
 framed as numcodecs does, ``lz4_frames`` as HDF5's filter does."""
 
 

@@ -16,10 +16,10 @@ from scdataset._packages import missing
 __all__ = ["blosc", "check_size", "claimed_size", "crc32c", "lz4", "lz4_block", "lz4_frames", "zstd"]
 
 _LZ4_FRAMES = struct.Struct(">QI")
-"""What HDF5's lz4 filter begins a chunk with: bytes when decoded, and bytes of a block when decoded."""
+"""Header of a chunk of HDF5's lz4 filter: bytes when decoded, and bytes of a block when decoded."""
 
 _LZ4_BLOCK = struct.Struct(">I")
-"""What it begins a block with: its stored bytes."""
+"""Header of its blocks: the stored bytes."""
 
 
 def check_size(size: int, room: int) -> None:
@@ -35,7 +35,7 @@ def claimed_size(compressor: str, data: Any) -> int:
     Raises
     ------
     ValueError
-        If it is too short to say, or to hold what it says.
+        If it is too short for its header, or for the size in it.
     """
     view = memoryview(data)
     if compressor == "blosc":

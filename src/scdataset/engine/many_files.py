@@ -1,6 +1,6 @@
 """Spans of many files of plain bytes, read by a few compiled loops.
 
-files ──► groups ──► descriptors of a group ──► a loop over its spans for each array ──► is each file what it was?
+files ──► groups ──► descriptors of a group ──► a loop over its spans for each array ──► is each file unchanged?
 
 Python's work for a file costs as much as reading some dozen rows of it.
 """

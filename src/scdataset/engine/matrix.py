@@ -1,6 +1,6 @@
 """Rows of stored matrices, row-sparse or dense, as arrays in their final order.
 
-rows ──► parts: what each matrix has of them, and where that goes ──► tasks for all threads ──► one array
+rows ──► parts: the rows of each matrix, and their places ──► tasks for all threads ──► one array
 """
 
 from collections.abc import Sequence  # noqa: TC003 as in the other modules

@@ -17,7 +17,7 @@ _GROUP = 64
 
 _RARE = 1024
 """One row in so many may be longer than the type of lengths holds, and is noted apart: one cell of a million elements
-must not double what all others take."""
+must not double the memory of all others."""
 
 _PIECE = 1 << 19
 """Entries of a row pointer that are read at a time, about: 4 MB."""

@@ -366,7 +366,7 @@ def _select_many(
     values: NDArray[Any],
     table: NDArray[np.int32],
 ) -> int:
-    """Keep a good part, without a branch that would go either way: what is dropped is written over by the next."""
+    """Select a good part, without a branch that would go either way: the next element overwrites a dropped one."""
     selected = 0
     for i in range(numbers.size):
         column = table[numbers[i]]

@@ -84,7 +84,7 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
     open_options
         Arguments of `open_collection` where paths are given, such as ``{"genes": genes}``.
     resume_ignore
-        What may look different where a checkpoint is loaded, as in `scDataset.load_state_dict`: ``("collection",)``
+        Fields that may differ where a checkpoint is loaded, as in `scDataset.load_state_dict`: ``("collection",)``
         for files that have moved.
 
     Attributes

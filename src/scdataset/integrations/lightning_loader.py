@@ -28,12 +28,12 @@ class CellLoader:
     trainer
         Keyword only. The Trainer whose loop takes the batches, or None.
     ignore
-        Keyword only. What may differ where a state is loaded, as in `scDataset.load_state_dict`.
+        Keyword only. Fields that may differ where a state is loaded, as in `scDataset.load_state_dict`.
 
     Attributes
     ----------
     source
-        The dataset. Lightning warns of the length of what it finds in an attribute called ``dataset``.
+        The dataset. Lightning warns of the length of any attribute called ``dataset``.
     trainer
         As given.
     """

@@ -66,7 +66,7 @@ def check_split(name: str, wanted: Any) -> None:
 
 
 def splits_of(collection: Any, wanted: Mapping[str, Any], disjoint: Sequence[str]) -> dict[str, Split]:
-    """Return the splits that are wanted of a collection; "rest" is what the ``disjoint`` others leave.
+    """Return splits of a collection; "rest" is every cell that the ``disjoint`` others leave.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The design of an atlas, drawn before any count: who its cells are, what they express, how deep they are read.
+"""The design of an atlas, drawn before any count: the types of its cells, their expression, and their depth.
 
 The model of a cell of type ``t`` from donor ``d``, for gene ``g``::
 

@@ -70,7 +70,7 @@ class SamplingStrategy:
         Whether rows are shuffled inside each fetch window, or come in the order of ``get_indices``; an attribute of the
         class or of the instance. A subclass of a strategy inherits that strategy's.
     ``_indices``
-        The rows that take part, ascending, or None for all; what is assigned is kept as it is.
+        The rows that take part, ascending, or None for all; an assigned value stays as it is.
     ``_get_rng(seed, rng)``
         The generator to draw from.
 
@@ -229,7 +229,7 @@ class SamplingStrategy:
     def fingerprint(self) -> str:
         """Return an identity of this strategy: type, parameters, and a digest of its arrays.
 
-        Of a subclass's own parameters it knows what its ``__repr__`` shows.
+        It has those of a subclass's own parameters that its ``__repr__`` shows.
         """
         name = type(self).__qualname__
         shown = "" if type(self).__repr__ is object.__repr__ else re.sub(r" at 0x[0-9a-f]+", "", repr(self))

@@ -30,7 +30,7 @@ class Cells:
     control
         Code of the group of controls, -1 for none.
     strata, match
-        Stratum of each row, shape ``(n_selected,)``, and what the strata are; both None if any control matches.
+        Stratum of each row, shape ``(n_selected,)``, and the labels of the strata; both None if any control matches.
     """
 
     groups: NDArray[Any]

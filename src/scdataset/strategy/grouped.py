@@ -93,12 +93,12 @@ class GroupedSampling(SamplingStrategy):
     balance
         ``"proportional"``: every cell comes in one set an epoch, so that large groups yield more sets. ``"balanced"``:
         every group yields ``sets_per_group`` sets an epoch, and cells of a group come again only when all of them have
-        come, in another order each time round (``remainder`` says what becomes of the last ones).
+        come, in another order each time round (``remainder`` decides on the last ones).
     sets_per_group
         Sets of each group in an epoch, for ``"balanced"`` only. None for as many as there are on average if every cell
         comes once, at least 1.
     remainder
-        What becomes of the cells of a group that are left when no whole set can be made of them. ``"pad"``: they are
+        Treatment of the cells of a group that are left when no whole set can be made of them. ``"pad"``: they are
         filled up to a set with other cells of the group, less than ``set_size`` a group and round; a group of fewer
         cells than a set holds them several times. ``"drop"``: they stay out, others each epoch, less than ``set_size``
         a group; a group of fewer cells than a set stays out entirely (`left_out`).
@@ -107,9 +107,9 @@ class GroupedSampling(SamplingStrategy):
     n_controls
         Controls in a set, by default ``set_size``. The t-th is matched to cell ``t % set_size`` of the set.
     match
-        What a control has to have in common with its cell: labels, or a frame or mapping of several columns of labels,
-        such as ``obs[["batch", "donor"]]``; None to match any control. Each control of a stratum is used about equally
-        often, and twice in a set only if the set needs more of them than there are.
+        Columns in which a control has to agree with its cell: labels, or a frame or mapping of several columns of
+        labels, such as ``obs[["batch", "donor"]]``; None to match any control. Each control of a stratum is used about
+        equally often, and twice in a set only if the set needs more of them than there are.
     unmatched
         The remedy if cells have no control that matches: ``"error"``, or ``"drop"`` to leave those cells out.
     block_size
@@ -234,7 +234,7 @@ class GroupedSampling(SamplingStrategy):
 
     @property
     def left_out(self) -> list[Any]:
-        """The groups that have cells and yield no set, for what ``remainder`` and ``unmatched`` drop."""
+        """The groups that have cells and yield no set, because ``remainder`` and ``unmatched`` drop them."""
         names: list[Any] = self._groups.classes[self._ready().left_out].tolist()
         return names
 

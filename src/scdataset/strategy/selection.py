@@ -182,7 +182,7 @@ class Selection:
         return self.rows
 
     def target(self, name: str, n_values: int, n_rows: int, aligned_to: str) -> Literal["collection", "indices"]:
-        """Return what ``n_values`` values, given as the argument ``name``, belong to: rows or selected rows.
+        """Tell whether ``n_values`` values, given as the argument ``name``, belong to rows or to selected rows.
 
         ``"auto"`` goes by the length, and where both fit takes ``"collection"``.
         """

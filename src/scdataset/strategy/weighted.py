@@ -57,7 +57,7 @@ class Prepared:
     """The state of a strategy once the number of rows is known: O(n_rows / 256) memory.
 
     Weights for compiled code are made when they are asked for, here and in every process that this is sent to: sent
-    along, they would be another copy of what the strategy was given.
+    along, they would be another copy of the argument.
     """
 
     n_rows: int
@@ -97,8 +97,8 @@ class BlockWeightedSampling(SamplingStrategy):
     sampling_size
         Number of rows in a round; needed for ``replace=False`` and without effect otherwise.
     aligned_to
-        Keyword only. What ``weights[k]`` belongs to: row k of the ``"collection"``, or ``indices[k]`` in the order in
-        which they were given. ``"auto"`` goes by the length, and where both fit takes ``"collection"``.
+        Keyword only. The row that ``weights[k]`` belongs to: row k of the ``"collection"``, or ``indices[k]`` in the
+        order in which they were given. ``"auto"`` goes by the length, and where both fit takes ``"collection"``.
 
     Examples
     --------
@@ -211,7 +211,7 @@ class BlockWeightedSampling(SamplingStrategy):
         self._prepared = None
 
     def _tabled(self, values: NDArray[Any], lookup: Rows) -> Callable[[], Weights]:
-        """Return what gives the weights of selected rows that are found in ``values`` at ``lookup``."""
+        """Return a function for the weights of selected rows, which are in ``values`` at ``lookup``."""
         return partial(Weights.from_values, values, lookup)
 
     def _arrays(self) -> Iterator[NDArray[Any] | Rows]:

@@ -18,7 +18,7 @@ STRATUM = 512
 """Rows whose weights are summed once and kept: 0.016 bytes a row."""
 
 _TYPES = [np.dtype(name) for name in ("f8", "f4", "u1", "i1", "u2", "i2", "i4", "i8")]
-"""Types of weights and codes; any other becomes the first. Each adds to what is compiled for the first draw."""
+"""Types of weights and codes; any other becomes the first. Each is compiled for the first draw."""
 
 _PART = 1 << 22
 """Rows that one thread scans at a time."""

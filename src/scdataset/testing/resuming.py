@@ -31,7 +31,7 @@ def assert_resumes_everywhere(
     Raises
     ------
     AssertionError
-        If a state is over 4 KB as JSON, or what comes after it differs from what came in the uninterrupted run.
+        If a state is over 4 KB as JSON, or the batches after it differ from those of the uninterrupted run.
     """
     dataset = make(rank=rank, world_size=world_size)
     states = [_saved(dataset.state_dict())]
@@ -74,8 +74,8 @@ def assert_elastic(
     Raises
     ------
     AssertionError
-        If ranks save different states, or batches are missing or repeated beyond what ``drop_last`` drops and padding
-        repeats: less than one a rank, each time.
+        If ranks save different states, or batches are missing or repeated beyond those that ``drop_last`` drops and
+        padding repeats: less than one a rank, each time.
     """
     whole = Counter(contents(make(rank=0, world_size=1)))
     sizes = [(size, workers) for size in world_sizes for workers in num_workers]

@@ -33,8 +33,8 @@ def assert_covers(
     Raises
     ------
     AssertionError
-        If batches are missing, repeated or different, beyond what ``drop_last`` drops and padding repeats: less than
-        one a rank.
+        If batches are missing, repeated or different, beyond those that ``drop_last`` drops and padding repeats: less
+        than one a rank.
     """
     whole = Counter(contents(make(rank=0, world_size=1)))
     if rows_of is not None:

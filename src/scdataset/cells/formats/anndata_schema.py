@@ -51,7 +51,7 @@ class AnnDataFile(CellFile):
     _var_name: str
 
     _functions: tuple[str, str]
-    """What anndata's functions to read and to write such a file are called."""
+    """Names of anndata's functions that read and write such a file."""
 
     def _learn(self, layer: str | None, *, fallback: bool) -> None:
         """Find the matrix of a layer: see `H5adFile` for the names."""

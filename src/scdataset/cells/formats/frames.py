@@ -24,7 +24,7 @@ _COLUMN_KINDS = {
 """Encodings of columns, as anndata calls them."""
 
 _ONE_A_ROW = ("codes", "values")
-"""What a group that is a column has one of for each row: of a categorical, and of an array with a mask."""
+"""Members with one entry a row, in a group that is a column: of a categorical, and of an array with a mask."""
 
 
 def n_rows(frame: Node) -> int:

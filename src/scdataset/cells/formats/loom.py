@@ -84,7 +84,7 @@ class LoomFile(CellFile):
 
     @property
     def obs_names(self) -> pd.Index:
-        """What ``CellID`` names the cells."""
+        """Names of the cells: those in ``CellID``."""
         names: pd.Index = pd.Index(self.column("CellID").to_pandas(), dtype=object)
         return names
 

@@ -1,6 +1,6 @@
 """Folders of Cell Ranger's text: matrix.mtx, features.tsv or genes.tsv, and barcodes.tsv, gzipped or not.
 
-Text has no rows that could be found: it is read once, and kept as rows in the cache directory.
+Text has no rows that could be found: it is read once, and cached as rows in the cache directory.
 https://www.10xgenomics.com/support/software/cell-ranger/latest/analysis/outputs/cr-outputs-mex-matrices
 """
 
@@ -33,7 +33,7 @@ _BUFFER = 1 << 18
 """Bytes that are unpacked at a time."""
 
 _KIND = "cells-of-mtx-2"
-"""Changed whenever what is written to the cache changes."""
+"""Name and version of the cached copy, changed whenever its content changes."""
 
 
 class MtxFile(CellFile):
@@ -110,7 +110,7 @@ def _beside(path: str, *names: str) -> str:
     for file in tried:
         if file.is_file():
             return str(file)
-    message = f"{path} lies beside none of {[file.name for file in tried]}, which name what it counts."
+    message = f"{path} lies beside none of {[file.name for file in tried]}, which name its genes and cells."
     raise CollectionError(message)
 
 

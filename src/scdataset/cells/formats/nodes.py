@@ -23,7 +23,7 @@ from scdataset.errors import DamagedFileError
 __all__ = ["Node", "as_text"]
 
 _DEPTH = 3
-"""Groups within each other in what anndata reads at once: a frame, its columns, and the categories of one."""
+"""Depth of groups that anndata reads at once: a frame, its columns, and the categories of one."""
 
 
 class Node:
@@ -36,7 +36,7 @@ class Node:
     name
         Its name in the file.
     stored
-        What h5py or zarr has for it.
+        The object of h5py or zarr.
     """
 
     def __init__(self, path: str, name: str, stored: Any) -> None:
@@ -65,7 +65,7 @@ class Node:
 
     @property
     def kind(self) -> str | None:
-        """How anndata encoded it, by what is written at it; None where nothing is, as before anndata 0.8."""
+        """The encoding that anndata wrote as its attribute; None without one, as before anndata 0.8."""
         said = self.attribute("encoding-type")
         return None if said is None else as_text(said)
 
@@ -93,7 +93,7 @@ class Node:
 
     def names(self) -> list[str]:
         """Return the names of the members of a group, in order."""
-        with reading(self.path, f"what is in {self.name}"):
+        with reading(self.path, f"the content of {self.name}"):
             return sorted(self.stored)
 
     def find(self, name: str) -> "Node | None":
@@ -138,7 +138,7 @@ class Node:
 
     @property
     def _alone(self) -> Any:
-        """What is stored, opened by path where other files have a part in what is in it."""
+        """The stored object, opened by path where other files have a part in its content."""
         if not isinstance(self.stored, h5py.Group):
             return self.stored
         others, alone = tried(lambda: takes_others(self.stored, _DEPTH))

@@ -10,7 +10,7 @@ __all__ = ["check_shape", "naming", "reading"]
 
 @contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Say which file, whatever the system raises: a disk that fails, a network file that is stale, a circle of links.
+    """Name the file in any error of the system: a disk that fails, a network file that is stale, a circle of links.
 
     Unlike `reading` it leaves all other errors as they are, so that code of this package may go inside.
     """
@@ -28,7 +28,7 @@ def naming(path: str) -> Iterator[None]:
 
 @contextmanager
 def reading(path: str, what: str) -> Iterator[None]:
-    """Say which file and what of it, whatever h5py, zarr, anndata or pandas raise over damaged bytes.
+    """Name the file and the part of it in any error that h5py, zarr, anndata or pandas raise over damaged bytes.
 
     Only calls of such a library go inside: whatever else is raised there, a mistake of this package too, becomes damage
     of the file.

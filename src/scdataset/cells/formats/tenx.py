@@ -26,7 +26,7 @@ __all__ = ["TenxFile", "is_tenx"]
 _ARRAYS = ("data", "indices", "indptr", "shape")
 
 _FEATURES = {"gene_ids": "id", "feature_types": "feature_type", "genome": "genome"}
-"""Columns of var, named as scanpy names them, and what version 3 calls them."""
+"""Columns of var, by their names in scanpy, and their names in version 3."""
 
 
 def is_tenx(root: h5py.File) -> bool:

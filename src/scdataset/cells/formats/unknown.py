@@ -1,4 +1,4 @@
-"""Files that hold no cells, told by how they begin, with their kind and the remedy."""
+"""Files that hold no cells, recognised by their first bytes, with their kind and the remedy."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _STARTS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x80\x04", "a pickle, which is never opened since it may run code", "write its AnnData: adata.write_h5ad(...)"),
     (b"\x80\x05", "a pickle, which is never opened since it may run code", "write its AnnData: adata.write_h5ad(...)"),
 )
-"""How files begin, in lower case; what they are; what to do."""
+"""First bytes of files, in lower case; their kind; the remedy."""
 
 _R = (".rds", ".rda", ".rdata", ".qs", ".h5seurat")
 

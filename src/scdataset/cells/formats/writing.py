@@ -107,7 +107,8 @@ def _writing(path: str, name: str, number: int, n_files: int) -> Iterator[None]:
     except OSError as error:
         message = (
             f"obsm[{name!r}] cannot be written to {path}: {error}. {number} of {n_files} files have it by now. Close "
-            "what has the file open, such as a backed AnnData or worker processes, and write again with overwrite=True."
+            "everything that has the file open, such as a backed AnnData or worker processes, and write again with "
+            "overwrite=True."
         )
         raise CollectionError(message) from error
 

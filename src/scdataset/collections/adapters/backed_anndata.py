@@ -76,7 +76,7 @@ class BackedMatrix:
         self._stack.announce(rows)
 
     def share_threads(self, processes: int) -> None:
-        """Use one of so many shares of the cores."""
+        """Divide the cores among ``processes`` workers."""
         self._threads.share_among(processes)
 
 
@@ -122,7 +122,7 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
 
     @property
     def source(self) -> Any:
-        """The AnnData, open in this process: anndata itself would open whatever file its path leads to by now."""
+        """The AnnData, open in this process: anndata itself would open any file that its path leads to by now."""
         source = super().source
         for adata, opened in zip(self._backed(source), self.files, strict=True):
             if not adata.file.is_open:
@@ -171,7 +171,7 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
 
     def _opened_again(self) -> Any:
         for adata, opened in zip(self._backed(self._source), self.files, strict=True):
-            _open_again(adata, opened)  # what is in memory came along
+            _open_again(adata, opened)  # data in memory came along
         return self._source
 
     @property

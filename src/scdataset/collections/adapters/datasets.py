@@ -35,7 +35,7 @@ class HuggingFaceRows:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        for file in filter(None, self._files):  # the library has opened what is under their paths
+        for file in filter(None, self._files):  # the library has opened the files under their paths
             file.check_path()
 
     def fingerprint(self) -> str:

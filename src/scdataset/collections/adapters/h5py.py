@@ -60,7 +60,7 @@ class H5Rows(OwnedHandle):
             piece = rows[start : start + _ROWS_A_PLAIN_CALL]
             part = content[start * row_bytes : (start + piece.size) * row_bytes]
             if not _read_past(descriptor, offset, piece, part, row_bytes):
-                return False  # HDF5 says what is wrong with the file
+                return False  # HDF5 names the fault of the file
         return True
 
     def fingerprint(self) -> str:

@@ -31,5 +31,5 @@ def take(value: Any, rows: RowIndex) -> Any:
 
 
 def from_arrow(table: Any) -> pl.DataFrame:
-    """Return what ``polars.from_arrow`` returns for a pyarrow table."""
+    """Return the polars frame of a pyarrow table, by ``polars.from_arrow``."""
     return pl.DataFrame([pl.Series(name, table[name]) for name in table.column_names])

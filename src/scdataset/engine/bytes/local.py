@@ -19,10 +19,10 @@ from scdataset.errors import DamagedFileError, UnreadableFileError
 __all__ = ["LocalFile"]
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-"""How files are opened: what has become a pipe meanwhile is not waited for."""
+"""Flags for opening files: a path that has become a pipe meanwhile is not waited for."""
 
 _ADVISES = READS_COMPILED and hasattr(os, "posix_fadvise")
-"""Whether the system can be told what will be read soon."""
+"""Whether the system can be told which bytes will be read soon."""
 
 _GAP_BYTES = 4096
 """Bytes between two ranges that are announced along with them."""
@@ -106,12 +106,12 @@ class LocalFile:
             os.close(descriptor)
             message = f"{self._called} was replaced or changed since it was opened; open it again."
             raise DamagedFileError(message)
-        if hasattr(os, "posix_fadvise"):  # rows lie anywhere: what is read along with them is not read
+        if hasattr(os, "posix_fadvise"):  # rows lie anywhere: bytes read along with them are not used
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         return descriptor
 
     def _not_opened(self, error: OSError) -> OSError:
-        """Return what to raise when the system does not open the file; itself where other files can be closed first."""
+        """Return the error to raise when the system does not open the file; itself to close others first."""
         if error.errno in descriptors.TOO_MANY:
             return error
         if isinstance(error, PermissionError):
@@ -172,7 +172,7 @@ class LocalFile:
         return stored
 
     def read_many(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Return what `read_unchecked` does for each range."""
+        """Return the bytes of each range, as `read_unchecked` does."""
         return [self.read_unchecked(offset, size) for offset, size in zip(offsets, sizes, strict=True)]
 
     def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:

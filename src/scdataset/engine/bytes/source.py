@@ -71,7 +71,7 @@ class ByteSource(Protocol):
         ...
 
     def read_many(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Return what `read_unchecked` does for each range; ranges that are far away are fetched together."""
+        """Return the bytes of each range, as `read_unchecked` does; ranges of remote objects are fetched together."""
         ...
 
     def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:

@@ -94,7 +94,7 @@ class H5File:
                 raise KeyError(message)  # noqa: TRY301 named below, as all are
             usable = isinstance(dataset, h5py.Dataset) and dataset.dtype is not None and bool(dataset.shape)
             found = "" if usable else repr(dataset)
-        except Exception as error:  # what HDF5 finds wrong comes as anything from KeyError to RuntimeError
+        except Exception as error:  # HDF5 reports faults as anything from KeyError to RuntimeError
             message = f"{self.path}: {name} cannot be read: {error}"
             raise DamagedFileError(message) from error
         if not usable:
@@ -371,7 +371,7 @@ def _chunk_table(dataset: h5py.Dataset) -> ChunkTable | None:
     table = ChunkTable(
         np.full(n_chunks, NOT_STORED, np.int64), np.zeros(n_chunks, np.int64), np.zeros(n_chunks, np.uint32)
     )
-    # What lies beyond 2**63 becomes negative, and is refused with all that lies outside the file.
+    # An offset beyond 2**63 becomes negative, and is refused as one outside the file.
     table.offsets[places] = offsets.astype(np.int64)
     table.sizes[places] = sizes.astype(np.int64)
     table.skipped[places] = skipped

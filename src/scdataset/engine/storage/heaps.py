@@ -29,13 +29,13 @@ _WORD = 8
 """Bytes that objects begin at a multiple of."""
 
 _OBJECTS = {2: Struct("<H6xH"), 4: Struct("<H6xI"), 8: Struct("<H6xQ")}
-"""Headers of objects by the bytes of a size: the number of an object, 0 for what is free, and its size."""
+"""Headers of objects by the bytes of a size: the number of an object, 0 for free space, and its size."""
 
 _BLOCK, _BLOCKS = 1 << 14, 64
 """Bytes that are read at least, and how many times that is kept."""
 
 _LARGEST_HEADER = (1 << 16) - 1
-"""Bytes of metadata that the library reads at once; what is longer are values, which it reads in so many or more."""
+"""Bytes of metadata that the library reads at once; longer reads are of values."""
 
 _OVERFLOWS = (1 << 64) - 32
 """A size from which on its sum with a header may be zero."""
@@ -67,7 +67,7 @@ def child_of(group: h5py.Group, name: str) -> Any:
 
 
 def found_in(group: Any, name: str) -> Any:
-    """Return what is in a group under a name, or None if nothing is; `get` returns None for unreadable ones too."""
+    """Return the object in a group under a name, or None without one; `get` returns None for unreadable ones too."""
     if name not in group:
         return None
     return group[name]

@@ -24,10 +24,10 @@ _MAX_COMMENTS = 1 << 20
 """Bytes of comments before the sizes."""
 
 _MAX_ENTRY = 256
-"""Bytes that an entry may take, on average, with what is blank around it: numbers take up to 50."""
+"""Bytes that an entry may take, on average, with blanks around it: numbers take up to 50."""
 
 _FIELDS = {"integer": "i8", "unsigned-integer": "i8", "real": "f8", "double": "f8", "pattern": "i8"}
-"""What values may be, and the type they are parsed to; in a pattern all are one, and left out."""
+"""Types of values, and the dtype they are parsed to; in a pattern all are one, and left out."""
 
 
 class Entries(NamedTuple):

@@ -3,7 +3,7 @@
     array ──► keys, a chunk or a shard each ──► files of a folder, or stretches of a zip file
     shard ──► chunks, found by the index that the shard holds
 
-Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. What is not read here is left to zarr itself.
+Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. Other arrays are left to zarr itself.
 """
 
 import os
@@ -59,7 +59,7 @@ class ZarrStore:
         """Return an array or group as zarr sees it, opened by this process, or None if there is none."""
         if self._root is None or self._pid != os.getpid():
             store = checked_store(self.keys)
-            # A consolidated copy of the metadata may be older than the metadata, which is what is read here.
+            # A consolidated copy of the metadata may be older than the metadata itself, which is read here.
             root = zarr.open_group(store, mode="r", use_consolidated=False)
             self._root, self._nodes, self._pid = root, {"": root}, os.getpid()
         if name not in self._nodes:
@@ -134,7 +134,8 @@ class ChunkFinder:
 
 
 Gap = Callable[[int, int], str | None]
-"""What tells why the elements from one to another of an array cannot all have its fill value, or None if they can."""
+"""Returns the reason why the elements from one to another of an array cannot all have its fill value, or None if "
+"they can."""
 
 
 def _any_gap(_start: int, _stop: int) -> None:

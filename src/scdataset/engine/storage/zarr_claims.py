@@ -1,4 +1,4 @@
-"""What a chunk of zarr says of its own size, which zarr and numcodecs believe and take memory for.
+"""Check the size that a chunk of zarr claims for itself, which zarr and numcodecs believe and allocate.
 
 A compressed chunk says how many bytes it holds, and a chunk of strings how many strings, in its first four bytes:
 https://numcodecs.readthedocs.io/en/stable/other/vlen.html
@@ -77,7 +77,7 @@ def most_bytes(n_stored: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """How to tell from the chunks of an array what they say.
+    """How to find the sizes that the chunks of an array claim.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class Claims:
         Raises
         ------
         ValueError
-            With what it says.
+            With the size that it claims.
         DamagedFileError
             If it cannot be decoded.
         """

@@ -123,7 +123,7 @@ class Keys:
             raise DamagedFileError(message) from error
 
     def _claims_of(self, key: str) -> Claims:
-        """Return what the chunks of an array say of themselves, by the nearest metadata above a key."""
+        """Return the claims of the chunks of an array, by the nearest metadata above a key."""
         name = key.rpartition("/")[0]
         if name not in self._claims:
             there = name and any(self.find(f"{name}/{file}") for file in METADATA)

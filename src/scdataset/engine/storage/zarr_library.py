@@ -21,7 +21,7 @@ def checked_store(keys: Keys) -> "_CheckedFolder | _CheckedZip":
 
 
 class _Checked:
-    """What both kinds of store have in common; it goes before the kind."""
+    """Base of both kinds of store; it goes before the kind."""
 
     _keys: Keys
 
