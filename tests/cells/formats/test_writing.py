@@ -138,7 +138,7 @@ def test_a_file_of_before_obsm_gets_one(tmp_path):
 def test_a_file_that_someone_else_has_open_says_so(tmp_path):
     path = write(tmp_path / "a.h5ad", 0)
     cells = open_collection(path)
-    with h5py.File(path, "r"), pytest.raises(CollectionError, match="Close what has the file open"):
+    with h5py.File(path, "r"), pytest.raises(CollectionError, match="Close everything that has the file open"):
         cells.write_obsm("X_emb", np.ones((20, 2)))
     cells.write_obsm("X_emb", np.ones((20, 2)))
 
