@@ -14,9 +14,8 @@ import numpy as np
 from scdataset.engine import cache
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.stored_arrays import ChunkedArray, Chunks, StoredArray, FileChunks, array_at
+from scdataset.engine.chunk_index import NOT_STORED, ChunkIndex, ChunkTable, overlapping
 from scdataset.engine.fallback import LibraryChunks, Tiles
-from scdataset.engine.chunk_index import NOT_STORED, ChunkTable, ChunkIndex, overlapping
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix
 from scdataset.engine.row_pointers import RowPointers, pieces_of
 from scdataset.engine.storage.handles import note_opened
@@ -24,10 +23,11 @@ from scdataset.engine.storage.hdf5_expansion import check_expansion
 from scdataset.engine.storage.hdf5_filters import filters_of
 from scdataset.engine.storage.heaps import child_of, open_checked, tried
 from scdataset.engine.storage.user_block import counts_user_block
+from scdataset.engine.stored_arrays import ChunkedArray, Chunks, FileChunks, StoredArray, array_at
 from scdataset.engine.transposed import TransposedMatrix
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["H5File", "csr_matrix", "dense_matrix", "arrays_of", "chunk_index_of", "transposed_matrix"]
+__all__ = ["H5File", "arrays_of", "chunk_index_of", "csr_matrix", "dense_matrix", "transposed_matrix"]
 
 T = TypeVar("T")
 
