@@ -9,7 +9,9 @@ import pyarrow.parquet
 import pytest
 
 from scdataset import open_collection
+from scdataset.cells.formats.parquet_tables import parquet_table
 from scdataset.engine.storage import arrow, expansion
+from scdataset.engine.storage.arrow_claims import claimed_size
 from scdataset.engine.storage.expansion import Expansion, least_size
 from scdataset.errors import CacheError, DamagedFileError
 
@@ -68,3 +70,66 @@ def test_the_least_size_is_below_that_of_the_rows(tmp_path):
     least = least_size(pa.parquet.read_metadata(tmp_path / "a.parquet"))
     assert 9000 <= least <= table.nbytes
     Expansion(str(tmp_path / "a.parquet"), tmp_path / "a.arrow", least).add(table.nbytes)
+
+
+@pytest.fixture
+def claiming(tmp_path, monkeypatch):
+    """Return a function that writes compressed Arrow, of which the values of the lists claim to take many bytes."""
+    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
+    table = pa.table({"genes": [list(range(40))] * 1000, "expressions": [[1.0] * 40] * 1000})
+
+    def write(new, n_bytes):
+        path = tmp_path / "a.arrow"
+        with new(str(path), table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+            writer.write_table(table)
+        stored = path.read_bytes()
+        claim = (40_000 * 8).to_bytes(8, "little")
+        assert stored.count(claim) == 2
+        path.write_bytes(stored.replace(claim, n_bytes.to_bytes(8, "little")))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_a_compressed_batch_that_claims_more_than_its_file_can_hold_is_refused_before_it_is_decoded(claiming, new):
+    assert open_collection(claiming(new, 40_000 * 8), gene_table=40).read(np.arange(2))["X"].sum() == 80
+    path = claiming(new, 1 << 40)
+    with pytest.raises(DamagedFileError, match=rf"{path} unpacks to \d{{13}} bytes"):
+        open_collection(path, gene_table=40)
+
+
+def test_a_dictionary_and_buffers_that_did_not_shrink_count_as_well(tmp_path):
+    column = pa.array(np.random.default_rng(0).integers(0, 2**62, 1000))
+    table = pa.table({"a": column, "b": pa.array(["x" * 1000, "y"] * 500).dictionary_encode()})
+    for compression, least in (("lz4", 8000 + 1001 + 4000), (None, 0)):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+            writer.write_table(table)
+        n_batches, found = claimed_size(sink.getvalue())
+        assert n_batches == 1
+        assert least <= found <= least + 200
+
+
+def test_pages_of_parquet_count_with_their_decompressed_size(tmp_path, monkeypatch):
+    path = tmp_path / "a.parquet"
+    pa.parquet.write_table(
+        pa.table({"a": ["x" * 1000 + str(i) for i in range(1000)]}), path, compression="zstd", use_dictionary=False
+    )
+    assert least_size(pa.parquet.read_metadata(path)) > 10**6
+    monkeypatch.setattr(expansion, "_FREE", 1 << 10)
+    monkeypatch.setattr(expansion, "_RATIO", 1)
+    with pytest.raises(DamagedFileError, match=f"{path} unpacks to"):
+        parquet_table(path, 1000)
+
+
+def test_a_footer_with_more_batches_than_the_stream_of_the_file_is_refused(tmp_path):
+    table = pa.table({"genes": [list(range(40))] * 10, "expressions": [[1.0] * 40] * 10})
+    path = tmp_path / "a.arrow"
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=5)
+    stored = path.read_bytes()
+    messages = [at for at in range(8, len(stored), 8) if stored[at : at + 4] == b"\xff\xff\xff\xff"]
+    path.write_bytes(stored[: messages[2]] + b"\xff" * 8 + stored[messages[2] + 8 :])
+    with pytest.raises(DamagedFileError, match="its footer has 2 record batches, and its stream 1"):
+        open_collection(path, gene_table=40)

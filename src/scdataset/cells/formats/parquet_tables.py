@@ -7,6 +7,7 @@ import pyarrow.parquet
 
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.storage.expansion import check_unpacked, least_size
 from scdataset.errors import DamagedFileError
 
 __all__ = ["MOST_GENES", "parquet_table"]
@@ -36,5 +37,6 @@ def parquet_table(path: Path, most_rows: int) -> pd.DataFrame:
         if n_rows > most_rows:
             message = f"{path} has {n_rows} rows, where at most {most_rows} can be; it is damaged."
             raise DamagedFileError(message)
+        check_unpacked(str(path), least_size(file.metadata))
         table: pd.DataFrame = file.read().to_pandas()
         return table

@@ -24,7 +24,8 @@ from scdataset.engine.cache_folder import cached_copy
 from scdataset.engine.matrix import CsrMatrix
 from scdataset.engine.row_pointers import RowPointers
 from scdataset.engine.spans import Columns, Spans
-from scdataset.engine.storage.expansion import Expansion, least_size
+from scdataset.engine.storage.arrow_claims import claimed_size
+from scdataset.engine.storage.expansion import Expansion, check_unpacked, least_size
 from scdataset.engine.stored_arrays import PlainArray, StoredArray, Task
 from scdataset.errors import CollectionError, DamagedFileError
 
@@ -35,6 +36,9 @@ _WIDEST = 2**63 - 1
 
 _ROWS = 4096
 """Rows in a record batch that is written here."""
+
+_MAGIC, _FIRST_MESSAGE = b"ARROW1", 8
+"""How a file that is no stream begins, and where its stream does."""
 
 _COPY = "rows.arrow"
 """Name of a copy."""
@@ -135,17 +139,29 @@ def arrow_batches(place: str, path: str | None = None) -> Iterator[tuple[list[An
         mapped = pa.memory_map(place)
         with mapped:
             whole = mapped.read_buffer(mapped.size())
-            if whole.slice(0, min(6, whole.size)).to_pybytes() == b"ARROW1":
+            is_file = whole.slice(0, min(len(_MAGIC), whole.size)).to_pybytes() == _MAGIC
+            stream = whole.slice(min(_FIRST_MESSAGE, whole.size)) if is_file else whole
+            n_batches, claimed = claimed_size(stream)
+            check_unpacked(place, claimed)
+            if is_file and not claimed:
                 reader = pa.ipc.open_file(pa.BufferReader(whole))
+                _check_footer(reader, n_batches)
                 batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
             else:
-                batches = list(pa.ipc.open_stream(pa.BufferReader(whole)))
+                batches = list(pa.ipc.open_stream(pa.BufferReader(stream)))  # the batches whose sizes were checked
             yield batches, whole
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, DamagedFileError):
             raise
         message = f"{place if path is None else path} cannot be read as Arrow: {error}"
         raise DamagedFileError(message) from error
+
+
+def _check_footer(reader: Any, n_batches: int) -> None:
+    """Raise if a footer has more batches than its stream, whose sizes were checked."""
+    if reader.num_record_batches > n_batches:
+        message = f"its footer has {reader.num_record_batches} record batches, and its stream {n_batches}"
+        raise pa.ArrowInvalid(message)
 
 
 def checked_column(path: str, name: str, batch: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scdataset.errors import DamagedFileError
 
-__all__ = ["Expansion", "least_size"]
+__all__ = ["Expansion", "check_unpacked", "least_size"]
 
 _FREE = 1 << 30
 """Bytes that any copy may have."""
@@ -40,9 +40,8 @@ class Expansion:
 
     def __init__(self, path: str, target: Path, least: int = 0) -> None:
         self._path = path
-        self._most = _FREE + _RATIO * Path(path).stat().st_size
         self._written = 0
-        self._refuse_beyond(least)
+        check_unpacked(path, least)
         free = shutil.disk_usage(target.parent).free
         if least > free:
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {least} bytes, of {free} free", str(target))
@@ -56,19 +55,28 @@ class Expansion:
             If they are more than the copy can have.
         """
         self._written += n_bytes
-        self._refuse_beyond(self._written)
+        check_unpacked(self._path, self._written)
 
-    def _refuse_beyond(self, n_bytes: int) -> None:
-        if n_bytes > self._most:
-            message = (
-                f"{self._path} unpacks to {n_bytes} bytes or more, where a file of its size can hold at most "
-                f"{self._most}; it is damaged, or was made to fill disks."
-            )
-            raise DamagedFileError(message)
+
+def check_unpacked(path: str, n_bytes: int) -> None:
+    """Raise if a file unpacks to more bytes than one of its size can hold."""
+    most = _FREE + _RATIO * Path(path).stat().st_size
+    if n_bytes > most:
+        message = (
+            f"{path} unpacks to {n_bytes} bytes or more, where a file of its size can hold at most {most}; it is "
+            "damaged, or was made to fill disks or memory."
+        )
+        raise DamagedFileError(message)
 
 
 def least_size(metadata: Any) -> int:
-    """Return how many bytes the columns of a Parquet file take at least, by its metadata."""
+    """Return how many bytes the columns of a Parquet file take at least, by its metadata.
+
+    Pages are counted as they are when they are decompressed, or by the width of their values if that is more.
+    """
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     columns = (group.column(number) for group in groups for number in range(group.num_columns))
-    return sum(column.num_values * _WIDTHS.get(column.physical_type, 0) for column in columns)
+    return sum(
+        max(column.num_values * _WIDTHS.get(column.physical_type, 0), column.total_uncompressed_size)
+        for column in columns
+    )
