@@ -24,6 +24,7 @@ __all__ = [
     "names",
     "nearest",
     "number",
+    "one_axis",
     "one_of",
     "optional_names",
     "optional_whole",
@@ -112,6 +113,22 @@ def array(name: str, values: object, allowed: str, kinds: str | None = "fiub") -
         message = f"{name} has shape {found.shape} and dtype {found.dtype}; give {allowed}."
         raise ArgumentTypeError(message)
     return found
+
+
+def one_axis(values: Any) -> Any:
+    """Return values along one axis where their only other one has length 1; anything else as it is.
+
+    Such are a frame of one column, the sums of a sparse matrix along its rows, and the results of `numpy.where` and
+    `numpy.argwhere` for one axis.
+    """
+    if isinstance(values, tuple) and len(values) == 1 and isinstance(values[0], np.ndarray):
+        return values[0]
+    shape = getattr(values, "shape", ())
+    if len(shape) != 2 or 1 not in shape:
+        return values
+    if hasattr(values, "iloc"):  # a frame, whose index goes on with the column
+        return values.iloc[:, 0] if shape[1] == 1 else values
+    return np.asarray(values).reshape(-1)
 
 
 def finite(name: str, value: object) -> float:

@@ -124,6 +124,20 @@ def test_values_are_converted_to_the_type_asked_for(several, dtype):
     np.testing.assert_array_equal(dense(batch["X"]), dense(several[1].X)[rows].astype(dtype))
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype"), [([0.5, 2], "int32"), ([np.nan, 1], "int64"), ([300, 1], "int8"), ([-1, 1], "uint8")]
+)
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, np.asarray])
+def test_a_type_that_would_change_values_is_refused_when_they_are_read(tmp_path, kind, values, dtype):
+    anndata.AnnData(kind(np.array([values, [1, 2]], "f4"))).write_h5ad(tmp_path / "a.h5ad")
+    cells = open_collection(tmp_path / "a.h5ad", dtype=dtype)
+    np.testing.assert_array_equal(dense(cells[[1]]["X"]), [[1, 2]])
+    with pytest.raises(
+        ArgumentValueError, match=f"dtype='{dtype}' would change 1 of [24] values .* such as {values[0]}"
+    ):
+        cells[[0, 1]]
+
+
 def test_reading_goes_on_after_a_close(several):
     collection = opened(several[0])
     rows = np.arange(149)

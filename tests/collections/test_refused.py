@@ -29,6 +29,8 @@ def rows_without_number(_):
 FACES = datasets.Dataset.from_dict({"id": IDS})
 REFUSED = {
     "a dict": ({"x": X}, r"dict of 1 entries.*MultiIndexable\(data\)"),
+    "a dict of lists": ({"a": [1], "b": [2]}, r"list\(data\.values\(\)\)"),
+    "a list of collections": ([as_collection(X), as_collection(X)], r"list of 2 collections.*open_collection\(paths\)"),
     "a tuple": ((X, IDS), r"tuple of 2 entries.*MultiIndexable\(\*data\)"),
     "a set": ({1, 2}, "no __getitem__"),
     "a number": (3, "no __len__ and no __getitem__"),

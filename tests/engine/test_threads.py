@@ -63,6 +63,18 @@ def test_close_ends_them_and_they_come_back(threads):
     assert len(done) == 15
 
 
+def test_work_given_meanwhile_is_done_when_they_are_closed(threads):
+    done = []
+    reader = threading.Thread(target=threads.run, args=(done.append, [(i,) for i in range(3, 1000)]))
+    reader.start()
+    for _ in range(50):
+        threads.close()
+        threads.run(done.append, [(-1,)] * 4)
+    reader.join()
+    assert sorted(part for part in done if part > 2) == list(range(3, 1000))
+    assert done.count(-1) == 200
+
+
 def test_they_work_after_a_fork(threads):
     threads.run(lambda _: None, [(1,)] * 5)
     child = os.fork()

@@ -181,8 +181,8 @@ def test_missing_labels_are_counted_and_refused(name):
         (np.empty(0, "U3"), ArgumentValueError, "labels is empty"),
         (np.empty(0, float), ArgumentValueError, "labels is empty"),
         (np.zeros((3, 2), int), ArgumentValueError, r"shape \(3, 2\); give one label a row"),
-        ("abc", ArgumentValueError, r"shape \(\); give one label"),
-        (None, ArgumentValueError, r"shape \(\); give one label"),
+        ("abc", ArgumentValueError, "labels='abc' is of type str; give one label"),
+        (None, ArgumentValueError, "labels=None is of type NoneType; give one label"),
         ([["a"], ["b"]], ArgumentTypeError, r"cannot be compared \(unhashable.*give strings, integers or categories"),
         ([{"a": 1}], ArgumentTypeError, r"cannot be compared"),
     ],
@@ -190,3 +190,10 @@ def test_missing_labels_are_counted_and_refused(name):
 def test_what_is_no_labels_is_refused(labels, error, message):
     with pytest.raises(error, match=message):
         encode_labels(labels)
+
+
+def test_labels_in_a_frame_of_one_column_are_those_of_the_column():
+    pd = pytest.importorskip("pandas")
+    labels = pd.Series(["a", "b", "a"], index=["x", "y", "z"], dtype="category")
+    encoded = encode_labels(labels.to_frame())
+    assert encoded.labels().tolist() == ["a", "b", "a"]

@@ -104,12 +104,11 @@ def test_a_row_that_is_listed_twice_is_sampled_twice_with_a_warning(make):
         (range(-3, 4), ArgumentValueError, r"indices=range\(-3, 4\) has negative values"),
         (np.zeros(100, bool), ArgumentValueError, r"mask of length 100 that is False everywhere.* matched no cell"),
         ([0.0, 1.0], ArgumentTypeError, r"dtype float64; give integers, a boolean mask"),
-        ([None, 1], ArgumentTypeError, r"dtype object; give integers"),
+        ([None, 1], ArgumentTypeError, "dtype object, with None among its values; give integers"),
         ([[0, 1], [2, 3]], ArgumentValueError, r"shape \(2, 2\); give a one-dimensional"),
         ([[0, 1], [2]], ArgumentTypeError, r"numpy makes no array.*give integers, a boolean mask"),
-        (np.zeros((3, 1), bool), ArgumentValueError, r"shape \(3, 1\); give a one-dimensional"),
-        (5, ArgumentValueError, r"shape \(\); give a one-dimensional"),
-        ({1, 2}, ArgumentValueError, r"shape \(\); give a one-dimensional"),
+        (5, ArgumentValueError, "indices=5 is of type int; give integers"),
+        ({1, 2}, ArgumentValueError, r"indices=\{1, 2\} is of type set; give integers"),
     ],
 )
 def test_indices_that_are_no_rows_are_refused_at_construction(make, indices, error, message):
@@ -165,3 +164,35 @@ def test_indices_can_be_assigned_between_epochs(make):
     assert strategy.get_len(range(100)) == 100
     strategy._indices = np.array([80, 90])
     assert set(strategy.get_indices(range(100), seed=0)) <= {80, 90}
+
+
+ALONG_ANOTHER_AXIS = {
+    "numpy.where": np.where(np.arange(100) % 7 == 0),
+    "numpy.argwhere": np.argwhere(np.arange(100) % 7 == 0),
+    "a mask of one column": (np.arange(100) % 7 == 0)[:, None],
+}
+
+
+@every_strategy
+@pytest.mark.parametrize("form", ALONG_ANOTHER_AXIS)
+def test_indices_along_another_axis_of_length_1_are_taken(make, form):
+    rows = np.unique(make(ALONG_ANOTHER_AXIS[form]).get_indices(range(100), seed=0))
+    assert set(rows.tolist()) <= set(range(0, 100, 7))
+
+
+def test_a_mask_in_a_frame_of_one_column_is_one_of_the_cells_by_name():
+    pd = pytest.importorskip("pandas")
+    column = pd.DataFrame({"is_train": [True, False, True]}, index=["x", "y", "z"])
+    assert Selection(column).names.tolist() == ["x", "z"]
+
+
+@pytest.mark.parametrize("given", [slice(8), {1: 0}.keys(), "train", (i for i in range(3))])
+def test_what_is_no_sequence_is_refused_with_its_type(given):
+    with pytest.raises(ArgumentValueError, match=f"is of type {type(given).__name__}; give integers"):
+        Streaming(given)
+
+
+def test_a_mask_with_missing_values_is_refused_with_one_of_them():
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(ArgumentTypeError, match="with <NA> among its values"):
+        Streaming(pd.array([True, None, False], dtype="boolean"))

@@ -224,7 +224,7 @@ def test_weights_whose_sum_overflows_are_refused_or_drawn_in_proportion(weights)
     ("weights", "error", "message"),
     [
         ([1.0, -0.5], ArgumentValueError, r"values from -0.5 to 1.0 .* finite numbers of at least 0"),
-        ([1.0, np.nan], ArgumentValueError, r"1 missing ones"),
+        ([1.0, np.nan], ArgumentValueError, r"1 missing values among 2"),
         ([1.0, np.inf], ArgumentValueError, r"to inf .* give finite numbers"),
         ([0, 0, 0], ArgumentValueError, r"all zero \(3 of them\)"),
         ([], ArgumentValueError, r"shape \(0,\)"),
@@ -271,3 +271,15 @@ def test_a_strategy_serves_collections_of_different_length_in_turn():
     strategy = BlockWeightedSampling(2, [0, 1, 2], [0, 1, 0], 10)
     for n in (5, 3, 50, 5):
         assert set(strategy.get_indices(range(n), seed=0).tolist()) == {1}
+
+
+def test_weights_in_one_column_are_those_of_the_rows():
+    pd = pytest.importorskip("pandas")
+    weights = (np.arange(100) == 30) * 1.0
+    for column in (weights[:, None], pd.DataFrame({"weight": weights})):
+        assert set(BlockWeightedSampling(1, weights=column).get_indices(range(100), seed=0).tolist()) == {30}
+
+
+def test_missing_weights_are_counted():
+    with pytest.raises(ArgumentValueError, match=r"weights has 2 missing values among 3; give finite"):
+        BlockWeightedSampling(1, weights=[1, np.nan, np.nan])

@@ -27,7 +27,7 @@ from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.collections.values import ValueKind, kind_of_values, kinds_joined, sampled_rows
 from scdataset.engine.buffers import BufferPool
 from scdataset.engine.columns import OwnColumns, RemappedColumns
-from scdataset.engine.matrix import CsrMatrix, Matrix, delivered_type
+from scdataset.engine.matrix import CsrMatrix, Matrix, converted, delivered_type
 from scdataset.engine.stack import Stack
 from scdataset.engine.storage.handles import handles_open
 from scdataset.engine.threads import Threads
@@ -252,7 +252,7 @@ class CellCollection(HasObs, ReadsInBackground):
                 for name, matrix in matrices.items()
             }
         if self._dtype is not None:
-            read["X"] = read["X"].astype(self._dtype, copy=False)
+            read["X"] = converted(read["X"], self._dtype)
         return read
 
     def read(self, rows: NDArray[np.int64]) -> MultiIndexable:

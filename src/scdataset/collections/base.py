@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scdataset.collections.indexable import Indexable
 from scdataset.collections.map_style import MapStyle
 from scdataset.collections.opening_call import opening_call
-from scdataset.collections.rows import adapter_for
+from scdataset.collections.rows import adapter_for, is_collection
 from scdataset.errors import CollectionError
 
 __all__ = ["Collection", "ReadsInBackground", "as_collection"]
@@ -77,7 +77,7 @@ def as_collection(source: Any) -> Collection:
     >>> as_collection(["a", "b", "c"]).read(np.array([2, 0, 2]))
     ['c', 'a', 'c']
     """
-    if _is_collection(source):
+    if is_collection(source):
         found: Collection = source
         return found
     for cls in type(source).__mro__:
@@ -101,8 +101,3 @@ def as_collection(source: Any) -> Collection:
         )
         raise CollectionError(message)
     return MapStyle(source) if hasattr(type(source), "__getitems__") else Indexable(source)
-
-
-def _is_collection(source: Any) -> bool:
-    """Return whether the class of ``source`` is a collection; a frame may have a column called ``read``."""
-    return all(hasattr(type(source), name) for name in ("__len__", "read", "fingerprint"))

@@ -329,7 +329,9 @@ def row_index(key: slice | ArrayLike, n_rows: int) -> RowIndex:
     if rows.size == 0:
         return np.empty(0, np.int64)
     if rows.ndim != 1 or rows.dtype.kind not in "iu":
-        message = f"Rows of shape {rows.shape} and dtype {rows.dtype}; give integers, or a mask of length {n_rows}."
+        message = (
+            f"Rows of shape {rows.shape} and dtype {rows.dtype}; give a list of integers, or a mask of length {n_rows}."
+        )
         raise ArgumentIndexError(message)
     if rows.min() < -n_rows or rows.max() >= n_rows:
         message = f"Rows from {rows.min()} to {rows.max()} of a collection with {n_rows} rows."

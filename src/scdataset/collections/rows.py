@@ -25,6 +25,7 @@ __all__ = [
     "as_rows",
     "as_window",
     "cut_rows",
+    "is_collection",
     "row_cutter",
     "row_taker",
     "take_rows",
@@ -216,3 +217,8 @@ def _as_columns(value: Sequence[Any], n_rows: int) -> Any | None:
         return None
     columns = [as_rows(column, n_rows) for column in value]
     return None if any(column is None for column in columns) else alike(value, columns)
+
+
+def is_collection(source: Any) -> bool:
+    """Return whether the class of ``source`` is a collection; a frame may have a column called ``read``."""
+    return all(hasattr(type(source), name) for name in ("__len__", "read", "fingerprint"))

@@ -450,7 +450,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         """Refuse: batches come by iteration."""
         message = (
             f"dataset[{index!r}]: batches come by iteration, for batch in dataset; single rows are in the collection, "
-            f"dataset.collection[{index!r}]."
+            f"dataset.collection[[{index!r}]]."
         )
         raise UnimplementedError(message)
 

@@ -1,5 +1,6 @@
 """The settings of a dataset: its public attributes, and the consequences when one is assigned."""
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -239,7 +240,7 @@ def _checked_strategy(strategy: object) -> SamplingStrategy:
     message = (
         f"strategy is the class {name} and not an instance of it; write {name}()."
         if is_class
-        else f"strategy={strategy!r} is of type {type(strategy).__name__}; give a SamplingStrategy such as "
+        else f"strategy={reprlib.repr(strategy)} is of type {type(strategy).__name__}; give a SamplingStrategy such as "
         "BlockShuffling(block_size=8) or Streaming()."
     )
     raise ArgumentTypeError(message)

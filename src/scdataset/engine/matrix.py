@@ -25,7 +25,7 @@ from scdataset.engine.threads import Threads
 from scdataset.engine.totals import row_totals
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["CsrMatrix", "DenseMatrix", "Matrix", "Part", "delivered_type"]
+__all__ = ["CsrMatrix", "DenseMatrix", "Matrix", "Part", "converted", "delivered_type"]
 
 _INT32_MAX = np.iinfo(np.int32).max
 
@@ -60,6 +60,28 @@ def delivered_type(kind: str, wanted: Any) -> np.dtype[Any]:
         message = f"dtype={wanted!r} is for dense values: scipy has no sparse matrices of float16; {advice}"
         raise ArgumentValueError(message)
     return dtype
+
+
+def converted(matrix: Any, dtype: "np.dtype[Any]") -> Any:
+    """Return a matrix, CSR or dense, with its values in another type.
+
+    Raises
+    ------
+    ArgumentValueError
+        If the type is one of integers, and they would differ from the values: fractions, missing ones, or numbers
+        beyond its bounds.
+    """
+    values = getattr(matrix, "data", matrix) if scipy.sparse.issparse(matrix) else matrix
+    if dtype.kind in "iu" and not np.can_cast(values.dtype, dtype):
+        with np.errstate(invalid="ignore"):  # of missing values, which the comparison finds
+            differ = values.astype(dtype) != values
+        if differ.any():
+            message = (
+                f"dtype={dtype.name!r} would change {np.count_nonzero(differ)} of {differ.size} values that were read, "
+                f"such as {values[differ][0]}; give a type that holds them, or None for the stored type."
+            )
+            raise ArgumentValueError(message)
+    return matrix.astype(dtype, copy=False)
 
 
 @dataclass(frozen=True)

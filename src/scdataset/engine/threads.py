@@ -1,6 +1,7 @@
 """Threads for reading and decoding: as many as this process may use, and no more than are asked for."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -46,17 +47,19 @@ class Threads:
                 work(*part)
             return
         step = -(-len(parts) // (self.count * _CALLS))
-        running = self._running()
-        futures = [running.submit(_run_each, work, parts[i : i + step]) for i in range(0, len(parts), step)]
+        with _CHANGING:
+            running = self._running()
+            futures = [running.submit(_run_each, work, parts[i : i + step]) for i in range(0, len(parts), step)]
         errors = [error for error in (future.exception() for future in futures) if error is not None]
         if errors:
             raise errors[0]
 
     def close(self) -> None:
-        """End the threads; they come back when they are needed."""
-        if self._pool is not None and self._pid == os.getpid():
-            self._pool.shutdown()
-        self._pool = None
+        """End the threads when they have done what they were given; they come back when they are needed."""
+        with _CHANGING:
+            pool, self._pool = self._pool, None
+        if pool is not None and self._pid == os.getpid():
+            pool.shutdown()
 
     def _running(self) -> ThreadPoolExecutor:
         if self._pool is None or self._pid != os.getpid():
@@ -71,3 +74,17 @@ class Threads:
 def _run_each(work: Callable[..., None], parts: Sequence[tuple[Any, ...]]) -> None:
     for part in parts:
         work(*part)
+
+
+_CHANGING = threading.RLock()
+"""Held to give work to threads and to take a pool away, since a reader in the background may be closed meanwhile."""
+
+
+def _begin_anew() -> None:
+    """Leave the parent's lock, which another of its threads may have held."""
+    global _CHANGING  # noqa: PLW0603 each process has its own
+    _CHANGING = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

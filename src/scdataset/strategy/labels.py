@@ -1,5 +1,6 @@
 """Class labels as small integer codes."""
 
+import reprlib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import warn
+from scdataset._arguments import one_axis, warn
 from scdataset._compiled import compiled
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.selection import Rows
@@ -94,12 +95,16 @@ def encode_labels(labels: ArrayLike | Sequence[Hashable], name: str = "labels") 
     ArgumentTypeError
         If labels cannot be compared.
     """
+    labels = one_axis(labels)
     categorical = getattr(labels, "cat", labels)  # a pandas Series of categories keeps its codes there
     if hasattr(categorical, "codes") and hasattr(categorical, "categories"):
         return _counted(np.asarray(categorical.codes), 0, np.asarray(categorical.categories), name)
     values: Any = labels
     if not isinstance(labels, (list, tuple)):
         values = np.asarray(labels)
+        if values.ndim == 0:
+            message = f"{name}={reprlib.repr(labels)} is of type {type(labels).__name__}; give one label a row."
+            raise ArgumentValueError(message)
         if values.ndim != 1:
             message = f"{name} has shape {values.shape}; give one label a row of the collection or one an index."
             raise ArgumentValueError(message)

@@ -1,5 +1,6 @@
 """Which rows take part: all of them, a range, sorted indices, or bits. Position in, row out."""
 
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array as as_array
-from scdataset._arguments import warn
+from scdataset._arguments import one_axis, warn
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.bitmap import Bitmap
 from scdataset.strategy.names import NamedRows, names_of, places_of, rows_of
@@ -127,7 +128,7 @@ class Selection:
         if isinstance(indices, range) and indices.step > 0:
             self.rows = _rows_of_range(indices)
         else:
-            self.rows = self._rows_of_array(indices)
+            self.rows = self._rows_of_array(one_axis(indices))
         if self.count == 0:
             self._warn_of_nothing()
 
@@ -251,6 +252,9 @@ class Selection:
     def _rows_of_array(self, indices: ArrayLike) -> Rows | None:
         """Return the rows, or None if they are told by names, which are kept."""
         array = as_array("indices", indices, _ALLOWED, kinds=None)
+        if array.ndim == 0:
+            message = f"indices={reprlib.repr(indices)} is of type {type(indices).__name__}; give {_ALLOWED}."
+            raise ArgumentValueError(message)
         if array.ndim != 1:
             message = f"indices has shape {array.shape}; give a one-dimensional sequence of row numbers."
             raise ArgumentValueError(message)
@@ -266,7 +270,7 @@ class Selection:
             self.names = array
             return None
         if array.size and array.dtype.kind not in "iu":
-            message = f"indices has dtype {array.dtype}; give {_ALLOWED}."
+            message = f"indices has dtype {array.dtype}{_other_than_rows(array)}; give {_ALLOWED}."
             raise ArgumentTypeError(message)
         if array.size and array.min() < 0:
             message = f"indices has the negative value {array.min()}; rows are numbered from 0, never from the end."
@@ -313,6 +317,12 @@ def _is_mask(array: NDArray[Any]) -> bool:
     if array.dtype.kind == "O":
         return array.size > 0 and all(isinstance(value, (bool, np.bool_)) for value in array)
     return array.dtype == np.bool_
+
+
+def _other_than_rows(array: NDArray[Any]) -> str:
+    """Return the part of a message that shows the first object that is neither a row number nor a boolean."""
+    objects = array.tolist() if array.dtype.kind == "O" else []
+    return next((f", with {value!r} among its values" for value in objects if not isinstance(value, int)), "")
 
 
 def _are_strings(array: NDArray[Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import flag, one_of, optional_whole, warn, whole
+from scdataset._arguments import flag, one_axis, one_of, optional_whole, warn, whole
 from scdataset._compiled import compiled
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.base import EpochOrder, ListedOrder, SamplingStrategy
@@ -273,7 +273,7 @@ class BlockWeightedSampling(SamplingStrategy):
 
 
 def _checked_weights(weights: ArrayLike) -> NDArray[Any]:
-    values = np.asarray(weights)
+    values = np.asarray(one_axis(weights))
     if values.ndim != 1 or values.size == 0:
         message = f"weights has shape {values.shape}; give one number a row of the collection or one an index."
         raise ArgumentValueError(message)
@@ -284,10 +284,9 @@ def _checked_weights(weights: ArrayLike) -> NDArray[Any]:
         values = values.astype(np.float64)
     lowest, highest = values.min(), values.max()
     if not (lowest >= 0 and np.isfinite(highest)):
-        message = (
-            f"weights has values from {lowest} to {highest} and {np.count_nonzero(np.isnan(values))} missing ones; "
-            "give finite numbers of at least 0."
-        )
+        n_missing = np.count_nonzero(np.isnan(values))
+        found = f"{n_missing} missing values" if n_missing else f"values from {lowest} to {highest}"
+        message = f"weights has {found} among {values.size}; give finite numbers of at least 0."
         raise ArgumentValueError(message)
     if highest == 0:
         message = f"weights are all zero ({values.size} of them); at least one has to be positive."

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from scdataset import BlockShuffling, scDataset
+from scdataset import BlockShuffling, ScDatasetError, scDataset
 from scdataset.collections import as_collection
 
 X = np.arange(300 * 7).reshape(300, 7)
@@ -96,3 +96,16 @@ def test_few_rows_are_read_past_hdf5_and_those_in_chunks_are_not(tmp_path):
         assert as_collection(file["plain"])._read_plain(np.array([3, 9]), out)
         assert np.array_equal(out, X[[3, 9]])
         assert not as_collection(file["chunked"])._read_plain(np.array([3, 9]), out)
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_file_that_the_user_closes_is_an_error_that_says_so(tmp_path, is_begun):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = X
+    file = h5py.File(tmp_path / "a.h5")
+    collection = as_collection(file["x"])
+    if is_begun:
+        collection.read(np.arange(3))
+    file.close()
+    with pytest.raises(ScDatasetError, match="was closed; open the file again"):
+        collection.read(np.arange(3))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.opening_call import opening_call
-from scdataset.collections.rows import RowList, adapter_for
+from scdataset.collections.rows import RowList, adapter_for, is_collection
 from scdataset.errors import CollectionError
 
 __all__ = ["adapt"]
@@ -62,6 +62,7 @@ def adapt(source: Any) -> Any:
             return together
     if isinstance(source, list):
         _refuse_paths(source)
+        _refuse_collections(source)
         return ListRows(source)
     if isinstance(source, range):
         return RangeRows(source)
@@ -99,8 +100,20 @@ def _refuse_paths(source: list[Any]) -> None:
             raise CollectionError(message)
 
 
+def _refuse_collections(source: list[Any]) -> None:
+    """Raise for a list of collections, which would be the rows themselves."""
+    if source and all(map(is_collection, source[:_LOOKED_AT])):
+        message = (
+            f"The collection is a list of {len(source)} collections, which would be its rows. Give "
+            "open_collection(paths) for files whose cells follow each other, or MultiIndexable(a=..., b=...) for "
+            "collections of the same cells."
+        )
+        raise CollectionError(message)
+
+
 def _remedy(source: Any) -> str | None:
     if isinstance(source, (dict, tuple)):
         wrapped = "MultiIndexable(data)" if isinstance(source, dict) else "MultiIndexable(*data)"
-        return f"{wrapped} if its entries are arrays of the same length, or list(data) if each entry is a row"
+        listed = "list(data.values())" if isinstance(source, dict) else "list(data)"
+        return f"{wrapped} if its entries are arrays of the same length, or {listed} if each entry has rows or is one"
     return None

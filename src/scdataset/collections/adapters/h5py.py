@@ -63,6 +63,14 @@ class H5Rows(OwnedHandle):
                 return False  # HDF5 names the fault of the file
         return True
 
+    def check(self) -> None:
+        """Raise if the file was closed, replaced or changed."""
+        try:
+            super().check()
+        except OSError:  # a closed descriptor may be that of another file by now
+            _refuse_closed(self.source)
+            raise
+
     def fingerprint(self) -> str:
         """Return file, name, shape and dtype."""
         dataset = self.source
@@ -70,6 +78,7 @@ class H5Rows(OwnedHandle):
         return f"{place}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
 
     def _open_files(self, source: Any) -> list[Any]:
+        _refuse_closed(source)
         return [source.file] if is_on_disk(source.file) else []
 
 
@@ -126,9 +135,7 @@ def adapt(source: Any) -> H5Rows | None:
     """Adapt datasets with at least one axis; name the remedy for a group, a file, and a closed one."""
     if not isinstance(source, (h5py.Dataset, h5py.Group)):
         return None
-    if not source:
-        message = f"The collection is an h5py {type(source).__name__} whose file was closed; open the file again."
-        raise CollectionError(message)
+    _refuse_closed(source)
     if isinstance(source, h5py.Dataset) and source.shape:
         return H5Rows(source)
     message = (
@@ -141,3 +148,9 @@ def adapt(source: Any) -> H5Rows | None:
 def cut(value: Any, rows: slice) -> Any:
     """Read rows that follow each other."""
     return value[rows]
+
+
+def _refuse_closed(source: Any) -> None:
+    if not source:
+        message = f"The collection is an h5py {type(source).__name__} whose file was closed; open the file again."
+        raise CollectionError(message)
