@@ -123,7 +123,7 @@ def one_axis(values: Any) -> Any:
     """
     if isinstance(values, tuple) and len(values) == 1 and isinstance(values[0], np.ndarray):
         return values[0]
-    shape = getattr(values, "shape", ())
+    shape: tuple[int, ...] = getattr(values, "shape", ())
     if len(shape) != 2 or 1 not in shape:
         return values
     if hasattr(values, "iloc"):  # a frame, whose index goes on with the column

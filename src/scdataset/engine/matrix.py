@@ -71,7 +71,7 @@ def converted(matrix: Any, dtype: "np.dtype[Any]") -> Any:
         If the type is one of integers, and they would differ from the values: fractions, missing ones, or numbers
         beyond its bounds.
     """
-    values = getattr(matrix, "data", matrix) if scipy.sparse.issparse(matrix) else matrix
+    values: Any = getattr(matrix, "data", matrix) if scipy.sparse.issparse(matrix) else matrix
     if dtype.kind in "iu" and not np.can_cast(values.dtype, dtype):
         with np.errstate(invalid="ignore"):  # of missing values, which the comparison finds
             differ = values.astype(dtype) != values
