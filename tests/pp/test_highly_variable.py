@@ -235,3 +235,11 @@ def test_real_files_give_the_genes_of_scanpy(scanpy, opened, flavor, batch_key):
         adata, n_top_genes=2000, flavor=flavor, batch_key=batch_key, inplace=False
     )
     assert_as_scanpy(found, expected, exact=flavor in V3)
+
+
+def test_all_batches_are_read_in_the_same_two_passes(counts, opened, monkeypatch):
+    cells, n_read = opened(counts), []
+    read = type(cells).read_matrix
+    monkeypatch.setattr(type(cells), "read_matrix", lambda own, rows: n_read.append(rows.size) or read(own, rows))
+    highly_variable_genes(cells, 40, batch_key="donor")
+    assert sum(n_read) == 2 * counts.n_obs

@@ -26,6 +26,14 @@ def test_a_sparse_matrix_becomes_dense_in_any_type(dtype, stored):
     assert torch.equal(tensor, torch.from_numpy(matrix.toarray().astype(np.float64)).to(dtype))
 
 
+@pytest.mark.parametrize("is_strided", [True, False])
+def test_values_may_be_read_only_or_apart_in_memory(is_strided):
+    matrix = X.copy()
+    matrix.data = np.repeat(X.data, 2)[::2] if is_strided else X.data.copy()
+    matrix.data.flags.writeable = is_strided
+    assert np.array_equal(ToTorch()(matrix).numpy(), X.toarray())
+
+
 @pytest.mark.parametrize("form", [sp.csr_array, sp.csc_matrix, sp.coo_matrix])
 def test_sparse_matrices_of_any_format_are_taken(form):
     assert np.array_equal(ToTorch()(form(X)).numpy(), X.toarray())

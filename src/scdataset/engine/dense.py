@@ -18,6 +18,9 @@ from scdataset.engine.threads import Threads
 
 __all__ = ["fill_dense"]
 
+_BITS = {size: np.dtype(f"u{size}") for size in (2, 4, 8)}
+"""Unsigned type of so many bytes: one loop is compiled for all types of a size."""
+
 _BEYOND_CACHE = 1 << 22
 """Bytes of an output that is too large to be found in the cache when it is used."""
 
@@ -48,16 +51,22 @@ def fill_dense(
     Whether columns are in bounds, each at most once in a row; if not, ``out`` is to be filled in another way.
     """
     n_rows, width = out.shape
-    bits = np.dtype(f"u{out.itemsize}")
+    bits = _BITS[out.itemsize]
     flat, entries = out.reshape(-1).view(bits), values.view(bits)
-    n_parts = max(1, min(threads.count, out.nbytes // _ROWS_A_PART))
-    bounds = [n_rows * part // n_parts for part in range(n_parts + 1)]
-    is_sound = np.ones(n_parts, np.bool_)
     fills = (_stream, _scatter) if out.nbytes > _BEYOND_CACHE else (_scatter,)
 
+    def fill_rows(first: int, last: int) -> bool:
+        return any(fill(first, last, indptr, columns, entries, width, flat) for fill in fills)
+
+    n_parts = out.nbytes // _ROWS_A_PART
+    if n_parts < 2:
+        return fill_rows(0, n_rows)
+    n_parts = min(threads.count, n_parts)
+    bounds = [n_rows * part // n_parts for part in range(n_parts + 1)]
+    is_sound = np.ones(n_parts, np.bool_)
+
     def work(part: int) -> None:
-        rows = bounds[part], bounds[part + 1]
-        is_sound[part] = any(fill(*rows, indptr, columns, entries, width, flat) for fill in fills)
+        is_sound[part] = fill_rows(bounds[part], bounds[part + 1])
 
     threads.run(work, [(part,) for part in range(n_parts)])
     return bool(is_sound.all())

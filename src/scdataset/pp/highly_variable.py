@@ -35,7 +35,7 @@ def highly_variable_genes(
     """Find the genes that vary most, as ``scanpy.pp.highly_variable_genes`` does, without the cells in memory.
 
     Two passes over the files for Seurat v3, one for the others. Memory holds two windows of cells, of about 64 MB each,
-    and four arrays of batches x genes of 8 bytes, six in the end; or two, for the other flavors.
+    and five arrays of batches x genes of 8 bytes, six in the end; or two, for the other flavors.
 
     Parameters
     ----------

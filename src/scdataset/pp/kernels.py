@@ -1,6 +1,7 @@
 """Compiled loops over windows of CSR rows; they add to what the windows before left.
 
-Each runs in one thread and in the order of the rows, so that floats are added in the order in which scanpy adds them.
+Each runs in one thread and adds the rows of a group in their order, so that floats are added as scanpy adds them. Rows
+of one group come together, which finds the sums of its genes in the cache.
 """
 
 from typing import Any
@@ -19,14 +20,15 @@ def add_moments(
     columns: NDArray[Any],
     data: NDArray[Any],
     groups: NDArray[np.int64],
+    order: NDArray[np.int64],
     sums: NDArray[np.float64],
     squares: NDArray[np.float64],
 ) -> None:
     """Add values and their squares to the genes of the group of each row; both have shape ``(n_groups, n_vars)``.
 
-    A square has the type of its value, as in scanpy: that of a float32 is rounded.
+    Rows are taken in ``order``. A square has the type of its value, as in scanpy: that of a float32 is rounded.
     """
-    for row in range(groups.size):
+    for row in order:
         group = groups[row]
         for k in range(indptr[row], indptr[row + 1]):
             value = data[k]
@@ -40,18 +42,17 @@ def add_clipped(
     columns: NDArray[Any],
     data: NDArray[Any],
     groups: NDArray[np.int64],
-    means: NDArray[np.float64],
-    spreads: NDArray[np.float64],
-    widths: NDArray[np.float64],
+    order: NDArray[np.int64],
+    limits: NDArray[np.float64],
     sums: NDArray[np.float64],
     squares: NDArray[np.float64],
 ) -> None:
-    """Do as `add_moments` with values of at most the mean and ``widths[group]`` times the spread of the gene."""
-    for row in range(groups.size):
+    """Do as `add_moments` with values of at most the limit of the gene, shape ``(n_groups, n_vars)``."""
+    for row in order:
         group = groups[row]
         for k in range(indptr[row], indptr[row + 1]):
             column = columns[k]
-            value = min(np.float64(data[k]), spreads[group, column] * widths[group] + means[group, column])
+            value = min(np.float64(data[k]), limits[group, column])
             sums[group, column] += value
             squares[group, column] += value * value
 

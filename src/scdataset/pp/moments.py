@@ -60,8 +60,8 @@ def moments_of(
     sums, squares = (np.zeros((n_groups, cells.n_vars)) for _ in range(2))
 
     def work(window: Window) -> None:
-        rows = window.matrix
-        add_moments(rows.indptr, rows.indices, prepare(rows), groups[window.places], sums, squares)
+        rows, own = window.matrix, groups[window.places]
+        add_moments(rows.indptr, rows.indices, prepare(rows), own, np.argsort(own, kind="stable"), sums, squares)
 
     cells.each("Means and variances of genes", work, progress=progress)
     return Moments(np.bincount(groups, minlength=n_groups), sums, squares)

@@ -94,12 +94,13 @@ def _normalised(
     sizes = moments.sizes[:, None]
     means = np.divide(moments.sums, sizes, out=moments.sums)
     sums, squares = np.zeros_like(means), np.zeros_like(means)
-    widths = np.sqrt(moments.sizes)
+    limits = spreads * np.sqrt(sizes)
+    limits += means
 
     def work(window: Window) -> None:
-        rows = window.matrix
-        own = groups[window.places]
-        add_clipped(rows.indptr, rows.indices, rows.data, own, means, spreads, widths, sums, squares)
+        rows, own = window.matrix, groups[window.places]
+        order = np.argsort(own, kind="stable")
+        add_clipped(rows.indptr, rows.indices, rows.data, own, order, limits, sums, squares)
 
     cells.each("Standardised variances of genes", work, progress=progress)
     for group, n in enumerate(moments.sizes.tolist()):

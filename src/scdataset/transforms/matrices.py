@@ -113,7 +113,7 @@ def as_csr(matrix: Any) -> Any:
         pointers.size != rows.shape[0] + 1
         or pointers[0] < 0
         or pointers[-1] > n_stored
-        or np.any(np.diff(pointers) < 0)
+        or (pointers[1:] < pointers[:-1]).any()
     ):
         message = (
             f"X is no CSR matrix: its row pointers do not ascend from 0 to the {n_stored} stored values; "

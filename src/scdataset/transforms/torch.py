@@ -24,6 +24,9 @@ __all__ = ["ToTorch", "check_device", "check_to_torch", "is_there", "mapped"]
 
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
+_SAME_FLOATS = {(np.dtype(np.float32), torch.float32), (np.dtype(np.float64), torch.float64)}
+"""Types of X for which its values need no conversion."""
+
 
 @dataclass(frozen=True, eq=False)
 class ToTorch(Transform):
@@ -113,7 +116,8 @@ class ToTorch(Transform):
 
     def _of_sparse(self, matrix: Any) -> torch.Tensor:
         tensor = self._dense(as_csr(matrix)) if self.layout == "dense" else as_tensor("X", matrix)
-        tensor = tensor.to(self.dtype)
+        if tensor.dtype != self.dtype:
+            tensor = tensor.to(self.dtype)
         return tensor if self.device is None else self._sent(tensor)
 
     def _sent(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -135,8 +139,12 @@ class ToTorch(Transform):
         return self._labels(name, tensor)
 
     def _labels(self, name: str | int, labels: torch.Tensor) -> torch.Tensor:
-        labels = labels.to(torch.int64)
-        n_missing = int((labels == -1).sum())
+        if labels.device.type == "cpu":  # numpy keeps the interpreter for so few, and torch has to get it back
+            codes = labels.numpy().astype(np.int64, copy=False)
+            labels, n_missing = torch.from_numpy(codes), int(np.count_nonzero(codes == -1))
+        else:
+            labels = labels.to(torch.int64)
+            n_missing = int((labels == -1).sum())
         if not n_missing:
             return labels
         if self.missing_label is None:
@@ -164,8 +172,10 @@ class ToTorch(Transform):
         return torch.from_numpy(out).view(self.dtype)
 
     def _fill(self, matrix: Any, out: NDArray[Any]) -> bool:
-        bits = getattr(torch, f"int{8 * self.dtype.itemsize}")
-        values = as_tensor("X", matrix.data).to(self.dtype).view(bits).numpy()
+        values = matrix.data
+        if (values.dtype, self.dtype) not in _SAME_FLOATS or not values.flags.carray:
+            bits = getattr(torch, f"int{8 * self.dtype.itemsize}")
+            values = as_tensor("X", values).to(self.dtype).view(bits).numpy()
         return fill_dense(matrix.indptr, matrix.indices, values, out, self._threads)
 
 
