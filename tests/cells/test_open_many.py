@@ -21,7 +21,7 @@ from scdataset.cells.formats.registry import open_file
 from scdataset.engine import cache
 from scdataset.errors import CollectionError, DamagedFileError
 
-N_FILES = 200
+N_FILES = 100
 LAST_YEAR = 1_700_000_000 * 10**9
 NEXT_CENTURY = 4_200_000_000 * 10**9
 """Has just passed, however long a test takes."""

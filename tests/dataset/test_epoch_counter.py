@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tests.children import CONTEXT, output_of
+from tests.examples import rare
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, Streaming, scDataset
@@ -70,7 +71,7 @@ def test_epochs_go_on_in_workers(num_workers, persistent_workers):
     assert batches_of(dataset) == EPOCHS[3]  # and the main process counts on
 
 
-@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+@pytest.mark.parametrize("context", ["forkserver", *rare("spawn")])
 def test_epochs_go_on_in_workers_that_start_from_nothing(context):
     dataset = make()
     loader = DataLoader(
