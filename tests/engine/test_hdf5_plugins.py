@@ -18,7 +18,7 @@ from scdataset.engine.buffers import BufferPool
 from scdataset.engine.codecs import decode
 from scdataset.engine.fallback import LibraryChunks
 from scdataset.engine.spans import ANY, Spans
-from scdataset.engine.storage import hdf5
+from scdataset.engine.storage import hdf5, hdf5_filters
 from scdataset.engine.storage.hdf5 import H5File, arrays_of, chunk_index_of
 from scdataset.engine.threads import Threads
 from scdataset.errors import DamagedFileError, MissingDependencyError
@@ -108,7 +108,7 @@ def test_other_filters_go_through_h5py(tmp_path):
 
 def test_without_numcodecs_it_is_h5py_or_an_error_that_says_what_to_install(tmp_path, monkeypatch):
     file = write(tmp_path / "m.h5", np.arange(100), "zstd", (10,))
-    monkeypatch.setattr(hdf5, "_NO_NUMCODECS", True)
+    monkeypatch.setattr(hdf5_filters, "_NO_NUMCODECS", True)
     assert chunk_index_of(file, "x").table is None
     monkeypatch.setattr(hdf5.h5py.h5z, "filter_avail", lambda code: False)
     (elements,) = arrays_of(file, "x")

@@ -56,8 +56,8 @@ def open_collection(
     Parameters
     ----------
     source
-        A path, a list of paths, a glob pattern, or a folder of files or folders of one kind, which is told by what is
-        in it: h5ad, AnnData or MuData in a zarr store (a folder or a .zarr.zip), h5mu, 10x .h5, a folder of Cell
+        A path, a list of paths, a glob pattern, or a folder of files or folders of one format, found by their
+        content: h5ad, AnnData or MuData in a zarr store (a folder or a .zarr.zip), h5mu, 10x .h5, a folder of Cell
         Ranger's text, Arrow or Parquet of lists of genes, an SCDL folder, loom, or an archive of cellstream. A folder
         of ``dataset_0``, ``dataset_1``, ... as annbatch writes it is many. Files with the same genes in the same order
         act as one, in the order given; a folder's and a pattern's in the order of their names. Or a mapping from keys

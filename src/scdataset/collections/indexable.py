@@ -23,22 +23,22 @@ class Indexable:
 
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Index the object, and bring the result into the order of ``rows``."""
-        wanted, places = ascending(rows)
+        distinct, places = ascending(rows)
         kind = type(self.source).__qualname__
         try:
-            fetched = self.source[wanted]
+            fetched = self.source[distinct]
         except Exception as error:
             message = (
-                f"Indexing the collection of type {kind} with an array of {wanted.size} rows failed: "
+                f"Indexing the collection of type {kind} with an array of {distinct.size} rows failed: "
                 f"{type(error).__name__}: {error}. Give a fetch_callback(collection, rows) that reads those rows."
             )
             raise CollectionError(message) from error
         if places is None:
             return fetched
-        window = as_window(fetched, wanted.size)
+        window = as_window(fetched, distinct.size)
         if window is None:
             message = (
-                f"Indexing the collection of type {kind} with an array of {wanted.size} rows gave a "
+                f"Indexing the collection of type {kind} with an array of {distinct.size} rows gave a "
                 f"{type(fetched).__qualname__} that does not have that many rows. Give a fetch_callback(collection, "
                 "rows) that reads those rows, and a batch_callback(fetched, positions) if they cannot be indexed."
             )

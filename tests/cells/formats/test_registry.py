@@ -1,4 +1,4 @@
-"""Kinds of files, told by what is in them."""
+"""Formats of files, recognised by their content."""
 
 import gzip
 import os

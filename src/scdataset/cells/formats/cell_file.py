@@ -64,7 +64,7 @@ class CellFile(ABC):
     matrix: Matrix
 
     _kind: ClassVar[str]
-    """What such a file is called in messages, with its article."""
+    """Name of such a file in messages, with its article."""
 
     @property
     @abstractmethod

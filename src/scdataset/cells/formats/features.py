@@ -29,11 +29,11 @@ def chosen_features(
     ArgumentValueError
         If there is no feature of the genome or of one of the types; it names those there are.
     """
-    wanted = {"genome": None if genome is None else [genome], "feature_types": feature_types}
-    given = {name: list(values) for name, values in wanted.items() if values is not None}
+    options = {"genome": None if genome is None else [genome], "feature_types": feature_types}
+    given = {name: list(values) for name, values in options.items() if values is not None}
     if not given:
         return None
-    kept = np.ones(len(var), bool)
+    selected = np.ones(len(var), bool)
     for name, values in given.items():
         there = var[name].value_counts().to_dict() if name in var else {}
         unknown = [value for value in values if value not in there]
@@ -41,11 +41,11 @@ def chosen_features(
             near = nearest(unknown[0], there)
             message = f"{path} has no features of {name} {unknown}; there are, with their numbers, {there}{near}"
             raise ArgumentValueError(message)
-        kept &= var[name].isin(values).to_numpy()
-    if not kept.any():
+        selected &= var[name].isin(values).to_numpy()
+    if not selected.any():
         message = f"{path} has no features of {given}; it has some of each, and none of both."
         raise ArgumentValueError(message)
-    return np.flatnonzero(kept)
+    return np.flatnonzero(selected)
 
 
 def as_table(chosen: NDArray[np.int64], n_stored: int) -> tuple[NDArray[np.int32], int]:

@@ -25,7 +25,7 @@ class H5adFile(AnnDataFile):
     group
         The group of the file that is an AnnData, with a slash at its end; that of the whole file by default.
     fallback
-        Read through h5py, whatever the layout: slower, and the measure of the fast path.
+        Read through h5py, which takes every layout: slower, and the reference for the fast path.
     file
         The file, if it is open already.
     """

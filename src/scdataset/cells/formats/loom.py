@@ -40,7 +40,7 @@ class LoomFile(CellFile):
     layer
         None for the main matrix, or the name of a layer.
     fallback
-        Read through h5py, whatever the layout: slower, and the measure of the fast path.
+        Read through h5py, which takes every layout: slower, and the reference for the fast path.
     file
         The file, if it is open already.
     """

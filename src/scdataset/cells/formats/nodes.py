@@ -1,7 +1,7 @@
 """Groups and arrays of HDF5 files and zarr stores, as h5py and zarr give them.
 
-Every call of these libraries is made here, one at a time, and what it raises becomes an error that names the file. What
-is made of the results is done elsewhere, outside any guard, so that a mistake of this package is never called damage.
+Every call of these libraries is made here, one at a time, and its errors become errors that name the file. The results
+are used elsewhere, outside any guard, so that a mistake of this package is never called damage.
 """
 
 import warnings

@@ -88,7 +88,7 @@ class Probe:
             return Node(self.path, "", store.node(""))
 
     def hand_over(self) -> None:
-        """Leave what is open to the cells that were opened; a later question opens it anew."""
+        """Leave the open file or store to the cells that were opened; a later question opens it anew."""
         self.__dict__ = {"path": self.path}
 
     def close(self) -> None:

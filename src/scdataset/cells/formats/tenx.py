@@ -48,7 +48,7 @@ class TenxFile(CellFile):
     feature_types
         Types of features to keep, such as ``["Gene Expression"]``; None for all.
     fallback
-        Read through h5py, whatever the layout: slower, and the measure of the fast path.
+        Read through h5py, which takes every layout: slower, and the reference for the fast path.
     file
         The file, if it is open already.
 

@@ -23,7 +23,7 @@ class ZarrFile(AnnDataFile):
     group
         The group of the store that is an AnnData, with a slash at its end; that of the whole store by default.
     fallback
-        Read through zarr, whatever the layout: slower, and the measure of the fast path.
+        Read through zarr, which takes every layout: slower, and the reference for the fast path.
     store
         The store, if it is open already.
     """

@@ -26,7 +26,7 @@ MANY = 64
 """Files that stay open in the library that knows their format; with more, each is closed after use."""
 
 _CACHED_BYTES = 1 << 28
-"""Columns that were read on demand are kept up to this size, the latest ones."""
+"""Total size of cached columns that were read on demand; the latest ones stay."""
 
 
 class Obs:
@@ -238,7 +238,7 @@ class HasObs:
 
     @property
     def obs_names(self) -> pd.Index:
-        """Names of all cells, shape ``(n_obs,)``; read when they are first asked for, and kept then.
+        """Names of all cells, shape ``(n_obs,)``; read when they are first asked for, and cached then.
 
         Several files may have cells of the same name; ``index_unique`` of `open_collection` tells those apart.
         """

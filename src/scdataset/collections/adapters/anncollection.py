@@ -35,15 +35,15 @@ class AnnCollectionRows(BackedRows):
         """Return the cells, which have ``X``, ``obs``, ``to_adata()`` and all else that a view has."""
         if not rows.size:  # an AnnCollectionView of no cells has no columns
             return self._read_without_engine(rows)
-        wanted, places = ascending(rows)
-        window = _Window.from_view(self.source[wanted], None, self.source)
+        distinct, places = ascending(rows)
+        window = _Window.from_view(self.source[distinct], None, self.source)
         return Cells(replace(window.take(places), X=self.as_read(begun)), range(rows.size))
 
     def _read_without_engine(self, rows: NDArray[np.int64]) -> "Cells":
         if not rows.size:  # nor has it an X
             return self._read_without_engine(np.zeros(1, np.int64))[:0]
-        wanted, places = ascending(rows)
-        view = self.source[wanted]
+        distinct, places = ascending(rows)
+        view = self.source[distinct]
         view.convert = None
         with as_stored(self.sparse_arrays):
             matrix = view.X

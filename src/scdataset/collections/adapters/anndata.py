@@ -69,9 +69,9 @@ class AnnDataRows(BackedRows):
         if not source.isbacked:
             cells: anndata.AnnData = take(source, rows)
             return cells
-        wanted, places = ascending(rows)
+        distinct, places = ascending(rows)
         with as_stored(self.sparse_arrays):
-            cells = in_memory(source[wanted])
+            cells = in_memory(source[distinct])
         return cells if places is None else take(cells, places)
 
     def batch_taker(self, *, leave: bool) -> BatchTaker | None:
@@ -80,9 +80,9 @@ class AnnDataRows(BackedRows):
 
     def _computed(self, source: anndata.AnnData, rows: NDArray[np.int64]) -> anndata.AnnData:
         """Return cells of a lazy AnnData in memory."""
-        wanted, places = ascending(rows)
+        distinct, places = ascending(rows)
         with as_stored(self.sparse_arrays), computed_here():
-            cells = source[wanted].to_memory()
+            cells = source[distinct].to_memory()
         return cells if places is None else take(cells, places)
 
     @cached_property
@@ -116,9 +116,9 @@ class SparseRows(SparseSetting, OwnedHandle):
         self.check()
         if self._metadata is not None:
             self._metadata.check_path()
-        wanted, places = ascending(rows)
+        distinct, places = ascending(rows)
         with as_stored(self.sparse_arrays):
-            matrix = self.source[wanted]
+            matrix = self.source[distinct]
         return matrix if places is None else matrix[places]
 
     def fingerprint(self) -> str:

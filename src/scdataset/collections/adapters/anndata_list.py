@@ -53,8 +53,8 @@ class AnnDataListRows(BackedRows):
         return cells
 
     def _read_without_engine(self, rows: NDArray[np.int64]) -> anndata.AnnData:
-        wanted, places = ascending(rows)
-        matrix = self._matrix(wanted)
+        distinct, places = ascending(rows)
+        matrix = self._matrix(distinct)
         return self.finish(rows, matrix if matrix is None or places is None else matrix[places])
 
     def _matrix(self, rows: NDArray[np.int64]) -> Any:

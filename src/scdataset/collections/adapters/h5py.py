@@ -14,7 +14,7 @@ from scdataset.errors import CollectionError
 __all__ = ["adapt", "cut"]
 
 _GAP_BYTES = 1 << 16
-"""Rows between two wanted ones are read along up to this size: a call costs more than they do."""
+"""Rows between two requested ones are read along up to this size: a call costs more than they do."""
 
 _PLAIN_GAP_BYTES = 1 << 13
 """The same for a call of the system."""
@@ -40,10 +40,10 @@ class H5Rows(OwnedHandle):
         """Return the rows, shape ``(n, *shape[1:])``."""
         self.check()
         dataset = self.source
-        wanted, places = ascending(rows)
-        fetched = np.empty((wanted.size, *dataset.shape[1:]), dataset.dtype)
-        if not self._read_plain(wanted, fetched):
-            _read(dataset, wanted, fetched)
+        distinct, places = ascending(rows)
+        fetched = np.empty((distinct.size, *dataset.shape[1:]), dataset.dtype)
+        if not self._read_plain(distinct, fetched):
+            _read(dataset, distinct, fetched)
         return fetched if places is None else fetched.take(places, axis=0)
 
     def _read_plain(self, rows: NDArray[np.int64], out: NDArray[Any]) -> bool:

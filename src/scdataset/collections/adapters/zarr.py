@@ -17,7 +17,7 @@ __all__ = ["adapt", "by_absolute_path", "cut", "metadata_file"]
 
 
 class ZarrRows(OwnedHandle):
-    """A zarr array: every chunk that holds a wanted row is decoded once a read."""
+    """A zarr array: every chunk that holds a requested row is decoded once a read."""
 
     def __init__(self, source: Any, *, reopens: bool) -> None:
         source = by_absolute_path(source)
@@ -34,8 +34,8 @@ class ZarrRows(OwnedHandle):
             self._metadata.check_path()
         if self._zip is not None:
             self._zip.check_if_at_path()
-        wanted, places = ascending(rows)
-        fetched = np.asarray(self.source.get_orthogonal_selection((wanted,)))
+        distinct, places = ascending(rows)
+        fetched = np.asarray(self.source.get_orthogonal_selection((distinct,)))
         return fetched if places is None else fetched[places]
 
     def fingerprint(self) -> str:

@@ -128,7 +128,7 @@ class Claims:
         Parameters
         ----------
         content
-            What a key holds, or a part of it.
+            The value of a key, or a part of it.
         start, whole
             Where the part begins, None for one that is counted from the end, and whether it is all.
 
