@@ -294,3 +294,12 @@ def test_forgotten_files_are_closed(path):
     for _ in range(10):
         LocalFile(str(path)).read(0, 1)
     assert n_open() == before
+
+
+def test_a_file_that_outlives_its_modules_goes_without_a_word(tmp_path, monkeypatch):
+    """As the interpreter ends, names in modules become None before some objects go."""
+    (tmp_path / "a").write_text("cells")
+    file = LocalFile(str(tmp_path / "a"))
+    for name in ("close", "_OPEN"):
+        monkeypatch.setattr(pool, name, None)
+    file.__del__()

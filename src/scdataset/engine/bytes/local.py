@@ -5,7 +5,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -212,9 +212,8 @@ class LocalFile:
         """Close the descriptor of this process; the next read opens it again."""
         descriptors.close(self)
 
-    def __del__(self) -> None:
-        if descriptors is not None:  # as the interpreter ends, modules go before objects
-            descriptors.close(self)
+    def __del__(self, close: Callable[["LocalFile"], None] = descriptors.close) -> None:
+        close(self)  # by a name of its own: as the interpreter ends, modules are emptied before objects go
 
 
 def _status(path: str) -> os.stat_result:
