@@ -178,3 +178,10 @@ def test_tokens_become_int64_and_masks_stay_booleans():
     kinds = [tensor.dtype for tensor in batch.values()]
     assert kinds == [torch.int64, torch.int64, torch.float32, torch.bool]
     assert batch["input_ids"].tolist() == [[3, 0]]
+
+
+@pytest.mark.parametrize("layout", ["dense", "csr"])
+def test_tensors_stay_with_their_values_whatever_the_default_device_is(layout):
+    with torch.device("meta"):
+        tensor = ToTorch(layout=layout)(sp.csr_matrix(np.eye(4, 3, dtype="f4")))
+    assert tensor.device == torch.device("cpu")

@@ -65,7 +65,9 @@ def csr_tensor(
     """Return a CSR tensor, without torch's warnings about those."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)", UserWarning)
-        return torch.sparse_csr_tensor(pointers, columns, values, shape, check_invariants=check_invariants)
+        return torch.sparse_csr_tensor(
+            pointers, columns, values, shape, device=values.device, check_invariants=check_invariants
+        )
 
 
 def _strided(array: np.ndarray[Any, Any]) -> torch.Tensor:

@@ -30,6 +30,7 @@ __all__ = [
     "mapped_file",
     "mapped_whole",
     "opened_file",
+    "refuse_closed",
 ]
 
 loads = pickle.loads
@@ -72,11 +73,16 @@ class OwnedHandle:
         if self._descriptors is None:  # to ask h5py takes 30 times as long as to ask the system
             self._descriptors = [descriptor_of(file) for file in self._open_files(source)]
         for opened, descriptor in zip(self.files, self._descriptors, strict=True):
-            if descriptor is not None:
+            if descriptor is None:
+                continue
+            try:
                 opened.check(descriptor)
+            except OSError:  # a closed descriptor leads nowhere, or to another file by now
+                self._open_files(source)
+                raise
 
     def _open_files(self, source: Any) -> list[Any]:  # noqa: ARG002 for those that have some
-        """Return the h5py files of a handle whose files are on disk."""
+        """Return the h5py files of a handle whose files are on disk; raise if they were closed."""
         return []
 
     def _opened_again(self) -> Any:
@@ -158,6 +164,13 @@ def _open_h5(opened: OpenedFile, name: str | None) -> Any:
     if descriptor is not None:
         opened.check(descriptor)
     return file if name is None else file[name]
+
+
+def refuse_closed(source: Any) -> None:
+    """Raise for an h5py object whose file was closed."""
+    if not source:
+        message = f"The collection is an h5py {type(source).__name__} whose file was closed; open the file again."
+        raise CollectionError(message)
 
 
 def is_on_disk(file: Any) -> bool:

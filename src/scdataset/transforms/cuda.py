@@ -114,7 +114,9 @@ class CudaSender:
             memory, _, _ = self._sources.popleft()
             if memory.numel() >= n_bytes:
                 found = memory
-        return torch.empty(n_bytes + n_bytes // 8, dtype=torch.uint8, pin_memory=True) if found is None else found
+        if found is None:
+            found = torch.empty(n_bytes + n_bytes // 8, dtype=torch.uint8, device="cpu", pin_memory=True)
+        return found
 
     def _made(self, arrived: Any, name: str | int = "X", beside: Mapping[Any, Any] | None = None) -> Any:
         """Return what arrived in its last form, over no memory but its own."""

@@ -216,3 +216,15 @@ def test_batches_of_lazy_anndata_are_in_memory(lazy, num_workers):
 def test_several_lazy_anndata_are_refused(lazy):
     with pytest.raises(CollectionError, match=r"some are lazy.*anndata\.concat\(adatas\)"):
         as_collection([lazy, lazy])
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_matrix_whose_file_the_user_closes_is_an_error_that_says_so(tmp_path, is_begun):
+    anndata.AnnData(sp.csr_matrix(np.eye(20, 3, dtype="f4"))).write_h5ad(tmp_path / "a.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    iterator = iter(scDataset(backed.X, Streaming(), 4, fetch_factor=1))
+    if is_begun:
+        next(iterator)
+    backed.file.close()
+    with pytest.raises(CollectionError, match="was closed; open the file again"):
+        next(iterator)

@@ -30,7 +30,7 @@ from scdataset.collections.adapters.annotated import (
 from scdataset.collections.adapters.backed_anndata import BackedMatrix, BackedRows
 from scdataset.collections.adapters.scipy import warn_if_by_column
 from scdataset.collections.ascending import ascending
-from scdataset.collections.handles import OwnedHandle, is_on_disk
+from scdataset.collections.handles import OwnedHandle, is_on_disk, refuse_closed
 from scdataset.collections.memory import BatchTaker
 from scdataset.collections.reopening import OpenedFile
 from scdataset.errors import CollectionError
@@ -109,11 +109,13 @@ class SparseRows(SparseSetting, OwnedHandle):
         self._metadata = _metadata_file(self.source) if is_zarr else None
 
     def __len__(self) -> int:
+        self._open_files(self.source)
         return int(self.source.shape[0])
 
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Return the rows, shape ``(n, n_columns)``."""
         self.check()
+        self._open_files(self.source)  # of a closed file the descriptor is open on if another handle has it open
         if self._metadata is not None:
             self._metadata.check_path()
         distinct, places = ascending(rows)
@@ -130,7 +132,10 @@ class SparseRows(SparseSetting, OwnedHandle):
 
     def _open_files(self, source: Any) -> list[Any]:
         group = source.group
-        return [group.file] if isinstance(group, h5py.Group) and is_on_disk(group.file) else []
+        if not isinstance(group, h5py.Group):
+            return []
+        refuse_closed(group)
+        return [group.file] if is_on_disk(group.file) else []
 
 
 def _by_absolute_path(matrix: Any) -> Any:

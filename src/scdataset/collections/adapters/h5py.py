@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.collections.ascending import ascending, runs
-from scdataset.collections.handles import OwnedHandle, is_on_disk
+from scdataset.collections.handles import OwnedHandle, is_on_disk, refuse_closed
 from scdataset.errors import CollectionError
 
 __all__ = ["adapt", "cut"]
@@ -43,6 +43,7 @@ class H5Rows(OwnedHandle):
         distinct, places = ascending(rows)
         fetched = np.empty((distinct.size, *dataset.shape[1:]), dataset.dtype)
         if not self._read_plain(distinct, fetched):
+            refuse_closed(dataset)  # whose descriptor is open on if another handle has the file open
             _read(dataset, distinct, fetched)
         return fetched if places is None else fetched.take(places, axis=0)
 
@@ -63,14 +64,6 @@ class H5Rows(OwnedHandle):
                 return False  # HDF5 names the fault of the file
         return True
 
-    def check(self) -> None:
-        """Raise if the file was closed, replaced or changed."""
-        try:
-            super().check()
-        except OSError:  # a closed descriptor may be that of another file by now
-            _refuse_closed(self.source)
-            raise
-
     def fingerprint(self) -> str:
         """Return file, name, shape and dtype."""
         dataset = self.source
@@ -78,7 +71,7 @@ class H5Rows(OwnedHandle):
         return f"{place}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
 
     def _open_files(self, source: Any) -> list[Any]:
-        _refuse_closed(source)
+        refuse_closed(source)
         return [source.file] if is_on_disk(source.file) else []
 
 
@@ -135,7 +128,7 @@ def adapt(source: Any) -> H5Rows | None:
     """Adapt datasets with at least one axis; name the remedy for a group, a file, and a closed one."""
     if not isinstance(source, (h5py.Dataset, h5py.Group)):
         return None
-    _refuse_closed(source)
+    refuse_closed(source)
     if isinstance(source, h5py.Dataset) and source.shape:
         return H5Rows(source)
     message = (
@@ -148,9 +141,3 @@ def adapt(source: Any) -> H5Rows | None:
 def cut(value: Any, rows: slice) -> Any:
     """Read rows that follow each other."""
     return value[rows]
-
-
-def _refuse_closed(source: Any) -> None:
-    if not source:
-        message = f"The collection is an h5py {type(source).__name__} whose file was closed; open the file again."
-        raise CollectionError(message)
