@@ -299,7 +299,7 @@ def test_a_batch_size_that_cuts_sets_is_refused(batch_size, near):
 
 
 def test_a_strategy_of_the_user_may_keep_rows_together_too():
-    with pytest.raises(ArgumentValueError, match="cut what Pairs keeps together, 2 rows each"):
+    with pytest.raises(ArgumentValueError, match="cut units of 2 rows that Pairs keeps together"):
         scDataset(np.arange(10), Pairs(), 3)
     assert len(scDataset(np.arange(10), Pairs(), 4)) == 3
 
