@@ -93,6 +93,15 @@ def test_a_place_among_ranks_can_be_assigned_in_either_order():
         made(seed=None).world_size = 2
 
 
+def test_a_misspelt_hook_is_told_and_other_attributes_of_a_users_own_are_not():
+    dataset = scDataset(np.arange(10), Streaming(), 2)
+    with pytest.warns(UserWarning, match="no attribute 'batch_trasform'.*Did you mean 'batch_transform'"):
+        dataset.batch_trasform = len
+    dataset.transform = dataset.batch_sizes = dataset.name = 1
+    assert dataset.batch_trasform is len
+    assert dataset.name == 1
+
+
 def test_fetch_size_is_another_way_to_say_fetch_factor():
     dataset = made()
     dataset.fetch_size = 24

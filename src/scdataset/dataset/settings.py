@@ -3,10 +3,11 @@
 import reprlib
 from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
-from scdataset._arguments import flag, warn, whole
+from scdataset._arguments import flag, nearest, warn, whole
 from scdataset.collections import Collection, as_collection
 from scdataset.dataset.epoch_tracker import EpochTracker
 from scdataset.dataset.hooks import Hooks
@@ -18,6 +19,8 @@ from scdataset.strategy.base import SamplingStrategy, block_rows_of, changes_of,
 from scdataset.strategy.keys import MAX_SEED
 
 __all__ = ["Settings", "adapted"]
+
+_HOOKS = ("fetch_callback", "fetch_transform", "batch_callback", "batch_transform")
 
 
 class Settings:
@@ -53,6 +56,12 @@ class Settings:
     _n_rows: int
     _n_samples: int
     _settled_changes: int
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Store an attribute of the user's own, with a warning if it seems to be a hook's name, misspelt."""
+        super().__setattr__(name, value)
+        if not name.startswith("_") and not hasattr(type(self), name) and get_close_matches(name, _HOOKS, cutoff=0.9):
+            warn(f"{type(self).__name__} goes by no attribute {name!r}, which was stored{nearest(name, _HOOKS)}")
 
     def change(self, name: str, **stored: Any) -> None:
         """Store the value assigned to the option ``name`` and its consequences, or nothing if it does not fit."""
