@@ -35,7 +35,7 @@ def test_a_loader_that_would_stack_batches_is_refused_at_the_first(batch_size, n
 
 def test_rows_by_number_are_refused_with_the_way_to_get_them():
     for error in (NotImplementedError, TypeError, UnimplementedError):
-        with pytest.raises(error, match=r"for batch in dataset.* dataset\.collection\[0\]"):
+        with pytest.raises(error, match=r"for batch in dataset.* dataset\.collection\[\[0\]\]"):
             scDataset(DATA, Streaming(), 8)[0]
 
 
