@@ -7,7 +7,7 @@ import os
 import pytest
 
 from scdataset.engine.storage import packed_text as module
-from scdataset.engine.storage.packed_text import Limited, packed_text
+from scdataset.engine.storage.packed_text import Limited, WaitingFile, packed_text
 from scdataset.errors import DamagedFileError
 
 
@@ -39,3 +39,12 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a")
     with pytest.raises(DamagedFileError, match="no regular file"), packed_text(str(tmp_path / "a")):
         pass
+
+
+def test_bytes_that_are_not_there_yet_are_an_error_and_not_nothing():
+    ours, theirs = os.pipe2(os.O_NONBLOCK)
+    try:
+        with io.BufferedReader(WaitingFile(ours)) as file, pytest.raises(BlockingIOError):
+            file.read(2)
+    finally:
+        os.close(theirs)

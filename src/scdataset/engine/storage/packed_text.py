@@ -3,7 +3,9 @@
 A megabyte of gzip can hold a gigabyte: more text than was asked for is damage, and is not unpacked.
 """
 
+import errno
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ except ImportError:  # a platform it is not built for: slower, and equal
     from gzip import GzipFile  # type: ignore[assignment]
     from zlib import error as _IsalError  # type: ignore[assignment]  # noqa: N812
 
-__all__ = ["UNREADABLE", "Limited", "packed_text"]
+__all__ = ["UNREADABLE", "Limited", "WaitingFile", "packed_text"]
 
 UNREADABLE: tuple[Any, ...] = (OSError, EOFError, ValueError, zlib.error, _IsalError)
 """Errors of reading and unpacking damaged text."""
@@ -43,10 +45,27 @@ def packed_text(path: str) -> Iterator[tuple[IO[bytes], Any]]:
     """
     kind: Any = GzipFile
     LocalFile(path)  # refuses a pipe, whose opening would wait for a writer
-    with Path(path).open("rb") as stored:
+    with io.BufferedReader(WaitingFile(path)) as stored:
         packed = stored.read(2) == b"\x1f\x8b"
         stored.seek(0)
         yield stored, kind(fileobj=stored, mode="rb") if packed else stored
+
+
+class WaitingFile(io.FileIO):
+    """A file whose bytes that are not there yet are an error; Python returns None for them, which readers take for any.
+
+    Raises
+    ------
+    BlockingIOError
+        By every read that the system answers so, as it may on a network's file system.
+    """
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes."""
+        n_read = super().readinto(buffer)
+        if n_read is None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return n_read
 
 
 class Limited(io.RawIOBase):
