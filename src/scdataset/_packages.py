@@ -1,8 +1,11 @@
 """Optional packages that are not installed: one message for all."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from scdataset.errors import MissingDependencyError
 
-__all__ = ["missing"]
+__all__ = ["missing", "needing"]
 
 
 def missing(needed_for: str, *packages: str, because: object = None) -> MissingDependencyError:
@@ -23,3 +26,12 @@ def missing(needed_for: str, *packages: str, because: object = None) -> MissingD
     reason = "" if because is None else f" ({because})"
     quoted = " ".join(f"'{name}'" if "[" in name or ">" in name else name for name in packages)
     return MissingDependencyError(f"{needed_for} needs {' and '.join(packages)}{reason}; run: pip install {quoted}")
+
+
+@contextmanager
+def needing(needed_for: str, *packages: str) -> Iterator[None]:
+    """Raise the error of `missing` where an import inside fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise missing(needed_for, *packages) from error

@@ -60,20 +60,8 @@ V3_CODECS = {
     "two": [GzipCodec(), zarr.codecs.Crc32cCodec()],
     "unknown": BZ2,
 }
-DTYPES = [
-    "int8",
-    "uint8",
-    "int16",
-    "uint16",
-    "int32",
-    "uint32",
-    "int64",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-    "bool",
-]
+DTYPES = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
+DTYPES += ["float16", "float32", "float64", "bool"]
 THREADS = Threads(2)
 
 
@@ -445,11 +433,6 @@ def test_values_that_are_no_numbers_are_refused(tmp_path):
 # Processes and descriptors
 
 
-def sums(matrix, queue):
-    """Put on the queue what a process reads."""
-    queue.put(float(rows_of(matrix, np.arange(200)).sum()))
-
-
 @pytest.mark.parametrize("suffix", ["zarr", "zarr.zip"])
 @pytest.mark.parametrize("codec", ["zstd", "unknown"])
 def test_forked_processes_read_their_own_files(tmp_path, suffix, codec):
@@ -500,7 +483,7 @@ def test_few_of_many_shards_stay_open(tmp_path, monkeypatch):
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
 
 
-def test_the_general_path_can_be_asked_for(tmp_path):
+def test_the_fallback_path_can_be_asked_for(tmp_path):
     path = write_csr(tmp_path / "a.zarr", matrix_of(), "v3", "zstd")
     [elements] = arrays_of(ZarrStore(path), "X/data", fallback=True)
     assert isinstance(elements, ChunkedArray)

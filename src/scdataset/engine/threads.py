@@ -55,7 +55,7 @@ class Threads:
             raise errors[0]
 
     def close(self) -> None:
-        """End the threads when they have done what they were given; they come back when they are needed."""
+        """End the threads once their work is done; they come back when they are needed."""
         with _CHANGING:
             pool, self._pool = self._pool, None
         if pool is not None and self._pid == os.getpid():

@@ -1,4 +1,4 @@
-"""Compiled loops over windows of CSR rows; they add to what the windows before left.
+"""Compiled loops over windows of CSR rows; they add to the results of earlier windows.
 
 Each runs in one thread and adds the rows of a group in their order, so that floats are added as scanpy adds them. Rows
 of one group come together, which finds the sums of its genes in the cache.

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import warn
-from scdataset._packages import missing
+from scdataset._packages import needing
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.kernels import add_clipped
 from scdataset.pp.moments import Moments
@@ -25,11 +25,8 @@ _JITTER = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 def loess_class() -> Any:
     """Return loess of scikit-misc, which is imported where it is used."""
-    try:
+    with needing("highly_variable_genes with the flavor seurat_v3", "scikit-misc"):
         from skmisc.loess import loess  # noqa: PLC0415 as said above
-    except ImportError as error:
-        needed_for = "highly_variable_genes with the flavor seurat_v3"
-        raise missing(needed_for, "scikit-misc") from error
     return loess
 
 

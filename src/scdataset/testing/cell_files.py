@@ -61,13 +61,13 @@ class CellFileTests(ABC):
     Attributes
     ----------
     obs, obsm, layers
-        What of `cells` the format holds.
+        The parts of `cells` that the format holds.
     has_names
         Whether it holds the names of cells.
     dtypes
         Types of values that it holds as they are.
     options
-        What `open_collection` needs to be told.
+        Options that `open_collection` needs for the format.
     """
 
     obs: Sequence[str] = ()

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import array
-from scdataset._packages import missing
+from scdataset._packages import needing
 from scdataset.errors import ArgumentValueError
 
 __all__ = ["bionemo_to_tensor"]
@@ -35,11 +35,8 @@ def bionemo_to_tensor(
     MissingDependencyError
         If bionemo-scdl is not installed.
     """
-    try:
+    with needing("bionemo_to_tensor, which collates as BioNeMo does,", "bionemo-scdl"):
         from bionemo.scdl.util.torch_dataloader_utils import collate_sparse_matrix_batch  # noqa: PLC0415
-    except ImportError as error:
-        needed_for = "bionemo_to_tensor, which collates as BioNeMo does,"
-        raise missing(needed_for, "bionemo-scdl") from error
     if isinstance(idx, slice):
         idx = range(*idx.indices(len(data_collection)))
     rows = np.atleast_1d(array("idx", idx, "row numbers, or a slice", "iu"))

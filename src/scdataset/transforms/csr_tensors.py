@@ -1,4 +1,4 @@
-"""A CSR matrix as three tensors, and what is done to it on a device."""
+"""A CSR matrix as three tensors, and the operations on it that run on a device."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

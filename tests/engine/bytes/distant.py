@@ -20,6 +20,7 @@ class DistantBytes:
         self.size = len(content)
         self.identity = hashlib.sha256(content).hexdigest(), self.size
         self.requests = []
+        self.announced = []
 
     def check_bytes(self, offsets, sizes):
         raise AssertionError
@@ -38,7 +39,8 @@ class DistantBytes:
         return [content[offset : offset + size] for offset, size in zip(offsets, sizes, strict=True)]
 
     def announce(self, offsets, sizes):
-        return False
+        self.announced += [(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True)]
+        return True
 
     def stream(self):
         return io.BytesIO(self._content())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from scdataset.engine import stored_arrays
 from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes.copied import CopiedFile, block_checksums
 from scdataset.engine.bytes.local import LocalFile
@@ -93,6 +94,34 @@ def test_ranges_of_a_window_are_asked_for_together(stored):
     source.requests.clear()
     matrix.read(np.arange(0, 2_000, 200), BufferPool(), Threads(1))
     assert source.requests == [10, 10]  # values and column numbers
+
+
+@pytest.mark.parametrize("layout", ["plain", "packed"])
+def test_bytes_that_are_announced_are_all_that_are_read(stored, layout, monkeypatch):
+    path, cells = stored
+    source = DistantBytes(str(path))
+    matrix = hdf5.csr_matrix(H5File(source), layout, cells.shape)
+    rows, read = np.array([3, 900, 901, 1_999]), []
+    assert matrix.announce(rows)
+    of_source = source.read_many
+    monkeypatch.setattr(source, "read_many", lambda *given: read.extend(zip(*given, strict=True)) or of_source(*given))
+    monkeypatch.setattr(source, "read_unchecked", lambda *given: source.read_many(*([one] for one in given))[0])
+    monkeypatch.setattr(stored_arrays, "GAP_BYTES", 0)
+    matrix.read(rows, BufferPool(), Threads(1))
+    assert read
+    for offset, size in read:
+        assert any(start <= offset and offset + size <= stop for start, stop in joined(source.announced))
+
+
+def joined(ranges):
+    """Join ranges that meet, as neighbouring rows do."""
+    found = []
+    for start, stop in sorted(ranges):
+        if found and start <= found[-1][1]:
+            found[-1][1] = max(stop, found[-1][1])
+        else:
+            found.append([start, stop])
+    return found
 
 
 def test_rows_of_a_dense_matrix_are_the_same_without_a_descriptor(stored):

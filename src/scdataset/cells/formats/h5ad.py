@@ -3,6 +3,7 @@
 from typing import Self
 
 from scdataset.cells.formats.anndata_schema import AnnDataFile
+from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.writing import H5Writer
 from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
@@ -12,7 +13,7 @@ from scdataset.errors import CollectionError
 __all__ = ["H5adFile"]
 
 
-class H5adFile(AnnDataFile):
+class H5adFile(InHdf5, AnnDataFile):
     """One h5ad file.
 
     Parameters
@@ -59,21 +60,12 @@ class H5adFile(AnnDataFile):
 
     @property
     def parts(self) -> tuple[hdf5.H5File, str, str, int, Matrix]:
-        """The parts that `of_parts` takes."""
+        """The parts that `from_parts` takes."""
         return self._file, self._group, self._var_name, self.n_obs, self.matrix
 
     def obsm_writer(self) -> H5Writer:
         """Return a function that writes arrays of obsm."""
         return H5Writer(self._file, self._group)
-
-    def close(self) -> None:
-        """Close the file; the next read opens it again."""
-        super().close()
-        self._file.close()
-
-    @property
-    def _root(self) -> Node:
-        return Node(self.path, "", self._file.h5)
 
     def _find(self, name: str) -> Node | None:
         return self._root.find(name)

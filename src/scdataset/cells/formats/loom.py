@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from scdataset._arguments import nearest
-from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import column_of, values_of
+from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
 from scdataset.engine.matrix import DenseMatrix
 from scdataset.engine.storage import hdf5
@@ -30,7 +30,7 @@ def is_loom(root: h5py.File) -> bool:
     return isinstance(root.get("matrix"), h5py.Dataset) and all(isinstance(group, h5py.Group) for group in groups)
 
 
-class LoomFile(CellFile):
+class LoomFile(InHdf5):
     """One loom file.
 
     Parameters
@@ -95,15 +95,6 @@ class LoomFile(CellFile):
             message = f"{self.path}: obsm has no array {name!r}; it has {names}{nearest(name, names)}"
             raise ArgumentValueError(message)
         return hdf5.dense_matrix(self._file, f"col_attrs/{name}")
-
-    def close(self) -> None:
-        """Close the file; the next read opens it again."""
-        super().close()
-        self._file.close()
-
-    @property
-    def _root(self) -> Node:
-        return Node(self.path, "", self._file.h5)
 
     def _attributes(self, group: str, n_axes: int) -> list[str]:
         node = self._root.child(group)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scdataset._arguments import nearest
-from scdataset._packages import missing
+from scdataset._packages import needing
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.cells.formats.loom import LoomFile
@@ -171,13 +171,9 @@ def _mudata_file(probe: Probe, options: Options) -> CellFile:
 
 
 def _zarr_file(probe: Probe, options: Options, group: str = "") -> CellFile:
-    path = probe.path
-    try:
+    with needing(f"{probe.path}, a zarr store,", "zarr", "numcodecs", "anndata>=0.12"):
         from scdataset.cells.formats.zarr import ZarrFile  # noqa: PLC0415 an optional package
-    except ImportError as error:
-        needed_for = f"{path}, a zarr store,"
-        raise missing(needed_for, "zarr", "numcodecs", "anndata>=0.12") from error
-    return ZarrFile(path, options.layer, group=group, store=probe.store)
+    return ZarrFile(probe.path, options.layer, group=group, store=probe.store)
 
 
 def is_scdl(path: str) -> bool:
@@ -190,23 +186,15 @@ def _is_cellstream(probe: Probe) -> bool:
 
 
 def _cellstream_file(probe: Probe, options: Options) -> CellFile:  # noqa: ARG001 it has none
-    path = probe.path
-    try:
+    with needing(f"{probe.path}, an archive of cellstream,", "cellstream"):
         from scdataset.cells.formats.cellstream import CellstreamFile  # noqa: PLC0415 an optional package
-    except ImportError as error:
-        needed_for = f"{path}, an archive of cellstream,"
-        raise missing(needed_for, "cellstream") from error
-    return CellstreamFile(path)
+    return CellstreamFile(probe.path)
 
 
 def _scdl_file(probe: Probe, options: Options) -> CellFile:  # noqa: ARG001 it has none
-    path = probe.path
-    try:
+    with needing(f"{probe.path}, an SCDL folder,", "pyarrow"):
         from scdataset.cells.formats.scdl import ScdlFile  # noqa: PLC0415 an optional package
-    except ImportError as error:
-        needed_for = f"{path}, an SCDL folder,"
-        raise missing(needed_for, "pyarrow") from error
-    return ScdlFile(path)
+    return ScdlFile(probe.path)
 
 
 def _is_arrow(probe: Probe) -> bool:
@@ -219,11 +207,8 @@ def _is_text(probe: Probe) -> bool:
 
 def _gene_list_file(probe: Probe, options: Options) -> CellFile:
     path = probe.path
-    try:
+    with needing(f"{path}, a file of Arrow or Parquet,", "pyarrow"):
         from scdataset.cells.formats.gene_lists import GeneListFile, GeneTable  # noqa: PLC0415 an optional package
-    except ImportError as error:
-        needed_for = f"{path}, a file of Arrow or Parquet,"
-        raise missing(needed_for, "pyarrow") from error
     if options.gene_table is None:
         message = f"{path} has genes by number: give gene_table, a dict of names, the path of a table, or their number."
         raise ArgumentValueError(message)

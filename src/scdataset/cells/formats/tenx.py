@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
-from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
+from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.storage import hdf5
@@ -34,7 +34,7 @@ def is_tenx(root: h5py.File) -> bool:
     return bool(_groups(root))
 
 
-class TenxFile(CellFile):
+class TenxFile(InHdf5):
     """One 10x .h5 file.
 
     Parameters
@@ -108,11 +108,6 @@ class TenxFile(CellFile):
         names: pd.Index = pd.Index(barcodes.to_pandas(), dtype=object)
         return names
 
-    def close(self) -> None:
-        """Close the file; the next read opens it again."""
-        super().close()
-        self._file.close()
-
     @property
     def _has_features(self) -> bool:
         """Whether the file is of version 3, which has genomes as a column."""
@@ -155,10 +150,6 @@ class TenxFile(CellFile):
     @property
     def _matrix_group(self) -> Node:
         return self._root.child(self._group)
-
-    @property
-    def _root(self) -> Node:
-        return Node(self.path, "", self._file.h5)
 
 
 def _groups(file: h5py.File) -> list[str]:

@@ -23,7 +23,7 @@ _HEADER, _DATA, _BUFFERS, _COMPRESSION = 2, 1, 2, 3
 def claimed_size(stream: Any) -> tuple[int, int]:
     """Return the record batches of a stream, and the bytes that compressed ones and dictionaries say they take.
 
-    It ends at what is no message, such as the footer of a file; to read the stream fails there too.
+    It ends at the first bytes that are no message, such as the footer of a file; reading the stream fails there too.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ import numpy as np
 
 from scdataset.engine.codecs import decode
 from scdataset.engine.storage.hdf5_filters import filters_of
+from scdataset.engine.storage.hdf5_groups import datasets_within
 from scdataset.errors import DamagedFileError
 
 __all__ = ["check_expansion"]
@@ -48,16 +49,14 @@ def check_expansion(stored: Any, depth: int = 0) -> None:
     DamagedFileError
         With the file, the dataset and the first element of the chunk.
     """
-    if isinstance(stored, h5py.Group) and depth > 0:
-        for name in stored:
-            check_expansion(stored[name], depth - 1)
-    if not isinstance(stored, h5py.Dataset) or stored.chunks is None or stored.is_virtual:
-        return
-    filters = filters_of(stored.id.get_create_plist()) or ()
-    compressors = [name for name, _ in filters if name not in _KEEP_SIZE]
-    least = _FREE // _RATIO if len(compressors) == 1 and set(compressors) <= _BOUNDED else 0
-    if compressors and stored.id.get_storage_size() > least:
-        _check_chunks(stored, filters, least)
+    for dataset in datasets_within(stored, depth):
+        if dataset.chunks is None or dataset.is_virtual:
+            continue
+        filters = filters_of(dataset.id.get_create_plist()) or ()
+        compressors = [name for name, _ in filters if name not in _KEEP_SIZE]
+        least = _FREE // _RATIO if len(compressors) == 1 and set(compressors) <= _BOUNDED else 0
+        if compressors and dataset.id.get_storage_size() > least:
+            _check_chunks(dataset, filters, least)
 
 
 def _check_chunks(dataset: h5py.Dataset, filters: tuple[tuple[str, Any], ...], least: int) -> None:

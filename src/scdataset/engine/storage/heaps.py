@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from scdataset.engine.bytes.source import ByteSource
+from scdataset.engine.storage.hdf5_groups import datasets_within
 from scdataset.engine.storage.string_references import NOWHERE, damaged_attributes
 
 __all__ = ["by_path", "child_of", "found_in", "open_checked", "takes_others", "tried"]
@@ -95,9 +96,8 @@ def by_path(stored: Any) -> Any:
 
 def takes_others(stored: Any, depth: int = 0) -> bool:
     """Tell whether a dataset, or one in a group down to some depth, is virtual and has values from other files."""
-    if isinstance(stored, h5py.Dataset):
-        return bool(stored.is_virtual) and any(source.file_name != "." for source in stored.virtual_sources())
-    return depth > 0 and any(takes_others(stored[name], depth - 1) for name in stored)
+    virtual = (dataset for dataset in datasets_within(stored, depth) if dataset.is_virtual)
+    return any(source.file_name != "." for dataset in virtual for source in dataset.virtual_sources())
 
 
 class _Stream(io.RawIOBase):

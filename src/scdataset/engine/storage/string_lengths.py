@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.codecs import decode
 from scdataset.engine.storage.hdf5_filters import filters_of
+from scdataset.engine.storage.hdf5_groups import datasets_within
 from scdataset.engine.storage.string_references import REFERENCE
 from scdataset.errors import DamagedFileError
 
@@ -37,18 +38,14 @@ def check_lengths(stored: Any, depth: int = 0, rows: slice | None = None) -> Non
     DamagedFileError
         With the name of the dataset.
     """
-    if isinstance(stored, h5py.Group) and depth > 0:
-        for name in stored:
-            check_lengths(stored[name], depth - 1)
-    if not isinstance(stored, h5py.Dataset) or not _holds_references(stored):
-        return
-    path = stored.file.filename
-    most = LocalFile(path).size
-    for references in _references(stored, path, rows or slice(0, stored.size)):
-        longest = int(references["length"].max(initial=0))
-        if longest > most:
-            message = f"{path}: {stored.name} has a string of {longest} bytes, in a file of {most}; it is damaged."
-            raise DamagedFileError(message)
+    for dataset in filter(_holds_references, datasets_within(stored, depth)):
+        path = dataset.file.filename
+        most = LocalFile(path).size
+        for references in _references(dataset, path, rows or slice(0, dataset.size)):
+            longest = int(references["length"].max(initial=0))
+            if longest > most:
+                message = f"{path}: {dataset.name} has a string of {longest} bytes, in a file of {most}; it is damaged."
+                raise DamagedFileError(message)
 
 
 def _holds_references(dataset: h5py.Dataset) -> bool:

@@ -1,0 +1,22 @@
+"""One file of cells in HDF5: the parts that h5ad, 10x and loom share."""
+
+from scdataset.cells.formats.cell_file import CellFile
+from scdataset.cells.formats.nodes import Node
+from scdataset.engine.storage.hdf5 import H5File
+
+__all__ = ["InHdf5"]
+
+
+class InHdf5(CellFile):
+    """A file of cells in HDF5; a subclass sets ``_file``, the open file."""
+
+    _file: H5File
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        super().close()
+        self._file.close()
+
+    @property
+    def _root(self) -> Node:
+        return Node(self.path, "", self._file.h5)
