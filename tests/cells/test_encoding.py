@@ -13,7 +13,7 @@ from scdataset.cells import encoding
 from scdataset.cells.columns import Column
 from scdataset.cells.encoding import encoded, pieces_in_memory
 from scdataset.cells.formats.nodes import Node
-from scdataset.engine import row_pointers
+from scdataset.engine.matrices import row_pointers
 from scdataset.errors import DamagedFileError
 
 pytestmark = pytest.mark.filterwarnings("ignore")

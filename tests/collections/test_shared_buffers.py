@@ -26,7 +26,7 @@ from scdataset import (
     scDataset,
 )
 from scdataset.collections import shared_buffers
-from scdataset.engine.row_pointers import RowPointers
+from scdataset.engine.matrices.row_pointers import RowPointers
 
 N = 400_000
 LABELS = np.arange(N, dtype=np.int32) % 7

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from scdataset.engine import buffers as output_buffers
-from scdataset.engine import many_files, select, stored_arrays
+from scdataset.engine.arrays import many_files, stored_arrays
+from scdataset.engine.matrices import select
 
 sys.path.insert(0, str(Path(__file__).parent))  # for stored.py
 

@@ -17,11 +17,11 @@ from tests.children import output_of
 from tests.examples import examples
 
 from scdataset.engine import cache, cache_table
-from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes import local
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.storage import hdf5
-from scdataset.engine.storage.hdf5 import H5File, csr_matrix
+from scdataset.engine.containers import hdf5
+from scdataset.engine.containers.hdf5 import H5File, csr_matrix
+from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
 
 EVERY = np.arange(100)
@@ -53,7 +53,7 @@ def path(tmp_path):
 
 
 def read(path):
-    return csr_matrix(H5File(str(path)), "X", (100, 9)).read(EVERY, BufferPool(), Threads(1)).data
+    return csr_matrix(H5File(str(path)), "X", (100, 9)).read(EVERY, ReadContext(Threads(1))).data
 
 
 def right(path):

@@ -26,10 +26,13 @@ from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.collections.values import ValueKind, kind_of_values, kinds_joined, sampled_rows
 from scdataset.engine.buffers import BufferPool
-from scdataset.engine.columns import OwnColumns, RemappedColumns
-from scdataset.engine.matrix import CsrMatrix, Matrix, converted, delivered_type
-from scdataset.engine.stack import Stack
-from scdataset.engine.storage.handles import handles_open
+from scdataset.engine.containers.handles import handles_open
+from scdataset.engine.context import ReadContext
+from scdataset.engine.matrices.csr import CsrMatrix
+from scdataset.engine.matrices.parts import Matrix
+from scdataset.engine.matrices.remapped import OwnColumns, RemappedColumns
+from scdataset.engine.matrices.stack import Stack
+from scdataset.engine.matrices.value_types import converted, delivered_type
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, CollectionError
 
@@ -101,8 +104,7 @@ class CellCollection(HasObs, ReadsInBackground):
         self._matrices |= {name: _stack(name, [one.arrays[name] for one in opened], self.files) for name in obsm}
         self._dtype = None if dtype is None else delivered_type(self._matrices["X"].kind, dtype)
         self._row_sums = row_sums
-        self._threads = Threads(num_threads)
-        self._buffers = BufferPool(is_of_windows=True)
+        self._context = ReadContext(Threads(num_threads), BufferPool(is_of_windows=True))
         self.shape = self._matrices["X"].shape
 
     @property
@@ -248,7 +250,7 @@ class CellCollection(HasObs, ReadsInBackground):
         """Return rows of matrices; ``totals`` gets the sums of X over all genes."""
         with handles_open():
             read = {
-                name: matrix.read(rows, self._buffers, self._threads, totals if name == "X" else None)
+                name: matrix.read(rows, self._context, totals if name == "X" else None)
                 for name, matrix in matrices.items()
             }
         if self._dtype is not None:
@@ -310,7 +312,7 @@ class CellCollection(HasObs, ReadsInBackground):
 
     def share_threads(self, processes: int) -> None:
         """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
-        self._threads.share_among(processes)
+        self._context.threads.share_among(processes)
 
     def fingerprint(self) -> str:
         """Return shape and files, each with its size in bytes, 0 for a folder: one written again differs."""
@@ -322,7 +324,7 @@ class CellCollection(HasObs, ReadsInBackground):
         """Close all files and threads; the next read opens them again."""
         for file in self._files:
             file.close()
-        self._threads.close()
+        self._context.threads.close()
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from scdataset.cells.join.origin import Origin
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.collections.values import ValueKind
-from scdataset.engine.storage.handles import handles_open
+from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentValueError, UnimplementedError
 
 __all__ = ["ModalityCollection", "joined_modalities"]

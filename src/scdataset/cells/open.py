@@ -18,7 +18,7 @@ from scdataset.cells.join.origin import Origin
 from scdataset.cells.modalities import ModalityCollection, joined_modalities
 from scdataset.cells.open_many import OpenSpec, open_each, open_many
 from scdataset.cells.sources import Source, paths_of, warn_of_repeated
-from scdataset.engine.storage.handles import handles_open
+from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["open_collection"]

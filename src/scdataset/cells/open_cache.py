@@ -19,8 +19,8 @@ from scdataset.cells.collection import Opened
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.engine import cache
-from scdataset.engine.storage.cached_matrices import CachedArrays, packed_matrix, unpacked_matrix
-from scdataset.engine.storage.hdf5 import H5File
+from scdataset.engine.containers.cached_matrices import CachedArrays, packed_matrix, unpacked_matrix
+from scdataset.engine.containers.hdf5 import H5File
 from scdataset.errors import ArgumentValueError
 
 __all__ = ["load", "place_of", "store"]

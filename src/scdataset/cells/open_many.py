@@ -23,7 +23,7 @@ from scdataset.cells.formats.registry import Options, open_file
 from scdataset.cells.join.gene_ids import are_numbers, digests
 from scdataset.cells.join.genes import GeneKey, gene_names
 from scdataset.cells.join.obs import MANY, check_label, tried_column
-from scdataset.engine.storage.handles import handles_open
+from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentValueError, CollectionError, ScDatasetError
 
 __all__ = ["OpenSpec", "open_each", "open_many"]

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scdataset.engine.arrays.spans import ANY, Spans
+from scdataset.engine.arrays.stored_arrays import PlainArray
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.spans import ANY, Spans
-from scdataset.engine.stored_arrays import PlainArray
 from scdataset.errors import DamagedFileError
 
 __all__ = ["ByteSourceTests"]

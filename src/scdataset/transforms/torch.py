@@ -14,7 +14,7 @@ from scdataset._arguments import one_of, optional_whole, whole
 from scdataset.collections import MultiIndexable
 from scdataset.collections.device import as_tensor
 from scdataset.engine.buffers import BufferPool
-from scdataset.engine.dense import fill_dense
+from scdataset.engine.kernels.densify import fill_dense
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform

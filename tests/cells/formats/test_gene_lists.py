@@ -150,7 +150,7 @@ def test_a_folder_of_parquet_is_copied_once(tmp_path, monkeypatch):
     for i, part in enumerate(parts):
         pa.parquet.write_table(part, tmp_path / f"part-{i}.parquet")
     assert_rows(open_collection(tmp_path, gene_table=NAMES), pa.concat_tables(parts))
-    monkeypatch.setattr("scdataset.engine.storage.arrow._write_plain", None)
+    monkeypatch.setattr("scdataset.engine.containers.arrow._write_plain", None)
     assert_rows(open_collection(tmp_path, gene_table=NAMES), pa.concat_tables(parts))
 
 

@@ -11,7 +11,7 @@ import scipy.sparse
 
 from scdataset import open_collection
 from scdataset.cells.formats.h5ad import H5adFile
-from scdataset.engine.buffers import BufferPool
+from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
@@ -54,7 +54,7 @@ def check_rows(path, layer, expected):
     rows = rows_of(expected.shape[0])
     for fallback in (False, True):
         file = H5adFile(str(path), layer, fallback=fallback)
-        found = file.matrix.read(rows, BufferPool(), Threads(2))
+        found = file.matrix.read(rows, ReadContext(Threads(2)))
         assert found.dtype == expected.dtype
         assert scipy.sparse.issparse(found) == scipy.sparse.issparse(expected)
         if scipy.sparse.issparse(found):
@@ -138,7 +138,7 @@ def test_arrays_of_obsm(real_data, in_memory, name):
     adata = in_memory(path)
     rows = rows_of(adata.n_obs)
     for key, expected in adata.obsm.items():
-        found = H5adFile(str(path), None).array(key).read(rows, BufferPool(), Threads(1))
+        found = H5adFile(str(path), None).array(key).read(rows, ReadContext(Threads(1)))
         np.testing.assert_array_equal(found, np.asarray(expected)[rows])
 
 

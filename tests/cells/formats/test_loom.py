@@ -10,7 +10,7 @@ from tests.examples import often
 
 from scdataset import open_collection
 from scdataset.cells.formats.loom import LoomFile
-from scdataset.engine.buffers import BufferPool
+from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, DamagedFileError
 
@@ -83,16 +83,16 @@ def test_every_layout_is_read_alike(tmp_path, dtype, options, filters):
     for fallback in (False, True):
         matrix = LoomFile(path, None, fallback=fallback).matrix
         for threads in (Threads(1), Threads(2)):
-            found = matrix.read(rows, BufferPool(), threads)
+            found = matrix.read(rows, ReadContext(threads))
             assert np.array_equal(found, COUNTS.T[rows])
-        assert matrix.read(np.arange(0), BufferPool(), Threads(1)).shape == (0, 130)
+        assert matrix.read(np.arange(0), ReadContext(Threads(1))).shape == (0, 130)
 
 
 def test_a_tile_is_decoded_once_however_many_cells_it_has(tmp_path, monkeypatch):
     matrix = LoomFile(write(tmp_path / "a.loom", chunks=(64, 64)), None).matrix
     numbers, piece = [], matrix.tiles.piece
     monkeypatch.setattr(matrix.tiles, "piece", lambda number: numbers.append(number) or piece(number))
-    matrix.read(np.array([70, 5, 71, 5, 127]), BufferPool(), Threads(1))
+    matrix.read(np.array([70, 5, 71, 5, 127]), ReadContext(Threads(1)))
     assert sorted(numbers) == [0, 1, 4, 5, 8, 9]
 
 

@@ -15,7 +15,7 @@ import pytest
 from scdataset import open_collection
 from scdataset.cells.formats.probe import Probe, probing
 from scdataset.cells.formats.registry import format_of
-from scdataset.engine.storage import hdf5, zarr
+from scdataset.engine.containers import hdf5, zarr
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, DamagedFileError
 
 REAL = {

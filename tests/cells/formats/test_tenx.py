@@ -6,7 +6,7 @@ import pytest
 
 from scdataset.cells import open_collection
 from scdataset.cells.formats.tenx import TenxFile
-from scdataset.engine.buffers import BufferPool
+from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, DamagedFileError
 
@@ -65,9 +65,9 @@ def test_real_files_are_read_as_they_are_stored(real_data, name):
     for fallback in (False, True):
         file = TenxFile(path, None, fallback=fallback)
         assert file.matrix.shape == shape
-        every = file.matrix.read(np.arange(file.n_obs), BufferPool(), Threads(2))
+        every = file.matrix.read(np.arange(file.n_obs), ReadContext(Threads(2)))
         assert_same(every, data, indices, indptr)
-        assert_same(file.matrix.read(rows, BufferPool(), Threads(1)), data[kept], indices[kept], pointers)
+        assert_same(file.matrix.read(rows, ReadContext(Threads(1))), data[kept], indices[kept], pointers)
         file.close()
 
 

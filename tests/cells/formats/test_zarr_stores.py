@@ -16,7 +16,7 @@ from tests.written import once  # noqa: E402
 
 from scdataset.cells import open_collection  # noqa: E402
 from scdataset.cells.formats.zarr import ZarrFile  # noqa: E402
-from scdataset.engine.buffers import BufferPool  # noqa: E402
+from scdataset.engine.context import ReadContext  # noqa: E402
 from scdataset.engine.threads import Threads  # noqa: E402
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError  # noqa: E402
 
@@ -83,7 +83,7 @@ def assert_file(path, layer, expected):
         file = ZarrFile(str(path), layer, fallback=fallback)
         assert file.matrix.shape == expected.shape
         for wanted in (np.arange(file.n_obs), rows):
-            assert_same(file.matrix.read(wanted, BufferPool(), Threads(2)), expected[wanted])
+            assert_same(file.matrix.read(wanted, ReadContext(Threads(2))), expected[wanted])
         file.close()
 
 

@@ -16,7 +16,8 @@ from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes import descriptors as pool
 from scdataset.engine.bytes.descriptors import all_opened
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.storage.hdf5 import H5File, csr_matrix
+from scdataset.engine.containers.hdf5 import H5File, csr_matrix
+from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
 from scdataset.errors import DamagedFileError
 
@@ -195,10 +196,10 @@ def matrix_path(tmp_path):
 @pytest.mark.parametrize("harm", HARM)
 def test_a_matrix_is_not_read_on_from_a_file_that_has_changed(matrix_path, harm, fallback):
     matrix = csr_matrix(H5File(str(matrix_path)), "X", (100, 9), fallback=fallback)
-    matrix.read(np.arange(100), BufferPool(), Threads(1))
+    matrix.read(np.arange(100), ReadContext(Threads(1)))
     harm(matrix_path)
     with pytest.raises(DamagedFileError, match=r"m\.h5"):
-        matrix.read(np.arange(100), BufferPool(), Threads(2))
+        matrix.read(np.arange(100), ReadContext(Threads(2)))
 
 
 def test_hundreds_of_openings_leave_no_descriptor_and_no_thread_behind(matrix_path):
@@ -209,7 +210,7 @@ def test_hundreds_of_openings_leave_no_descriptor_and_no_thread_behind(matrix_pa
         matrix = csr_matrix(file, "X", (100, 9))
         if number % 20 == 0:
             threads = Threads(2)
-            matrix.read(np.arange(100), buffers, threads)
+            matrix.read(np.arange(100), ReadContext(threads, buffers))
             threads.close()
         matrix.close()
         file.close()

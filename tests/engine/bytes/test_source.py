@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from scdataset.engine import stored_arrays
-from scdataset.engine.buffers import BufferPool
+from scdataset.engine.arrays import stored_arrays
 from scdataset.engine.bytes.copied import CopiedFile, block_checksums
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.storage import hdf5
-from scdataset.engine.storage.hdf5 import H5File
+from scdataset.engine.containers import hdf5
+from scdataset.engine.containers.hdf5 import H5File
+from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
 from scdataset.testing.byte_sources import ByteSourceTests
 
@@ -83,7 +83,7 @@ def test_rows_of_a_sparse_matrix_are_the_same_without_a_descriptor(stored, layou
         table, chosen = np.full(300, -1, np.int32), np.arange(300)[genes]
         table[chosen] = np.arange(chosen.size)
         matrix, expected = matrix.remap(table, chosen.size), expected[:, genes]
-    read = matrix.read(rows, BufferPool(), Threads(2))
+    read = matrix.read(rows, ReadContext(Threads(2)))
     np.testing.assert_array_equal(read.toarray(), expected.toarray())
 
 
@@ -92,7 +92,7 @@ def test_ranges_of_a_window_are_asked_for_together(stored):
     source = DistantBytes(str(path))
     matrix = hdf5.csr_matrix(H5File(source), "plain", cells.shape)
     source.requests.clear()
-    matrix.read(np.arange(0, 2_000, 200), BufferPool(), Threads(1))
+    matrix.read(np.arange(0, 2_000, 200), ReadContext(Threads(1)))
     assert source.requests == [10, 10]  # values and column numbers
 
 
@@ -107,7 +107,7 @@ def test_bytes_that_are_announced_are_all_that_are_read(stored, layout, monkeypa
     monkeypatch.setattr(source, "read_many", lambda *given: read.extend(zip(*given, strict=True)) or of_source(*given))
     monkeypatch.setattr(source, "read_unchecked", lambda *given: source.read_many(*([one] for one in given))[0])
     monkeypatch.setattr(stored_arrays, "GAP_BYTES", 0)
-    matrix.read(rows, BufferPool(), Threads(1))
+    matrix.read(rows, ReadContext(Threads(1)))
     assert read
     for offset, size in read:
         assert any(start <= offset and offset + size <= stop for start, stop in joined(source.announced))
@@ -128,4 +128,4 @@ def test_rows_of_a_dense_matrix_are_the_same_without_a_descriptor(stored):
     path, cells = stored
     matrix = hdf5.dense_matrix(H5File(DistantBytes(str(path))), "dense")
     rows = np.random.default_rng(2).integers(0, 2_000, 500)
-    np.testing.assert_array_equal(matrix.read(rows, BufferPool(), Threads(2)), cells[rows, :50].toarray())
+    np.testing.assert_array_equal(matrix.read(rows, ReadContext(Threads(2))), cells[rows, :50].toarray())

@@ -9,7 +9,7 @@ from tests.soak.damage.harms import BYTES, ENTRIES, copy_of, harm_one
 from tests.soak.damage.sources import COPIED, OF_ANNDATA, ROWS, SOURCES, outcome, read_all, same
 
 from scdataset import open_collection
-from scdataset.engine.storage import hdf5
+from scdataset.engine.containers import hdf5
 
 TABLES, LIST = "tables of gzip", "list of h5ad files"
 SOURCE = "source made anew"

@@ -21,7 +21,9 @@ from scdataset.cells.formats.frames import (
 )
 from scdataset.cells.formats.nodes import Node, as_text
 from scdataset.cells.formats.reading import check_shape, reading
-from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
+from scdataset.engine.matrices.csr import CsrMatrix
+from scdataset.engine.matrices.dense import DenseMatrix
+from scdataset.engine.matrices.parts import Matrix
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
 __all__ = ["AnnDataFile"]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol
 import pandas as pd
 
 from scdataset.cells.columns import Column, no_column
-from scdataset.engine.matrix import Matrix
+from scdataset.engine.matrices.parts import Matrix
 from scdataset.errors import ArgumentValueError, DamagedFileError
 
 __all__ = ["CellFile", "ObsFile"]

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
 from scdataset.cells.formats.cell_file import CellFile
-from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.columns import ReadApart
-from scdataset.engine.matrix import Matrix
-from scdataset.engine.threads import Threads
+from scdataset.engine.context import ReadContext
+from scdataset.engine.matrices.parts import Matrix
+from scdataset.engine.matrices.remapped import ReadApart
 from scdataset.errors import ArgumentValueError, DamagedFileError, ScDatasetError
 
 __all__ = ["CellstreamFile"]
@@ -79,14 +78,14 @@ class _Rows(ReadApart):
             self.shape = (int(store.n_obs), int(store.n_vars))
             self.dtype: np.dtype[Any] = np.dtype(store.manifest["value_dtype_on_disk"])
 
-    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> Any:  # noqa: ARG002 it has its own
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:
         """Return rows, in any order and repeated or not."""
         # cellstream maps the file: bytes that are cut off end the process, and those of another file would be believed.
         self._file.check()
         with _reading(self._path):
             if self._open is None or self._pid != os.getpid():
                 self._open, self._pid = cellstream.open(self._path), os.getpid()
-            found = self._open.gather_rows(rows, n_threads=threads.count, out_dtype=self.dtype)
+            found = self._open.gather_rows(rows, n_threads=context.threads.count, out_dtype=self.dtype)
         self._file.check()
         return found
 
@@ -117,7 +116,7 @@ class _Held(ReadApart):
         self.shape: tuple[int, int] = values.shape
         self.dtype = values.dtype
 
-    def read(self, rows: NDArray[np.int64], buffers: BufferPool, threads: Threads) -> Any:  # noqa: ARG002 as in files
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:  # noqa: ARG002 as in files
         """Return rows."""
         return self._values[rows]
 

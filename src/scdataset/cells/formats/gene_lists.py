@@ -16,8 +16,8 @@ from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.columns import NumberedColumns
-from scdataset.engine.storage import arrow
+from scdataset.engine.containers import arrow
+from scdataset.engine.matrices.remapped import NumberedColumns
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
 __all__ = ["GeneListFile", "GeneTable"]

@@ -6,8 +6,10 @@ from scdataset.cells.formats.anndata_schema import AnnDataFile
 from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.writing import H5Writer
-from scdataset.engine.matrix import CsrMatrix, DenseMatrix, Matrix
-from scdataset.engine.storage import hdf5
+from scdataset.engine.containers import hdf5
+from scdataset.engine.matrices.csr import CsrMatrix
+from scdataset.engine.matrices.dense import DenseMatrix
+from scdataset.engine.matrices.parts import Matrix
 from scdataset.errors import CollectionError
 
 __all__ = ["H5adFile"]

@@ -2,7 +2,7 @@
 
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.nodes import Node
-from scdataset.engine.storage.hdf5 import H5File
+from scdataset.engine.containers.hdf5 import H5File
 
 __all__ = ["InHdf5"]
 

@@ -14,8 +14,8 @@ from scdataset._arguments import nearest
 from scdataset.cells.formats.frames import column_of, values_of
 from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
-from scdataset.engine.matrix import DenseMatrix
-from scdataset.engine.storage import hdf5
+from scdataset.engine.containers import hdf5
+from scdataset.engine.matrices.dense import DenseMatrix
 from scdataset.errors import ArgumentValueError, DamagedFileError
 
 __all__ = ["LoomFile", "is_loom"]

@@ -16,9 +16,9 @@ from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.cache_folder import cached_copy
-from scdataset.engine.storage import by_cell
-from scdataset.engine.storage.matrix_market import MatrixMarket
-from scdataset.engine.storage.packed_text import Limited, packed_text
+from scdataset.engine.containers import by_cell
+from scdataset.engine.containers.matrix_market import MatrixMarket
+from scdataset.engine.containers.packed_text import Limited, packed_text
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["MtxFile"]

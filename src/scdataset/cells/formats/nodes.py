@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.cells.formats.reading import reading
-from scdataset.engine.row_pointers import pieces_of
-from scdataset.engine.storage.hdf5_expansion import check_expansion
-from scdataset.engine.storage.heaps import by_path, child_of, found_in, takes_others, tried
-from scdataset.engine.storage.string_lengths import check_lengths
+from scdataset.engine.containers.hdf5_expansion import check_expansion
+from scdataset.engine.containers.heaps import by_path, child_of, found_in, takes_others, tried
+from scdataset.engine.containers.string_lengths import check_lengths
+from scdataset.engine.matrices.row_pointers import pieces_of
 from scdataset.errors import DamagedFileError
 
 __all__ = ["Node", "as_text"]

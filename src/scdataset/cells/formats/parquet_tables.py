@@ -7,7 +7,7 @@ import pyarrow.parquet
 
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.storage.expansion import check_unpacked, least_size
+from scdataset.engine.containers.expansion import check_unpacked, least_size
 from scdataset.errors import DamagedFileError
 
 __all__ = ["MOST_GENES", "parquet_table"]

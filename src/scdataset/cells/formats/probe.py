@@ -13,12 +13,12 @@ from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.reading import naming, reading
 from scdataset.cells.formats.tenx import is_tenx
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.storage.handles import handles_open
-from scdataset.engine.storage.hdf5 import H5File
+from scdataset.engine.containers.handles import handles_open
+from scdataset.engine.containers.hdf5 import H5File
 from scdataset.errors import DamagedFileError
 
 if TYPE_CHECKING:
-    from scdataset.engine.storage.zarr import ZarrStore
+    from scdataset.engine.containers.zarr import ZarrStore
 
 __all__ = ["Probe", "holds_modalities", "probing"]
 
@@ -73,7 +73,7 @@ class Probe:
     @cached_property
     def store(self) -> "ZarrStore":
         """The store, if it is one of zarr."""
-        from scdataset.engine.storage.zarr import ZarrStore  # noqa: PLC0415 an optional package
+        from scdataset.engine.containers.zarr import ZarrStore  # noqa: PLC0415 an optional package
 
         with reading(self.path, "the zarr store"):
             return ZarrStore(self.path)

@@ -17,8 +17,8 @@ from scdataset.cells.formats.reading import naming
 from scdataset.cells.formats.tenx import TenxFile
 from scdataset.cells.formats.unknown import description
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.storage.matrix_market import is_matrix_market
-from scdataset.engine.storage.zip_members import names_in
+from scdataset.engine.containers.matrix_market import is_matrix_market
+from scdataset.engine.containers.zip_members import names_in
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
 __all__ = ["Format", "Options", "format_of", "is_scdl", "is_zarr", "open_file"]

@@ -16,9 +16,9 @@ from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.matrix import CsrMatrix
-from scdataset.engine.row_pointers import RowPointers
-from scdataset.engine.storage.npy import raw_array
+from scdataset.engine.containers.npy import raw_array
+from scdataset.engine.matrices.csr import CsrMatrix
+from scdataset.engine.matrices.row_pointers import RowPointers
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ScdlFile"]

@@ -18,7 +18,7 @@ from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.reading import reading
-from scdataset.engine.storage import hdf5
+from scdataset.engine.containers import hdf5
 from scdataset.errors import ArgumentValueError, DamagedFileError
 
 __all__ = ["TenxFile", "is_tenx"]

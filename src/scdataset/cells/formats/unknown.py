@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scdataset.engine.storage.zip_members import is_zip, names_in
+from scdataset.engine.containers.zip_members import is_zip, names_in
 
 __all__ = ["description"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scdataset.cells.formats.cell_file import ObsFile
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.storage.hdf5 import H5File
+from scdataset.engine.containers.hdf5 import H5File
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
 __all__ = ["H5Writer", "ObsmWriter", "TakesObsm", "ZarrWriter", "write_rows"]

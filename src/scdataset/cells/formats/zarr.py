@@ -4,8 +4,9 @@ from scdataset.cells.formats.anndata_schema import AnnDataFile
 from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.reading import reading
 from scdataset.cells.formats.writing import ZarrWriter
-from scdataset.engine.matrix import CsrMatrix, DenseMatrix
-from scdataset.engine.storage import zarr
+from scdataset.engine.containers import zarr
+from scdataset.engine.matrices.csr import CsrMatrix
+from scdataset.engine.matrices.dense import DenseMatrix
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ZarrFile"]

@@ -17,7 +17,7 @@ from scdataset.cells.join.holdouts import Holdout, of_files, of_values, parted
 from scdataset.cells.join.names import joined_names
 from scdataset.cells.join.origin import Origin
 from scdataset.collections.multiindexable import row_index
-from scdataset.engine.storage.handles import handles_open
+from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["MANY", "HasObs", "Obs", "ObsColumns", "check_label", "joined_column", "tried_column"]

@@ -14,11 +14,11 @@ from scdataset.collections.adapters.annotated import SparseSetting
 from scdataset.collections.handles import OwnedHandle, descriptor_of, opened_file
 from scdataset.collections.reopening import OpenedFile
 from scdataset.engine.buffers import BufferPool
-from scdataset.engine.matrix import Matrix
-from scdataset.engine.stack import Stack
-from scdataset.engine.storage.handles import handles_open
-from scdataset.engine.storage.hdf5 import H5File
-from scdataset.engine.threads import Threads
+from scdataset.engine.containers.handles import handles_open
+from scdataset.engine.containers.hdf5 import H5File
+from scdataset.engine.context import ReadContext
+from scdataset.engine.matrices.parts import Matrix
+from scdataset.engine.matrices.stack import Stack
 from scdataset.errors import ScDatasetError
 
 __all__ = ["BackedMatrix", "BackedRows"]
@@ -36,8 +36,7 @@ class BackedMatrix:
     def __init__(self, matrices: Sequence[Matrix]) -> None:
         self.matrices = list(matrices)
         self._stack = Stack(self.matrices)
-        self._buffers = BufferPool(is_of_windows=True)
-        self._threads = Threads()
+        self._context = ReadContext(buffers=BufferPool(is_of_windows=True))
 
     @classmethod
     def from_anndata(cls, *sources: Any) -> "BackedMatrix | None":
@@ -69,7 +68,7 @@ class BackedMatrix:
     def read(self, rows: NDArray[np.int64]) -> Any:
         """Return rows, in any order and repeated or not."""
         with handles_open():
-            return self._stack.read(rows, self._buffers, self._threads)
+            return self._stack.read(rows, self._context)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon."""
@@ -77,7 +76,7 @@ class BackedMatrix:
 
     def share_threads(self, processes: int) -> None:
         """Divide the cores among ``processes`` workers."""
-        self._threads.share_among(processes)
+        self._context.threads.share_among(processes)
 
 
 def _stored(source: Any) -> Matrix | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scdataset.engine.bytes import descriptors
 from scdataset.engine.bytes.identity import FileIdentity
-from scdataset.engine.kernels import READS_COMPILED, advise_ranges
+from scdataset.engine.kernels.gather import READS_COMPILED, advise_ranges
 from scdataset.errors import DamagedFileError, UnreadableFileError
 
 __all__ = ["LocalFile"]

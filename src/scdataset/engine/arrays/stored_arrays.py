@@ -1,0 +1,441 @@
+"""Stored 1-D arrays: spans of them, gathered into memory in the fastest way that their storage allows.
+
+plain bytes in one file ──► compiled loop of pread, straight to the output
+anything encoded        ──► threads: read a chunk, decode it, scatter its selected elements
+anything else           ──► the same, with chunks from the library that knows the format
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset._compiled import compiled
+from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable
+from scdataset.engine.arrays.spans import Columns, Spans, Target, scratch
+from scdataset.engine.bytes.source import ByteSource
+from scdataset.engine.codecs.decoding import decode
+from scdataset.engine.kernels.gather import (
+    OUT_OF_RANGE,
+    READS_COMPILED,
+    SHORT_READ,
+    gather_numbers,
+    gather_spans,
+    run_of,
+    scatter_piece,
+)
+from scdataset.errors import DamagedFileError
+
+__all__ = [
+    "BUFFER_BYTES",
+    "GAP_BYTES",
+    "ChunkedArray",
+    "Chunks",
+    "FileChunks",
+    "PlainArray",
+    "StoredArray",
+    "Task",
+    "array_at",
+    "equal_parts",
+    "piece_of",
+]
+
+GAP_BYTES = 4096
+"""Bytes between two spans that are read along rather than skipped: a call costs about as much as copying them."""
+
+BUFFER_BYTES = 1 << 18
+"""Memory of a thread for spans that are read together: as much as stays in a core's own cache."""
+
+_TOGETHER_BYTES = 1 << 24
+"""Bytes that are asked for together, of a source that compiled loops cannot read."""
+
+Task = tuple[Callable[[int, int], None], int, int]
+"""Work, and the part of it to be done: ``task[0](task[1], task[2])``."""
+
+
+class StoredArray(Protocol):
+    """A stored 1-D array."""
+
+    dtype: np.dtype[Any]
+    """Type of the elements, in the byte order of this machine."""
+
+    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+        """Return tasks that read spans to ``out``: about ``n_parts``, which may run at the same time."""
+        ...
+
+    def announce(self, spans: Spans) -> bool:
+        """Tell the system that these spans will be read soon; False if it was not told, as for `Matrix`."""
+        ...
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        ...
+
+
+class PlainArray:
+    """Plain bytes of one file, in chunks that are all there.
+
+    Parameters
+    ----------
+    file, name
+        The file, and the array's name in it for messages.
+    dtype
+        Type of the elements, in the byte order of this machine.
+    chunk
+        Elements in a chunk.
+    offsets
+        First byte of each chunk, shape ``(n_chunks,)``.
+    """
+
+    def __init__(
+        self, file: ByteSource, name: str, dtype: np.dtype[Any], chunk: int, offsets: NDArray[np.int64]
+    ) -> None:
+        self.dtype = dtype
+        self.file = file
+        self.chunk = chunk
+        self.offsets = offsets
+        self._name = name
+
+    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+        """Return tasks that read spans to ``out``."""
+
+        def work(first: int, last: int) -> None:
+            self.read(spans.part(first, last), out, columns)
+
+        return [(work, *bounds) for bounds in equal_parts(spans.lengths, n_parts)]
+
+    def read(self, spans: Spans, out: NDArray[Any], columns: Columns) -> None:
+        """Read spans to ``out``."""
+        self.check_stored(spans)
+        status, span = self._gather(spans, out, columns) if READS_COMPILED else (SHORT_READ, 0)
+        if status == SHORT_READ:  # no descriptor, a signal, or an error that the compiled loop has no name for
+            status, span = self._gather_by_ranges(spans, out, columns)
+        self.check()
+        if status == OUT_OF_RANGE:
+            number = int(spans.starts[span]) // self.chunk
+            _refuse_out_of_range(self.file.path, self._name, number, columns.limit)
+
+    def announce(self, spans: Spans) -> bool:
+        """Tell the kernel which bytes will be read soon."""
+        return self.file.announce(*self._ranges(spans))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    @property
+    def place(self) -> tuple[str, ChunkIndex]:
+        """Name and chunk index, of which `array_at` makes the same."""
+        n_chunks = self.offsets.size
+        sizes = np.full(n_chunks, self.chunk * self.dtype.itemsize)
+        table = ChunkTable(self.offsets, sizes, np.zeros(n_chunks, np.uint32))
+        return self._name, ChunkIndex((n_chunks * self.chunk,), self.dtype, (self.chunk,), table)
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[int, NDArray[np.int64], int] | None]:
+        """Give the descriptor, the first byte of each chunk, and elements in a chunk; None without a descriptor."""
+        with self.file.opened() as descriptor:
+            yield None if descriptor is None else (descriptor, self.offsets, self.chunk)
+
+    def check(self) -> None:
+        """Raise if the file was replaced."""
+        self.file.check()
+
+    def check_stored(self, spans: Spans) -> None:
+        """Raise if spans are damaged, where the file has checksums."""
+        if self.file.checks:
+            self.file.check_bytes(*self._ranges(spans))
+
+    def _ranges(self, spans: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the offsets and sizes of the bytes of spans, a range for each part of a span in a chunk of its own."""
+        item, is_any = self.dtype.itemsize, spans.lengths > 0
+        starts, stops = spans.starts[is_any], (spans.starts + spans.lengths)[is_any]
+        firsts = starts // self.chunk
+        counts = (stops - 1) // self.chunk - firsts + 1
+        numbers = np.repeat(firsts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        begins = np.maximum(np.repeat(starts, counts), numbers * self.chunk)
+        ends = np.minimum(np.repeat(stops, counts), (numbers + 1) * self.chunk)
+        return self.offsets[numbers] + begins % self.chunk * item, (ends - begins) * item
+
+    def _gather(self, spans: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
+        """Read spans by a compiled loop; see `gather_spans`."""
+        item, where = self.dtype.itemsize, (spans.starts, spans.lengths, spans.places)
+        max_gap, buffer = GAP_BYTES // item, scratch("buffer", BUFFER_BYTES)
+        with self.opened() as place:
+            if place is None:
+                return SHORT_READ, 0
+            if not columns.change(item, out):
+                return gather_spans(*place, item, *where, out.view(np.uint8), columns.limit, max_gap, buffer)
+            target, numbers = out.view(f"u{out.itemsize}"), buffer.view(f"u{item}")
+            return gather_numbers(*place, *where, target, columns.limit, columns.table, max_gap, numbers)
+
+    def _gather_by_ranges(self, spans: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
+        """Do the same with ranges of bytes that the source returns; its reads go on after a signal and name errors."""
+        item = self.dtype.itemsize
+        target = Target.from_spans(spans, out, columns, item)
+        where = target.spans.starts, target.spans.lengths, target.spans.places
+        for runs in self._runs(target.spans):
+            for (first, last, begin, _), piece in zip(runs, self._pieces(runs), strict=True):
+                if scatter_piece(piece, item, begin, first, last, *where, target.octets, columns.limit):
+                    return OUT_OF_RANGE, first
+        target.finish(target.spans.starts.size)
+        return 0, 0
+
+    def _runs(self, spans: Spans) -> Iterator[list[tuple[int, int, int, int]]]:
+        """Yield runs that are read together, each with its spans [first, last) and elements [begin, end)."""
+        item, first, n_bytes = self.dtype.itemsize, 0, 0
+        runs: list[tuple[int, int, int, int]] = []
+        while first < spans.starts.size:
+            begin = int(spans.starts[first])
+            last, end = run_of(spans.starts, spans.lengths, first, GAP_BYTES // item, BUFFER_BYTES // item)
+            if runs and n_bytes + (end - begin) * item > _TOGETHER_BYTES:
+                yield runs
+                runs, n_bytes = [], 0
+            runs.append((first, last, begin, end))
+            first, n_bytes = last, n_bytes + (end - begin) * item
+        if runs:
+            yield runs
+
+    def _pieces(self, runs: list[tuple[int, int, int, int]]) -> list[NDArray[np.uint8]]:
+        """Read the elements of runs, as bytes.
+
+        Raises
+        ------
+        DamagedFileError
+            If they cannot be read, or end too early.
+        """
+        begins, ends = np.array([run[2:] for run in runs], np.int64).T
+        offsets, sizes = self._ranges(Spans(begins, ends - begins, begins))
+        stored = self.file.read_many(offsets.tolist(), sizes.tolist())
+        short = [size - len(part) for part, size in zip(stored, sizes.tolist(), strict=True)]
+        if any(short):
+            self.check()
+            offset = offsets[np.flatnonzero(short)[0]]
+            chunk = int(np.flatnonzero(self.offsets <= offset)[-1])
+            message = f"{self.file.path}: {self._name} ends within or before chunk {chunk}; the file is truncated."
+            raise DamagedFileError(message)
+        octets = np.frombuffer(b"".join(stored), np.uint8)
+        return np.split(octets, np.cumsum((ends - begins) * self.dtype.itemsize)[:-1])
+
+
+class Chunks(Protocol):
+    """The chunks of a stored 1-D array, decoded one at a time, from any thread."""
+
+    path: str
+    name: str
+    dtype: np.dtype[Any]
+    length: int
+    """Elements in a chunk."""
+
+    def piece(self, number: int) -> NDArray[Any]:
+        """Return the elements of a chunk, shape ``(length,)`` or less for the last, in native byte order."""
+        ...
+
+    def check(self) -> None:
+        """Raise if bytes read since the last check may be of another file than the one that was opened."""
+        ...
+
+    def announce(self, numbers: NDArray[np.int64]) -> bool:
+        """Tell the system that these chunks will be read soon."""
+        ...
+
+    def close(self) -> None:
+        """Close all files."""
+        ...
+
+
+def piece_of(chunks: Chunks, number: int) -> NDArray[Any]:
+    """Return the elements of a chunk.
+
+    Raises
+    ------
+    DamagedFileError
+        If it cannot be read, or takes more memory than there is.
+    """
+    try:
+        return chunks.piece(number)
+    except MemoryError as error:
+        message = f"{chunks.path}: chunk {number} of {chunks.name} takes more memory than there is ({error})."
+        raise DamagedFileError(message) from error
+
+
+class ChunkedArray:
+    """An array whose chunks are decoded whole, each at most once a read."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self.dtype = chunks.dtype
+        self._chunks = chunks
+
+    @property
+    def place(self) -> tuple[str, ChunkIndex] | None:
+        """Name and chunk index, of which `array_at` makes the same; None where only a library can read them."""
+        return self._chunks.place if isinstance(self._chunks, FileChunks) else None
+
+    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+        """Return tasks that decode the chunks of spans, and copy the spans to ``out``."""
+        item, length = self.dtype.itemsize, self._chunks.length
+        numbers, firsts, lasts = _touched(spans.starts, spans.lengths, length)
+
+        def work(start: int, stop: int) -> None:
+            for i in range(start, stop):
+                begin = int(numbers[i]) * length
+                own = spans.part(firsts[i], lasts[i])
+                if columns.change(item, out):
+                    own = own.within(begin, begin + length)
+                piece = piece_of(self._chunks, int(numbers[i])).view(np.uint8)
+                target = Target.from_spans(own, out, columns, item)
+                status = scatter_piece(
+                    piece, item, begin, 0, own.starts.size, own.starts, own.lengths, target.spans.places, target.octets,
+                    columns.limit,
+                )  # fmt: skip
+                if status == OUT_OF_RANGE:
+                    self._chunks.check()
+                    _refuse_out_of_range(self._chunks.path, self._chunks.name, int(numbers[i]), columns.limit)
+                target.finish(own.starts.size)
+            self._chunks.check()
+
+        return [(work, *bounds) for bounds in equal_parts(np.ones(numbers.size, np.int64), n_parts)]
+
+    def announce(self, spans: Spans) -> bool:
+        """Tell the system which chunks will be read soon."""
+        return self._chunks.announce(_touched(spans.starts, spans.lengths, self._chunks.length)[0])
+
+    def close(self) -> None:
+        """Close all files."""
+        self._chunks.close()
+
+
+class FileChunks:
+    """Encoded chunks of one file, found by a table.
+
+    Parameters
+    ----------
+    file, name
+        The file, and the array's name in it for messages.
+    dtype
+        Type of the elements as they are stored.
+    length
+        Elements in a chunk.
+    table, filters, fill
+        As in `ChunkIndex`, for the chunks of this array.
+    """
+
+    def __init__(
+        self,
+        file: ByteSource,
+        name: str,
+        dtype: np.dtype[Any],
+        length: int,
+        table: ChunkTable,
+        filters: tuple[tuple[str, Any], ...],
+        fill: Any,
+    ) -> None:
+        self.path = file.path
+        self.name = name
+        self.dtype = dtype.newbyteorder("=")
+        self.length = length
+        self._stored = dtype
+        self._file = file
+        self._table = table
+        self._filters = filters
+        self._fill = fill
+
+    @property
+    def place(self) -> tuple[str, ChunkIndex]:
+        """Name and index."""
+        shape = (self._table.offsets.size * self.length,)
+        return self.name, ChunkIndex(shape, self._stored, (self.length,), self._table, self._filters, self._fill)
+
+    def piece(self, number: int) -> NDArray[Any]:
+        """Read and decode a chunk."""
+        offset, size = int(self._table.offsets[number]), int(self._table.sizes[number])
+        if offset == NOT_STORED:
+            return np.full(self.length, self._fill, self.dtype)
+        stored = self._file.read_unchecked(offset, size)
+        if len(stored) != size:
+            self._file.check()
+            message = f"{self.path}: {self.name} ends within or before chunk {number}; the file is truncated."
+            raise DamagedFileError(message)
+        try:
+            skipped, n_bytes = int(self._table.skipped[number]), self.length * self._stored.itemsize
+            return decode(stored, self._filters, skipped, self._stored, n_bytes).astype(self.dtype, copy=False)
+        except DamagedFileError as error:
+            self._file.check()
+            message = f"{self.path}: chunk {number} of {self.name} {error}."
+            raise DamagedFileError(message) from error
+
+    def check(self) -> None:
+        """Raise if the file was replaced."""
+        self._file.check()
+
+    def announce(self, numbers: NDArray[np.int64]) -> bool:
+        """Tell the kernel which bytes will be read soon."""
+        stored = numbers[self._table.offsets[numbers] != NOT_STORED]
+        return self._file.announce(self._table.offsets[stored], self._table.sizes[stored])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _refuse_out_of_range(path: str, name: str, chunk: int, limit: int) -> None:
+    message = f"{path}: chunk {chunk} of {name} has column numbers outside [0, {limit}); the file is damaged."
+    raise DamagedFileError(message)
+
+
+def array_at(file: ByteSource, name: str, index: ChunkIndex) -> StoredArray:
+    """Return the elements of an array, or of a strip of one, whose chunk index has a table of chunks."""
+    length = math.prod(index.chunk)
+    table: Any = index.table
+    if index.plain:
+        return PlainArray(file, name, index.dtype, length, table.offsets)
+    return ChunkedArray(FileChunks(file, name, index.dtype, length, table, index.filters, index.fill))
+
+
+def equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]:
+    """Cut [0, len(sizes)) into parts of about the same total size."""
+    if sizes.size == 0:
+        return []
+    if n_parts == 1:
+        return [(0, sizes.size)]
+    total = np.cumsum(sizes)
+    bounds = np.searchsorted(total, np.arange(1, n_parts) * (total[-1] / n_parts), side="left") + 1
+    cuts = np.unique(np.concatenate(([0], np.minimum(bounds, sizes.size), [sizes.size])))
+    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+
+
+@compiled
+def _touched(
+    starts: NDArray[np.int64], lengths: NDArray[np.int64], chunk: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the chunks that hold spans, ascending, and for each its first span and its last + 1."""
+    n = 0
+    previous = -1
+    for i in range(starts.size):
+        if lengths[i]:
+            n += max((starts[i] + lengths[i] - 1) // chunk - max(starts[i] // chunk, previous + 1) + 1, 0)
+            previous = max(previous, (starts[i] + lengths[i] - 1) // chunk)
+    numbers = np.empty(n, np.int64)
+    firsts = np.empty(n, np.int64)
+    lasts = np.empty(n, np.int64)
+    held = 0
+    lowest = 0
+    for i in range(starts.size):
+        if lengths[i] == 0:
+            continue
+        begin = starts[i] // chunk
+        end = (starts[i] + lengths[i] - 1) // chunk
+        while lowest < held and numbers[lowest] < begin:
+            lowest += 1
+        for j in range(lowest, held):
+            if numbers[j] <= end:
+                lasts[j] = i + 1
+        for number in range(begin if held == 0 else max(begin, numbers[held - 1] + 1), end + 1):
+            numbers[held] = number
+            firsts[held] = i
+            lasts[held] = i + 1
+            held += 1
+    return numbers, firsts, lasts

@@ -1,0 +1,1 @@
+"""Stored bytes of a chunk to its elements."""

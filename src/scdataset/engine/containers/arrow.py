@@ -1,0 +1,309 @@
+"""Arrow IPC: lists of numbers in uncompressed record batches, read as plain bytes of the file.
+
+    file    ─┬─ batch 0: offsets, values     elements 0, 1, 2, ... of the stored array, and where each
+             ├─ batch 1: offsets, values     batch's values begin in the file: rows are never cut
+             └─ ...
+
+https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from scdataset._progress import log_or_bar
+from scdataset.engine.arrays.spans import Columns, Spans
+from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.cache_folder import cached_copy
+from scdataset.engine.containers.arrow_claims import claimed_size
+from scdataset.engine.containers.expansion import Expansion, check_unpacked, least_size
+from scdataset.engine.matrices.csr import CsrMatrix
+from scdataset.engine.matrices.row_pointers import RowPointers
+from scdataset.errors import CollectionError, DamagedFileError
+
+__all__ = ["arrow_batches", "checked_column", "csr_matrix", "plain_arrow"]
+
+_WIDEST = 2**63 - 1
+"""Columns of a matrix whose column numbers may be any that are not negative."""
+
+_ROWS = 4096
+"""Rows in a record batch that is written here."""
+
+_MAGIC, _FIRST_MESSAGE = b"ARROW1", 8
+"""How a file that is no stream begins, and where its stream does."""
+
+_COPY = "rows.arrow"
+"""Name of a copy."""
+
+
+class PiecedElements:
+    """A stored array in pieces that lie apart in one file, none of which a span crosses.
+
+    Parameters
+    ----------
+    file, name, dtype
+        The file, and the array's name for messages and type.
+    firsts
+        First element of each piece, ascending, shape ``(n_pieces,)``.
+    offsets
+        Where each piece begins in the file, in bytes, multiples of the size of an element.
+    """
+
+    def __init__(
+        self, file: LocalFile, name: str, dtype: np.dtype[Any], firsts: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> None:
+        self.dtype = dtype
+        self._firsts = firsts
+        self._moves = offsets // dtype.itemsize - firsts
+        # The file as one chunk: an element's number is its place in it.
+        self._whole = PlainArray(file, name, dtype, 1 << 62, np.zeros(1, np.int64))
+
+    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+        """Return tasks that read spans to ``out``."""
+        return self._whole.tasks(self._moved(spans), out, columns, n_parts)
+
+    def announce(self, spans: Spans) -> bool:
+        """Tell the kernel which bytes will be read soon."""
+        return self._whole.announce(self._moved(spans))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._whole.close()
+
+    def _moved(self, spans: Spans) -> Spans:
+        piece = np.searchsorted(self._firsts, spans.starts, side="right") - 1
+        return Spans(spans.starts + self._moves[np.maximum(piece, 0)], spans.lengths, spans.places)
+
+
+class _Lists(NamedTuple):
+    """A column of lists: how long they are, and the values of each batch, as bytes of the file."""
+
+    lengths: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    dtype: np.dtype[Any]
+
+
+def csr_matrix(file: LocalFile, columns: str, values: str) -> CsrMatrix:
+    """Return rows of an uncompressed file as a matrix, of a column of lists of column numbers and one of values.
+
+    Parameters
+    ----------
+    file
+        The file.
+    columns, values
+        Names of the two columns.
+
+    Raises
+    ------
+    CollectionError
+        If these are not lists of numbers, or some are missing.
+    DamagedFileError
+        If a row has more or fewer numbers than values.
+    """
+    path = file.path
+    with arrow_batches(file.place, path) as (batches, mapped):
+        parts = {name: _lists(path, name, batches, mapped) for name in (columns, values)}
+    numbers, data = parts[columns], parts[values]
+    if numbers.dtype.kind not in "iu":
+        message = f"{path}: {columns} are {numbers.dtype}; they have to be integers."
+        raise CollectionError(message)
+    if not np.array_equal(numbers.lengths, data.lengths):
+        row = int(np.argmax(numbers.lengths != data.lengths))
+        message = f"{path}: row {row} has {numbers.lengths[row]} {columns} and {data.lengths[row]} {values}."
+        raise DamagedFileError(message)
+    pointers = np.concatenate([[0], np.cumsum(numbers.lengths)])
+    table = RowPointers.from_pointers(pointers, int(pointers[-1]))
+    arrays = {name: _array(file, name, part) for name, part in parts.items()}
+    return CsrMatrix((numbers.lengths.size, _WIDEST), arrays[values], arrays[columns], table)
+
+
+@contextmanager
+def arrow_batches(place: str, path: str | None = None) -> Iterator[tuple[list[Any], Any]]:
+    """Open a file, stream or not, as record batches over the mapped bytes, which are there until the end.
+
+    Raises
+    ------
+    DamagedFileError
+        If it cannot be read.
+    """
+    try:
+        mapped = pa.memory_map(place)
+        with mapped:
+            whole = mapped.read_buffer(mapped.size())
+            is_file = whole.slice(0, min(len(_MAGIC), whole.size)).to_pybytes() == _MAGIC
+            stream = whole.slice(min(_FIRST_MESSAGE, whole.size)) if is_file else whole
+            n_batches, claimed = claimed_size(stream)
+            check_unpacked(place, claimed)
+            if is_file and not claimed:
+                reader = pa.ipc.open_file(pa.BufferReader(whole))
+                _check_footer(reader, n_batches)
+                batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+            else:
+                batches = list(pa.ipc.open_stream(pa.BufferReader(stream)))  # the batches whose sizes were checked
+            yield batches, whole
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, DamagedFileError):
+            raise
+        message = f"{place if path is None else path} cannot be read as Arrow: {error}"
+        raise DamagedFileError(message) from error
+
+
+def _check_footer(reader: Any, n_batches: int) -> None:
+    """Raise if a footer has more batches than its stream, whose sizes were checked."""
+    if reader.num_record_batches > n_batches:
+        message = f"its footer has {reader.num_record_batches} record batches, and its stream {n_batches}"
+        raise pa.ArrowInvalid(message)
+
+
+def checked_column(path: str, name: str, batch: Any) -> Any:
+    """Return a column of a record batch, once its buffers were found to lie within each other.
+
+    pyarrow follows the offsets of lists, strings and dictionaries in mapped bytes wherever they lead: a damaged one
+    ends the process.
+
+    Raises
+    ------
+    DamagedFileError
+        If offsets do not ascend or lie outside of the values, or a buffer is too small for its rows.
+    """
+    column = batch.column(name)
+    try:
+        column.validate(full=True)
+    except pa.ArrowException as error:
+        message = f"{path}: the column {name} is damaged: {error}"
+        raise DamagedFileError(message) from error
+    return column
+
+
+def plain_arrow(path: str) -> LocalFile:
+    """Return a file of uncompressed Arrow with the rows of ``path``: itself, or one that is made once in the cache.
+
+    Rows of Parquet, and of compressed Arrow, can be read only with all of their row group or batch: decoding it for
+    every few of its rows would be slower than a copy, which takes about the memory of one batch to make.
+    """
+    if _is_plain(path):
+        return LocalFile(path)
+    return cached_copy(path, "plain-arrow-2", lambda folder: _write_plain(path, folder / _COPY))[_COPY]
+
+
+def _is_plain(path: str) -> bool:
+    if _is_parquet(path):
+        return False
+    with arrow_batches(path) as (batches, mapped):
+        first = (buffer for batch in batches[:1] for column in batch for buffer in column.buffers())
+        return all(buffer is None or buffer.size == 0 or _within(buffer, mapped) for buffer in first)
+
+
+def _is_parquet(path: str) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _within(buffer: Any, mapped: Any) -> bool:
+    return bool(mapped.address <= buffer.address and buffer.address + buffer.size <= mapped.address + mapped.size)
+
+
+def _write_plain(path: str, target: Path) -> dict[str, NDArray[np.int64]]:
+    """Write rows as uncompressed Arrow, and return where its lists have their values; see `Make`."""
+    _write_batches(path, target)
+    with arrow_batches(str(target)) as (batches, mapped):
+        stretches = [stretch for batch in batches for stretch in _stretches_of_values(batch, mapped)]
+    return {target.name: np.array(stretches, np.int64).reshape(-1, 2)}
+
+
+def _stretches_of_values(batch: Any, mapped: Any) -> Iterator[tuple[int, int]]:
+    """Yield first byte and end of the values of each column of lists of numbers."""
+    for column in batch:
+        if (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)) and _is_number(
+            column.type.value_type
+        ):
+            stored = column.values.buffers()[-1]
+            if stored is not None and stored.size:
+                start = stored.address - mapped.address
+                yield start, start + stored.size
+
+
+def _write_batches(path: str, target: Path) -> None:
+    try:
+        if not _is_parquet(path):
+            written = Expansion(path, target)
+            with arrow_batches(path) as (batches, _), pa.ipc.new_stream(str(target), batches[0].schema) as writer:
+                for batch in batches:
+                    written.add(batch.nbytes)
+                    for name in batch.schema.names:
+                        checked_column(path, name, batch)
+                    writer.write_batch(batch)
+            return
+        stored = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
+        written = Expansion(path, target, least_size(stored.metadata))
+        with (
+            log_or_bar(f"Reading {path} once, to the cache", stored.metadata.num_rows) as advance,
+            pa.ipc.new_stream(str(target), stored.schema_arrow) as writer,
+        ):
+            for batch in stored.iter_batches(_ROWS):
+                written.add(batch.nbytes)
+                writer.write_batch(batch)
+                advance(batch.num_rows)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, DamagedFileError) or _of_the_target(error, target):
+            raise
+        message = f"{path} cannot be read: {error}"
+        raise DamagedFileError(message) from error
+
+
+def _of_the_target(error: Exception, target: Path) -> bool:
+    """Tell whether an error is about the copy that is written: no space, or no permission."""
+    return getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or str(target) in str(error)
+
+
+def _lists(path: str, name: str, batches: list[Any], mapped: Any) -> _Lists:
+    """Return where the lists of a column are."""
+    lengths, sizes, offsets, kinds = [np.empty(0, np.int64)], [], [], set()
+    for batch in batches:
+        column = checked_column(path, name, batch)
+        if not _is_list(column.type) or not _is_number(column.type.value_type):
+            message = f"{path}: {name} is a column of {column.type}; it has to be one of lists of numbers."
+            raise CollectionError(message)
+        bounds = column.offsets.to_numpy().astype(np.int64)
+        inner = column.values.slice(bounds[0], bounds[-1] - bounds[0])
+        if column.null_count or inner.null_count:
+            message = f"{path}: {name} lacks {column.null_count} lists and {inner.null_count} values; leave none out."
+            raise CollectionError(message)
+        dtype = np.dtype(inner.type.to_pandas_dtype())
+        stored = inner.buffers()[-1]
+        start = 0 if stored is None or inner.nbytes == 0 else stored.address - mapped.address
+        lengths.append(np.diff(bounds))
+        sizes.append(bounds[-1] - bounds[0])
+        offsets.append(start + (inner.offset if inner.nbytes else 0) * dtype.itemsize)
+        kinds.add(dtype)
+        if (np.diff(bounds) < 0).any() or start < 0 or offsets[-1] + sizes[-1] * dtype.itemsize > mapped.size:
+            message = f"{path}: the lists of {name} do not lie within the file; it is damaged."
+            raise DamagedFileError(message)
+    dtype = kinds.pop() if kinds else np.dtype(np.int64)
+    return _Lists(np.concatenate(lengths), np.array(sizes, np.int64), np.array(offsets, np.int64), dtype)
+
+
+def _is_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _array(file: LocalFile, name: str, lists: _Lists) -> StoredArray:
+    some = lists.sizes > 0
+    firsts = (np.cumsum(lists.sizes) - lists.sizes)[some]
+    offsets = lists.offsets[some]
+    if not some.any():
+        firsts = offsets = np.zeros(1, np.int64)
+    return PiecedElements(file, name, lists.dtype, firsts, offsets)

@@ -1,0 +1,90 @@
+"""The fallback: pieces of an array read by the library that knows its format, slower and right."""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.containers.handles import handles_open
+from scdataset.errors import DamagedFileError
+
+__all__ = ["LibraryChunks", "Tiles"]
+
+_LOCKS: dict[int, threading.Lock] = {}
+"""By process: HDF5 serves one thread at a time, whatever the number of files; a fork may leave a lock taken."""
+
+
+class LibraryChunks:
+    """Pieces of an array of one or two axes, of whole rows, read through the object that its library gives.
+
+    Parameters
+    ----------
+    open_array
+        Returns the array: called once in every process that reads it.
+    path, name
+        The file and the array's name in it, for messages.
+    rows
+        Rows in a piece; a row is one element of a 1-D array.
+    width
+        Elements in a row.
+    dtype
+        Type of the elements as they are stored.
+    """
+
+    def __init__(
+        self, open_array: Callable[[], Any], path: str, name: str, rows: int, width: int, dtype: np.dtype[Any]
+    ) -> None:
+        self.path = path
+        self.name = name
+        self.dtype = dtype.newbyteorder("=")
+        self.length = max(rows * width, 1)
+        self._rows = rows
+        self._open_array = open_array
+
+    def piece(self, number: int) -> NDArray[Any]:
+        """Read rows through the library."""
+        with handles_open(), _LOCKS.setdefault(os.getpid(), threading.Lock()):
+            try:
+                rows = self._open_array()[number * self._rows : (number + 1) * self._rows]
+                return np.ascontiguousarray(rows, self.dtype).reshape(-1)
+            except Exception as error:
+                message = f"{self.path}: rows from {number * self._rows} of {self.name} cannot be read: {error}"
+                raise DamagedFileError(message) from error
+
+    def check(self) -> None:
+        """Do nothing: whoever gives the array looks at its file each time."""
+
+    def announce(self, numbers: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in the protocol
+        """Do nothing: where the bytes are is the library's to know."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing: whoever gave the array closes it."""
+
+
+class Tiles:
+    """The tiles of an array of two axes as the rows of one, in rows of tiles, filled up with zeros at its ends.
+
+    Parameters
+    ----------
+    open_array
+        Returns the array.
+    tile
+        Rows and columns in a tile.
+    """
+
+    def __init__(self, open_array: Callable[[], Any], tile: tuple[int, ...]) -> None:
+        self._array = open_array()
+        self._tile = tile
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Return one tile, shape ``(1, tile[0] * tile[1])``; ``rows`` starts at its number."""
+        height, width = self._tile
+        row, column = divmod(rows.start, -(-self._array.shape[1] // width))
+        part = self._array[row * height : (row + 1) * height, column * width : (column + 1) * width]
+        whole = np.zeros(self._tile, part.dtype)
+        whole[: part.shape[0], : part.shape[1]] = part
+        return whole.reshape(1, -1)

@@ -1,0 +1,314 @@
+"""zarr: where the chunks of an array lie, read from the metadata that the format specifies.
+
+    array ──► keys, a chunk or a shard each ──► files of a folder, or stretches of a zip file
+    shard ──► chunks, found by the index that the shard holds
+
+Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. Other arrays are left to zarr itself.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from scdataset.engine.arrays.spans import ANY, Spans
+from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray
+from scdataset.engine.codecs.decoding import decode
+from scdataset.engine.containers.fallback import LibraryChunks
+from scdataset.engine.containers.zarr_keys import Keys
+from scdataset.engine.containers.zarr_library import checked_store
+from scdataset.engine.containers.zarr_metadata import ZarrArray, array_of
+from scdataset.engine.containers.zarr_shards import Shard, Stored
+from scdataset.engine.matrices.csr import CsrMatrix
+from scdataset.engine.matrices.dense import DenseMatrix
+from scdataset.engine.matrices.row_pointers import RowPointers, pieces_of
+from scdataset.errors import CollectionError, DamagedFileError
+
+__all__ = ["ZarrStore", "arrays_of", "csr_matrix", "dense_matrix"]
+
+_FALLBACK_ELEMENTS = 1 << 16
+"""Elements that are read at a time through zarr where a chunk does not hold whole rows."""
+
+
+class ZarrStore:
+    """A zarr store, a folder or a zip file: where its keys are, and zarr's view of it for all else.
+
+    Parameters
+    ----------
+    path
+        The folder or zip file.
+
+    Attributes
+    ----------
+    keys
+        Where the bytes of its keys are.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.keys = Keys(path)
+        self._root: Any = None
+        self._nodes: dict[str, Any] = {}
+        self._pid = -1
+
+    def node(self, name: str) -> Any:
+        """Return an array or group as zarr sees it, opened by this process, or None if there is none."""
+        if self._root is None or self._pid != os.getpid():
+            store = checked_store(self.keys)
+            # A consolidated copy of the metadata may be older than the metadata itself, which is read here.
+            root = zarr.open_group(store, mode="r", use_consolidated=False)
+            self._root, self._nodes, self._pid = root, {"": root}, os.getpid()
+        if name not in self._nodes:
+            with suppress(KeyError):  # zarr reads the metadata to tell whether there is any
+                self._nodes[name] = self._root[name]
+        return self._nodes.get(name)
+
+    def close(self) -> None:
+        """Close the handles of this process."""
+        self.keys.close()
+        if self._root is not None and self._pid == os.getpid():
+            self._root.store.close()
+        self._root = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_root": None, "_nodes": {}}
+
+
+class ChunkFinder:
+    """Finds the chunks of an array; the index of a shard is read when it is first needed, and kept."""
+
+    def __init__(self, store: ZarrStore, name: str, key: str, array: ZarrArray) -> None:
+        self.name = name
+        self.store = store
+        self.array = array
+        self._metadata = store.keys.watch(key)
+        self._shards: dict[tuple[int, int], Shard] = {}
+
+    def find(self, row: int, column: int) -> Stored | None:
+        """Return where the chunk at a place of the grid is, or None if it was never written."""
+        if self.array.index is None:
+            return self._find_key(row, column)
+        rows, columns = self.array.per_shard
+        shard = self._shard(row // rows, column // columns)
+        return None if shard is None else shard.chunk(row % rows * columns + column % columns)
+
+    def check(self) -> None:
+        """Raise if the metadata of the array are not those that were read."""
+        self._metadata.check()
+
+    def close(self) -> None:
+        """Close all shards and the store."""
+        for shard in self._shards.values():
+            shard.file.close()
+        self.store.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_shards": {}}
+
+    def _find_key(self, *place: int) -> Stored | None:
+        place = place[: len(self.array.shape)]
+        key = f"{self.name}/{self.array.prefix}{self.array.separator.join(map(str, place))}"
+        found = self.store.keys.find(key)
+        if found is None:
+            self._metadata.check()  # a store that was deleted is not one that was never written
+            self.store.keys.check_absent(key)
+        return found
+
+    def _shard(self, row: int, column: int) -> Shard | None:
+        known = self._shards.get((row, column))
+        if known is not None:
+            return known
+        stored = self._find_key(row, column)
+        if stored is None:
+            return None
+        try:
+            shard = Shard.at(stored, self.array)
+        except DamagedFileError as error:
+            message = f"{stored.file.path}: the index of shard {row, column} of {self.name} {error}."
+            raise DamagedFileError(message) from error
+        return self._shards.setdefault((row, column), shard)
+
+
+Gap = Callable[[int, int], str | None]
+"""Returns the reason why the elements from one to another of an array cannot all have its fill value, or None if "
+"they can."""
+
+
+def _any_gap(_start: int, _stop: int) -> None:
+    return None
+
+
+class StoreChunks:
+    """One column of the chunks of an array, decoded one at a time.
+
+    A chunk that is not there has the fill value: zarr writes none in which every element has it, which chunks of a
+    sparse matrix may also be. ``gap`` tells for some of those that they cannot.
+    """
+
+    def __init__(self, finder: ChunkFinder, strip: int, gap: Gap) -> None:
+        self.path = finder.store.path
+        self.name = finder.name
+        self.dtype = finder.array.dtype.newbyteorder("=")
+        self.length = finder.array.length
+        self._finder = finder
+        self._strip = strip
+        self._gap = gap
+
+    def piece(self, number: int) -> NDArray[Any]:
+        """Read and decode a chunk; edge chunks are stored whole."""
+        array = self._finder.array
+        stored = self._finder.find(number, self._strip)
+        if stored is None:
+            wrong = self._gap(number * self.length, (number + 1) * self.length)
+            if wrong is not None:
+                message = f"{self.path}: chunk {number, self._strip} of {self.name} is not there, and {wrong}."
+                raise DamagedFileError(message)
+            return np.full(self.length, array.fill, self.dtype)
+        content = stored.read()
+        try:
+            if len(content) != stored.size:
+                message = f"has {len(content)} of {stored.size} bytes; the file is truncated"
+                raise DamagedFileError(message)  # noqa: TRY301 named below, as all are
+            return decode(content, array.filters, 0, array.dtype, array.n_bytes).astype(self.dtype, copy=False)
+        except DamagedFileError as error:
+            stored.file.check()
+            message = f"{stored.file.path}: chunk {number, self._strip} of {self.name} {error}."
+            raise DamagedFileError(message) from error
+
+    def check(self) -> None:
+        """Raise if the store was replaced; each chunk is looked at when it is read."""
+        self._finder.check()
+
+    def announce(self, numbers: NDArray[np.int64]) -> bool:
+        """Tell the kernel which bytes will be read soon."""
+        told = False
+        by_file: dict[str, list[Stored]] = {}
+        for number in numbers.tolist():
+            stored = self._finder.find(number, self._strip)
+            if stored is not None:
+                by_file.setdefault(stored.file.path, []).append(stored)
+        for chunks in by_file.values():
+            offsets, sizes = np.array([(stored.offset, stored.size) for stored in chunks], np.int64).T
+            told = chunks[0].file.announce(offsets, sizes) or told
+        return told
+
+    def close(self) -> None:
+        """Close all files."""
+        self._finder.close()
+
+
+def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, fallback: bool = False) -> CsrMatrix:
+    """Return the row-sparse matrix in ``group``, which holds ``data``, ``indices`` and ``indptr``.
+
+    Raises
+    ------
+    DamagedFileError
+        If the three arrays contradict each other or ``shape``.
+    """
+    data, indices, indptr = (_array(store, f"{group}/{name}")[0] for name in ("data", "indices", "indptr"))
+    if data.shape != indices.shape or len(data.shape) != 1 or indptr.shape != (shape[0] + 1,):
+        message = (
+            f"{store.path}: {group} has {data.shape} values, {indices.shape} column numbers and {indptr.shape} row "
+            f"pointers for {shape[0]} rows, which contradict each other."
+        )
+        raise DamagedFileError(message)
+    if data.dtype.kind not in "iufb" or indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
+        message = (
+            f"{store.path}: {group} has values of type {data.dtype}, column numbers of type {indices.dtype} and row "
+            f"pointers of type {indptr.dtype}; it has to have real numbers, integers and integers."
+        )
+        raise CollectionError(message)
+    gaps: list[int] = []
+    [pointers] = arrays_of(store, f"{group}/indptr", fallback=fallback, gap=lambda start, _: gaps.append(start))
+    try:
+        table = RowPointers.from_pieces(_pieces(pointers, indptr, shape[0] + 1), shape[0], data.shape[0])
+        if gaps and table.lengths.max(initial=0) > shape[1]:
+            message = f"lacks the chunk from {min(gaps)} on, without which rows have more than {shape[1]} columns"
+            raise ValueError(message)  # noqa: TRY301 named below, as all are
+    except ValueError as error:
+        message = f"{store.path}: {group}/indptr {error}."
+        raise DamagedFileError(message) from error
+    finally:
+        pointers.close()
+    [values] = arrays_of(store, f"{group}/data", fallback=fallback)
+    [columns] = arrays_of(store, f"{group}/indices", fallback=fallback, gap=partial(_repeats, table))
+    return CsrMatrix(shape, values, columns, table)
+
+
+def _repeats(table: RowPointers, start: int, stop: int) -> str | None:
+    """Return why column numbers cannot all be the same: a row has a column once."""
+    n = table.most_in(start, stop)
+    return f"a row has {n} of its columns" if n > 1 else None
+
+
+def dense_matrix(store: ZarrStore, name: str, *, fallback: bool = False) -> DenseMatrix:
+    """Return the dense matrix in the array ``name``."""
+    array, _ = _array(store, name)
+    width = array.chunk[1] if isinstance(array, ZarrArray) and not fallback else array.shape[1]
+    return DenseMatrix(array.shape, tuple(arrays_of(store, name, fallback=fallback)), max(width, 1))
+
+
+def arrays_of(store: ZarrStore, name: str, *, fallback: bool = False, gap: Gap = _any_gap) -> list[StoredArray]:
+    """Return the strips of an array of one or two axes as 1-D arrays, by the fastest path that serves.
+
+    ``fallback=True`` takes the fallback path, which serves every layout. ``gap`` is for `StoreChunks`.
+    """
+    array, key = _array(store, name)
+    if fallback or not isinstance(array, ZarrArray):
+        node = store.node(name)
+        width = int(np.prod(node.shape[1:]))
+        chunk = node.shards or node.chunks
+        rows = chunk[0] if len(chunk) == 1 or chunk[1] >= width else max(_FALLBACK_ELEMENTS // max(width, 1), 1)
+        return [ChunkedArray(LibraryChunks(partial(store.node, name), store.path, name, rows, width, node.dtype))]
+    finder = ChunkFinder(store, name, key, array)
+    return [_plain(finder, strip) or ChunkedArray(StoreChunks(finder, strip, gap)) for strip in range(array.grid[1])]
+
+
+def _plain(finder: ChunkFinder, strip: int) -> PlainArray | None:
+    """Return a column of chunks as plain bytes of one file, if they are that."""
+    array = finder.array
+    one_file = all(chunks <= held for chunks, held in zip(array.grid, array.per_shard, strict=True))
+    if array.filters or not array.dtype.isnative or not (one_file or finder.store.keys.is_zip):
+        return None
+    chunks = [finder.find(row, strip) for row in range(array.grid[0])]
+    plain = [stored for stored in chunks if stored is not None and stored.size == array.n_bytes]
+    if not plain or len(plain) != len(chunks):
+        return None
+    return PlainArray(
+        plain[0].file, finder.name, array.dtype, array.length, np.array([stored.offset for stored in plain])
+    )
+
+
+def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
+    """Return an array as its metadata has it, or as zarr sees it where that takes zarr, and the key of its metadata."""
+    key, metadata = store.keys.metadata(name)
+    array = None if store.keys.encoded(name) else array_of(metadata)
+    if array is not None:
+        return array, key
+    try:
+        node = store.node(name)
+    except Exception as error:
+        message = f"{store.path}: zarr cannot open {name}: {type(error).__name__}: {error}"
+        raise DamagedFileError(message) from error
+    if not isinstance(node, zarr.Array):
+        message = f"{store.path}: {name} is not an array."
+        raise DamagedFileError(message)
+    return node, key
+
+
+def _pieces(pointers: StoredArray, array: Any, size: int) -> Iterator[NDArray[Any]]:
+    """Read an array of one axis piece by piece; each is valid until the next is asked for."""
+    chunk = array.length if isinstance(array, ZarrArray) else int((array.shards or array.chunks)[0])
+    out = np.empty(0, pointers.dtype)
+    for place in pieces_of(size, chunk):
+        n = place.stop - place.start
+        out = out if out.size >= n else np.empty(n, pointers.dtype)
+        spans = Spans(np.array([place.start]), np.array([n]), np.zeros(1, np.int64))
+        for work, first, last in pointers.tasks(spans, out[:n], ANY, 1):
+            work(first, last)
+        yield out[:n]

@@ -1,0 +1,158 @@
+"""Where the bytes of the keys of a zarr store are: files of a folder, or stretches of a zip file."""
+
+import json
+import os
+import struct
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.containers.zarr_claims import Claims, most_bytes
+from scdataset.engine.containers.zarr_shards import Stored
+from scdataset.engine.containers.zip_members import MAX_METADATA, METADATA, is_chunk, is_zip, members_of
+from scdataset.errors import DamagedFileError
+
+__all__ = ["Keys"]
+
+_ZIP_HEADER = struct.Struct("<4s22xHH")
+"""Local header of a zip member: signature, ..., length of the name and of the extra field that follow it."""
+
+
+class Keys:
+    """The keys of a store, as they were when it was opened.
+
+    Parameters
+    ----------
+    path
+        The folder or zip file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._zip = LocalFile(path) if is_zip(path) else None
+        self._opened = time.time_ns()
+        self._claims: dict[str, Claims] = {}
+        self._members = {} if self._zip is None else members_of(path)
+
+    @property
+    def is_zip(self) -> bool:
+        """Whether all keys are in one file."""
+        return self._zip is not None
+
+    def metadata(self, name: str) -> tuple[str, dict[str, Any]]:
+        """Return the key and content of the metadata of an array or group.
+
+        Raises
+        ------
+        DamagedFileError
+            If there is none or it is not JSON.
+        """
+        for key in (f"{name}/{file}" for file in METADATA):
+            stored = self.find(key)
+            if stored is not None:
+                content = self._read_metadata(key, stored)
+                try:
+                    if key in self._members and self._members[key].encoded:
+                        content = zlib.decompressobj(-15).decompress(content, MAX_METADATA)
+                    return key, dict(json.loads(content))
+                except (ValueError, TypeError, RecursionError, zlib.error) as error:
+                    message = f"{self.path}: {key} is not zarr metadata: {error}."
+                    raise DamagedFileError(message) from error
+        message = f"{self.path}: there is no {name}."
+        raise DamagedFileError(message)
+
+    def _read_metadata(self, key: str, stored: Stored) -> bytes:
+        if stored.size > MAX_METADATA:
+            message = f"{self.path}: {key} has {stored.size} bytes, and metadata at most {MAX_METADATA}."
+            raise DamagedFileError(message)
+        return stored.read()
+
+    def find(self, key: str) -> Stored | None:
+        """Return where the bytes of a key are, or None if it was never written.
+
+        Raises
+        ------
+        DamagedFileError
+            If it was written after the store was opened, or is no regular file.
+        """
+        if self._zip is None:
+            return self._find_file(os.path.join(self.path, key))  # noqa: PTH118 once a chunk, and Path is slow
+        if key not in self._members:
+            return None
+        member = self._members[key]
+        header, size = member.header, member.size
+        stored = self._zip.read(header, _ZIP_HEADER.size + len(key)).ljust(_ZIP_HEADER.size)
+        signature, *lengths = _ZIP_HEADER.unpack_from(stored)
+        other = key.isascii() and stored[_ZIP_HEADER.size :] != key.encode()
+        if signature != b"PK\x03\x04" or other:
+            message = f"{self.path}: the zip file has no member where its directory says that {key} is."
+            raise DamagedFileError(message)
+        checksum = None if member.encoded else member.checksum
+        return Stored(self._zip, header + _ZIP_HEADER.size + sum(lengths), size, checksum)
+
+    def _find_file(self, path: str) -> Stored | None:
+        try:
+            file = LocalFile(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        self._refuse_newer(path, file.identity[-1])
+        return Stored(file, 0, file.size)
+
+    def check(self, key: str) -> None:
+        """Raise for a key that zarr must not read: as `find` does, for one that vanished or unpacks to too much."""
+        if self.find(key) is None and is_chunk(key):
+            self.check_absent(key)
+        if self._zip is not None:
+            self._zip.check()
+        if key in self._members and self._members[key].encoded:
+            member, most = self._members[key], most_bytes(self._members[key].size)
+            if member.n_bytes > most:
+                message = f"{self.path}: {key} unpacks to {member.n_bytes} bytes, where at most {most} can be."
+                raise DamagedFileError(message)
+
+    def check_content(self, key: str, content: Any, start: int | None = 0, *, whole: bool = True) -> None:
+        """Raise for a chunk that says it holds more than chunks do, before zarr takes memory for that: see `Claims`."""
+        if not is_chunk(key):
+            return
+        try:
+            self._claims_of(key).check(content, start, whole=whole)
+        except (ValueError, zlib.error, DamagedFileError) as error:
+            message = f"{self.path}: {key} cannot be decoded: {error}."
+            raise DamagedFileError(message) from error
+
+    def _claims_of(self, key: str) -> Claims:
+        """Return the claims of the chunks of an array, by the nearest metadata above a key."""
+        name = key.rpartition("/")[0]
+        if name not in self._claims:
+            there = name and any(self.find(f"{name}/{file}") for file in METADATA)
+            above = self._claims_of(name) if name else Claims()
+            self._claims[name] = Claims.from_metadata(self.metadata(name)[1]) if there else above
+        return self._claims[name]
+
+    def check_absent(self, key: str) -> None:
+        """Raise if a key that is not there may have been there when the store was opened."""
+        if self._zip is None:
+            folder = next(folder for folder in Path(self.path, key).parents if folder.is_dir())
+            self._refuse_newer(str(folder), folder.stat().st_mtime_ns)
+
+    def _refuse_newer(self, path: str, changed: int) -> None:
+        """Raise for a chunk that was written after the store was opened, and a folder that lost or gained one."""
+        if changed > self._opened:
+            message = f"{path} was changed after {self.path} was opened; open the store again."
+            raise DamagedFileError(message)
+
+    def encoded(self, name: str) -> bool:
+        """Return whether the zip file itself compresses or encrypts keys of an array."""
+        members = self._members.items()
+        return any(member.encoded for key, member in members if key.startswith(f"{name}/") and is_chunk(key))
+
+    def watch(self, key: str) -> LocalFile:
+        """Return the file of a key, which tells whether the store is still the one that was opened."""
+        return self._zip or LocalFile(os.path.join(self.path, key))  # noqa: PTH118 as in find
+
+    def close(self) -> None:
+        """Close the zip file in this process."""
+        if self._zip is not None:
+            self._zip.close()

@@ -1,0 +1,1 @@
+"""Rows of stored matrices, in any order."""

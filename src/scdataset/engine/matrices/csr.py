@@ -1,0 +1,146 @@
+"""Rows of stored row-sparse matrices, as CSR in their final order.
+
+rows ──► parts: the rows of each matrix, and their places ──► tasks for all threads ──► one array
+"""
+
+from collections.abc import Sequence  # noqa: TC003 as in the other modules
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from scdataset.engine.arrays.half_floats import SingleFloats
+from scdataset.engine.arrays.reads import StackedRead, run_stacked
+from scdataset.engine.arrays.spans import ANY, Columns, Spans
+from scdataset.engine.arrays.stored_arrays import StoredArray
+from scdataset.engine.context import ReadContext
+from scdataset.engine.kernels.totals import row_totals
+from scdataset.engine.matrices.parts import Part
+from scdataset.engine.matrices.remapped import remapped_of
+from scdataset.engine.matrices.row_pointers import RowPointers
+from scdataset.engine.matrices.select import ReadSpec, read_selected
+
+__all__ = ["CsrMatrix"]
+
+_INT32_MAX = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True)
+class CsrMatrix:
+    """A row-sparse matrix: three stored arrays, as AnnData and 10x write them.
+
+    Attributes
+    ----------
+    shape
+        Of the matrix.
+    data, indices
+        Values and their column numbers.
+    table
+        Where rows begin.
+    remapping
+        The new number of each stored column, if they are not the columns of the matrix: shape ``(n_stored,)``, int32,
+        -1 for those that are left out.
+    """
+
+    shape: tuple[int, int]
+    data: StoredArray
+    indices: StoredArray
+    table: RowPointers
+    remapping: NDArray[np.int32] | None = None
+    kind = "CSR"
+
+    def __post_init__(self) -> None:
+        if self.data.dtype == np.float16:
+            object.__setattr__(self, "data", SingleFloats(self.data))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.data.dtype
+
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> scipy.sparse.csr_matrix:
+        """Return rows as CSR, shape ``(len(rows), n_columns)``, columns in the order in which they are stored."""
+        return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, context)
+
+    @classmethod
+    def read_parts(
+        cls,
+        parts: "Sequence[Part[CsrMatrix]]",
+        n_columns: int,
+        dtype: np.dtype[Any],
+        context: ReadContext,
+        totals: NDArray[np.float64] | None = None,
+    ) -> scipy.sparse.csr_matrix:
+        """Return rows of several matrices as one CSR; see `Matrix.read_parts`."""
+        where = [part.matrix.table.spans(part.rows) for part in parts]
+        if any(part.matrix.drops for part in parts):
+            specs = [part.matrix.read_spec(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
+            return _csr(*read_selected(specs, dtype, context, totals), n_columns)
+        places = np.concatenate([np.arange(0), *(part.places for part in parts)])
+        indptr = np.zeros(places.size + 1, np.int64)
+        starts = np.concatenate([np.arange(0), *(starts for starts, _ in where)])
+        lengths = np.concatenate([np.arange(0), *(lengths for _, lengths in where)])
+        indptr[1:][places] = lengths
+        np.cumsum(indptr, out=indptr)
+        spans, bounds = Spans(starts, lengths, indptr[places]), np.cumsum([0, *(part.rows.size for part in parts)])
+        index_type = np.int32 if max(indptr[-1], n_columns) <= _INT32_MAX else np.int64
+        empty, size = context.buffers.empty, int(indptr[-1])
+        data, indices = empty(size, dtype), empty(size, index_type)
+        matrices = [part.matrix for part in parts]
+        stacked = [
+            StackedRead([matrix.data for matrix in matrices], [ANY] * len(parts), spans, bounds, data),
+            StackedRead([matrix.indices for matrix in matrices], [m.columns for m in matrices], spans, bounds, indices),
+        ]
+        run_stacked(stacked, context)
+        read = _csr(data, indices, indptr, n_columns)
+        if totals is not None:
+            totals[:] = row_totals(read)
+        return read
+
+    def announce(self, rows: NDArray[np.int64]) -> bool:
+        """Tell the system that these rows, ascending, will be read soon."""
+        starts, lengths = self.table.spans(rows)
+        spans = Spans(starts, lengths, starts)
+        told = self.data.announce(spans), self.indices.announce(spans)
+        return any(told)
+
+    def close(self) -> None:
+        """Close all files."""
+        self.data.close()
+        self.indices.close()
+
+    def remap(self, remapping: NDArray[np.int32], n_columns: int) -> Self:
+        """Return the matrix with ``n_columns`` other columns; see ``remapping``."""
+        return replace(self, shape=(self.shape[0], n_columns), remapping=remapped_of(self.remapping, remapping))
+
+    @cached_property
+    def drops(self) -> bool:
+        """Whether columns are left out."""
+        return self.remapping is not None and bool(np.any(self.remapping < 0))
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Bounds of column numbers, and their new numbers.
+
+        As unsigned numbers, negative ones begin at half their range: out of range, whatever the number of columns.
+        """
+        n_stored = self.shape[1] if self.remapping is None else self.remapping.size
+        table = ANY.table if self.remapping is None else self.remapping
+        return Columns(min(n_stored, np.iinfo(self.indices.dtype).max + 1), table)
+
+    def read_spec(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], places: NDArray[np.int64]) -> ReadSpec:
+        """Return rows of which columns are left out."""
+        columns = self.columns
+        if not columns.table.size:
+            columns = Columns(columns.limit, np.arange(self.shape[1], dtype=np.int32))
+        return ReadSpec(self.data, self.indices, columns, starts, lengths, places)
+
+
+def _csr(
+    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[np.int64], n_columns: int
+) -> scipy.sparse.csr_matrix:
+    shape = (indptr.size - 1, n_columns)
+    return scipy.sparse.csr_matrix((data, indices, indptr.astype(indices.dtype, copy=False)), shape=shape)

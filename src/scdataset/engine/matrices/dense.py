@@ -1,0 +1,90 @@
+"""Rows of stored dense matrices, as one array in their final order."""
+
+from collections.abc import Sequence  # noqa: TC003 as in the other modules
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.arrays.reads import Read, run_reads
+from scdataset.engine.arrays.spans import Spans
+from scdataset.engine.arrays.stored_arrays import StoredArray
+from scdataset.engine.context import ReadContext
+from scdataset.engine.kernels.totals import row_totals
+from scdataset.engine.matrices.parts import Part
+from scdataset.engine.matrices.remapped import RemappedColumns
+
+__all__ = ["DenseMatrix"]
+
+
+@dataclass(frozen=True)
+class DenseMatrix:
+    """A dense matrix, stored in rows or in tiles.
+
+    Attributes
+    ----------
+    shape
+        Of the matrix.
+    strips
+        The columns of tiles, each a 1-D array of rows that follow each other; one strip if rows are stored whole.
+    width
+        Elements in a row of a tile, the last strip's padding included.
+    """
+
+    shape: tuple[int, int]
+    strips: tuple[StoredArray, ...]
+    width: int
+    kind = "dense"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.strips[0].dtype
+
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> NDArray[Any]:
+        """Return rows as an array, shape ``(len(rows), n_columns)``."""
+        return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, context)
+
+    @classmethod
+    def read_parts(
+        cls,
+        parts: "Sequence[Part[DenseMatrix]]",
+        n_columns: int,
+        dtype: np.dtype[Any],
+        context: ReadContext,
+        totals: NDArray[np.float64] | None = None,
+    ) -> NDArray[Any]:
+        """Return rows of several matrices as one array; see `Matrix.read_parts`."""
+        n_rows = sum(part.rows.size for part in parts)
+        out = context.buffers.empty(n_rows * n_columns, dtype)
+        reads = [
+            Read(strip, part.matrix.spans(part.rows, part.places, number), out)
+            for part in parts
+            for number, strip in enumerate(part.matrix.strips)
+        ]
+        run_reads(reads, context)
+        rows = out.reshape(n_rows, n_columns)
+        if totals is not None:
+            totals[:] = row_totals(rows)
+        return rows
+
+    def remap(self, remapping: NDArray[np.int32], n_columns: int) -> RemappedColumns:
+        """Return the matrix with ``n_columns`` other columns; see `RemappedColumns`."""
+        return RemappedColumns(self, remapping, n_columns)
+
+    def announce(self, rows: NDArray[np.int64]) -> bool:
+        """Tell the system that these rows, ascending, will be read soon."""
+        told = [strip.announce(self.spans(rows, rows, number)) for number, strip in enumerate(self.strips)]
+        return any(told)
+
+    def close(self) -> None:
+        """Close all files."""
+        for strip in self.strips:
+            strip.close()
+
+    def spans(self, rows: NDArray[np.int64], places: NDArray[np.int64], number: int) -> Spans:
+        """Return where a strip has rows, and where they go in an array of as many columns."""
+        first_column = number * self.width
+        length = min(self.width, self.shape[1] - first_column)
+        return Spans(rows * self.width, np.full(rows.size, length), places * self.shape[1] + first_column)

@@ -1,0 +1,92 @@
+"""Stored matrices, and the parts of them that are read along with rows of others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.context import ReadContext
+
+__all__ = ["Matrix", "Part"]
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[M]):
+    """One matrix's part of the rows that are read.
+
+    Attributes
+    ----------
+    matrix
+        The matrix.
+    rows
+        Its rows, ascending, perhaps repeated, shape ``(n,)``, int64.
+    places
+        Which rows of the result they are, shape ``(n,)``, int64.
+    """
+
+    matrix: M
+    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    @classmethod
+    def whole(cls, matrix: M, rows: NDArray[np.int64]) -> "list[Part[M]]":
+        """Return the one part of rows of a single matrix, in any order."""
+        order = np.argsort(rows)
+        return [cls(matrix, rows[order], order)]
+
+
+class Matrix(Protocol):
+    """A stored matrix of shape ``(n_rows, n_columns)``."""
+
+    @property
+    def kind(self) -> str:
+        """``"CSR"`` or ``"dense"``."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        ...
+
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:
+        """Return rows, in any order and repeated or not."""
+        ...
+
+    @classmethod
+    def read_parts(
+        cls,
+        parts: Sequence[Part[Self]],
+        n_columns: int,
+        dtype: np.dtype[Any],
+        context: ReadContext,
+        totals: NDArray[np.float64] | None = None,
+    ) -> Any:
+        """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``.
+
+        ``totals`` gets the sums of the rows, over columns that `remap` left out as well, shape ``(n_rows,)``.
+        """
+        ...
+
+    def announce(self, rows: NDArray[np.int64]) -> bool:
+        """Tell the system that these rows, ascending, will be read soon; False if it was not told.
+
+        It is not told if nearly all of them are in memory.
+        """
+        ...
+
+    def remap(self, remapping: NDArray[np.int32], n_columns: int) -> "Matrix":
+        """Return the matrix with other columns: ``remapping[c]`` for the stored column ``c``, -1 to leave it out."""
+        ...
+
+    def close(self) -> None:
+        """Close all files."""
+        ...

@@ -1,0 +1,68 @@
+"""Matrices one below the other, read as one."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.context import ReadContext
+from scdataset.engine.matrices.parts import Matrix, Part
+from scdataset.engine.matrices.remapped import read_apart
+
+__all__ = ["Stack"]
+
+_TRIED = 32
+"""Matrices that are tried to tell whether a window is in memory."""
+
+
+class Stack:
+    """Matrices of one kind and width, one below the other.
+
+    Parameters
+    ----------
+    matrices
+        At least one; all are CSR or all are dense, of as many columns.
+    """
+
+    def __init__(self, matrices: Sequence[Matrix]) -> None:
+        self._matrices = list(matrices)
+        self._types = {type(matrix) for matrix in matrices}
+        self._firsts = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
+        self.kind = matrices[0].kind
+        self.shape = (int(self._firsts[-1]), matrices[0].shape[1])
+        # The same type whichever matrices a read happens to touch.
+        self.dtype: np.dtype[Any] = np.result_type(*(matrix.dtype for matrix in matrices))
+
+    def read(self, rows: NDArray[np.int64], context: ReadContext, totals: NDArray[np.float64] | None = None) -> Any:
+        """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""
+        read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
+        return read(list(self._parts(rows)), self.shape[1], self.dtype, context, totals)
+
+    def announce(self, rows: NDArray[np.int64]) -> None:
+        """Tell the system that these rows will be read soon.
+
+        Of many matrices some are tried first: if they are in memory, so are the others, nearly all of them.
+        """
+        parts = list(self._parts(rows))
+        step = max(len(parts) // _TRIED, 1)
+        told = [part.matrix.announce(part.rows) for part in parts[::step]]
+        if any(told):
+            for number, part in enumerate(parts):
+                if number % step:
+                    part.matrix.announce(part.rows)
+
+    def close(self) -> None:
+        """Close all files."""
+        for matrix in self._matrices:
+            matrix.close()
+
+    def _parts(self, rows: NDArray[np.int64]) -> Iterator[Part[Any]]:
+        order = np.argsort(rows)
+        ascending = rows[order]
+        bounds = np.searchsorted(ascending, self._firsts)
+        own = ascending - np.repeat(self._firsts[:-1], np.diff(bounds))
+        ends = bounds.tolist()
+        for number in np.flatnonzero(np.diff(bounds)).tolist():
+            part = slice(ends[number], ends[number + 1])
+            yield Part(self._matrices[number], own[part], order[part])

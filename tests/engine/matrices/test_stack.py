@@ -1,0 +1,44 @@
+"""Matrices one below the other are read as one."""
+
+import numpy as np
+
+from scdataset.engine.matrices.stack import Stack
+
+
+class Stored:
+    kind = "dense"
+    dtype = np.dtype("f4")
+
+    def __init__(self, values, cached):
+        self.values, self.cached, self.told = values, cached, []
+        self.shape = values.shape
+
+    @classmethod
+    def read_parts(cls, parts, n_columns, dtype, buffers, threads, totals=None):
+        out = np.empty((sum(part.rows.size for part in parts), n_columns), dtype)
+        for part in parts:
+            out[part.places] = part.matrix.values[part.rows]
+        return out
+
+    def announce(self, rows):
+        self.told.append(rows.tolist())
+        return not self.cached
+
+
+def stack(*, cached):
+    whole = np.arange(30, dtype="f4").reshape(10, 3)
+    stored = [Stored(part, cached) for part in (whole[:4], whole[4:4], whole[4:])]
+    return whole, stored, Stack(stored)
+
+
+def test_rows_are_those_of_the_whole():
+    whole, _, stacked = stack(cached=False)
+    rows = np.array([9, 0, 4, 3, 4])
+    assert stacked.shape == (10, 3)
+    assert np.array_equal(stacked.read(rows, None), whole[rows])
+
+
+def test_each_matrix_is_told_its_own_rows():
+    _, stored, stacked = stack(cached=False)
+    stacked.announce(np.array([5, 3, 0]))
+    assert [one.told for one in stored] == [[[0, 3]], [], [[1]]]
