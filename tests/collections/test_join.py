@@ -28,3 +28,9 @@ def test_pieces_keep_their_type():
 def test_pieces_of_different_types_are_refused_by_name():
     with pytest.raises(CollectionError, match="gave DataFrame and ndarray, which cannot be joined"):
         join_rows([np.zeros((1, 2)), pd.DataFrame(np.zeros((1, 2)))], [1, 1])
+
+
+def test_rows_stay_on_the_device_of_the_tensors_whatever_the_default_is():
+    with torch.device("meta"):
+        joined = join_rows([torch.tensor([[1]], device="cpu"), np.array([[2]])], [1, 1])
+    assert joined.tolist() == [[1], [2]]

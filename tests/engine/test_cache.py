@@ -84,7 +84,7 @@ def test_the_second_opening_asks_the_library_for_nothing(folder, path, monkeypat
     assert seen == []
 
 
-def test_the_general_path_makes_its_own(folder, path, monkeypatch):
+def test_the_fallback_makes_its_own(folder, path, monkeypatch):
     read(path)
     seen = walks(monkeypatch)
     csr_matrix(H5File(str(path)), "X", (100, 9), fallback=True)

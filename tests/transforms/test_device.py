@@ -201,7 +201,7 @@ def test_a_loop_may_stop_early():
 def test_what_runs_on_the_device_equals_numpy(step, matrix):
     totals = np.arange(1.0, matrix.shape[0] + 1)
     known = step({"X": matrix, "n_counts": totals})["X"]
-    tensors = CsrTensors.of(matrix) if sp.issparse(matrix) else torch.from_numpy(matrix)
+    tensors = CsrTensors.from_csr(matrix) if sp.issparse(matrix) else torch.from_numpy(matrix)
     changed = changed_on_device([step], tensors, {"X": tensors, "n_counts": torch.from_numpy(totals)})
     made = changed.dense(torch.float32) if isinstance(changed, CsrTensors) else changed
     known = known.toarray() if sp.issparse(known) else known
@@ -282,4 +282,4 @@ def test_columns_that_could_stop_a_device_are_not_sent(column):
     matrix = COUNTS.copy()
     matrix.indices[5] = column
     with pytest.raises(ArgumentValueError, match=f"column numbers from .*{column}"):
-        CsrTensors.of(matrix)
+        CsrTensors.from_csr(matrix)

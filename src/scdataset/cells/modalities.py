@@ -150,6 +150,7 @@ class ModalityCollection(HasObs, ReadsInBackground):
             raise ArgumentValueError(message)
 
 
+@handles_open()
 def joined_modalities(
     files: Sequence[MuDataFile],
     opened: dict[str, list[CellFile]],
@@ -170,25 +171,6 @@ def joined_modalities(
     ArgumentValueError
         If a file lacks a column or an array, or cells lack a modality and are not to be masked.
     """
-    with handles_open():
-        return _joined(
-            files, opened, obs, obsm, dtype, num_threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
-        )
-
-
-def _joined(
-    files: Sequence[MuDataFile],
-    opened: dict[str, list[CellFile]],
-    obs: Sequence[str],
-    obsm: Sequence[str],
-    dtype: Any,
-    num_threads: int | None,
-    *,
-    masked: bool,
-    fill: bool,
-    origin: Origin | None,
-    row_sums: bool,
-) -> ModalityCollection:
     by_file = [{name: those[number] for name, those in opened.items()} for number in range(len(files))]
     cells_of = [ModalityObs(file, those) for file, those in zip(files, by_file, strict=True)]
     columns = _obs(cells_of, obs, fill=fill, origin=origin)

@@ -48,8 +48,9 @@ def _joined(pieces: Sequence[Any]) -> Any:
 
 
 def _joined_arrays(pieces: Sequence[Any], first: Any) -> Any:
-    if any(isinstance(piece, torch.Tensor) for piece in pieces):
-        return torch.cat([torch.as_tensor(piece) for piece in pieces])
+    tensors = [piece for piece in pieces if isinstance(piece, torch.Tensor)]
+    if tensors:
+        return torch.cat([torch.as_tensor(piece, device=tensors[0].device) for piece in pieces])
     if scipy.sparse.issparse(first):
         return scipy.sparse.vstack(pieces, format=getattr(first, "format", None))
     if hasattr(first, "iloc"):

@@ -79,7 +79,7 @@ class Fetched(InMemory):
         return self._n_rows
 
     @classmethod
-    def of_rows(cls, source: Any, n_rows: int) -> "Fetched":
+    def from_rows(cls, source: Any, n_rows: int) -> "Fetched":
         """Wrap rows that were taken of a window, which are known to be ``n_rows``."""
         part = cls.__new__(cls)
         part.source, part._n_rows = source, n_rows  # noqa: SLF001 our own

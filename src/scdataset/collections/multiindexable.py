@@ -92,7 +92,7 @@ class MultiIndexable(Separable):
     @cached_property
     def _collections(self) -> Mapping[str | int, Collection]:
         n_rows = 0 if self._n_read is None else self._n_read
-        return {name: Fetched.of_rows(value, n_rows) for name, value in self._modalities.items()}
+        return {name: Fetched.from_rows(value, n_rows) for name, value in self._modalities.items()}
 
     def _with(self, fetched: dict[str | int, Any], n_rows: int) -> Self:
         """Return a container of the same modalities with other rows, those that were read."""

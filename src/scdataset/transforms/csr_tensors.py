@@ -29,7 +29,7 @@ class CsrTensors:
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, matrix: Any) -> "CsrTensors":
+    def from_csr(cls, matrix: Any) -> "CsrTensors":
         """Return the arrays of a matrix, after a look at its column numbers, which could stop a device for good."""
         rows = as_csr(matrix)
         first, last = int(rows.indptr[0]), int(rows.indptr[-1])
@@ -42,7 +42,7 @@ class CsrTensors:
         return cls(row_pointers, numbers, values, rows.shape)
 
     @classmethod
-    def of_tensor(cls, tensor: torch.Tensor) -> "CsrTensors":
+    def from_tensor(cls, tensor: torch.Tensor) -> "CsrTensors":
         """Return the arrays of a CSR tensor."""
         n_rows, n_columns = tensor.shape
         return cls(tensor.crow_indices(), tensor.col_indices(), tensor.values(), shape=(n_rows, n_columns))

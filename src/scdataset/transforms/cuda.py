@@ -135,7 +135,7 @@ def _view(memory: torch.Tensor, start: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def _opened(tensor: Any) -> Any:
-    return CsrTensors.of_tensor(tensor) if getattr(tensor, "layout", None) is torch.sparse_csr else tensor
+    return CsrTensors.from_tensor(tensor) if getattr(tensor, "layout", None) is torch.sparse_csr else tensor
 
 
 def _of_parts(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:

@@ -67,7 +67,7 @@ class ToCupy(Transform):
 
         if not isinstance(tensors, CsrTensors) and tensors.layout is not torch.sparse_csr:
             return array(tensors)
-        rows = tensors if isinstance(tensors, CsrTensors) else CsrTensors.of_tensor(tensors)
+        rows = tensors if isinstance(tensors, CsrTensors) else CsrTensors.from_tensor(tensors)
         dtype = str(self.to_torch.dtype).removeprefix("torch.")
         values = array(rows.values).astype("float64" if dtype == "float64" else "float32", copy=False)
         matrix = csr_matrix((values, array(rows.columns), array(rows.pointers)), shape=rows.shape)

@@ -155,7 +155,7 @@ def test_an_idle_collection_leaves_its_files_to_others(tmp_path, compression):
             h5py.File(path, "a").close()  # refused while h5py has the file open for reading
 
 
-def test_the_general_path_leaves_the_file_to_others(tmp_path):
+def test_the_fallback_leaves_the_file_to_others(tmp_path):
     path = write(tmp_path / "a.h5ad", 0)
     file = H5adFile(path, None, fallback=True)
     cells = CellCollection([Opened(file)], (), (), None, None)
