@@ -69,7 +69,7 @@ class CudaSender:
         if self._steps:
             _check(self._steps, batch, tells_kind=self._n_sent % _KIND_EVERY == 0)
         self._n_sent += 1
-        of_sparse = CsrTensors.of if self._to_torch.layout == "dense" else self._to_torch
+        of_sparse = CsrTensors.from_csr if self._to_torch.layout == "dense" else self._to_torch
         tensors = mapped(self._to_torch.tensors(batch, of_sparse), _opened)
         with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
             made = self._made(self._arrived(tensors))

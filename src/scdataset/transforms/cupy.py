@@ -52,7 +52,7 @@ class ToCupy(Transform):
 
     def __call__(self, value: Any) -> Any:
         """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""
-        return mapped(self.to_torch.tensors(value, CsrTensors.of), self._array)
+        return mapped(self.to_torch.tensors(value, CsrTensors.from_csr), self._array)
 
     def _array(self, tensors: Any) -> Any:
         try:

@@ -199,9 +199,12 @@ def _wanted(
 ) -> pd.Index:
     """Return the chosen genes, each of which has to be in every file, or in any if the join is outer."""
     wanted = pd.Index(list(genes), dtype=object)
-    if not len(wanted) or not wanted.is_unique or not all(isinstance(gene, str) for gene in wanted):
+    if not len(wanted):
+        message = "genes is empty; give the names of the genes of a batch, or None for all."
+        raise ArgumentValueError(message)
+    if not wanted.is_unique or not all(isinstance(gene, str) for gene in wanted):
         repeated = _some(wanted[wanted.duplicated()].unique())
-        message = f"genes are {len(wanted)} names, {repeated} more than once; give different names, at least one."
+        message = f"genes are {len(wanted)} names, {repeated} more than once; give different names."
         raise ArgumentValueError(message)
     found = {key: wanted.isin(index) for key, index in {id(index): index for index in names}.items()}
     there = np.array([found[id(index)] for index in names])
