@@ -269,7 +269,7 @@ class CellCollection(HasObs, ReadsInBackground):
         read = self._read(self._matrices, rows, totals)
         values = {name: column.codes[rows] for name, column in self._obs.batch.items()}
         sums = {} if totals is None else {TOTALS: totals}
-        return MultiIndexable({"X": read.pop("X"), **sums, **values, **read})
+        return MultiIndexable.from_rows({"X": read.pop("X"), **sums, **values, **read}, rows.size)
 
     def read_matrix(self, rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.float64] | None]:
         """Return the values of cells alone, in the order asked for, and with ``row_sums`` their total counts."""

@@ -105,7 +105,8 @@ class ModalityCollection(HasObs, ReadsInBackground):
                 read[name if part == "X" else f"{name}:{part}"] = _spread(values, local >= 0)
             if self._masked:
                 read[f"{name}:mask"] = local >= 0
-        return MultiIndexable({**read, **{name: column.codes[rows] for name, column in self._obs.batch.items()}})
+        codes = {name: column.codes[rows] for name, column in self._obs.batch.items()}
+        return MultiIndexable.from_rows({**read, **codes}, rows.size)
 
     def value_kind(self, *, seed: int = 0) -> dict[str, ValueKind]:
         """Return the kind of values in each modality; see `CellCollection.value_kind`."""

@@ -99,9 +99,15 @@ class MultiIndexable(Separable):
         return self._of_rows({name: Fetched(value, n_rows).source for name, value in fetched.items()}, n_rows)
 
     def _of_rows(self, modalities: dict[str | int, Any], n_rows: int) -> Self:
-        """Return a container of rows that were read, ``n_rows`` of them, at little more than its own cost."""
-        new = type(self).__new__(type(self))
-        new._modalities, new.unstructured, new._n_read = modalities, self.unstructured, n_rows  # noqa: SLF001
+        """Return a container of the same modalities with other rows, which were read."""
+        return self.from_rows(modalities, n_rows, self.unstructured)
+
+    @classmethod
+    def from_rows(cls, modalities: dict[Any, Any], n_rows: int, unstructured: dict[str, Any] | None = None) -> Self:
+        """Make one of modalities that were read, ``n_rows`` of each, at little more than the cost of the object."""
+        new = cls.__new__(cls)
+        new._modalities, new._n_read = modalities, n_rows  # noqa: SLF001 our own
+        new.unstructured = {} if unstructured is None else unstructured
         return new
 
     @cached_property
