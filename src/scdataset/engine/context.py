@@ -15,6 +15,8 @@ _TASKS_PER_THREAD = 8
 class ReadContext:
     """Threads and reusable memory.
 
+    An observer is no part of it: it belongs to a call, and the threads carry that of their caller; see `observing`.
+
     Attributes
     ----------
     threads

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 from scdataset._cores import usable_cores
@@ -49,7 +50,10 @@ class Threads:
         step = -(-len(parts) // (self.count * _CALLS))
         with _CHANGING:
             running = self._running()
-            futures = [running.submit(_run_each, work, parts[i : i + step]) for i in range(0, len(parts), step)]
+            futures = [  # in the caller's context, which has the observer of its reads
+                running.submit(copy_context().run, _run_each, work, parts[i : i + step])
+                for i in range(0, len(parts), step)
+            ]
         errors = [error for error in (future.exception() for future in futures) if error is not None]
         if errors:
             raise errors[0]

@@ -16,6 +16,7 @@ from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.parts import Matrix
 from scdataset.engine.matrices.remapped import ReadApart
+from scdataset.engine.observer import DECODE, observed
 from scdataset.errors import ArgumentValueError, DamagedFileError, ScDatasetError
 
 __all__ = ["CellstreamFile"]
@@ -85,7 +86,8 @@ class _Rows(ReadApart):
         with _reading(self._path):
             if self._open is None or self._pid != os.getpid():
                 self._open, self._pid = cellstream.open(self._path), os.getpid()
-            found = self._open.gather_rows(rows, n_threads=context.threads.count, out_dtype=self.dtype)
+            with observed(DECODE, requests=1):
+                found = self._open.gather_rows(rows, n_threads=context.threads.count, out_dtype=self.dtype)
         self._file.check()
         return found
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset.engine.arrays.spans import Columns, Spans, scatter
 from scdataset.engine.arrays.stored_arrays import StoredArray, Task
+from scdataset.engine.observer import SCATTER, observed
 
 __all__ = ["SingleFloats"]
 
@@ -34,7 +35,8 @@ class SingleFloats:
         inner = self._stored.tasks(packed, halves, columns, n_parts)
 
         def finish() -> None:
-            scatter(halves.astype(self.dtype), Spans(packed.places, spans.lengths, spans.places), out)
+            with observed(SCATTER):
+                scatter(halves.astype(self.dtype), Spans(packed.places, spans.lengths, spans.places), out)
 
         work = _Countdown(inner, finish)
         return [(work, number, number + 1) for number in range(len(inner))]

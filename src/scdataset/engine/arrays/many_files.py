@@ -17,6 +17,7 @@ from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, Plain
 from scdataset.engine.bytes.descriptors import all_opened
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.kernels.gather import gather_spans
+from scdataset.engine.observer import READ, observed, observer_here
 
 __all__ = ["ManyReads", "tasks_of_many"]
 
@@ -66,12 +67,16 @@ class ManyReads:
         bounds = self._bounds[first : last + 1]
         target = Target.from_spans(self._where.part(bounds[0], bounds[-1]), self._out, self._columns, item)
         where, bounds = target.spans, bounds - bounds[0]
-        n_read = _gather_files(
-            descriptors, np.concatenate(offsets), np.cumsum([0, *(one.size for one in offsets)]),
-            np.array([one.chunk for one in group]), item, bounds, where.starts, where.lengths, where.places,
-            target.octets, self._columns.limit, GAP_BYTES // item, np.empty(BUFFER_BYTES, np.uint8),
-        )  # fmt: skip
-        target.finish(int(bounds[n_read]))
+        if observer_here() is not None:
+            for array, *own in zip(group, bounds[:-1], bounds[1:], strict=True):
+                array.note_requests(where.part(*own), GAP_BYTES // item, BUFFER_BYTES // item)
+        with observed(READ):
+            n_read = _gather_files(
+                descriptors, np.concatenate(offsets), np.cumsum([0, *(one.size for one in offsets)]),
+                np.array([one.chunk for one in group]), item, bounds, where.starts, where.lengths, where.places,
+                target.octets, self._columns.limit, GAP_BYTES // item, np.empty(BUFFER_BYTES, np.uint8),
+            )  # fmt: skip
+            target.finish(int(bounds[n_read]))
         return n_read
 
     def read_apart(self, number: int) -> None:

@@ -14,6 +14,7 @@ from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.context import ReadContext
 from scdataset.engine.kernels.gather import READS_COMPILED
+from scdataset.engine.observer import SCATTER, observed
 
 __all__ = ["Read", "StackedRead", "run_reads", "run_stacked"]
 
@@ -49,7 +50,8 @@ class Read:
     def unpack(self, packed: "Read") -> None:
         """Convert elements that were read side by side, and put them in their places."""
         spans = Spans(packed.spans.places, self.spans.lengths, self.spans.places)
-        scatter(packed.out.astype(self.out.dtype), spans, self.out)
+        with observed(SCATTER):
+            scatter(packed.out.astype(self.out.dtype), spans, self.out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from scdataset.engine.kernels.gather import (
     run_of,
     scatter_piece,
 )
+from scdataset.engine.kernels.requests import count_requests
+from scdataset.engine.observer import DECODE, READ, SCATTER, observed, observer_here
 from scdataset.errors import DamagedFileError
 
 __all__ = [
@@ -149,6 +151,14 @@ class PlainArray:
         if self.file.checks:
             self.file.check_bytes(*self._ranges(spans))
 
+    def note_requests(self, spans: Spans, max_gap: int, room: int, *, split: bool = False) -> None:
+        """Count the bytes and calls of a compiled loop over spans, if this thread is observed; see `count_requests`."""
+        observer = observer_here()
+        if observer is not None:
+            where = self.offsets, self.chunk, self.dtype.itemsize, spans.starts, spans.lengths
+            requests, n_bytes = count_requests(*where, max_gap, room, split)
+            observer.count(requests=requests, bytes=n_bytes)
+
     def _ranges(self, spans: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the offsets and sizes of the bytes of spans, a range for each part of a span in a chunk of its own."""
         item, is_any = self.dtype.itemsize, spans.lengths > 0
@@ -167,10 +177,13 @@ class PlainArray:
         with self.opened() as place:
             if place is None:
                 return SHORT_READ, 0
-            if not columns.change(item, out):
-                return gather_spans(*place, item, *where, out.view(np.uint8), columns.limit, max_gap, buffer)
-            target, numbers = out.view(f"u{out.itemsize}"), buffer.view(f"u{item}")
-            return gather_numbers(*place, *where, target, columns.limit, columns.table, max_gap, numbers)
+            changes = columns.change(item, out)
+            self.note_requests(spans, max_gap, BUFFER_BYTES // item, split=changes)
+            with observed(READ):
+                if not changes:
+                    return gather_spans(*place, item, *where, out.view(np.uint8), columns.limit, max_gap, buffer)
+                target, numbers = out.view(f"u{out.itemsize}"), buffer.view(f"u{item}")
+                return gather_numbers(*place, *where, target, columns.limit, columns.table, max_gap, numbers)
 
     def _gather_by_ranges(self, spans: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
         """Do the same with ranges of bytes that the source returns; its reads go on after a signal and name errors."""
@@ -178,10 +191,13 @@ class PlainArray:
         target = Target.from_spans(spans, out, columns, item)
         where = target.spans.starts, target.spans.lengths, target.spans.places
         for runs in self._runs(target.spans):
-            for (first, last, begin, _), piece in zip(runs, self._pieces(runs), strict=True):
-                if scatter_piece(piece, item, begin, first, last, *where, target.octets, columns.limit):
-                    return OUT_OF_RANGE, first
-        target.finish(target.spans.starts.size)
+            pieces = self._pieces(runs)
+            with observed(SCATTER):
+                for (first, last, begin, _), piece in zip(runs, pieces, strict=True):
+                    if scatter_piece(piece, item, begin, first, last, *where, target.octets, columns.limit):
+                        return OUT_OF_RANGE, first
+        with observed(SCATTER):
+            target.finish(target.spans.starts.size)
         return 0, 0
 
     def _runs(self, spans: Spans) -> Iterator[list[tuple[int, int, int, int]]]:
@@ -209,7 +225,8 @@ class PlainArray:
         """
         begins, ends = np.array([run[2:] for run in runs], np.int64).T
         offsets, sizes = self._ranges(Spans(begins, ends - begins, begins))
-        stored = self.file.read_many(offsets.tolist(), sizes.tolist())
+        with observed(READ, requests=offsets.size, bytes=int(sizes.sum())):
+            stored = self.file.read_many(offsets.tolist(), sizes.tolist())
         short = [size - len(part) for part, size in zip(stored, sizes.tolist(), strict=True)]
         if any(short):
             self.check()
@@ -286,15 +303,16 @@ class ChunkedArray:
                 if columns.change(item, out):
                     own = own.within(begin, begin + length)
                 piece = piece_of(self._chunks, int(numbers[i])).view(np.uint8)
-                target = Target.from_spans(own, out, columns, item)
-                status = scatter_piece(
-                    piece, item, begin, 0, own.starts.size, own.starts, own.lengths, target.spans.places, target.octets,
-                    columns.limit,
-                )  # fmt: skip
-                if status == OUT_OF_RANGE:
-                    self._chunks.check()
-                    _refuse_out_of_range(self._chunks.path, self._chunks.name, int(numbers[i]), columns.limit)
-                target.finish(own.starts.size)
+                with observed(SCATTER):
+                    target = Target.from_spans(own, out, columns, item)
+                    status = scatter_piece(
+                        piece, item, begin, 0, own.starts.size, own.starts, own.lengths, target.spans.places,
+                        target.octets, columns.limit,
+                    )  # fmt: skip
+                    if status == OUT_OF_RANGE:
+                        self._chunks.check()
+                        _refuse_out_of_range(self._chunks.path, self._chunks.name, int(numbers[i]), columns.limit)
+                    target.finish(own.starts.size)
             self._chunks.check()
 
         return [(work, *bounds) for bounds in equal_parts(np.ones(numbers.size, np.int64), n_parts)]
@@ -354,14 +372,16 @@ class FileChunks:
         offset, size = int(self._table.offsets[number]), int(self._table.sizes[number])
         if offset == NOT_STORED:
             return np.full(self.length, self._fill, self.dtype)
-        stored = self._file.read_unchecked(offset, size)
+        with observed(READ, requests=1, bytes=size):
+            stored = self._file.read_unchecked(offset, size)
         if len(stored) != size:
             self._file.check()
             message = f"{self.path}: {self.name} ends within or before chunk {number}; the file is truncated."
             raise DamagedFileError(message)
         try:
             skipped, n_bytes = int(self._table.skipped[number]), self.length * self._stored.itemsize
-            return decode(stored, self._filters, skipped, self._stored, n_bytes).astype(self.dtype, copy=False)
+            with observed(DECODE, chunks=1):
+                return decode(stored, self._filters, skipped, self._stored, n_bytes).astype(self.dtype, copy=False)
         except DamagedFileError as error:
             self._file.check()
             message = f"{self.path}: chunk {number} of {self.name} {error}."

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.cache_table import checksum
+from scdataset.engine.observer import READ, observed
 from scdataset.errors import DamagedFileError
 
 __all__ = ["CopiedFile", "block_checksums"]
@@ -97,7 +98,9 @@ class CopiedFile(LocalFile):
 
     def _check_part(self, first: int, count: int) -> None:
         start = first * _BLOCK
-        stored = memoryview(self.read_unchecked(start, min(count * _BLOCK, self.size - start)))
+        size = min(count * _BLOCK, self.size - start)
+        with observed(READ, requests=1, bytes=size):
+            stored = memoryview(self.read_unchecked(start, size))
         found = [checksum(stored[at : at + _BLOCK]) for at in range(0, count * _BLOCK, _BLOCK)]
         differs = np.array(found, np.uint32) != self._checksums[first : first + count]
         if differs.any():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.containers.handles import handles_open
+from scdataset.engine.observer import DECODE, observed, observer_here
 from scdataset.errors import DamagedFileError
 
 __all__ = ["LibraryChunks", "Tiles"]
@@ -48,11 +49,16 @@ class LibraryChunks:
         """Read rows through the library."""
         with handles_open(), _LOCKS.setdefault(os.getpid(), threading.Lock()):
             try:
-                rows = self._open_array()[number * self._rows : (number + 1) * self._rows]
-                return np.ascontiguousarray(rows, self.dtype).reshape(-1)
+                with observed(DECODE, requests=1, chunks=1):
+                    rows = self._open_array()[number * self._rows : (number + 1) * self._rows]
+                    piece = np.ascontiguousarray(rows, self.dtype).reshape(-1)
             except Exception as error:
                 message = f"{self.path}: rows from {number * self._rows} of {self.name} cannot be read: {error}"
                 raise DamagedFileError(message) from error
+        observer = observer_here()
+        if observer is not None:
+            observer.count(bytes=piece.nbytes)
+        return piece
 
     def check(self) -> None:
         """Do nothing: whoever gives the array looks at its file each time."""

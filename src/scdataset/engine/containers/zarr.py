@@ -27,6 +27,7 @@ from scdataset.engine.containers.zarr_shards import Shard, Stored
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers, pieces_of
+from scdataset.engine.observer import DECODE, observed
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["ZarrStore", "arrays_of", "csr_matrix", "dense_matrix"]
@@ -174,7 +175,8 @@ class StoreChunks:
             if len(content) != stored.size:
                 message = f"has {len(content)} of {stored.size} bytes; the file is truncated"
                 raise DamagedFileError(message)  # noqa: TRY301 named below, as all are
-            return decode(content, array.filters, 0, array.dtype, array.n_bytes).astype(self.dtype, copy=False)
+            with observed(DECODE, chunks=1):
+                return decode(content, array.filters, 0, array.dtype, array.n_bytes).astype(self.dtype, copy=False)
         except DamagedFileError as error:
             stored.file.check()
             message = f"{stored.file.path}: chunk {number, self._strip} of {self.name} {error}."

@@ -13,6 +13,7 @@ from scdataset.engine.arrays.chunk_index import NOT_STORED, overlapping
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.codecs.decoding import decode
 from scdataset.engine.containers.zarr_metadata import ZarrArray
+from scdataset.engine.observer import READ, observed
 from scdataset.errors import DamagedFileError
 
 __all__ = ["Shard", "Stored"]
@@ -41,7 +42,8 @@ class Stored:
         DamagedFileError
             If they do not have the checksum.
         """
-        content = self.file.read(self.offset, self.size)
+        with observed(READ, requests=1, bytes=self.size):
+            content = self.file.read(self.offset, self.size)
         if self.checksum is not None and len(content) == self.size and zlib.crc32(content) != self.checksum:
             message = f"{self.file.path}: the {self.size} bytes at {self.offset} do not have the CRC-32 of their entry."
             raise DamagedFileError(message)
@@ -81,7 +83,9 @@ class Shard:
             raise DamagedFileError(message)
         offset = stored.offset + (stored.size - size if index.at_end else 0)
         checks = (("crc32c", None),) if index.checked else ()
-        table = decode(stored.file.read(offset, size), checks, 0, index.dtype, n_bytes).astype(np.uint64).reshape(-1, 2)
+        with observed(READ, requests=1, bytes=size):
+            content = stored.file.read(offset, size)
+        table = decode(content, checks, 0, index.dtype, n_bytes).astype(np.uint64).reshape(-1, 2)
         offsets, sizes = table[:, 0], table[:, 1]
         missing = np.all(table == np.iinfo(np.uint64).max, axis=1)
         least, most = (0, stored.size - size) if index.at_end else (size, stored.size)

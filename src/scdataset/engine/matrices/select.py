@@ -22,6 +22,7 @@ from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, Plain
 from scdataset.engine.context import ReadContext
 from scdataset.engine.kernels.gather import NO_LIMIT, OUT_OF_RANGE, READS_COMPILED, reaches, read_elements, run_of
 from scdataset.engine.kernels.totals import add_up
+from scdataset.engine.observer import READ, SCATTER, observed
 
 __all__ = ["ReadSpec", "read_selected"]
 
@@ -176,10 +177,13 @@ def _keep_runs_of(
     with data.opened() as data_place, indices.opened() as indices_place:
         if data_place is None or indices_place is None:
             return False
-        is_kept = _keep_runs(
-            *data_place, *indices_place, rows.starts, rows.lengths, part.columns.limit, table, few, max_gap, *buffers,
-            columns, values, counts, addends, sums,
-        )  # fmt: skip
+        for array in (data, indices):
+            array.note_requests(rows, max_gap, buffers[1].size)
+        with observed(READ):
+            is_kept = _keep_runs(
+                *data_place, *indices_place, rows.starts, rows.lengths, part.columns.limit, table, few, max_gap,
+                *buffers, columns, values, counts, addends, sums,
+            )  # fmt: skip
     data.check()
     indices.check()
     return is_kept
@@ -199,12 +203,13 @@ def _keep_stored(
     position = 0
     for data, indices, lengths, start in stored:
         starts, own = np.cumsum(lengths) - lengths, slice(start - first, start - first + lengths.size)
-        position = _keep_rows(
-            _unsigned(data), _unsigned(indices), 0, starts, lengths, NO_LIMIT, table, few, columns, values, position,
-            counts[own],
-        )  # fmt: skip
-        if sums.size:
-            add_up(data, 0, starts, lengths, sums[own])
+        with observed(SCATTER):
+            position = _keep_rows(
+                _unsigned(data), _unsigned(indices), 0, starts, lengths, NO_LIMIT, table, few, columns, values,
+                position, counts[own],
+            )  # fmt: skip
+            if sums.size:
+                add_up(data, 0, starts, lengths, sums[own])
 
 
 def _unsigned(values: NDArray[Any]) -> NDArray[Any]:
@@ -245,8 +250,9 @@ def _of_memory(part: ReadSpec, context: ReadContext, n_tasks: int) -> Stored:
 
 def _put_in_place(rows: _Selected, indptr: NDArray[np.int64], data: NDArray[Any], indices: NDArray[np.int32]) -> None:
     spans = Spans(np.cumsum(rows.counts) - rows.counts, rows.counts, indptr[:-1][rows.places])
-    scatter(rows.values, spans, data)
-    scatter(rows.columns, spans, indices)
+    with observed(SCATTER):
+        scatter(rows.values, spans, data)
+        scatter(rows.columns, spans, indices)
 
 
 @compiled

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.parts import Matrix, Part
 from scdataset.engine.matrices.remapped import read_apart
+from scdataset.engine.observer import WHOLE, observed, observer_here
 
 __all__ = ["Stack"]
 
@@ -37,7 +38,12 @@ class Stack:
     def read(self, rows: NDArray[np.int64], context: ReadContext, totals: NDArray[np.float64] | None = None) -> Any:
         """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""
         read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
-        return read(list(self._parts(rows)), self.shape[1], self.dtype, context, totals)
+        with observed(WHOLE, reads=1, rows=rows.size):
+            result = read(list(self._parts(rows)), self.shape[1], self.dtype, context, totals)
+        observer = observer_here()
+        if observer is not None:
+            observer.count(result_bytes=_n_bytes(result))
+        return result
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon.
@@ -66,3 +72,11 @@ class Stack:
         for number in np.flatnonzero(np.diff(bounds)).tolist():
             part = slice(ends[number], ends[number + 1])
             yield Part(self._matrices[number], own[part], order[part])
+
+
+def _n_bytes(rows: Any) -> int:
+    """Return the bytes of rows, CSR or dense."""
+    if isinstance(rows, np.ndarray):
+        return rows.nbytes
+    n_bytes: int = rows.data.nbytes + rows.indices.nbytes + rows.indptr.nbytes
+    return n_bytes

@@ -18,6 +18,7 @@ from scdataset._compiled import compiled
 from scdataset.engine.arrays.stored_arrays import Chunks, piece_of
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.remapped import ReadApart
+from scdataset.engine.observer import SCATTER, observed
 
 __all__ = ["TransposedMatrix"]
 
@@ -59,7 +60,8 @@ class TransposedMatrix(ReadApart):
             gene, at = divmod(i, columns.size)
             tile = piece_of(self.tiles, int(numbers[i])).view(target.dtype).reshape(self.tile)
             part = places[bounds[at] : bounds[at + 1]]
-            _scatter(tile, rows[part] - columns[at] * self.tile[1], part, gene * self.tile[0], target)
+            with observed(SCATTER):
+                _scatter(tile, rows[part] - columns[at] * self.tile[1], part, gene * self.tile[0], target)
 
         context.threads.run(work, [(i,) for i in range(numbers.size)])
         return out

@@ -1,0 +1,200 @@
+"""Counts of what reading does: bytes, requests, chunks, and seconds by phase.
+
+    with observing(observer):      in the thread that reads
+        collection.read(rows)      its threads report to the same observer
+
+The observer belongs to the call, not to the collection, so that two datasets over one collection are told apart.
+Where nobody observes, a phase costs one look at a context variable, and no clock is read.
+"""
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+__all__ = ["DECODE", "READ", "SCATTER", "WHOLE", "Observer", "ReadCounts", "observed", "observer_here", "observing"]
+
+READ = "read"
+"""Phase of getting bytes; with plain bytes, of copying them to their places too, which is the same compiled loop."""
+
+DECODE = "decode"
+"""Phase of decoding chunks, and of reading them where only a library can."""
+
+SCATTER = "scatter"
+"""Phase of copying decoded elements to their places and types."""
+
+WHOLE = "whole"
+"""Phase of the thread that asks for rows, all the others included that run meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCounts:
+    """Totals of reads, all zero where nothing was read.
+
+    Attributes
+    ----------
+    reads, rows
+        Calls that read rows of a matrix, and the rows that they returned.
+    bytes
+        Bytes read, gaps between rows included that cost less than another request. Of chunks that only a library can
+        read, their bytes once decoded.
+    requests
+        Calls to the system, or ranges asked of a store.
+    chunks
+        Encoded chunks that were decoded; a chunk never written, which has the fill value, is none.
+    result_bytes
+        Bytes of the rows that were returned.
+    read_seconds, decode_seconds, scatter_seconds
+        Summed over threads, which wait for each other and for the interpreter now and then: two busy threads give two
+        seconds a second. Plain bytes are copied to their places as they are read, and all of that is reading.
+    wall_seconds
+        Seconds by the clock, of all reads; of reads at the same time, each its own.
+    """
+
+    reads: int = 0
+    rows: int = 0
+    bytes: int = 0
+    requests: int = 0
+    chunks: int = 0
+    result_bytes: int = 0
+    read_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    scatter_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+
+_COUNTED = ("reads", "rows", "bytes", "requests", "chunks", "result_bytes")
+"""Names of the counts, which are fields of `ReadCounts`."""
+
+
+class _Tally:
+    """What one thread counted: no other thread writes to it, so that it takes no lock, which a fork could leave taken.
+
+    Attributes
+    ----------
+    counts, seconds
+        By name of a count, and by phase.
+    whole
+        By phase, with the phases inside it.
+    inner
+        Seconds of the phases that ended inside the one that runs.
+    """
+
+    __slots__ = ("counts", "inner", "seconds", "whole")
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {}
+        self.whole: dict[str, float] = {}
+        self.inner = 0.0
+
+
+class Observer:
+    """Adds up counts and seconds, from any thread; another process begins anew.
+
+    Parameters
+    ----------
+    clock
+        Returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock = clock
+        self._tallies: dict[tuple[int, int], _Tally] = {}
+
+    def count(self, **counts: int) -> None:
+        """Add to counts, by name."""
+        self._tally().counts.update(counts)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the seconds until the context ends to a phase, those of phases inside it apart."""
+        tally = self._tally()
+        before, tally.inner = tally.inner, 0.0
+        begun = self.clock()
+        try:
+            yield
+        finally:
+            took = self.clock() - begun
+            tally.seconds[phase] = tally.seconds.get(phase, 0.0) + took - tally.inner
+            tally.whole[phase] = tally.whole.get(phase, 0.0) + took
+            tally.inner = before + took
+
+    def add(self, phase: str, seconds: float) -> None:
+        """Add seconds to a phase."""
+        tally = self._tally()
+        tally.seconds[phase] = tally.seconds.get(phase, 0.0) + seconds
+
+    def counted(self) -> dict[str, int]:
+        """Return all counts so far."""
+        total: Counter[str] = Counter()
+        for tally in self._own():
+            total.update(dict(tally.counts))
+        return dict(total)
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of each phase so far, summed over threads, without those of phases inside it."""
+        total: dict[str, float] = {}
+        for tally in self._own():
+            for phase, seconds in list(tally.seconds.items()):
+                total[phase] = total.get(phase, 0.0) + seconds
+        return total
+
+    def reads(self) -> ReadCounts:
+        """Return the totals of reads so far."""
+        counted, seconds = self.counted(), self.seconds()
+        return ReadCounts(
+            **{name: counted.get(name, 0) for name in _COUNTED},
+            read_seconds=seconds.get(READ, 0.0),
+            decode_seconds=seconds.get(DECODE, 0.0),
+            scatter_seconds=seconds.get(SCATTER, 0.0),
+            wall_seconds=sum(tally.whole.get(WHOLE, 0.0) for tally in self._own()),
+        )
+
+    def _tally(self) -> _Tally:
+        key = os.getpid(), threading.get_ident()
+        found = self._tallies.get(key)
+        return self._tallies.setdefault(key, _Tally()) if found is None else found
+
+    def _own(self) -> list[_Tally]:
+        """Return the tallies of this process: a fork has copies of its parent's."""
+        pid = os.getpid()
+        return [tally for (owner, _), tally in list(self._tallies.items()) if owner == pid]
+
+    def __reduce__(self) -> tuple[type["Observer"], tuple[Callable[[], float]]]:
+        return Observer, (self.clock,)
+
+
+_OBSERVER: ContextVar[Observer | None] = ContextVar("observer", default=None)
+"""Threads of the engine run in a copy of the context of the thread that asked for rows."""
+
+_UNOBSERVED = nullcontext()
+
+
+def observer_here() -> Observer | None:
+    """Return the observer of this thread, or None."""
+    return _OBSERVER.get()
+
+
+@contextmanager
+def observing(observer: Observer | None) -> Iterator[Observer | None]:
+    """Count to ``observer`` what this thread reads while the context lasts, and whatever threads read for it."""
+    token = _OBSERVER.set(observer)
+    try:
+        yield observer
+    finally:
+        _OBSERVER.reset(token)
+
+
+def observed(phase: str, **counts: int) -> AbstractContextManager[None]:
+    """Return a context that adds to counts, and its seconds to a phase, if this thread is observed."""
+    observer = _OBSERVER.get()
+    if observer is None:
+        return _UNOBSERVED
+    if counts:
+        observer.count(**counts)
+    return observer.timed(phase)
