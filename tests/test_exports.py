@@ -41,6 +41,7 @@ def test_public_names():
         "adata_to_mindex",
         "as_collection",
         "bionemo_to_tensor",
+        "describe",
         "estimate_sample_size",
         "hf_tahoe_to_tensor",
         "open_collection",

@@ -72,6 +72,7 @@ __all__ = [
     "adata_to_mindex",
     "as_collection",
     "bionemo_to_tensor",
+    "describe",
     "estimate_sample_size",
     "hf_tahoe_to_tensor",
     "open_collection",
@@ -83,19 +84,26 @@ __all__ = [
 if TYPE_CHECKING:
     from scdataset import pp
     from scdataset.cells import CellCollection, ModalityCollection, open_collection
+    from scdataset.insight.description import describe
+
+_LAZY = {
+    "CellCollection": "scdataset.cells",
+    "ModalityCollection": "scdataset.cells",
+    "describe": "scdataset.insight.description",
+    "open_collection": "scdataset.cells",
+    "pp": "scdataset.pp",
+}
+"""Names that need anndata and h5py, and the module that each is in, or is."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import the readers of cells and ``pp`` on first use: they need anndata and h5py."""
-    if name not in ("CellCollection", "ModalityCollection", "open_collection", "pp"):
+    """Import what reads cells on first use: it needs anndata and h5py."""
+    if name not in _LAZY:
         message = f"module 'scdataset' has no attribute {name!r}"
         raise AttributeError(message)
     try:
-        from scdataset import cells  # noqa: PLC0415 as said above
-
-        if name == "pp":
-            return import_module("scdataset.pp")
+        module = import_module(_LAZY[name])
     except ImportError as error:
         needed_for = f"scdataset.{name}"
         raise missing(needed_for, "anndata", "h5py", "isal", because=error) from error
-    return getattr(cells, name)
+    return module if _LAZY[name] == f"scdataset.{name}" else getattr(module, name)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, Streaming, scDataset
 from scdataset._progress import progress_bar
 from scdataset.cli._demo_cells import LabelledCells, Split, cached_atlas, open_cells, split
 from scdataset.cli._demo_training import Batch, Window, score, to_tensors, train
+from scdataset.cli._output import Block, Table, Text, show
 from scdataset.strategy import SamplingStrategy
 
 ATLAS_LABEL = "cell_type"
@@ -69,17 +68,14 @@ def run(paths: Sequence[Path] | None, label: str | None, training: Training, tes
     """Run the demo on ``paths``, or on the simulated atlas, and print the results."""
     # One thread is enough for so small a model, and does not stall where the other cores are busy loading.
     torch.set_num_threads(1)
-    console = Console()
     if not paths:
         paths = [cached_atlas()]
-        console.print(f"Simulated atlas: {paths[0]}", highlight=False, soft_wrap=True)
+        show([Text(f"Simulated atlas: {paths[0]}")])
     cells = open_cells(paths, label or ATLAS_LABEL)
     rows = split(cells, test_fraction, training.seed)
-    for sentence in cells.left_out:
-        console.print(sentence, highlight=False)
-    console.print(_introduction(cells, rows, training), highlight=False)
-    console.print(_table(list(compare(cells, rows, training))))
-    console.print(HOW_TO_READ, highlight=False)
+    show([*map(Text, cells.left_out), Text(_introduction(cells, rows, training))])
+    results = list(compare(cells, rows, training))
+    show([Text(""), _table(results), Text(""), Text(CAPTION), Text(HOW_TO_READ)])
 
 
 def compare(cells: LabelledCells, rows: Split, training: Training) -> Iterator[Result]:
@@ -123,7 +119,7 @@ def _loader(cells: LabelledCells, strategy: SamplingStrategy, training: Training
 
 
 def _introduction(cells: LabelledCells, rows: Split, training: Training) -> str:
-    """Print the data of the training."""
+    """Return the data of the training."""
     n_cells, n_genes = cells.collection.shape
     return (
         f"{n_cells:,} cells x {n_genes:,} genes; {len(cells.classes)} classes of {cells.label!r}; {len(rows.train):,} "
@@ -132,18 +128,17 @@ def _introduction(cells: LabelledCells, rows: Split, training: Training) -> str:
     )
 
 
-def _table(results: Sequence[Result]) -> Table:
+def _table(results: Sequence[Result]) -> Block:
     """Lay the results out."""
-    table = Table(caption=CAPTION)
-    table.add_column("order")
-    for heading in ("cells/s", "loading cells/s", "test accuracy", "test macro-F1"):
-        table.add_column(heading, justify="right")
-    for result in results:
-        table.add_row(
+    headings = ("order", "cells/s", "loading cells/s", "test accuracy", "test macro-F1")
+    rows = tuple(
+        (
             result.order,
             f"{result.cells_per_second:,.0f}",
             f"{result.loaded_per_second:,.0f}",
             f"{result.accuracy:.3f}",
             f"{result.macro_f1:.3f}",
         )
-    return table
+        for result in results
+    )
+    return Table(headings, rows, frozenset(range(1, 5)))

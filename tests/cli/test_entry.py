@@ -1,0 +1,85 @@
+"""The command as a whole: help, version, exit codes, and one line for whatever goes wrong."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from tests.children import run
+
+import scdataset
+from scdataset.cli import _entry, main
+from scdataset.errors import DamagedFileError
+
+
+def failing(monkeypatch, error):
+    """Let the command ``info`` end in an error."""
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(_entry._info, "_run", fail)
+
+
+def test_the_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"scdataset {scdataset.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [c.__name__.rpartition("._")[2].partition("_")[0] for c in _entry._COMMANDS])
+def test_the_help_of_each_command_has_an_example(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    assert re.search(rf"\n  (scdataset|source <\(scdataset) {command}", capsys.readouterr().out)
+
+
+def test_no_command_is_an_error_that_lists_them(capsys):
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == 2
+    assert "usage: scdataset" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "scdataset: interrupted\n"),
+        (DamagedFileError("a.h5ad: is damaged"), 2, "scdataset: error: a.h5ad: is damaged\n"),
+        (DamagedFileError("2 of 3:\n- a\n- b"), 2, "scdataset: error: 2 of 3: - a - b\n"),
+        (DamagedFileError("Traceback (most recent call last):\n  x\nE: b"), 2, "scdataset: error: E: b\n"),
+        (OSError(28, "No space left on device"), 2, "scdataset: error: [Errno 28] No space left on device\n"),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(monkeypatch, capsys, error, code, said):
+    failing(monkeypatch, error)
+    assert main(["info", "a.h5ad"]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_pipe_that_was_closed_is_left_quietly(tmp_path):
+    program = (
+        "import os, sys; from scdataset.cli import main, _entry\n"
+        "_entry._info._run = lambda _: [print('x' * 100) for _ in range(9999)] and 0\n"
+        "reading, writing = os.pipe(); os.close(reading); os.dup2(writing, 1)\n"
+        "sys.exit(main(['info', 'a.h5ad']))"
+    )
+    done = run(program)
+    assert (done.status, done.error) == (141, "")
+
+
+def test_a_mistake_of_this_package_keeps_its_traceback(monkeypatch):
+    failing(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        main(["info", "a.h5ad"])
+
+
+@pytest.mark.slow
+def test_the_command_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "scdataset", "--version"], capture_output=True, text=True, env=os.environ, check=True
+    )
+    assert done.stdout.startswith("scdataset ")

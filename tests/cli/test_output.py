@@ -1,0 +1,54 @@
+"""Blocks of results: plain lines in a pipe, drawn in a terminal, JSON for programs."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from scdataset.cli._output import Bar, Fields, Heading, Table, Text, bytes_text, show, show_json
+
+BLOCKS = [
+    Heading("cells"),
+    Fields((("format", "h5ad"), ("on disk", "3 MB"))),
+    Table(("name", "n"), (("a", "1"), ("bc", "20")), frozenset({1})),
+    Text("slow", "bad"),
+    Bar(0.5, "half"),
+]
+
+
+def test_a_pipe_gets_plain_lines(capsys):
+    show(BLOCKS)
+    bar = "#" * 20 + "." * 20
+    assert capsys.readouterr().out == (
+        "\ncells\n  format   h5ad\n  on disk  3 MB\n  name   n\n  a      1\n  bc    20\n! slow\n" + f"  [{bar}] half\n"
+    )
+
+
+def test_a_terminal_gets_all_of_it_within_its_width(monkeypatch, capsys):
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    show([*BLOCKS, Text("word " * 40, "note")])
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("cells", "h5ad", "bc", "slow", "half", "━"))
+    assert max(map(len, printed.splitlines())) < 160
+
+
+def test_a_terminal_without_rich_gets_plain_lines(monkeypatch, capsys):
+    import importlib.util
+
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    show([Heading("cells")])
+    assert capsys.readouterr().out == "\ncells\n"
+
+
+def test_json_has_numbers_of_numpy_and_null_for_what_is_no_number(capsys):
+    show_json({"a": np.int64(3), "b": float("nan"), "c": (np.arange(2),), "d": None})
+    assert json.loads(capsys.readouterr().out) == {"a": 3, "b": None, "c": [[0, 1]], "d": None}
+
+
+@pytest.mark.parametrize(("n", "said"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 KB"), (2.5e13, "25 TB")])
+def test_bytes_come_in_the_unit_that_fits(n, said):
+    assert bytes_text(n) == said
