@@ -59,7 +59,7 @@ def fail(folder):
     raise ValueError(message)
 
 
-def no_home():
+def no_home(*_, **__):
     message = "Could not determine home directory."
     raise RuntimeError(message)
 
@@ -135,7 +135,7 @@ def test_where_it_cannot_be_written_a_temporary_copy_serves_and_the_variable_is_
     if cause == "no home":
         for name in ("SCDATASET_CACHE_DIR", "XDG_CACHE_HOME"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(Path, "home", no_home)
+        monkeypatch.setattr(cache_folder_module, "user_cache_path", no_home)
     if cause == "no directory":
         folder.write_text("a file")
 

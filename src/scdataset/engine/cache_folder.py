@@ -8,7 +8,7 @@ A folder is used only if its manifest is of the file as it is now, and if its fi
 manifest. Anything else in its place, such as a pipe, an emptied folder or one of another file, is made again.
 
 ``SCDATASET_CACHE_DIR`` names the directory. ``SCDATASET_CACHE=0`` says that nothing is cached for speed alone;
-copies without which a file cannot be read are made all the same.
+copies without which a file cannot be read are made all the same. See `cache_copies` for how much they may take.
 """
 
 import atexit
@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -28,11 +27,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 from scdataset._arguments import warn
 from scdataset._processes import abandoned, name_of_process, new_name
 from scdataset.engine.bytes.copied import CopiedFile, block_checksums
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.cache_copies import MAKING, MANIFEST, make_room, put_aside
 from scdataset.engine.cache_table import checksum, read_table, remove, write_table
 from scdataset.errors import CacheError, DamagedFileError, ScDatasetError
 
@@ -42,11 +43,6 @@ Make = Callable[[Path], Mapping[str, NDArray[np.int64]]]
 """Fills an empty folder with files, and returns which stretches of them are checked only when they are read: by name,
 first byte and end of each, shape ``(n, 2)``. All other bytes are checked whenever the copy is opened."""
 
-_MAKING = "making"
-"""Prefix of the names of folders that are not whole yet, or are being removed."""
-
-_MANIFEST = "manifest"
-
 _SETTLED = 2 * 10**9
 """Nanoseconds since a file was changed, before which it might change again and show the same time of change."""
 
@@ -55,19 +51,20 @@ _READ = 1 << 22
 
 
 def cache_folder() -> Path:
-    """Return ``$SCDATASET_CACHE_DIR``, or else ``scdataset`` in ``$XDG_CACHE_HOME`` or the system's place for it.
+    """Return ``$SCDATASET_CACHE_DIR``, or else ``scdataset`` in the system's place for caches.
 
     Raises
     ------
     RuntimeError
-        If none of these is set, and the user has no home.
+        If there is none, since the user has no home.
     """
     if own := os.environ.get("SCDATASET_CACHE_DIR"):
         return Path(own)
-    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not shared.is_absolute():  # as the specification of that variable wants it
-        shared = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return shared / "scdataset"
+    folder = user_cache_path("scdataset", appauthor=False)
+    if not folder.is_absolute():  # a version of platformdirs that leaves ~ as it is
+        message = f"there is no home directory, for {folder}"
+        raise RuntimeError(message)
+    return folder
 
 
 def switched_off() -> bool:
@@ -147,9 +144,10 @@ def _found_or_made(folder: Path, copy: _Copy) -> dict[str, CopiedFile]:
 
 def _make(folder: Path, copy: _Copy) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for left in abandoned(folder, _MAKING):
+    for left in abandoned(folder, MAKING):
         remove(left)
-    made = folder / name_of_process(new_name(_MAKING), os.getpid())
+    make_room(folder)
+    made = folder / name_of_process(new_name(MAKING), os.getpid())
     made.mkdir(mode=0o700)
     try:
         status_changed, content = copy.status_changed, _content(copy.source)
@@ -165,12 +163,13 @@ def _make(folder: Path, copy: _Copy) -> None:
     for other in folder.glob(f"{copy.place}*"):
         if other.name != copy.name:
             _put_away(other)
+    make_room(folder, folder / copy.name)
 
 
 def _found(folder: Path, copy: _Copy) -> dict[str, CopiedFile] | None:
     """Return the files of a copy, with all checked that is not checked later, or None if there is none that holds."""
     try:
-        stored = read_table(folder / _MANIFEST, copy.key)
+        stored = read_table(folder / MANIFEST, copy.key)
         if stored is None:
             return None
         about, checksums, later = json.loads(stored[0].tobytes()), stored[1], stored[2].reshape(-1, 2)
@@ -179,7 +178,7 @@ def _found(folder: Path, copy: _Copy) -> dict[str, CopiedFile] | None:
         files = {}
         for name, size, n_checksums, n_later in about["files"]:
             place = str(folder / name)
-            copied = CopiedFile(place, copy.source.path, size, checksums[:n_checksums], folder / _MANIFEST)
+            copied = CopiedFile(place, copy.source.path, size, checksums[:n_checksums], folder / MANIFEST)
             copied.check_outside(later[:n_later])
             files[name], checksums, later = copied, checksums[n_checksums:], later[n_later:]
     except (OSError, ValueError, TypeError, KeyError, IndexError):
@@ -199,7 +198,7 @@ def _confirmed(folder: Path, copy: _Copy, about: dict[str, Any], stored: list[ND
     if status_changed is not None:
         with suppress(OSError):  # a cache that this user cannot write to
             text = np.frombuffer(json.dumps({**about, "status_changed": status_changed}).encode(), np.uint8)
-            write_table(folder / _MANIFEST, copy.key, [text, *stored[1:]])
+            write_table(folder / MANIFEST, copy.key, [text, *stored[1:]])
     return True
 
 
@@ -215,7 +214,7 @@ def _write_manifest(
     ]
     text = np.frombuffer(json.dumps({**about, "files": listed}).encode(), np.uint8)
     arrays: list[NDArray[Any]] = [text, np.concatenate(sums), np.concatenate(stretches).astype(np.int64).reshape(-1)]
-    write_table(made / _MANIFEST, copy.key, arrays)
+    write_table(made / MANIFEST, copy.key, arrays)
 
 
 def _content(file: LocalFile) -> int:
@@ -238,9 +237,7 @@ def _keep(made: Path, final: Path, copy: _Copy) -> None:
 def _put_away(path: Path) -> None:
     """Remove whatever is there, at once for others that look at it."""
     if os.path.lexists(path):
-        aside = path.with_name(name_of_process(new_name(_MAKING), os.getpid()))
-        path.rename(aside)
-        remove(aside)
+        remove(put_aside(path, MAKING))
 
 
 def _made_for_now(copy: _Copy, reason: Exception) -> dict[str, CopiedFile]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.cache_copies import mark_used
 from scdataset.engine.cache_table import checksum
 from scdataset.engine.observer import READ, observed
 from scdataset.errors import DamagedFileError
@@ -50,6 +51,11 @@ class CopiedFile(LocalFile):
         self._manifest = manifest
         if self.size != size or checksums.size != -(-size // _BLOCK):
             self._refuse(f"has {self.size} bytes where {size} were written")
+
+    def open_now(self) -> int:
+        """Open the file, and note that this process does, so that no other removes it for the sake of new copies."""
+        mark_used(self._manifest.parent)
+        return super().open_now()
 
     @property
     def checks(self) -> bool:
