@@ -25,6 +25,7 @@ from scdataset.cells.join.origin import Origin
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.collections.values import ValueKind, kind_of_values, kinds_joined, sampled_rows
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.buffers import BufferPool
 from scdataset.engine.containers.handles import handles_open
 from scdataset.engine.context import ReadContext
@@ -309,6 +310,12 @@ class CellCollection(HasObs, ReadsInBackground):
         """Tell the system that these cells will be read soon."""
         for matrix in self._matrices.values():
             matrix.announce(rows)
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return the bytes and chunks that reading these cells would touch; none of them is read."""
+        own = ReadCost(bytes_made=rows.size * sum(c.codes.dtype.itemsize for c in self._obs.batch.values()))
+        with handles_open():
+            return sum((matrix.read_cost(rows) for matrix in self._matrices.values()), own)
 
     def share_threads(self, processes: int) -> None:
         """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""

@@ -17,6 +17,7 @@ from scdataset.cells.join.origin import Origin
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.collections.values import ValueKind
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentValueError, UnimplementedError
 
@@ -117,6 +118,11 @@ class ModalityCollection(HasObs, ReadsInBackground):
         for name, cells in self.modalities.items():
             local = self._rows[name][rows].astype(np.int64)
             cells.announce(local[local >= 0])
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return the bytes and chunks that reading these cells would touch, of all modalities."""
+        local = {name: own[rows].astype(np.int64) for name, own in self._rows.items()}
+        return sum((self.modalities[name].read_cost(own[own >= 0]) for name, own in local.items()), ReadCost())
 
     def share_threads(self, processes: int) -> None:
         """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""

@@ -10,9 +10,10 @@ from scdataset.collections.indexable import Indexable
 from scdataset.collections.map_style import MapStyle
 from scdataset.collections.opening_call import opening_call
 from scdataset.collections.rows import adapter_for, is_collection
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.errors import CollectionError
 
-__all__ = ["Collection", "ReadsInBackground", "as_collection"]
+__all__ = ["Collection", "ReadsInBackground", "TellsReadCost", "as_collection"]
 
 
 @runtime_checkable
@@ -29,6 +30,15 @@ class Collection(Protocol):
 
     def fingerprint(self) -> str:
         """Return an identity of this collection: kind, shape and types, or files."""
+        ...
+
+
+@runtime_checkable
+class TellsReadCost(Protocol):
+    """A collection that knows where its rows lie."""
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return the bytes and chunks that reading these rows would touch, without reading them."""
         ...
 
 

@@ -1,1 +1,5 @@
 """Look before and while you train: predictions, statistics, descriptions and checks of files, measurements of disks."""
+
+from scdataset.insight.diversity import Diversity, diversity
+
+__all__ = ["Diversity", "diversity"]

@@ -13,6 +13,7 @@ from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.collections.adapters.annotated import SparseSetting
 from scdataset.collections.handles import OwnedHandle, descriptor_of, opened_file
 from scdataset.collections.reopening import OpenedFile
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.buffers import BufferPool
 from scdataset.engine.containers.handles import handles_open
 from scdataset.engine.containers.hdf5 import H5File
@@ -73,6 +74,10 @@ class BackedMatrix:
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon."""
         self._stack.announce(rows)
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return the bytes and chunks that reading these rows would touch."""
+        return self._stack.read_cost(rows)
 
     def share_threads(self, processes: int) -> None:
         """Divide the cores among ``processes`` workers."""
@@ -149,6 +154,10 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that X of these cells will be read soon."""
         self._engine.announce(rows)
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return the bytes and chunks that reading X of these cells would touch."""
+        return ReadCost.unknown() if self._on_disk is None else self._on_disk.read_cost(rows)
 
     def begin(self, rows: NDArray[np.int64]) -> Any:
         """Read X, and touch nothing of the user's."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, scatter
 from scdataset.engine.arrays.stored_arrays import StoredArray, Task
 from scdataset.engine.observer import SCATTER, observed
@@ -44,6 +45,10 @@ class SingleFloats:
     def announce(self, spans: Spans) -> bool:
         """Tell the system that these spans will be read soon."""
         return self._stored.announce(spans)
+
+    def read_cost(self, spans: Spans) -> ReadCost:
+        """Return what reading the stored half floats would cost."""
+        return self._stored.read_cost(spans)
 
     def close(self) -> None:
         """Close the file; the next read opens it again."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target, scratch
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.decoding import decode
@@ -41,6 +42,7 @@ __all__ = [
     "StoredArray",
     "Task",
     "array_at",
+    "cost_of_chunks",
     "equal_parts",
     "piece_of",
 ]
@@ -70,6 +72,10 @@ class StoredArray(Protocol):
 
     def announce(self, spans: Spans) -> bool:
         """Tell the system that these spans will be read soon; False if it was not told, as for `Matrix`."""
+        ...
+
+    def read_cost(self, spans: Spans) -> ReadCost:
+        """Return what reading these spans, ascending, would cost; nothing of the array is read."""
         ...
 
     def close(self) -> None:
@@ -123,6 +129,12 @@ class PlainArray:
     def announce(self, spans: Spans) -> bool:
         """Tell the kernel which bytes will be read soon."""
         return self.file.announce(*self._ranges(spans))
+
+    def read_cost(self, spans: Spans) -> ReadCost:
+        """Return the bytes of spans and of the gaps that are read along."""
+        item = self.dtype.itemsize
+        n_bytes = item * _elements_of_runs(spans.starts, spans.lengths, GAP_BYTES // item, BUFFER_BYTES // item)
+        return ReadCost(0, n_bytes, n_bytes, item * int(spans.lengths.sum()))
 
     def close(self) -> None:
         """Close the file."""
@@ -259,6 +271,10 @@ class Chunks(Protocol):
         """Tell the system that these chunks will be read soon."""
         ...
 
+    def stored_bytes(self, numbers: NDArray[np.int64]) -> int | None:
+        """Return the bytes that these chunks take in files, or None where only a library can tell."""
+        ...
+
     def close(self) -> None:
         """Close all files."""
         ...
@@ -277,6 +293,13 @@ def piece_of(chunks: Chunks, number: int) -> NDArray[Any]:
     except MemoryError as error:
         message = f"{chunks.path}: chunk {number} of {chunks.name} takes more memory than there is ({error})."
         raise DamagedFileError(message) from error
+
+
+def cost_of_chunks(chunks: Chunks, numbers: NDArray[np.int64], bytes_used: int) -> ReadCost:
+    """Return what it costs to read and decode chunks, of which ``bytes_used`` decoded bytes are asked for."""
+    chunk_bytes = chunks.length * chunks.dtype.itemsize
+    n_chunks, stored = numbers.size, chunks.stored_bytes(numbers)
+    return ReadCost(n_chunks, stored, n_chunks * chunk_bytes, bytes_used, 0, chunk_bytes)
 
 
 class ChunkedArray:
@@ -320,6 +343,11 @@ class ChunkedArray:
     def announce(self, spans: Spans) -> bool:
         """Tell the system which chunks will be read soon."""
         return self._chunks.announce(_touched(spans.starts, spans.lengths, self._chunks.length)[0])
+
+    def read_cost(self, spans: Spans) -> ReadCost:
+        """Return the chunks that hold spans, and their bytes."""
+        numbers = _touched(spans.starts, spans.lengths, self._chunks.length)[0]
+        return cost_of_chunks(self._chunks, numbers, self.dtype.itemsize * int(spans.lengths.sum()))
 
     def close(self) -> None:
         """Close all files."""
@@ -396,6 +424,11 @@ class FileChunks:
         stored = numbers[self._table.offsets[numbers] != NOT_STORED]
         return self._file.announce(self._table.offsets[stored], self._table.sizes[stored])
 
+    def stored_bytes(self, numbers: NDArray[np.int64]) -> int:
+        """Return the bytes that these chunks take in the file."""
+        is_there = self._table.offsets[numbers] != NOT_STORED
+        return int(self._table.sizes[numbers][is_there].sum())
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -425,6 +458,18 @@ def equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]
     bounds = np.searchsorted(total, np.arange(1, n_parts) * (total[-1] / n_parts), side="left") + 1
     cuts = np.unique(np.concatenate(([0], np.minimum(bounds, sizes.size), [sizes.size])))
     return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+
+
+@compiled
+def _elements_of_runs(starts: NDArray[np.int64], lengths: NDArray[np.int64], max_gap: int, room: int) -> int:
+    """Return the elements that are read of spans, with those between spans of one run."""
+    n_elements = 0
+    first: Any = np.int64(0)  # as what it becomes: what it is passed to would be compiled for both
+    while first < starts.size:
+        last, end = run_of(starts, lengths, first, max_gap, room)
+        n_elements += end - starts[first]
+        first = last
+    return n_elements
 
 
 @compiled

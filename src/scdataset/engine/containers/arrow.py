@@ -19,6 +19,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from scdataset._progress import log_or_bar
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task
 from scdataset.engine.bytes.local import LocalFile
@@ -73,6 +74,10 @@ class PiecedElements:
     def announce(self, spans: Spans) -> bool:
         """Tell the kernel which bytes will be read soon."""
         return self._whole.announce(self._moved(spans))
+
+    def read_cost(self, spans: Spans) -> ReadCost:
+        """Return what reading these spans would cost."""
+        return self._whole.read_cost(self._moved(spans))
 
     def close(self) -> None:
         """Close the file."""

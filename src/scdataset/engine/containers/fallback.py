@@ -67,6 +67,9 @@ class LibraryChunks:
         """Do nothing: where the bytes are is the library's to know."""
         return False
 
+    def stored_bytes(self, numbers: NDArray[np.int64]) -> None:
+        """Return None: how many bytes pieces take is the library's to know."""
+
     def close(self) -> None:
         """Do nothing: whoever gave the array closes it."""
 

@@ -199,6 +199,11 @@ class StoreChunks:
             told = chunks[0].file.announce(offsets, sizes) or told
         return told
 
+    def stored_bytes(self, numbers: NDArray[np.int64]) -> int:
+        """Return the bytes that these chunks take in the store."""
+        found = (self._finder.find(number, self._strip) for number in numbers.tolist())
+        return sum(stored.size for stored in found if stored is not None)
+
     def close(self) -> None:
         """Close all files."""
         self._finder.close()

@@ -13,6 +13,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset.engine.arrays.half_floats import SingleFloats
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.reads import StackedRead, run_stacked
 from scdataset.engine.arrays.spans import ANY, Columns, Spans
 from scdataset.engine.arrays.stored_arrays import StoredArray
@@ -106,6 +107,14 @@ class CsrMatrix:
         spans = Spans(starts, lengths, starts)
         told = self.data.announce(spans), self.indices.announce(spans)
         return any(told)
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return what reading these rows, ascending, would cost; columns that are left out count as made."""
+        starts, lengths = self.table.spans(rows)
+        spans, n_elements = Spans(starts, lengths, starts), int(lengths.sum())
+        index_bytes = 4 if max(n_elements, self.shape[1]) <= _INT32_MAX else 8
+        made = n_elements * (self.dtype.itemsize + index_bytes) + (rows.size + 1) * index_bytes
+        return self.data.read_cost(spans) + self.indices.read_cost(spans) + ReadCost(bytes_made=made)
 
     def close(self) -> None:
         """Close all files."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.reads import Read, run_reads
 from scdataset.engine.arrays.spans import Spans
 from scdataset.engine.arrays.stored_arrays import StoredArray
@@ -77,6 +78,12 @@ class DenseMatrix:
         """Tell the system that these rows, ascending, will be read soon."""
         told = [strip.announce(self.spans(rows, rows, number)) for number, strip in enumerate(self.strips)]
         return any(told)
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return what reading these rows, ascending, would cost."""
+        made = ReadCost(bytes_made=rows.size * self.shape[1] * self.dtype.itemsize)
+        strips = (strip.read_cost(self.spans(rows, rows, number)) for number, strip in enumerate(self.strips))
+        return sum(strips, made)
 
     def close(self) -> None:
         """Close all files."""

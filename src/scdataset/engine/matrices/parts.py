@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 
 __all__ = ["Matrix", "Part"]
@@ -81,6 +82,10 @@ class Matrix(Protocol):
 
         It is not told if nearly all of them are in memory.
         """
+        ...
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return what reading these rows, ascending, would cost; no values are read."""
         ...
 
     def remap(self, remapping: NDArray[np.int32], n_columns: int) -> "Matrix":

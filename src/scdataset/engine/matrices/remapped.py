@@ -9,6 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 from scdataset.engine.kernels.totals import row_totals
 from scdataset.engine.matrices.parts import Matrix, Part
@@ -50,6 +51,12 @@ def _read(part: Part[Any], context: ReadContext, totals: NDArray[np.float64] | N
 
 class ReadApart:
     """Methods of a matrix that is not read together with others."""
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return what is known of the cost of reading rows: nothing, unless the matrix says more."""
+        matrix: Any = self
+        is_dense = matrix.kind == "dense"
+        return ReadCost.unknown(rows.size * matrix.shape[1] * matrix.dtype.itemsize if is_dense else None)
 
     def remap(self, remapping: NDArray[np.int32], n_columns: int) -> "RemappedColumns":
         """Return the matrix with ``n_columns`` other columns; see `RemappedColumns`."""
@@ -106,6 +113,10 @@ class OwnColumns(ReadApart):
         """Tell the system that these rows will be read soon."""
         return self.matrix.announce(rows)
 
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return what reading these rows of the other matrix would cost."""
+        return self.matrix.read_cost(rows)
+
     def close(self) -> None:
         """Close all files."""
         self.matrix.close()
@@ -141,6 +152,11 @@ class RemappedColumns(OwnColumns):
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:
         """Return rows, in any order and repeated or not."""
         return self.taken(self.matrix.read(rows, context), context)
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return what reading these rows would cost; the stored rows are in memory beside the result."""
+        dense = rows.size * self.n_columns * self.dtype.itemsize if self.kind == "dense" else 0
+        return self.matrix.read_cost(rows) + ReadCost(bytes_made=dense)
 
     def taken(self, stored: Any, context: ReadContext) -> Any:
         """Return rows of the stored matrix with the columns of this one."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.parts import Matrix, Part
 from scdataset.engine.matrices.remapped import read_apart
@@ -57,6 +58,10 @@ class Stack:
             for number, part in enumerate(parts):
                 if number % step:
                     part.matrix.announce(part.rows)
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return what reading these rows, in any order, would cost; no values are read."""
+        return sum((part.matrix.read_cost(part.rows) for part in self._parts(rows)), ReadCost())
 
     def close(self) -> None:
         """Close all files."""

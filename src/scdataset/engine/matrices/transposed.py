@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
-from scdataset.engine.arrays.stored_arrays import Chunks, piece_of
+from scdataset.engine.arrays.read_cost import ReadCost
+from scdataset.engine.arrays.stored_arrays import Chunks, cost_of_chunks, piece_of
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.remapped import ReadApart
 from scdataset.engine.observer import SCATTER, observed
@@ -69,6 +70,12 @@ class TransposedMatrix(ReadApart):
     def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows will be read soon."""
         return self.tiles.announce(np.sort(self._numbers(self._columns(np.sort(rows))[0])))
+
+    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+        """Return what reading these rows would cost."""
+        made = rows.size * self.shape[1] * self.dtype.itemsize
+        numbers = np.sort(self._numbers(self._columns(np.sort(rows))[0]))
+        return cost_of_chunks(self.tiles, numbers, made) + ReadCost(bytes_made=made)
 
     def close(self) -> None:
         """Close all files."""

@@ -1,0 +1,56 @@
+"""The cost of a read that has not been made: bytes and chunks, by the row pointers and the chunk index alone."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+__all__ = ["ReadCost"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCost:
+    """The bytes and chunks that a read touches. None where only the library that reads can tell.
+
+    Attributes
+    ----------
+    n_chunks
+        Encoded chunks that are read and decoded, each once a read; plain bytes have none.
+    bytes_read
+        Stored bytes that are read, with the gaps between rows that are read along.
+    bytes_decoded
+        The same once they are decoded.
+    bytes_used
+        Those among them that belong to the rows.
+    bytes_made
+        Memory of the result.
+    largest_chunk
+        Bytes of the largest encoded chunk once it is decoded.
+    """
+
+    n_chunks: int | None = 0
+    bytes_read: int | None = 0
+    bytes_decoded: int | None = 0
+    bytes_used: int | None = 0
+    bytes_made: int | None = 0
+    largest_chunk: int | None = 0
+
+    @classmethod
+    def unknown(cls, bytes_made: int | None = None) -> Self:
+        """Return the cost of a read of which at most the result's size is known."""
+        return cls(None, None, None, None, bytes_made, None)
+
+    def __add__(self, other: "ReadCost") -> "ReadCost":
+        return ReadCost(*(_joined(self, other, one.name) for one in fields(self)))
+
+    @property
+    def amplification(self) -> float | None:
+        """Bytes decoded, or read if they are plain, for each byte that belongs to a row; at least 1."""
+        if self.bytes_decoded is None or not self.bytes_used:
+            return None
+        return self.bytes_decoded / self.bytes_used
+
+
+def _joined(one: ReadCost, other: ReadCost, name: str) -> int | None:
+    values: tuple[int | None, int | None] = getattr(one, name), getattr(other, name)
+    if values[0] is None or values[1] is None:
+        return None
+    return max(values[0], values[1]) if name == "largest_chunk" else values[0] + values[1]
