@@ -313,7 +313,7 @@ class CellCollection(HasObs, ReadsInBackground):
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the bytes and chunks that reading these cells would touch; none of them is read."""
-        own = ReadCost(bytes_made=rows.size * sum(c.codes.dtype.itemsize for c in self._obs.batch.values()))
+        own = ReadCost(result_bytes=rows.size * sum(c.codes.dtype.itemsize for c in self._obs.batch.values()))
         with handles_open():
             return sum((matrix.read_cost(rows) for matrix in self._matrices.values()), own)
 

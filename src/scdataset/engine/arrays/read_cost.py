@@ -12,31 +12,34 @@ class ReadCost:
 
     Attributes
     ----------
-    n_chunks
+    chunks
         Encoded chunks that are read and decoded, each once a read; plain bytes have none.
-    bytes_read
+    requests
+        Calls to the system, or ranges asked of a store.
+    bytes
         Stored bytes that are read, with the gaps between rows that are read along.
-    bytes_decoded
+    decoded_bytes
         The same once they are decoded.
-    bytes_used
+    used_bytes
         Those among them that belong to the rows.
-    bytes_made
+    result_bytes
         Memory of the result.
     largest_chunk
         Bytes of the largest encoded chunk once it is decoded.
     """
 
-    n_chunks: int | None = 0
-    bytes_read: int | None = 0
-    bytes_decoded: int | None = 0
-    bytes_used: int | None = 0
-    bytes_made: int | None = 0
+    chunks: int | None = 0
+    requests: int | None = 0
+    bytes: int | None = 0
+    decoded_bytes: int | None = 0
+    used_bytes: int | None = 0
+    result_bytes: int | None = 0
     largest_chunk: int | None = 0
 
     @classmethod
-    def unknown(cls, bytes_made: int | None = None) -> Self:
+    def unknown(cls, result_bytes: int | None = None) -> Self:
         """Return the cost of a read of which at most the result's size is known."""
-        return cls(None, None, None, None, bytes_made, None)
+        return cls(None, None, None, None, None, result_bytes, None)
 
     def __add__(self, other: "ReadCost") -> "ReadCost":
         return ReadCost(*(_joined(self, other, one.name) for one in fields(self)))
@@ -44,9 +47,9 @@ class ReadCost:
     @property
     def amplification(self) -> float | None:
         """Bytes decoded, or read if they are plain, for each byte that belongs to a row; at least 1."""
-        if self.bytes_decoded is None or not self.bytes_used:
+        if self.decoded_bytes is None or not self.used_bytes:
             return None
-        return self.bytes_decoded / self.bytes_used
+        return self.decoded_bytes / self.used_bytes
 
 
 def _joined(one: ReadCost, other: ReadCost, name: str) -> int | None:

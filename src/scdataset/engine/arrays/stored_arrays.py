@@ -132,9 +132,10 @@ class PlainArray:
 
     def read_cost(self, spans: Spans) -> ReadCost:
         """Return the bytes of spans and of the gaps that are read along."""
-        item = self.dtype.itemsize
-        n_bytes = item * _elements_of_runs(spans.starts, spans.lengths, GAP_BYTES // item, BUFFER_BYTES // item)
-        return ReadCost(0, n_bytes, n_bytes, item * int(spans.lengths.sum()))
+        item, where = self.dtype.itemsize, (spans.starts, spans.lengths)
+        limits = GAP_BYTES // item, BUFFER_BYTES // item
+        requests, n_bytes = count_requests(self.offsets, self.chunk, item, *where, *limits, False)  # noqa: FBT003
+        return ReadCost(0, requests, n_bytes, n_bytes, item * int(spans.lengths.sum()))
 
     def close(self) -> None:
         """Close the file."""
@@ -271,8 +272,8 @@ class Chunks(Protocol):
         """Tell the system that these chunks will be read soon."""
         ...
 
-    def stored_bytes(self, numbers: NDArray[np.int64]) -> int | None:
-        """Return the bytes that these chunks take in files, or None where only a library can tell."""
+    def stored_sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Return the bytes in files of those of these chunks that were written; None where only a library can tell."""
         ...
 
     def close(self) -> None:
@@ -295,11 +296,12 @@ def piece_of(chunks: Chunks, number: int) -> NDArray[Any]:
         raise DamagedFileError(message) from error
 
 
-def cost_of_chunks(chunks: Chunks, numbers: NDArray[np.int64], bytes_used: int) -> ReadCost:
-    """Return what it costs to read and decode chunks, of which ``bytes_used`` decoded bytes are asked for."""
-    chunk_bytes = chunks.length * chunks.dtype.itemsize
-    n_chunks, stored = numbers.size, chunks.stored_bytes(numbers)
-    return ReadCost(n_chunks, stored, n_chunks * chunk_bytes, bytes_used, 0, chunk_bytes)
+def cost_of_chunks(chunks: Chunks, numbers: NDArray[np.int64], used_bytes: int) -> ReadCost:
+    """Return what it costs to read and decode chunks, of which ``used_bytes`` decoded bytes are asked for."""
+    chunk_bytes, sizes = chunks.length * chunks.dtype.itemsize, chunks.stored_sizes(numbers)
+    n_chunks = numbers.size if sizes is None else sizes.size
+    n_bytes = None if sizes is None else int(sizes.sum())
+    return ReadCost(n_chunks, n_chunks, n_bytes, n_chunks * chunk_bytes, used_bytes, 0, chunk_bytes)
 
 
 class ChunkedArray:
@@ -424,10 +426,10 @@ class FileChunks:
         stored = numbers[self._table.offsets[numbers] != NOT_STORED]
         return self._file.announce(self._table.offsets[stored], self._table.sizes[stored])
 
-    def stored_bytes(self, numbers: NDArray[np.int64]) -> int:
-        """Return the bytes that these chunks take in the file."""
-        is_there = self._table.offsets[numbers] != NOT_STORED
-        return int(self._table.sizes[numbers][is_there].sum())
+    def stored_sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bytes in the file of those of these chunks that were written."""
+        sizes: NDArray[np.int64] = self._table.sizes[numbers][self._table.offsets[numbers] != NOT_STORED]
+        return sizes
 
     def close(self) -> None:
         """Close the file."""
@@ -458,18 +460,6 @@ def equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]
     bounds = np.searchsorted(total, np.arange(1, n_parts) * (total[-1] / n_parts), side="left") + 1
     cuts = np.unique(np.concatenate(([0], np.minimum(bounds, sizes.size), [sizes.size])))
     return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
-
-
-@compiled
-def _elements_of_runs(starts: NDArray[np.int64], lengths: NDArray[np.int64], max_gap: int, room: int) -> int:
-    """Return the elements that are read of spans, with those between spans of one run."""
-    n_elements = 0
-    first: Any = np.int64(0)  # as what it becomes: what it is passed to would be compiled for both
-    while first < starts.size:
-        last, end = run_of(starts, lengths, first, max_gap, room)
-        n_elements += end - starts[first]
-        first = last
-    return n_elements
 
 
 @compiled

@@ -67,7 +67,7 @@ class LibraryChunks:
         """Do nothing: where the bytes are is the library's to know."""
         return False
 
-    def stored_bytes(self, numbers: NDArray[np.int64]) -> None:
+    def stored_sizes(self, numbers: NDArray[np.int64]) -> None:
         """Return None: how many bytes pieces take is the library's to know."""
 
     def close(self) -> None:

@@ -199,10 +199,10 @@ class StoreChunks:
             told = chunks[0].file.announce(offsets, sizes) or told
         return told
 
-    def stored_bytes(self, numbers: NDArray[np.int64]) -> int:
-        """Return the bytes that these chunks take in the store."""
+    def stored_sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bytes in the store of those of these chunks that were written."""
         found = (self._finder.find(number, self._strip) for number in numbers.tolist())
-        return sum(stored.size for stored in found if stored is not None)
+        return np.array([stored.size for stored in found if stored is not None], np.int64)
 
     def close(self) -> None:
         """Close all files."""

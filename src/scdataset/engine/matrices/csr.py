@@ -114,7 +114,7 @@ class CsrMatrix:
         spans, n_elements = Spans(starts, lengths, starts), int(lengths.sum())
         index_bytes = 4 if max(n_elements, self.shape[1]) <= _INT32_MAX else 8
         made = n_elements * (self.dtype.itemsize + index_bytes) + (rows.size + 1) * index_bytes
-        return self.data.read_cost(spans) + self.indices.read_cost(spans) + ReadCost(bytes_made=made)
+        return self.data.read_cost(spans) + self.indices.read_cost(spans) + ReadCost(result_bytes=made)
 
     def close(self) -> None:
         """Close all files."""

@@ -156,7 +156,7 @@ class RemappedColumns(OwnColumns):
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return what reading these rows would cost; the stored rows are in memory beside the result."""
         dense = rows.size * self.n_columns * self.dtype.itemsize if self.kind == "dense" else 0
-        return self.matrix.read_cost(rows) + ReadCost(bytes_made=dense)
+        return self.matrix.read_cost(rows) + ReadCost(result_bytes=dense)
 
     def taken(self, stored: Any, context: ReadContext) -> Any:
         """Return rows of the stored matrix with the columns of this one."""

@@ -75,7 +75,7 @@ class TransposedMatrix(ReadApart):
         """Return what reading these rows would cost."""
         made = rows.size * self.shape[1] * self.dtype.itemsize
         numbers = np.sort(self._numbers(self._columns(np.sort(rows))[0]))
-        return cost_of_chunks(self.tiles, numbers, made) + ReadCost(bytes_made=made)
+        return cost_of_chunks(self.tiles, numbers, made) + ReadCost(result_bytes=made)
 
     def close(self) -> None:
         """Close all files."""
