@@ -6,44 +6,13 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.containers import by_cell, matrix_market
-from scdataset.engine.containers.decimal import parse_lines
 from scdataset.engine.containers.matrix_market import MatrixMarket
 from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
 from scdataset.errors import CollectionError, DamagedFileError
-
-
-def parsed(words, kind):
-    text = np.frombuffer("".join(f"1 1 {word}\n" for word in words).encode(), np.uint8)
-    rows, columns = np.empty((2, len(words)), np.int64)
-    values, tokens = np.empty(len(words), "i8" if kind == "i" else "f8"), np.empty((len(words), 2), np.int64)
-    places = values.view(np.int64), values.view(np.float64)
-    n, n_tokens, bad = parse_lines(text, ord(kind), rows, columns, *places, tokens)
-    assert bad == -1
-    assert n == len(words)
-    return values, tokens[:n_tokens, 0]
-
-
-@example(["0.1", "1e22", "9007199254740993", "1e-22", "1e-23", "4.35", "-.5", "+5.", "123456789012345678901234567890"])
-@given(st.lists(st.floats(allow_nan=False).map(repr) | st.from_regex(r"[+-]?[0-9]{1,25}\.[0-9]{0,25}", fullmatch=True)))
-def test_numbers_are_rounded_as_python_rounds_them_or_left_to_it(words):
-    values, later = parsed(words, "f")
-    kept = np.setdiff1d(np.arange(len(words)), later)
-    assert values[kept].tolist() == [float(words[i]) for i in kept]
-
-
-def test_short_numbers_are_parsed_in_the_loop():
-    assert parsed(["1", "2.5", "1e3", "-0.125", "3.1415926", "1E-5", "0"], "f")[1].size == 0
-
-
-@given(st.lists(st.integers(-(2**61), 2**61)))
-def test_whole_numbers_are_parsed(numbers):
-    assert parsed([str(number) for number in numbers], "i")[0].tolist() == numbers
 
 
 def write(path, field, shape, entries, *, end="\n", packed=False):
@@ -133,6 +102,8 @@ def test_numbers_of_many_digits_are_right(tmp_path):
         (["1 1 1", "1 1 1 1"], "b'1 1 1 1'"),
         (["1 1 1", "one 1 1"], "b'one 1 1'"),
         (["1 1 1", "1 1 99999999999999999999"], "b'1 1 9999"),
+        (["1 1 1", "1 1 0x10"], "b'1 1 0x10'"),
+        (["1 1 1", "1 1 1_0"], "b'1 1 1_0'"),
     ],
 )
 def test_text_that_is_no_entry_is_refused(tmp_path, entries, said):

@@ -11,17 +11,20 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.containers.decimal import parse_lines
+from scdataset.engine.containers.entry_lines import NoEntryError, parse_lines
 from scdataset.engine.containers.packed_text import UNREADABLE, packed_text
 from scdataset.errors import CollectionError, DamagedFileError, ScDatasetError
 
 __all__ = ["Entries", "MatrixMarket", "is_matrix_market"]
 
-_BLOCK = 1 << 20
-"""Bytes of text that are parsed at a time."""
+_BLOCK = 1 << 22
+"""Bytes of text that are parsed at a time: enough for several threads."""
 
 _MAX_COMMENTS = 1 << 20
 """Bytes of comments before the sizes."""
+
+_MAX_BLANK = 1 << 21
+"""Bytes of blank lines and comments among the entries."""
 
 _MAX_ENTRY = 256
 """Bytes that an entry may take, on average, with blanks around it: numbers take up to 50."""
@@ -112,7 +115,7 @@ class MatrixMarket:
 
     def _lines(self, text: IO[bytes]) -> Iterator[bytes]:
         """Yield the text in blocks that end where a line does."""
-        rest, left = b"", _MAX_ENTRY * self.n_entries + 2 * _BLOCK
+        rest, left = b"", _MAX_ENTRY * self.n_entries + _MAX_BLANK
         while True:
             with _reading(self.path, "its entries"):
                 read = text.read(_BLOCK)
@@ -131,23 +134,19 @@ class MatrixMarket:
                 return
 
     def _parsed(self, lines: bytes, n_before: int) -> Entries:
-        text = np.frombuffer(lines, np.uint8)
-        n_lines = lines.count(b"\n")
-        rows, columns, values = np.empty(n_lines, np.int64), np.empty(n_lines, np.int64), np.ones(n_lines, self.dtype)
-        tokens = np.empty((n_lines, 2), np.int64)
-        kind = "p" if self.field == "pattern" else self.dtype.kind
-        n, n_tokens, bad = parse_lines(
-            text, ord(kind), rows, columns, values.view(np.int64), values.view(np.float64), tokens
-        )
-        if bad < 0:
-            bad = _fill(lines, tokens[:n_tokens], values)
-        inside = (rows[:n] < self.shape[0]) & (columns[:n] < self.shape[1])
-        if bad >= 0 or not inside.all():
-            outside = int(np.argmin(inside)) if bad < 0 else 0
-            said = lines[bad:][:80].partition(b"\n")[0] if bad >= 0 else (rows[outside] + 1, columns[outside] + 1)
-            message = f"{self.path}: after {n_before} entries or more there is {said!r}, in a matrix of {self.shape}."
-            raise DamagedFileError(message)
-        return Entries(rows[:n], columns[:n], values[:n])
+        try:
+            rows, columns, values = parse_lines(lines, None if self.field == "pattern" else self.dtype)
+        except NoEntryError as error:
+            raise self._no_entry(n_before, error.line[:80]) from error
+        inside = (rows < self.shape[0]) & (columns < self.shape[1])
+        if not inside.all():
+            outside = int(np.argmin(inside))
+            raise self._no_entry(n_before, (int(rows[outside]) + 1, int(columns[outside]) + 1))
+        return Entries(rows, columns, np.ones(rows.size, self.dtype) if values is None else values)
+
+    def _no_entry(self, n_before: int, found: object) -> DamagedFileError:
+        message = f"{self.path}: after {n_before} entries or more there is {found!r}, in a matrix of {self.shape}."
+        return DamagedFileError(message)
 
 
 def is_matrix_market(path: str) -> bool:
@@ -194,16 +193,3 @@ def _header(text: IO[bytes]) -> tuple[list[str], list[int]]:
         message = f"it begins with {words} and sizes {line[:80]!r}"
         raise ValueError(message)
     return words, [int(size) for size in sizes]
-
-
-def _fill(lines: bytes, tokens: NDArray[np.int64], values: NDArray[Any]) -> int:
-    """Parse numbers that take more than a few multiplications; return where there is no number, or -1.
-
-    ``tokens`` has the entry and the first byte of each.
-    """
-    for entry, start in tokens.tolist():
-        try:
-            values[entry] = float(lines[start : lines.find(b"\n", start)])
-        except ValueError:
-            return int(start)
-    return -1
