@@ -36,6 +36,7 @@ def test_public_names():
         "StateError",
         "Streaming",
         "UnimplementedError",
+        "UnreachableStoreError",
         "UnreadableFileError",
         "WorldError",
         "adata_to_mindex",

@@ -24,6 +24,7 @@ from scdataset.errors import (
     ScDatasetError,
     StateError,
     UnimplementedError,
+    UnreachableStoreError,
     UnreadableFileError,
     WorldError,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "StateError",
     "Streaming",
     "UnimplementedError",
+    "UnreachableStoreError",
     "UnreadableFileError",
     "WorldError",
     "adata_to_mindex",

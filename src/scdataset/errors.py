@@ -19,7 +19,8 @@ Each type also inherits the builtin that callers already catch::
     ├── LoaderError               (RuntimeError)    the DataLoader around the dataset is set up wrongly
     ├── MissingDependencyError    (ImportError)     an optional package is needed and absent
     ├── ReadOnlyError             (AttributeError)  an attribute was assigned that would have no effect
-    └── StateError                (ValueError)      a saved state cannot be read, or belongs to something else
+    ├── StateError                (ValueError)      a saved state cannot be read, or belongs to something else
+    └── UnreachableStoreError     (ConnectionError) an object store does not answer, or not with the whole
 
 Every message is one string, so that an error raised in a DataLoader worker arrives whole.
 """
@@ -41,6 +42,7 @@ __all__ = [
     "ScDatasetError",
     "StateError",
     "UnimplementedError",
+    "UnreachableStoreError",
     "UnreadableFileError",
     "WorldError",
 ]
@@ -116,3 +118,7 @@ class ReadOnlyError(ScDatasetError, AttributeError):
 
 class StateError(ScDatasetError, ValueError):
     """A saved state is damaged, of another version, or of another dataset; the message has both values."""
+
+
+class UnreachableStoreError(ScDatasetError, ConnectionError):
+    """An object store does not answer after all retries, or breaks off; the message names the object."""

@@ -11,8 +11,10 @@ import pytest
 from tests.children import output_of
 
 from scdataset.engine import cache_folder as cache_folder_module
+from scdataset.engine import cache_paths
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.cache_folder import cache_folder, cached_copy
+from scdataset.engine.cache_folder import cached_copy
+from scdataset.engine.cache_paths import cache_folder
 from scdataset.engine.cache_table import remove
 from scdataset.errors import CacheError, DamagedFileError
 
@@ -135,7 +137,7 @@ def test_where_it_cannot_be_written_a_temporary_copy_serves_and_the_variable_is_
     if cause == "no home":
         for name in ("SCDATASET_CACHE_DIR", "XDG_CACHE_HOME"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(cache_folder_module, "user_cache_path", no_home)
+        monkeypatch.setattr(cache_paths, "user_cache_path", no_home)
     if cause == "no directory":
         folder.write_text("a file")
 

@@ -18,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.cache_folder import cache_folder, switched_off
+from scdataset.engine.cache_paths import cache_folder, switched_off
 from scdataset.engine.cache_table import read_table, remove, write_table
 
 __all__ = ["load", "load_under", "store", "store_under"]

@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 
 from scdataset._processes import abandoned, name_of_process, new_name
+from scdataset.engine.cache_paths import said_size
 from scdataset.engine.cache_table import remove
-from scdataset.errors import ArgumentValueError
 
 __all__ = ["MAKING", "MANIFEST", "make_room", "mark_used", "put_aside"]
 
@@ -88,14 +88,8 @@ def _mark(pid: int) -> str:
 
 
 def _most_bytes(folder: Path, taken: int) -> float:
-    text = os.environ.get(_VARIABLE, "")
-    if not text:
-        return (shutil.disk_usage(folder).free + taken) / 2
-    with suppress(ValueError):
-        if (n_gib := float(text)) >= 0:
-            return n_gib * 2**30
-    message = f"{_VARIABLE}={text!r} is no size; give the GiB that copies in the cache may take, such as 100 or 0.5."
-    raise ArgumentValueError(message)
+    said = said_size(_VARIABLE)
+    return (shutil.disk_usage(folder).free + taken) / 2 if said is None else said
 
 
 def _copies(folder: Path) -> list[_Copy]:

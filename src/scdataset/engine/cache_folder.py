@@ -27,17 +27,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from scdataset._arguments import warn
 from scdataset._processes import abandoned, name_of_process, new_name
 from scdataset.engine.bytes.copied import CopiedFile, block_checksums
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.cache_copies import MAKING, MANIFEST, make_room, put_aside
+from scdataset.engine.cache_paths import cache_folder
 from scdataset.engine.cache_table import checksum, read_table, remove, write_table
 from scdataset.errors import CacheError, DamagedFileError, ScDatasetError
 
-__all__ = ["Make", "cache_folder", "cached_copy", "switched_off"]
+__all__ = ["Make", "cached_copy"]
 
 Make = Callable[[Path], Mapping[str, NDArray[np.int64]]]
 """Fills an empty folder with files, and returns which stretches of them are checked only when they are read: by name,
@@ -48,28 +48,6 @@ _SETTLED = 2 * 10**9
 
 _READ = 1 << 22
 """Bytes of a file that are summed up at a time."""
-
-
-def cache_folder() -> Path:
-    """Return ``$SCDATASET_CACHE_DIR``, or else ``scdataset`` in the system's place for caches.
-
-    Raises
-    ------
-    RuntimeError
-        If there is none, since the user has no home.
-    """
-    if own := os.environ.get("SCDATASET_CACHE_DIR"):
-        return Path(own)
-    folder = user_cache_path("scdataset", appauthor=False)
-    if not folder.is_absolute():  # a version of platformdirs that leaves ~ as it is
-        message = f"there is no home directory, for {folder}"
-        raise RuntimeError(message)
-    return folder
-
-
-def switched_off() -> bool:
-    """Return whether the user wants nothing cached for speed alone."""
-    return os.environ.get("SCDATASET_CACHE", "").lower() in {"0", "off", "no", "false"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ def open(self, content): ...
 def replace(self, source, content): ...
 """
 
+import os
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -144,8 +145,8 @@ class ByteSourceTests(ABC):
         assert bytes(source.read(5, 10)) == CONTENT[5:15]
 
     def test_a_descriptor_is_of_the_same_bytes(self, source: ByteSource) -> None:
-        with source.opened() as descriptor:
-            assert descriptor is None or descriptor >= 0
+        with source.ready(np.array([100_000]), np.array([7])) as descriptor:
+            assert descriptor is None or os.pread(descriptor, 7, 100_000) == CONTENT[100_000:100_007]
         values = np.frombuffer(CONTENT, np.uint16)
         array = PlainArray(source, "values", values.dtype, 5_000, np.arange(0, 200_000, 10_000)[::-1].copy())
         stored = values.reshape(20, 5_000)[::-1].ravel()

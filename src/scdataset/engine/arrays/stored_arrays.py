@@ -56,6 +56,8 @@ BUFFER_BYTES = 1 << 18
 _TOGETHER_BYTES = 1 << 24
 """Bytes that are asked for together, of a source that compiled loops cannot read."""
 
+_NO_RANGES = np.empty(0, np.int64), np.empty(0, np.int64)
+
 Task = tuple[Callable[[int, int], None], int, int]
 """Work, and the part of it to be done: ``task[0](task[1], task[2])``."""
 
@@ -108,7 +110,8 @@ class PlainArray:
         self._name = name
 
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
-        """Return tasks that read spans to ``out``."""
+        """Return tasks that read spans to ``out``; a remote source is asked for all of them at once."""
+        self.request(spans)
 
         def work(first: int, last: int) -> None:
             self.read(spans.part(first, last), out, columns)
@@ -117,8 +120,7 @@ class PlainArray:
 
     def read(self, spans: Spans, out: NDArray[Any], columns: Columns) -> None:
         """Read spans to ``out``."""
-        self.check_stored(spans)
-        status, span = self._gather(spans, out, columns) if READS_COMPILED else (SHORT_READ, 0)
+        status, span = self._gather(spans, out, columns)
         if status == SHORT_READ:  # no descriptor, a signal, or an error that the compiled loop has no name for
             status, span = self._gather_by_ranges(spans, out, columns)
         self.check()
@@ -137,6 +139,11 @@ class PlainArray:
         requests, n_bytes = count_requests(self.offsets, self.chunk, item, *where, *limits, False)  # noqa: FBT003
         return ReadCost(0, requests, n_bytes, n_bytes, item * int(spans.lengths.sum()))
 
+    def request(self, spans: Spans) -> None:
+        """Ask a remote source for all spans at once, before they are read part by part."""
+        if self.file.is_remote:
+            self.announce(spans)
+
     def close(self) -> None:
         """Close the file."""
         self.file.close()
@@ -150,19 +157,20 @@ class PlainArray:
         return self._name, ChunkIndex((n_chunks * self.chunk,), self.dtype, (self.chunk,), table)
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[int, NDArray[np.int64], int] | None]:
-        """Give the descriptor, the first byte of each chunk, and elements in a chunk; None without a descriptor."""
-        with self.file.opened() as descriptor:
+    def opened(self, spans: Spans) -> Iterator[tuple[int, NDArray[np.int64], int] | None]:
+        """Give the descriptor, the first byte of each chunk, and elements in a chunk; None without a descriptor.
+
+        Raises
+        ------
+        DamagedFileError
+            If spans are damaged, where the file has checksums, or cannot be fetched.
+        """
+        with self.file.ready(*(self._ranges(spans) if self.file.checks else _NO_RANGES)) as descriptor:
             yield None if descriptor is None else (descriptor, self.offsets, self.chunk)
 
     def check(self) -> None:
         """Raise if the file was replaced."""
         self.file.check()
-
-    def check_stored(self, spans: Spans) -> None:
-        """Raise if spans are damaged, where the file has checksums."""
-        if self.file.checks:
-            self.file.check_bytes(*self._ranges(spans))
 
     def note_requests(self, spans: Spans, max_gap: int, room: int, *, split: bool = False) -> None:
         """Count the bytes and calls of a compiled loop over spans, if this thread is observed; see `count_requests`."""
@@ -187,8 +195,8 @@ class PlainArray:
         """Read spans by a compiled loop; see `gather_spans`."""
         item, where = self.dtype.itemsize, (spans.starts, spans.lengths, spans.places)
         max_gap, buffer = GAP_BYTES // item, scratch("buffer", BUFFER_BYTES)
-        with self.opened() as place:
-            if place is None:
+        with self.opened(spans) as place:
+            if place is None or not READS_COMPILED:
                 return SHORT_READ, 0
             changes = columns.change(item, out)
             self.note_requests(spans, max_gap, BUFFER_BYTES // item, split=changes)
@@ -260,6 +268,11 @@ class Chunks(Protocol):
     length: int
     """Elements in a chunk."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        ...
+
     def piece(self, number: int) -> NDArray[Any]:
         """Return the elements of a chunk, shape ``(length,)`` or less for the last, in native byte order."""
         ...
@@ -320,6 +333,8 @@ class ChunkedArray:
         """Return tasks that decode the chunks of spans, and copy the spans to ``out``."""
         item, length = self.dtype.itemsize, self._chunks.length
         numbers, firsts, lasts = _touched(spans.starts, spans.lengths, length)
+        if self._chunks.is_remote:
+            self._chunks.announce(numbers)
 
         def work(start: int, stop: int) -> None:
             for i in range(start, stop):
@@ -390,6 +405,11 @@ class FileChunks:
         self._table = table
         self._filters = filters
         self._fill = fill
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the file is."""
+        return self._file.is_remote
 
     @property
     def place(self) -> tuple[str, ChunkIndex]:

@@ -4,12 +4,14 @@ opening       sizes, and the blocks that reading depends on: headers, row pointe
 first read    each block of values before it is used; from then on it is as fast as any other file
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.bytes.blocks import blocks_of
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.cache_copies import mark_used
 from scdataset.engine.cache_table import checksum
@@ -57,6 +59,13 @@ class CopiedFile(LocalFile):
         mark_used(self._manifest.parent)
         return super().open_now()
 
+    @contextmanager
+    def ready(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> Iterator[int]:
+        """Give the descriptor, after the blocks of these bytes were compared with their checksums."""
+        self.check_bytes(offsets, sizes)
+        with self.opened() as descriptor:
+            yield descriptor
+
     @property
     def checks(self) -> bool:
         """Whether some of it was not compared with its checksums yet."""
@@ -70,11 +79,8 @@ class CopiedFile(LocalFile):
         DamagedFileError
             If one has another checksum.
         """
-        firsts = offsets // _BLOCK
-        counts = np.where(sizes > 0, (offsets + sizes - 1) // _BLOCK - firsts + 1, 0)
-        ends = np.cumsum(counts)
-        blocks = np.repeat(firsts - ends + counts, counts) + np.arange(ends[-1] if ends.size else 0)
-        self._check_blocks(np.unique(blocks[~self._is_sound[blocks]]))
+        blocks = blocks_of(offsets, sizes, _BLOCK)
+        self._check_blocks(blocks[~self._is_sound[blocks]])
         self._all_sound = bool(self._is_sound.all())
 
     def check_outside(self, later: NDArray[np.int64]) -> None:

@@ -15,7 +15,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-__all__ = ["TOO_MANY", "Openable", "all_opened", "close", "opened"]
+__all__ = ["TOO_MANY", "Openable", "all_opened", "close", "keep", "opened"]
 
 _SHARE = 2
 """One in so many of the descriptors that a process may have is kept; the rest is for the user and for libraries."""
@@ -67,6 +67,11 @@ def close(file: Openable) -> None:
         _OPEN.close(file)
 
 
+def keep(file: Openable, descriptor: int) -> None:
+    """Take a descriptor of a file that is open already, as if it had been opened here."""
+    _OPEN.keep(file, descriptor)
+
+
 def most_open() -> int:
     """Return how many descriptors a process keeps; the one used longest ago is closed for another."""
     if resource is None:
@@ -101,6 +106,11 @@ class _Open:
             entry.readers += 1
             entry.closing = False
             return entry.descriptor
+
+    def keep(self, file: Openable, descriptor: int) -> None:
+        with self._lock:
+            self._make_room(most_open())
+            self._entries[id(file)] = _Entry(descriptor)
 
     def give_back(self, file: Openable) -> None:
         with self._lock:

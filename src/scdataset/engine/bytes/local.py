@@ -82,11 +82,21 @@ class LocalFile:
 
     @property
     def checks(self) -> bool:
-        """Whether `check_bytes` has to be called for bytes that are read; see `CopiedFile`."""
+        """Whether `ready` looks at the ranges that it is given; see `CopiedFile`."""
         return False
 
-    def check_bytes(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        """Raise if some of these bytes are not those that were written, where the file has checksums."""
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests."""
+        return False
+
+    def ready(
+        self,
+        offsets: NDArray[np.int64],  # noqa: ARG002 all bytes are there
+        sizes: NDArray[np.int64],  # noqa: ARG002 as above
+    ) -> AbstractContextManager[int]:
+        """Give the descriptor of this process; see `ByteSource`."""
+        return self.opened()
 
     def opened(self) -> AbstractContextManager[int]:
         """Give the descriptor of this process, which is not closed meanwhile for the sake of other files."""

@@ -45,15 +45,22 @@ class ByteSource(Protocol):
 
     @property
     def checks(self) -> bool:
-        """Whether `check_bytes` has to be called for bytes that are read."""
+        """Whether `ready` looks at the ranges that it is given, so that they have to be worked out."""
         ...
 
-    def check_bytes(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        """Raise DamagedFileError if some of these bytes are not those that were written, where there are checksums."""
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests, so that all that are read next are announced before the first is read."""
         ...
 
-    def opened(self) -> AbstractContextManager[int | None]:
-        """Give a descriptor for compiled loops, which read past this object; None where there is none."""
+    def ready(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> AbstractContextManager[int | None]:
+        """Give a descriptor for compiled loops, from which these bytes can be read; None where there is none.
+
+        Raises
+        ------
+        DamagedFileError
+            If some are not those that were written, where there are checksums, or cannot be fetched.
+        """
         ...
 
     def read(self, offset: int, size: int) -> bytes:

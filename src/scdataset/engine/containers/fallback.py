@@ -45,6 +45,8 @@ class LibraryChunks:
         self._rows = rows
         self._open_array = open_array
 
+    is_remote = False  # the library reads when it likes
+
     def piece(self, number: int) -> NDArray[Any]:
         """Read rows through the library."""
         with handles_open(), _LOCKS.setdefault(os.getpid(), threading.Lock()):

@@ -160,6 +160,11 @@ class StoreChunks:
         self._strip = strip
         self._gap = gap
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the store is."""
+        return False
+
     def piece(self, number: int) -> NDArray[Any]:
         """Read and decode a chunk; edge chunks are stored whole."""
         array = self._finder.array

@@ -131,6 +131,8 @@ def _tasks(
     columns = context.buffers.empty(int(ends[-1]), np.dtype(np.int32))
     values = context.buffers.empty(int(ends[-1]), part.data.dtype)
     few = _few(part.columns.table)
+    for array in plain or ():
+        array.request(Spans(part.starts, part.lengths, part.places))
 
     def work(first: int, last: int) -> None:
         room, counts = slice(ends[first], ends[last]), np.zeros(last - first, np.int64)
@@ -165,8 +167,6 @@ def _keep_runs_of(
     if not READS_COMPILED:
         return False
     rows = Spans(part.starts, part.lengths, part.places).part(first, last)
-    data.check_stored(rows)
-    indices.check_stored(rows)
     room = max(BUFFER_BYTES // 8, int(rows.lengths.max(initial=0)))
     buffers = (
         scratch("data", room * values.itemsize).view(values.dtype),
@@ -174,7 +174,7 @@ def _keep_runs_of(
     )
     addends = buffers[0].view(data.dtype) if sums.size else _NO_ADDENDS
     max_gap = GAP_BYTES // max(array.itemsize for array in buffers)
-    with data.opened() as data_place, indices.opened() as indices_place:
+    with data.opened(rows) as data_place, indices.opened(rows) as indices_place:
         if data_place is None or indices_place is None:
             return False
         for array in (data, indices):

@@ -1,0 +1,362 @@
+"""Object stores: one URL, its store, and errors that name the object and the remedy.
+
+    s3://bucket/key    gs://bucket/key    az://container/key    https://host/path
+
+Requests go through obstore, which retries with back-off. Its threads do not survive a fork, in which it would wait for
+them without end: a forked child of a process that used it is refused.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from scdataset._arguments import nearest
+from scdataset._packages import needing
+from scdataset.errors import (
+    ArgumentValueError,
+    DamagedFileError,
+    LoaderError,
+    MissingFileError,
+    ScDatasetError,
+    UnreachableStoreError,
+    UnreadableFileError,
+)
+
+__all__ = ["Bucket", "Location", "ObjectVersion", "is_url", "storage_options", "using_options"]
+
+T = TypeVar("T")
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+_SCHEMES = {
+    "s3": "S3Store", "s3a": "S3Store", "gs": "GCSStore", "gcs": "GCSStore",
+    "az": "AzureStore", "abfs": "AzureStore", "abfss": "AzureStore", "azure": "AzureStore", "adl": "AzureStore",
+    "http": "HTTPStore", "https": "HTTPStore",
+}  # fmt: skip
+"""Classes of obstore by the scheme of a URL."""
+
+_OWN = ("anonymous", "anon", "client_options", "retry_config")
+"""Storage options that are not those of a class of obstore."""
+
+_LISTED = 1000
+"""Names of neighbours that are looked at for one that is near a missing one."""
+
+
+def is_url(path: str) -> bool:
+    """Tell whether a path is a URL."""
+    return _URL.match(path) is not None
+
+
+_OPTIONS: ContextVar[dict[str, Any] | None] = ContextVar("storage_options", default=None)
+
+
+@contextmanager
+def using_options(options: Mapping[str, Any] | None) -> Iterator[None]:
+    """Take these storage options for every object that is opened inside, and keep them with it.
+
+    None leaves those that are there already.
+    """
+    if options is None:
+        yield
+        return
+    token = _OPTIONS.set(dict(options))
+    try:
+        yield
+    finally:
+        _OPTIONS.reset(token)
+
+
+def storage_options() -> dict[str, Any]:
+    """Return the storage options of the collection that is being opened."""
+    return dict(_OPTIONS.get() or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The parts of a URL.
+
+    Attributes
+    ----------
+    scheme, host
+        Such as ``s3`` and the bucket.
+    key
+        The object in it.
+    """
+
+    scheme: str
+    host: str
+    key: str
+
+    @classmethod
+    def from_url(cls, url: str) -> "Location":
+        """Divide a URL.
+
+        Raises
+        ------
+        ArgumentValueError
+            If its scheme is not known, or it names no bucket.
+        """
+        match = _URL.match(url)
+        scheme = match[1].lower() if match else ""
+        if scheme not in _SCHEMES:
+            message = (
+                f"{url!r} is a URL of the scheme {scheme!r}; give one of {[f'{one}://' for one in _SCHEMES]}, or the "
+                f"path of a file{nearest(scheme, list(_SCHEMES))}"
+            )
+            raise ArgumentValueError(message)
+        host, _, key = url[len(scheme) + 3 :].partition("/")
+        if not host:
+            message = f"{url!r} names no bucket or host; give {scheme}://bucket/key."
+            raise ArgumentValueError(message)
+        return cls(scheme, host, key)
+
+    @property
+    def root(self) -> str:
+        """The URL of the bucket, without a slash at its end."""
+        return f"{self.scheme}://{self.host}"
+
+
+class ObjectVersion(NamedTuple):
+    """A version of an object: size in bytes, ETag or an empty text, and time of change where there is no ETag."""
+
+    size: int
+    etag: str
+    modified: str
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> "ObjectVersion":
+        """Return the version in the metadata of obstore."""
+        etag = meta["e_tag"] or ""
+        return cls(meta["size"], etag, "" if etag else str(meta["last_modified"]))
+
+    @property
+    def condition(self) -> str | None:
+        """The ETag as the condition of a request; None where it is none or weak, which no condition holds for."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else None
+
+
+class _Process:
+    """Whether this process used obstore, or its parent did before the fork."""
+
+    used = False
+    inherited = False
+
+
+def _begin_anew() -> None:
+    _Process.inherited = _Process.inherited or _Process.used
+    _Process.used = False
+    _store.cache_clear()
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket, container or host, with the options that reach it; it is pickled without connections.
+
+    Parameters
+    ----------
+    root
+        Its URL.
+    options
+        As ``storage_options`` of `open_collection`, as JSON.
+    """
+
+    root: str
+    options: str
+
+    @classmethod
+    def from_location(cls, location: Location) -> "Bucket":
+        """Return the bucket of a location, with the options of the collection that is being opened.
+
+        Raises
+        ------
+        ArgumentValueError
+            If an option is none.
+        """
+        try:
+            return cls(location.root, json.dumps(storage_options(), sort_keys=True))
+        except TypeError as error:
+            message = f"storage_options={storage_options()!r} have to be texts, numbers, flags and dicts: {error}."
+            raise ArgumentValueError(message) from error
+
+    def url(self, key: str) -> str:
+        """Return the URL of a key."""
+        return f"{self.root}/{key}"
+
+    def fetch(self, key: str, start: int, stop: int, version: ObjectVersion | None) -> tuple[ObjectVersion, Any]:
+        """Ask for bytes [start, stop), and return the version of the object and the answer, whose body is to be read.
+
+        Parameters
+        ----------
+        version
+            The version that it has to be; None for any.
+
+        Raises
+        ------
+        DamagedFileError
+            If it is another version.
+        """
+        options: dict[str, Any] = {"range": (start, stop)}
+        if version is not None and version.condition is not None:
+            options["if_match"] = version.condition
+        answer = self._ask(key, lambda obstore, store: obstore.get(store, key, options=options), version)
+        return self._same(key, answer.meta, version), answer
+
+    def body(self, key: str, answer: Any, size: int) -> Any:
+        """Return the bytes of an answer.
+
+        Raises
+        ------
+        UnreachableStoreError
+            If it has not ``size`` of them.
+        """
+        body = self._ask(key, lambda _obstore, _store: answer.bytes())
+        if len(body) != size:
+            message = f"{self.url(key)} was sent with {len(body)} of {size} bytes; try again."
+            raise UnreachableStoreError(message)
+        return body
+
+    def head(self, key: str, version: ObjectVersion | None = None) -> ObjectVersion:
+        """Return the version of an object now.
+
+        Raises
+        ------
+        DamagedFileError
+            If it is not ``version``.
+        """
+        meta = self._ask(key, lambda obstore, store: obstore.head(store, key), version)
+        return self._same(key, meta, version)
+
+    def entries(self, folder: str) -> tuple[list[str], dict[str, ObjectVersion]]:
+        """Return the folders and the objects right in a folder, by their whole keys, in the order of names."""
+        found = self._ask(folder, lambda obstore, store: obstore.list_with_delimiter(store, folder or None))
+        objects = {one["path"]: ObjectVersion.from_meta(one) for one in found["objects"] if one["path"] != folder}
+        return sorted(found["common_prefixes"]), dict(sorted(objects.items()))
+
+    def walk(self, folder: str) -> dict[str, ObjectVersion]:
+        """Return all objects below a folder, by their whole keys."""
+        found = self._ask(folder, lambda obstore, store: obstore.list(store, folder or None).collect())
+        return {one["path"]: ObjectVersion.from_meta(one) for one in found}
+
+    @property
+    def can_list(self) -> bool:
+        """Whether objects can be listed; hosts of HTTP have no way to."""
+        return not self.root.startswith("http")
+
+    def _same(self, key: str, meta: Mapping[str, Any], version: ObjectVersion | None) -> ObjectVersion:
+        found = ObjectVersion.from_meta(meta)
+        if version is not None and found != version:
+            raise self._replaced(key)
+        return found
+
+    def _ask(self, key: str, question: Callable[[Any, Any], T], version: ObjectVersion | None = None) -> T:
+        """Return the answer of obstore, or raise the error of this package that says the same."""
+        with needing(f"{self.url(key)}, in an object store (the extra 'scdataset[cloud]'),", "obstore"):
+            import obstore  # noqa: PLC0415 an optional package
+            from obstore import exceptions  # noqa: PLC0415 as above
+        _refuse_forked(self.url(key))
+        try:
+            return question(obstore, _store(self.root, self.options))
+        except ScDatasetError:
+            raise
+        except FileNotFoundError as error:
+            if version is not None:
+                message = f"{self.url(key)} has vanished since it was opened: {_first_line(error)}"
+                raise DamagedFileError(message) from error
+            raise self._missing(key) from error
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise self._refused(key, error) from error
+        except exceptions.PreconditionError as error:
+            raise self._replaced(key) from error
+        except exceptions.UnknownConfigurationKeyError as error:
+            message = f"storage_options has an option that {self.root} does not know: {_first_line(error)}"
+            raise ArgumentValueError(message) from error
+        except exceptions.BaseError as error:
+            raise self._unreachable(key, error) from error
+
+    def _replaced(self, key: str) -> DamagedFileError:
+        return DamagedFileError(f"{self.url(key)} was replaced or changed since it was opened; open it again.")
+
+    def _refused(self, key: str, error: Exception) -> UnreadableFileError:
+        return UnreadableFileError(
+            f"{self.url(key)} may not be read with these credentials: {_first_line(error)} Give others by the "
+            "environment or by storage_options, renew them if they have expired, or give "
+            "storage_options={'anonymous': True} for public data."
+        )
+
+    def _unreachable(self, key: str, error: Exception) -> UnreachableStoreError:
+        said = _first_line(error)
+        remedy = "Try again, or see whether the store can be reached from here"
+        if "169.254." in said or "redential" in said or "metadata.google" in said or "oken" in said:
+            remedy = (
+                "There are no credentials: set them in the environment or in storage_options, or give "
+                "storage_options={'anonymous': True} for public data"
+            )
+        return UnreachableStoreError(f"{self.url(key)} cannot be read: {said} {remedy}.")
+
+    def _missing(self, key: str) -> MissingFileError:
+        """Return the error of a key that is not there, with names that are near it."""
+        near = "."
+        if self.can_list:
+            folder, _, name = key.rstrip("/").rpartition("/")
+            try:
+                folders, objects = self.entries(folder)
+                names = [one.rpartition("/")[2] for one in (*folders, *objects)]
+                near = nearest(name, names[:_LISTED]) if names else f": there is nothing in {self.url(folder)}."
+            except (ScDatasetError, OSError):  # the bucket is not there, or may not be listed
+                near = "; nor can its bucket or folder be listed."
+        return MissingFileError(f"{self.url(key)} does not exist{near}")
+
+
+def _refuse_forked(url: str) -> None:
+    if _Process.inherited:
+        message = (
+            f"{url} cannot be read in a forked process: its parent has read from object stores, whose connections do "
+            "not survive a fork. Use num_workers=0, which is the fastest, or DataLoader(..., "
+            "multiprocessing_context='spawn') or 'forkserver'."
+        )
+        raise LoaderError(message)
+    _Process.used = True
+
+
+@lru_cache(maxsize=64)
+def _store(root: str, options: str) -> Any:
+    """Return the store of obstore for a bucket; it holds the connections of this process."""
+    from obstore import store as stores  # noqa: PLC0415 an optional package
+
+    given = json.loads(options)
+    config = {name: value for name, value in given.items() if name not in _OWN}
+    client, retry = dict(given.get("client_options") or {}), dict(given.get("retry_config") or {})
+    if given.get("anonymous", given.get("anon")):
+        config["skip_signature"] = True
+    if "http://" in (root[:7], str(config.get("endpoint"))[:7], str(config.get("aws_endpoint"))[:7]):
+        client.setdefault("allow_http", True)
+    kind = getattr(stores, _SCHEMES[urlsplit(root).scheme])
+    others: dict[str, Any] = {"client_options": client or None, "retry_config": _retries(retry)}
+    if kind is stores.HTTPStore:
+        return kind.from_url(root, **others)
+    return kind.from_url(root, config=config or None, **others)
+
+
+def _retries(given: dict[str, Any]) -> dict[str, Any] | None:
+    """Return how often requests are retried, with seconds as obstore takes them."""
+    from datetime import timedelta  # noqa: PLC0415 as the package that takes it
+
+    if "retry_timeout" in given:
+        given["retry_timeout"] = timedelta(seconds=given["retry_timeout"])
+    return given or None
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).split("\n", 1)[0].strip()
+    return line if line.endswith(".") else f"{line}."
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -1,0 +1,328 @@
+"""Objects of a store as sources of bytes: what is read is fetched in blocks to a sparse local file first.
+
+    ranges ──► blocks that are missing ──► requests, many at once ──► sparse file ──► compiled loops
+
+All requests demand the version that was opened.
+"""
+
+import io
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.bytes import descriptors
+from scdataset.engine.bytes.blocks import blocks_of, requests_for
+from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion
+from scdataset.engine.bytes.sparse_file import BLOCK, RemovedError, SparseFile
+from scdataset.engine.observer import READ, observed
+from scdataset.errors import DamagedFileError, UnreachableStoreError
+
+__all__ = ["RemoteFile"]
+
+_CONNECTIONS = 64
+"""Requests of a process at once."""
+
+_MAX_GAP = (1 << 18) // BLOCK
+"""Blocks between two that are fetched along with them: as many as come in the time of a request."""
+
+_LEAST_REQUEST = (1 << 18) // BLOCK
+"""Blocks that a request may have however few are asked for."""
+
+_START = 1 << 20
+"""Bytes that come with the opening of an object: small objects whole, and the metadata at the start of others."""
+
+_AHEAD = 1 << 18
+"""Bytes that a stream reads at least: libraries read metadata in small pieces that lie together."""
+
+_CONFIRMED = 30.0
+"""Seconds for which the version that a response had is not asked for again."""
+
+_TRIES = 3
+"""How often blocks are asked for that another thread gave up."""
+
+
+class RemoteFile:
+    """One version of an object in a store.
+
+    Parameters
+    ----------
+    url
+        Such as ``s3://bucket/plates/a.h5ad``.
+    version
+        The version that is to be read, if it is known from a listing; None asks the store.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such object; the message has names that are near.
+    UnreadableFileError
+        If it may not be read.
+    UnreachableStoreError
+        If the store does not answer.
+    """
+
+    is_settled = True
+    checks = True
+    is_remote = True
+
+    def __init__(self, url: str, version: ObjectVersion | None = None) -> None:
+        location = Location.from_url(url)
+        self.path = url
+        self._key = location.key
+        self._bucket = Bucket.from_location(location)
+        self._process: _Process | None = None
+        self._version = self._opened() if version is None else version
+
+    @property
+    def address(self) -> str:
+        """The URL."""
+        return self._bucket.url(self._key)
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        return self._version.size
+
+    @property
+    def identity(self) -> tuple[int | str, ...]:
+        """Size, and ETag or time of change."""
+        return tuple(self._version)
+
+    @contextmanager
+    def ready(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> Iterator[int | None]:
+        """Give the descriptor of a sparse file that has these bytes in their places; None if they go over the end.
+
+        The file is longer than the object, so that compiled loops would not notice.
+        """
+        with self._held() as (file, descriptor):
+            self._fetch(file, offsets, sizes)
+            yield None if np.any(offsets + sizes > self.size) else descriptor
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes at ``offset``, or fewer where the object ends."""
+        stored = self.read_unchecked(offset, size)
+        self.check()
+        return stored
+
+    def read_unchecked(self, offset: int, size: int) -> bytes:
+        """As `read`, for whoever calls `check` once after many reads."""
+        return self.read_many([offset], [size])[0]
+
+    def read_many(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+        """Return the bytes of each range, fetched together."""
+        with self._held() as (file, _):
+            self._fetch(file, np.array(offsets, np.int64), np.array(sizes, np.int64))
+            return [file.read(offset, size) for offset, size in zip(offsets, sizes, strict=True)]
+
+    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
+        """Begin to fetch these bytes; False if all are there already."""
+        with self._held() as (file, _):
+            return bool(self._request(file, self._blocks(offsets, sizes)))
+
+    def stream(self) -> io.RawIOBase:
+        """Return a stream over the object; both its ends are fetched now, where formats have their metadata."""
+        tail = max(self.size - _START, 0)
+        self.announce(np.array([0, tail]), np.array([_START, self.size - tail]))
+        return _Stream(self)
+
+    def check(self) -> None:
+        """Raise if the object is no longer the version that was opened, as far as a recent response tells."""
+        state = self._state()
+        if time.monotonic() - state.confirmed > _CONFIRMED:
+            self._bucket.head(self._key, self._version)
+            state.confirmed = time.monotonic()
+
+    def close(self) -> None:
+        """Close the sparse file, and give up requests that have not begun."""
+        state, self._process = self._process, None
+        if state is not None and state.pid == os.getpid():
+            state.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_process": None}
+
+    def _opened(self) -> ObjectVersion:
+        """Ask for the version that is there now, and take the first bytes along if they are not cached."""
+        try:
+            version, answer = self._bucket.fetch(self._key, 0, _START, None)
+        except UnreachableStoreError:
+            version, answer = self._bucket.head(self._key), None
+            if version.size:  # only an empty object has no first bytes
+                raise
+        self._version = version
+        self._state().confirmed = time.monotonic()
+        with self._held() as (file, _):
+            start = self._blocks(np.zeros(1, np.int64), np.array([_START]))
+            if file.missing(start).size:
+                file.write(0, memoryview(self._bucket.body(self._key, answer, min(_START, version.size))))
+        return version
+
+    def _state(self) -> "_Process":
+        """Return the state of this process; a fork leaves the requests of its parent alone."""
+        state = self._process
+        if state is None or state.pid != os.getpid():
+            state = self._process = _Process()
+        return state
+
+    @contextmanager
+    def _held(self) -> Iterator[tuple[SparseFile, int]]:
+        """Give the sparse file and its descriptor, which is not closed meanwhile."""
+        with ExitStack() as stack:
+            while True:
+                file = self._state().file(self)
+                try:
+                    file.check_room()
+                    descriptor = stack.enter_context(descriptors.opened(file))
+                    break
+                except RemovedError:
+                    self._state().drop(file)
+            yield file, descriptor
+
+    def _blocks(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the blocks of ranges, as far as the object goes."""
+        return blocks_of(offsets, np.minimum(sizes, np.maximum(self.size - offsets, 0)), BLOCK)
+
+    def _fetch(self, file: SparseFile, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+        """Fetch what is missing of some ranges, and wait for it.
+
+        Raises
+        ------
+        DamagedFileError
+            If the object was replaced.
+        """
+        blocks = self._blocks(offsets, sizes)
+        for _ in range(_TRIES):
+            coming = self._request(file, blocks)
+            for future in coming:
+                with observed(READ), suppress(CancelledError):  # another thread has closed the file
+                    future.result()
+            if not coming:
+                return
+        missing = file.missing(blocks)
+        if missing.size:
+            message = f"{self.path} cannot be cached: block {missing[0]} is not as it was written; is the disk damaged?"
+            raise DamagedFileError(message)
+
+    def _request(self, file: SparseFile, blocks: NDArray[np.int64]) -> list["Future[None]"]:
+        """Ask for missing blocks that are not on their way yet, and return the requests for all that are missing."""
+        missing = file.missing(blocks)
+        if missing.size == 0:
+            return []
+        state = self._state()
+        with state.lock:
+            known = {block: state.coming.get(block) for block in missing.tolist()}
+            new = np.array([block for block, future in known.items() if future is None], np.int64)
+            new = file.missing(new)  # those that came since
+            most = max(new.size // _CONNECTIONS, _LEAST_REQUEST)
+            asked = [self._begin(state, file, *one) for one in requests_for(new, _MAX_GAP, most)]
+        return list({id(future): future for future in (*known.values(), *asked) if future is not None}.values())
+
+    def _begin(self, state: "_Process", file: SparseFile, first: int, count: int) -> "Future[None]":
+        future = _requests().submit(self._fetch_blocks, state, file, first, count)
+        state.coming.update(dict.fromkeys(range(first, first + count), future))
+        return future
+
+    def _fetch_blocks(self, state: "_Process", file: SparseFile, first: int, count: int) -> None:
+        try:
+            start, stop = first * BLOCK, min((first + count) * BLOCK, self.size)
+            _, answer = self._bucket.fetch(self._key, start, stop, self._version)
+            file.write(first, memoryview(self._bucket.body(self._key, answer, stop - start)))
+            state.confirmed = time.monotonic()
+        finally:
+            with state.lock:
+                for block in range(first, first + count):
+                    state.coming.pop(block, None)
+
+
+class _Process:
+    """The sparse file of one process, and the requests that are under way, by block."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.RLock()
+        self.coming: dict[int, Future[None]] = {}
+        self.confirmed = -math.inf
+        self._file: SparseFile | None = None
+
+    def file(self, of: RemoteFile) -> SparseFile:
+        with self.lock:
+            if self._file is None:
+                self._file = SparseFile(f"{of.address}\0{of.identity}", of.size)
+            return self._file
+
+    def drop(self, file: SparseFile) -> None:
+        """Begin another file, once this one was removed; requests that are under way go to it in vain."""
+        with self.lock:
+            if self._file is file:
+                self._file, self.coming = None, {}
+                file.close()
+
+    def close(self) -> None:
+        with self.lock:
+            for future in list(self.coming.values()):
+                future.cancel()
+            self.coming = {}
+            if self._file is not None:
+                self._file.close()
+
+
+class _Stream(io.RawIOBase):
+    """A stream over an object, which fetches somewhat more than it is asked for."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte."""
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._file.size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """Return where it is."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, as far as the object goes."""
+        view = memoryview(buffer).cast("B")
+        asked = [self._at, self._at], [len(view), max(len(view), _AHEAD)]
+        stored = self._file.read_many(*asked)[0]
+        view[: len(stored)] = stored
+        self._at += len(stored)
+        return len(stored)
+
+
+_POOL: ThreadPoolExecutor | None = None
+
+
+def _requests() -> ThreadPoolExecutor:
+    """Return the threads of this process that wait for responses."""
+    global _POOL  # noqa: PLW0603 each process has its own
+    if _POOL is None:
+        _POOL = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="scdataset-objects")
+    return _POOL
+
+
+def _begin_anew() -> None:
+    global _POOL  # noqa: PLW0603 as above
+    _POOL = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
