@@ -1,6 +1,7 @@
 """Rows of many plain files, read together: the same rows as from each by itself, and the same errors."""
 
 import os
+import pickle
 
 import h5py
 import numpy as np
@@ -9,9 +10,8 @@ import scipy.sparse
 from tests.examples import rare
 
 from scdataset import open_collection
-from scdataset.engine.arrays import reads
 from scdataset.engine.arrays.many_files import ManyReads
-from scdataset.engine.threads import Threads
+from scdataset.engine.kernels.gather import READS_COMPILED
 from scdataset.errors import DamagedFileError
 
 N_FILES, N_ROWS, N_COLUMNS = 80, 6, 30
@@ -22,9 +22,9 @@ def _matrix(number, kind):
     return values if kind == "CSR" else values.toarray()
 
 
-def _write(path, matrix, chunks):
+def _write(path, matrix, chunks, genes=range(N_COLUMNS)):
     with h5py.File(path, "w") as file:
-        file.create_dataset("var/_index", data=np.array([f"g{i}" for i in range(N_COLUMNS)], "S"))
+        file.create_dataset("var/_index", data=np.array([f"g{i}" for i in genes], "S"))
         file.create_dataset("obs/_index", data=np.array([f"c{i}" for i in range(N_ROWS)], "S"))
         for name in ("obs", "var"):
             file[name].attrs.update(
@@ -55,24 +55,40 @@ def _dense(read):
     return read if isinstance(read, np.ndarray) else read.toarray()
 
 
+@pytest.fixture
+def together(monkeypatch):
+    """Return the reads of many files, as they begin."""
+    begun, read = [], ManyReads.read
+    monkeypatch.setattr(ManyReads, "read", lambda self, *given: begun.append(self) or read(self, *given))
+    return begun
+
+
 @pytest.mark.parametrize("threads", [3, *rare(1)])
-def test_rows_of_many_files_are_those_of_each(stored, threads, monkeypatch):
+def test_rows_of_many_files_are_those_of_each(stored, threads, together):
     paths, whole = stored
-    together = []
-    monkeypatch.setattr(reads, "ManyReads", lambda *given: together.append(given) or ManyReads(*given))
-    collection = open_collection(paths)
-    collection._threads = Threads(threads)
+    collection = open_collection(paths, num_threads=threads)
     rng = np.random.default_rng(0)
     for rows in (np.arange(len(whole)), rng.integers(0, len(whole), 700), rng.permutation(len(whole))[:100], [5, 3]):
         collection.announce(np.asarray(rows))
         assert np.array_equal(_dense(collection[rows]["X"]), whole[rows])
-    assert together or not reads.READS_COMPILED
+    assert together or not READS_COMPILED
 
 
-def test_of_few_files_each_is_read_by_itself_in_parts(stored, monkeypatch):
+def test_of_few_files_each_is_read_by_itself_in_parts(stored, together):
     paths, whole = stored
-    monkeypatch.setattr(reads, "ManyReads", None)
     assert np.array_equal(_dense(open_collection(paths[:7])[:]["X"]), whole[: 7 * N_ROWS])
+    rows = np.arange(7 * N_ROWS)
+    assert np.array_equal(_dense(open_collection(paths)[rows]["X"]), whole[rows])
+    assert not together
+
+
+def test_many_files_are_read_in_another_process_and_once_they_were_closed(stored, together):
+    paths, whole = stored
+    collection = pickle.loads(pickle.dumps(open_collection(paths)))
+    assert np.array_equal(_dense(collection[:]["X"]), whole)
+    collection.close()
+    assert np.array_equal(_dense(collection[:]["X"]), whole)
+    assert together or not READS_COMPILED
 
 
 @pytest.fixture
@@ -115,3 +131,14 @@ def test_rows_of_files_that_are_not_stored_alike_are_those_of_each(kind, tmp_pat
     whole = np.vstack([_dense(matrix) for matrix in matrices])
     rows = np.random.default_rng(0).permutation(len(whole))
     assert np.array_equal(_dense(open_collection(tmp_path)[rows]["X"]), whole[rows])
+
+
+def test_rows_of_many_files_with_genes_in_orders_of_their_own_are_read_together(tmp_path, together):
+    rng, whole = np.random.default_rng(0), []
+    for number in range(10):
+        order, matrix = rng.permutation(N_COLUMNS) if number % 3 else np.arange(N_COLUMNS), _matrix(number, "CSR")
+        _write(tmp_path / f"{number}.h5ad", matrix[:, order].sorted_indices(), chunks=False, genes=order)
+        whole.append(matrix.toarray())
+    rows = rng.permutation(10 * N_ROWS)
+    assert np.array_equal(_dense(open_collection(tmp_path, join="inner")[rows]["X"]), np.vstack(whole)[rows])
+    assert together or not READS_COMPILED

@@ -42,3 +42,17 @@ def test_each_matrix_is_told_its_own_rows():
     _, stored, stacked = stack(cached=False)
     stacked.announce(np.array([5, 3, 0]))
     assert [one.told for one in stored] == [[[0, 3]], [], [[1]]]
+
+
+def test_of_many_rows_in_memory_a_few_are_tried():
+    _, stored, stacked = stack(cached=True)
+    stacked.announce(np.random.default_rng(0).integers(0, 10, 6400))
+    assert sum(len(rows) for one in stored for rows in one.told) == 16
+
+
+def test_many_rows_that_are_not_in_memory_are_all_told():
+    _, stored, stacked = stack(cached=False)
+    rows = np.random.default_rng(0).integers(0, 10, 6400)
+    stacked.announce(rows)
+    told = np.concatenate([stored[0].told[-1], np.array(stored[2].told[-1]) + 4])
+    assert np.array_equal(told, np.sort(rows))

@@ -6,83 +6,133 @@ Python's work for a file costs as much as reading some dozen rows of it.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
-from scdataset.engine.arrays.spans import Columns, Spans, Target
-from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, Task, equal_parts
+from scdataset.engine.arrays.spans import Columns, Spans, scratch
+from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, StoredArray, Task, equal_parts
 from scdataset.engine.bytes.descriptors import all_opened
 from scdataset.engine.bytes.local import LocalFile
-from scdataset.engine.kernels.gather import gather_spans
+from scdataset.engine.kernels.addresses import address_of, pointer
+from scdataset.engine.kernels.gather import READS_COMPILED, gather_numbers, gather_spans
 from scdataset.engine.observer import READ, observed, observer_here
 
-__all__ = ["ManyReads", "tasks_of_many"]
+__all__ = ["MANY", "ManyReads", "PlainArrays", "is_joinable", "tasks_of_many"]
+
+MANY = 8
+"""Arrays from which on they are read together rather than one by one."""
 
 _TOGETHER = 32
 """Files that a thread has open at the same time at most."""
 
 
-class ManyReads:
-    """Spans of many arrays of one type, each of another file, that go to one array.
+class PlainArrays:
+    """Arrays of one type, each plain bytes of another file.
 
     Parameters
     ----------
     arrays
-        The arrays.
+        The arrays; `is_joinable` is true of each.
+    columns
+        For each array the bounds of its column numbers.
+
+    Attributes
+    ----------
+    files
+        The file of each array.
+    """
+
+    def __init__(self, arrays: Sequence[PlainArray], columns: Sequence[Columns]) -> None:
+        self.arrays = arrays
+        self.columns = columns
+        self.files = [one.file for one in arrays if isinstance(one.file, LocalFile)]
+        self.table = np.array(
+            [
+                (address_of(one.offsets), one.offsets.size, one.chunk, own.limit, address_of(own.table), own.table.size)
+                for one, own in zip(arrays, columns, strict=True)
+            ]
+        )
+
+    def change(self, out: NDArray[Any]) -> bool:
+        """Tell whether numbers of one of the arrays are others in ``out``, or of another size."""
+        return bool(self.table[:, 5].any()) or out.itemsize != self.arrays[0].dtype.itemsize
+
+
+def is_joinable(array: StoredArray) -> TypeGuard[PlainArray]:
+    """Tell whether an array is plain bytes of a file that compiled loops read without further checks."""
+    if not (READS_COMPILED and type(array) is PlainArray and isinstance(array.file, LocalFile)):
+        return False
+    return not array.file.checks and array.offsets.dtype == np.int64 and array.offsets.flags.c_contiguous
+
+
+class ManyReads:
+    """Spans of many arrays that go to one array.
+
+    Parameters
+    ----------
+    arrays, numbers
+        The arrays, and which of them are read.
     spans, bounds
-        Array k has the spans ``bounds[k]`` up to ``bounds[k + 1]``.
-    out, columns
-        As for `StoredArray.tasks`.
+        The k-th of those that are read has the spans ``bounds[k]`` up to ``bounds[k + 1]``.
+    out
+        Where they go: an array of their type, or of column numbers.
     """
 
     def __init__(
         self,
-        arrays: Sequence[PlainArray],
+        arrays: PlainArrays,
+        numbers: NDArray[np.int64],
         spans: Spans,
         bounds: NDArray[np.int64],
         out: NDArray[Any],
-        columns: Columns,
     ) -> None:
-        self.files = [one.file for one in arrays if isinstance(one.file, LocalFile)]
+        self.files = [arrays.files[number] for number in numbers.tolist()]
         self._arrays = arrays
-        self._where = spans
+        self._numbers = numbers
+        self._spans = spans
         self._bounds = bounds
         self._out = out
-        self._columns = columns
+        self._changes = arrays.change(out)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
         """Elements that are read of each file, shape ``(n_files,)``."""
-        ends = np.concatenate(([0], np.cumsum(self._where.lengths)))
+        ends = np.concatenate(([0], np.cumsum(self._spans.lengths)))
         sizes: NDArray[np.int64] = np.diff(ends[self._bounds])
         return sizes
 
     def read(self, first: int, last: int, descriptors: NDArray[np.int64]) -> int:
         """Read the spans of files [first, last), and return how many files could be read."""
-        group = self._arrays[first:last]
-        item, offsets = group[0].dtype.itemsize, [one.offsets for one in group]
-        bounds = self._bounds[first : last + 1]
-        target = Target.from_spans(self._where.part(bounds[0], bounds[-1]), self._out, self._columns, item)
-        where, bounds = target.spans, bounds - bounds[0]
+        item, out = self._arrays.arrays[0].dtype.itemsize, self._out
+        table, bounds = self._arrays.table[self._numbers[first:last]], self._bounds[first : last + 1]
+        where = bounds, self._spans.starts, self._spans.lengths, self._spans.places
+        max_gap, buffer = GAP_BYTES // item, scratch("buffer", BUFFER_BYTES)
         if observer_here() is not None:
-            for array, *own in zip(group, bounds[:-1], bounds[1:], strict=True):
-                array.note_requests(where.part(*own), GAP_BYTES // item, BUFFER_BYTES // item)
+            self._note_requests(first, last)
         with observed(READ):
-            n_read = _gather_files(
-                descriptors, np.concatenate(offsets), np.cumsum([0, *(one.size for one in offsets)]),
-                np.array([one.chunk for one in group]), item, bounds, where.starts, where.lengths, where.places,
-                target.octets, self._columns.limit, GAP_BYTES // item, np.empty(BUFFER_BYTES, np.uint8),
-            )  # fmt: skip
-            target.finish(int(bounds[n_read]))
-        return n_read
+            if not self._changes:
+                return _gather_files(descriptors, table, item, *where, out.view(np.uint8), max_gap, buffer)
+            numbers = out.view(f"u{out.itemsize}")
+            return _gather_files_of_numbers(descriptors, table, *where, numbers, max_gap, buffer.view(f"u{item}"))
+
+    def _note_requests(self, first: int, last: int) -> None:
+        """Count the bytes and calls of reading files [first, last)."""
+        item = self._arrays.arrays[0].dtype.itemsize
+        for number in range(first, last):
+            array, own = (
+                self._arrays.arrays[self._numbers[number]],
+                self._spans.part(*self._bounds[number : number + 2]),
+            )
+            array.note_requests(own, GAP_BYTES // item, BUFFER_BYTES // item, split=self._changes)
 
     def read_apart(self, number: int) -> None:
         """Read the spans of one file by itself, which goes on after a signal and names errors."""
-        own = self._where.part(*self._bounds[number : number + 2])
-        for read, *part in self._arrays[number].tasks(own, self._out, self._columns, 1):
+        own, which = self._spans.part(*self._bounds[number : number + 2]), int(self._numbers[number])
+        for read, *part in self._arrays.arrays[which].tasks(own, self._out, self._arrays.columns[which], 1):
             read(*part)
 
 
@@ -113,28 +163,52 @@ def _groups(sizes: NDArray[np.int64], n_parts: int) -> Iterator[tuple[int, int]]
 @compiled
 def _gather_files(
     descriptors: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    first_chunks: NDArray[np.int64],
-    chunks: NDArray[np.int64],
+    table: NDArray[np.int64],
     item: int,
     bounds: NDArray[np.int64],
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
     places: NDArray[np.int64],
     out: NDArray[np.uint8],
-    limit: int,
     max_gap: int,
     buffer: NDArray[np.uint8],
 ) -> int:
     """Do as `gather_spans` for one file after the other, and return how many were read whole.
 
-    File k has chunks ``first_chunks[k]`` up to ``first_chunks[k + 1]`` and spans ``bounds[k]`` up to ``bounds[k + 1]``.
+    File k has the row k of ``table``, as in `PlainArrays`, and spans ``bounds[k]`` up to ``bounds[k + 1]``.
     """
     for k in range(descriptors.size):
         own = slice(bounds[k], bounds[k + 1])
+        offsets = numba.carray(pointer(table[k, 0]), (table[k, 1],), np.int64)
         status, _ = gather_spans(
-            descriptors[k], offsets[first_chunks[k] : first_chunks[k + 1]], chunks[k], item, starts[own], lengths[own],
-            places[own], out, limit, max_gap, buffer,
+            descriptors[k], offsets, table[k, 2], item, starts[own], lengths[own], places[own], out, table[k, 3],
+            max_gap, buffer,
+        )  # fmt: skip
+        if status:
+            return k
+    return descriptors.size
+
+
+@compiled
+def _gather_files_of_numbers(
+    descriptors: NDArray[np.int64],
+    table: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    places: NDArray[np.int64],
+    out: NDArray[Any],
+    max_gap: int,
+    buffer: NDArray[Any],
+) -> int:
+    """Do as `gather_numbers` for one file after the other; see `_gather_files`."""
+    for k in range(descriptors.size):
+        own = slice(bounds[k], bounds[k + 1])
+        offsets = numba.carray(pointer(table[k, 0]), (table[k, 1],), np.int64)
+        columns = numba.carray(pointer(table[k, 4]), (table[k, 5],), np.int32)
+        status, _ = gather_numbers(
+            descriptors[k], offsets, table[k, 2], starts[own], lengths[own], places[own], out, table[k, 3], columns,
+            max_gap, buffer,
         )  # fmt: skip
         if status:
             return k

@@ -8,18 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.arrays.many_files import ManyReads, tasks_of_many
+from scdataset.engine.arrays.many_files import MANY, ManyReads, PlainArrays, is_joinable, tasks_of_many
 from scdataset.engine.arrays.spans import ANY, Columns, Spans, scatter
-from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task
-from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.arrays.stored_arrays import StoredArray, Task
 from scdataset.engine.context import ReadContext
-from scdataset.engine.kernels.gather import READS_COMPILED
 from scdataset.engine.observer import SCATTER, observed
 
-__all__ = ["Read", "StackedRead", "run_reads", "run_stacked"]
-
-_MANY = 8
-"""Arrays from which on they are read together rather than one by one."""
+__all__ = ["Read", "run_reads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +34,7 @@ class Read:
     @property
     def alike(self) -> Any:
         """Common properties of reads that may be done together: plain bytes of one type that go to one array."""
-        kind = _kind(self.array, self.columns)
-        return None if kind is None else (*kind, id(self.out))
+        return (self.array.dtype, id(self.out)) if is_joinable(self.array) else None
 
     def packed(self, context: ReadContext) -> "Read":
         """Return the same spans side by side in memory of the stored type."""
@@ -52,54 +46,6 @@ class Read:
         spans = Spans(packed.spans.places, self.spans.lengths, self.spans.places)
         with observed(SCATTER):
             scatter(packed.out.astype(self.out.dtype), spans, self.out)
-
-
-@dataclass(frozen=True, slots=True)
-class StackedRead:
-    """Spans of many stored arrays that go to one array.
-
-    Attributes
-    ----------
-    arrays, columns
-        The arrays, and for each the bounds of its column numbers.
-    spans, bounds
-        Array k has the spans ``bounds[k]`` up to ``bounds[k + 1]``.
-    out
-        Where they go.
-    """
-
-    arrays: list[StoredArray]
-    columns: list[Columns]
-    spans: Spans
-    bounds: NDArray[np.int64]
-    out: NDArray[Any]
-
-    def joined(self) -> ManyReads | None:
-        """Return all of it as one read, or None if arrays are few or not alike."""
-        if len(self.arrays) < _MANY:
-            return None
-        kinds = set(map(_kind, self.arrays, self.columns))
-        plain = [array for array in self.arrays if isinstance(array, PlainArray)]
-        if len(kinds) > 1 or None in kinds or not Read(self.arrays[0], self.spans, self.out, self.columns[0]).direct:
-            return None
-        return ManyReads(plain, self.spans, self.bounds, self.out, self.columns[0])
-
-    def apart(self) -> list[Read]:
-        """Return a read of each array."""
-        bounds = self.bounds.tolist()
-        return [
-            Read(array, self.spans.part(*bounds[k : k + 2]), self.out, columns)
-            for k, (array, columns) in enumerate(zip(self.arrays, self.columns, strict=True))
-        ]
-
-
-def run_stacked(stacked: Sequence[StackedRead], context: ReadContext) -> None:
-    """Do as `run_reads` for each array of each stack: without Python's work for each where they are alike."""
-    joined = [one for read in stacked if (one := read.joined()) is not None]
-    if len(joined) == len(stacked):
-        context.threads.run(operator.call, _tasks_of_joined(joined, context.n_tasks))
-    else:
-        run_reads([read for one in stacked for read in one.apart()], context)
 
 
 def run_reads(reads: Sequence[Read], context: ReadContext) -> None:
@@ -119,7 +65,7 @@ def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
     alone = groups.pop(None, [])
     joined = []
     for group in groups.values():
-        if len(group) < _MANY:
+        if len(group) < MANY:
             alone += group
         else:
             joined.append(_joined(group))
@@ -128,14 +74,15 @@ def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
 
 def _joined(group: Sequence[Read]) -> ManyReads:
     """Return reads that are alike as one."""
-    plain = [read.array for read in group if isinstance(read.array, PlainArray)]
+    arrays = [read.array for read in group if is_joinable(read.array)]
     spans = Spans(
         np.concatenate([read.spans.starts for read in group]),
         np.concatenate([read.spans.lengths for read in group]),
         np.concatenate([read.spans.places for read in group]),
     )
     bounds = np.cumsum([0, *(read.spans.starts.size for read in group)])
-    return ManyReads(plain, spans, bounds, group[0].out, group[0].columns)
+    plain = PlainArrays(arrays, [read.columns for read in group])
+    return ManyReads(plain, np.arange(len(group)), spans, bounds, group[0].out)
 
 
 def _tasks_of_joined(joined: Sequence[ManyReads], n_parts: int) -> list[Task]:
@@ -144,15 +91,6 @@ def _tasks_of_joined(joined: Sequence[ManyReads], n_parts: int) -> list[Task]:
     for read in joined:
         same.setdefault(tuple(map(id, read.files)), []).append(read)
     return [task for arrays in same.values() for task in tasks_of_many(arrays, n_parts)]
-
-
-def _kind(array: StoredArray, columns: Columns) -> tuple[Any, ...] | None:
-    """Return common properties of arrays that may be read together, or None for one that is read alone."""
-    if not (READS_COMPILED and type(array) is PlainArray and isinstance(array.file, LocalFile)):
-        return None
-    if array.file.checks:
-        return None
-    return array.dtype, columns.limit, id(columns.table)
 
 
 def _tasks_alone(reads: Sequence[Read], n_parts: int) -> list[Task]:

@@ -28,7 +28,7 @@ from scdataset.engine.kernels.gather import (
     run_of,
     scatter_piece,
 )
-from scdataset.engine.kernels.requests import count_requests
+from scdataset.engine.kernels.requests import byte_ranges, count_requests
 from scdataset.engine.observer import DECODE, READ, SCATTER, observed, observer_here
 from scdataset.errors import DamagedFileError
 
@@ -182,14 +182,7 @@ class PlainArray:
 
     def _ranges(self, spans: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the offsets and sizes of the bytes of spans, a range for each part of a span in a chunk of its own."""
-        item, is_any = self.dtype.itemsize, spans.lengths > 0
-        starts, stops = spans.starts[is_any], (spans.starts + spans.lengths)[is_any]
-        firsts = starts // self.chunk
-        counts = (stops - 1) // self.chunk - firsts + 1
-        numbers = np.repeat(firsts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        begins = np.maximum(np.repeat(starts, counts), numbers * self.chunk)
-        ends = np.minimum(np.repeat(stops, counts), (numbers + 1) * self.chunk)
-        return self.offsets[numbers] + begins % self.chunk * item, (ends - begins) * item
+        return byte_ranges(self.offsets, self.chunk, self.dtype.itemsize, spans.starts, spans.lengths)
 
     def _gather(self, spans: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
         """Read spans by a compiled loop; see `gather_spans`."""

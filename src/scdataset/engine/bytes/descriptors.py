@@ -53,12 +53,10 @@ def all_opened(files: Sequence[Openable]) -> Iterator[list[int]]:
     """Give the descriptors of several files, none of which is closed meanwhile for the sake of others."""
     descriptors: list[int] = []
     try:
-        for file in files:
-            descriptors.append(_OPEN.take(file))  # noqa: PERF401 those that were taken are given back after an error
+        _OPEN.take_all(files, descriptors)
         yield descriptors
     finally:
-        for file in files[: len(descriptors)]:
-            _OPEN.give_back(file)
+        _OPEN.give_back_all(files[: len(descriptors)])
 
 
 def close(file: Openable) -> None:
@@ -98,11 +96,12 @@ class _Open:
 
     def take(self, file: Openable) -> int:
         with self._lock:
-            entry = self._entries.get(id(file))
+            key = id(file)
+            entry = self._entries.get(key)
             if entry is None:
                 self._make_room(most_open())
-                entry = self._entries[id(file)] = _Entry(self._opened(file))
-            self._entries.move_to_end(id(file))
+                entry = self._entries[key] = _Entry(self._opened(file))
+            self._entries.move_to_end(key)
             entry.readers += 1
             entry.closing = False
             return entry.descriptor
@@ -112,6 +111,12 @@ class _Open:
             self._make_room(most_open())
             self._entries[id(file)] = _Entry(descriptor)
 
+    def take_all(self, files: Sequence[Openable], taken: list[int]) -> None:
+        """Append the descriptors to ``taken``: after an error those of the files before."""
+        with self._lock:
+            for file in files:
+                taken.append(self.take(file))  # noqa: PERF401 as said
+
     def give_back(self, file: Openable) -> None:
         with self._lock:
             entry = self._entries.get(id(file))
@@ -119,6 +124,11 @@ class _Open:
                 entry.readers -= 1
                 if entry.closing:
                     self.close(file)
+
+    def give_back_all(self, files: Sequence[Openable]) -> None:
+        with self._lock:
+            for file in files:
+                self.give_back(file)
 
     def close(self, file: Openable) -> None:
         with self._lock:

@@ -1,9 +1,15 @@
 """The identity of a file: tells it from any other file, and from itself before a change."""
 
 import os
+from operator import attrgetter
 from typing import NamedTuple, Self
 
 __all__ = ["FileIdentity"]
+
+_OF_STATUS = attrgetter(
+    "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns", "st_mode", "st_uid", "st_gid", "st_nlink"
+)
+"""The fields of an identity in a status, at once: it is compared for every file of every read."""
 
 
 class FileIdentity(NamedTuple):
@@ -34,17 +40,7 @@ class FileIdentity(NamedTuple):
     @classmethod
     def from_status(cls, status: os.stat_result) -> Self:
         """Return the identity in the result of ``os.stat`` or ``os.fstat``."""
-        return cls(
-            status.st_dev,
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-            status.st_mode,
-            status.st_uid,
-            status.st_gid,
-            status.st_nlink,
-        )
+        return cls._make(_OF_STATUS(status))
 
     @property
     def content(self) -> tuple[int, ...]:

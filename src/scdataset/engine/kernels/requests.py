@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset.engine.kernels.gather import run_of
 
-__all__ = ["count_requests"]
+__all__ = ["byte_ranges", "count_requests"]
 
 
 @compiled
@@ -47,3 +47,27 @@ def count_requests(
                 n_bytes += (until - begin) * item
                 begin = until
     return requests, n_bytes
+
+
+@compiled
+def byte_ranges(
+    offsets: NDArray[np.int64], chunk: int, item: int, starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first byte and the bytes of each part of a span in a chunk, of an array as in `gather_spans`."""
+    n = 0
+    for i in range(starts.size):
+        if lengths[i]:
+            n += (starts[i] + lengths[i] - 1) // chunk - starts[i] // chunk + 1
+    firsts = np.empty(n, np.int64)
+    sizes = np.empty(n, np.int64)
+    k = 0
+    for i in range(starts.size):
+        start, stop = starts[i], starts[i] + lengths[i]
+        while start < stop:
+            number = start // chunk
+            end = min(stop, (number + 1) * chunk)
+            firsts[k] = offsets[number] + (start - number * chunk) * item
+            sizes[k] = (end - start) * item
+            k += 1
+            start = end
+    return firsts, sizes

@@ -3,7 +3,7 @@
 rows ──► parts: the rows of each matrix, and their places ──► tasks for all threads ──► one array
 """
 
-from collections.abc import Sequence  # noqa: TC003 as in the other modules
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scdataset.engine.arrays.half_floats import SingleFloats
 from scdataset.engine.arrays.read_cost import ReadCost
-from scdataset.engine.arrays.reads import StackedRead, run_stacked
+from scdataset.engine.arrays.reads import Read, run_reads
 from scdataset.engine.arrays.spans import ANY, Columns, Spans
 from scdataset.engine.arrays.stored_arrays import StoredArray
 from scdataset.engine.context import ReadContext
@@ -24,7 +24,7 @@ from scdataset.engine.matrices.remapped import remapped_of
 from scdataset.engine.matrices.row_pointers import RowPointers
 from scdataset.engine.matrices.select import ReadSpec, read_selected
 
-__all__ = ["CsrMatrix"]
+__all__ = ["CsrMatrix", "whole_rows"]
 
 _INT32_MAX = np.iinfo(np.int32).max
 
@@ -81,25 +81,21 @@ class CsrMatrix:
             specs = [part.matrix.read_spec(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
             return _csr(*read_selected(specs, dtype, context, totals), n_columns)
         places = np.concatenate([np.arange(0), *(part.places for part in parts)])
-        indptr = np.zeros(places.size + 1, np.int64)
         starts = np.concatenate([np.arange(0), *(starts for starts, _ in where)])
         lengths = np.concatenate([np.arange(0), *(lengths for _, lengths in where)])
-        indptr[1:][places] = lengths
-        np.cumsum(indptr, out=indptr)
-        spans, bounds = Spans(starts, lengths, indptr[places]), np.cumsum([0, *(part.rows.size for part in parts)])
-        index_type = np.int32 if max(indptr[-1], n_columns) <= _INT32_MAX else np.int64
-        empty, size = context.buffers.empty, int(indptr[-1])
-        data, indices = empty(size, dtype), empty(size, index_type)
-        matrices = [part.matrix for part in parts]
-        stacked = [
-            StackedRead([matrix.data for matrix in matrices], [ANY] * len(parts), spans, bounds, data),
-            StackedRead([matrix.indices for matrix in matrices], [m.columns for m in matrices], spans, bounds, indices),
-        ]
-        run_stacked(stacked, context)
-        read = _csr(data, indices, indptr, n_columns)
-        if totals is not None:
-            totals[:] = row_totals(read)
-        return read
+        bounds = np.cumsum([0, *(part.rows.size for part in parts)]).tolist()
+
+        def read(spans: Spans, data: NDArray[Any], indices: NDArray[Any]) -> None:
+            own = [spans.part(*bounds[k : k + 2]) for k in range(len(parts))]
+            matrices = [part.matrix for part in parts]
+            reads = [Read(matrix.data, spans, data) for matrix, spans in zip(matrices, own, strict=True)]
+            reads += [
+                Read(matrix.indices, spans, indices, matrix.columns)
+                for matrix, spans in zip(matrices, own, strict=True)
+            ]
+            run_reads(reads, context)
+
+        return whole_rows(Spans(starts, lengths, places), read, n_columns, dtype, context, totals)
 
     def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows, ascending, will be read soon."""
@@ -146,6 +142,38 @@ class CsrMatrix:
         if not columns.table.size:
             columns = Columns(columns.limit, np.arange(self.shape[1], dtype=np.int32))
         return ReadSpec(self.data, self.indices, columns, starts, lengths, places)
+
+
+def whole_rows(
+    rows: Spans,
+    read: Callable[[Spans, NDArray[Any], NDArray[Any]], None],
+    n_columns: int,
+    dtype: np.dtype[Any],
+    context: ReadContext,
+    totals: NDArray[np.float64] | None,
+) -> scipy.sparse.csr_matrix:
+    """Return whole rows as CSR.
+
+    Parameters
+    ----------
+    rows
+        Where rows are stored, and which rows of the result they are.
+    read
+        Reads spans to the values and to the column numbers of the result.
+    n_columns, dtype, context, totals
+        As in `Matrix.read_parts`.
+    """
+    indptr = np.zeros(rows.places.size + 1, np.int64)
+    indptr[1:][rows.places] = rows.lengths
+    np.cumsum(indptr, out=indptr)
+    index_type = np.int32 if max(indptr[-1], n_columns) <= _INT32_MAX else np.int64
+    empty, size = context.buffers.empty, int(indptr[-1])
+    data, indices = empty(size, dtype), empty(size, index_type)
+    read(Spans(rows.starts, rows.lengths, indptr[rows.places]), data, indices)
+    result = _csr(data, indices, indptr, n_columns)
+    if totals is not None:
+        totals[:] = row_totals(result)
+    return result
 
 
 def _csr(

@@ -1,7 +1,8 @@
 """Stored matrices, and the parts of them that are read along with rows of others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 
-__all__ = ["Matrix", "Part"]
+__all__ = ["Matrix", "Part", "Split"]
 
 M = TypeVar("M")
 
@@ -38,6 +39,32 @@ class Part(Generic[M]):
         """Return the one part of rows of a single matrix, in any order."""
         order = np.argsort(rows)
         return [cls(matrix, rows[order], order)]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Rows of a stack, divided among its matrices.
+
+    Attributes
+    ----------
+    numbers
+        The matrices that have some of them, ascending, shape ``(n_parts,)``, int64.
+    bounds
+        The k-th of those has ``rows[bounds[k]:bounds[k + 1]]``, shape ``(n_parts + 1,)``, int64.
+    rows, places
+        As in `Part`, of one matrix after the other.
+    """
+
+    numbers: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    def parts(self, matrices: Sequence[M]) -> "Iterator[Part[M]]":
+        """Yield the part of each matrix, given all of the stack."""
+        for number, bounds in zip(self.numbers.tolist(), pairwise(self.bounds.tolist()), strict=True):
+            own = slice(*bounds)
+            yield Part(matrices[number], self.rows[own], self.places[own])
 
 
 class Matrix(Protocol):

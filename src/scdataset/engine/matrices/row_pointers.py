@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 
-__all__ = ["RowPointers", "pieces_of"]
+__all__ = ["RowPointers", "fill_spans", "pieces_of"]
 
 _GROUP = 64
 """Rows that share a first element: as many lengths are added up at most to find a row."""
@@ -104,7 +104,9 @@ class RowPointers:
 
     def spans(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the first element and the number of elements of each row, both int64 of the shape of ``rows``."""
-        return _spans(rows, self.lengths, self.firsts, self.long_rows, self.excess)
+        starts, lengths = np.empty(rows.size, np.int64), np.empty(rows.size, np.int64)
+        fill_spans(rows, self.lengths, self.firsts, self.long_rows, self.excess, starts, lengths)
+        return starts, lengths
 
     def _agrees(self, n_elements: int) -> bool:
         """Tell whether ``firsts`` are the sums of the lengths, and the last one ``n_elements``.
@@ -197,15 +199,16 @@ class _Lengths:
 
 
 @compiled
-def _spans(
+def fill_spans(
     rows: NDArray[np.int64],
     lengths: NDArray[Any],
     firsts: NDArray[np.int64],
     long_rows: NDArray[np.int64],
     excess: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    starts = np.empty(rows.size, np.int64)
-    counts = np.empty(rows.size, np.int64)
+    starts: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Write the first element and the number of elements of each row, given the arrays of `RowPointers`."""
     for i in range(rows.size):
         row = rows[i]
         group = row // _GROUP
@@ -222,4 +225,3 @@ def _spans(
                 count += excess[k]
         starts[i] = start
         counts[i] = count
-    return starts, counts

@@ -6,16 +6,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset.engine.arrays.many_files import MANY
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
-from scdataset.engine.matrices.parts import Matrix, Part
+from scdataset.engine.matrices.alike import AlikeMatrices
+from scdataset.engine.matrices.parts import Matrix, Part, Split
 from scdataset.engine.matrices.remapped import read_apart
 from scdataset.engine.observer import WHOLE, observed, observer_here
 
 __all__ = ["Stack"]
 
-_TRIED = 32
-"""Matrices that are tried to tell whether a window is in memory."""
+_TRIED = 16
+"""Rows that are tried to tell whether a window is in memory."""
+
+_LACKING = 8
+"""One in so many of the matrices tried may lack rows: a window that lacks little is read faster as it is."""
 
 
 class Stack:
@@ -29,6 +34,7 @@ class Stack:
 
     def __init__(self, matrices: Sequence[Matrix]) -> None:
         self._matrices = list(matrices)
+        self._alike = AlikeMatrices.of(self._matrices)
         self._types = {type(matrix) for matrix in matrices}
         self._firsts = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
         self.kind = matrices[0].kind
@@ -38,26 +44,30 @@ class Stack:
 
     def read(self, rows: NDArray[np.int64], context: ReadContext, totals: NDArray[np.float64] | None = None) -> Any:
         """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""
-        read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
         with observed(WHOLE, reads=1, rows=rows.size):
-            result = read(list(self._parts(rows)), self.shape[1], self.dtype, context, totals)
+            result = self._read(self._split(rows), context, totals)
         observer = observer_here()
         if observer is not None:
             observer.count(result_bytes=_n_bytes(result))
         return result
 
+    def _read(self, split: Split, context: ReadContext, totals: NDArray[np.float64] | None) -> Any:
+        if self._alike is not None and split.numbers.size >= MANY:
+            return self._alike.read(split, context, totals)
+        read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
+        return read(list(split.parts(self._matrices)), self.shape[1], self.dtype, context, totals)
+
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon.
 
-        Of many matrices some are tried first: if they are in memory, so are the others, nearly all of them.
+        Of many rows some are tried first: if they are in memory, so are the others, nearly all of them.
         """
-        parts = list(self._parts(rows))
-        step = max(len(parts) // _TRIED, 1)
-        told = [part.matrix.announce(part.rows) for part in parts[::step]]
-        if any(told):
-            for number, part in enumerate(parts):
-                if number % step:
-                    part.matrix.announce(part.rows)
+        if rows.size > _TRIED:
+            told = [part.matrix.announce(part.rows) for part in self._parts(rows[:: rows.size // _TRIED])]
+            if sum(told) <= len(told) // _LACKING:
+                return
+        for part in self._parts(rows):
+            part.matrix.announce(part.rows)
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return what reading these rows, in any order, would cost; no values are read."""
@@ -69,14 +79,16 @@ class Stack:
             matrix.close()
 
     def _parts(self, rows: NDArray[np.int64]) -> Iterator[Part[Any]]:
+        return self._split(rows).parts(self._matrices)
+
+    def _split(self, rows: NDArray[np.int64]) -> Split:
         order = np.argsort(rows)
         ascending = rows[order]
         bounds = np.searchsorted(ascending, self._firsts)
-        own = ascending - np.repeat(self._firsts[:-1], np.diff(bounds))
-        ends = bounds.tolist()
-        for number in np.flatnonzero(np.diff(bounds)).tolist():
-            part = slice(ends[number], ends[number + 1])
-            yield Part(self._matrices[number], own[part], order[part])
+        sizes = np.diff(bounds)
+        numbers = np.flatnonzero(sizes)
+        own = ascending - np.repeat(self._firsts[numbers], sizes[numbers])
+        return Split(numbers, np.append(bounds[numbers], rows.size), own, order)
 
 
 def _n_bytes(rows: Any) -> int:

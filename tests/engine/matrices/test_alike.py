@@ -1,0 +1,85 @@
+"""Matrices that are stored alike in many files."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from scdataset.engine.arrays.stored_arrays import PlainArray
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.context import ReadContext
+from scdataset.engine.kernels.gather import READS_COMPILED
+from scdataset.engine.matrices.alike import AlikeMatrices
+from scdataset.engine.matrices.csr import CsrMatrix
+from scdataset.engine.matrices.row_pointers import RowPointers
+from scdataset.engine.matrices.stack import Stack
+from scdataset.errors import DamagedFileError
+
+N_COLUMNS = 2_000
+
+pytestmark = pytest.mark.skipif(not READS_COMPILED, reason="nothing is read by compiled loops here")
+
+
+def _stored(path, matrix):
+    path.write_bytes(matrix.data.tobytes() + matrix.indices.tobytes())
+    file, n = LocalFile(str(path)), matrix.nnz
+    data = PlainArray(file, "data", matrix.data.dtype, n, np.array([0]))
+    indices = PlainArray(file, "indices", matrix.indices.dtype, n, np.array([matrix.data.nbytes]))
+    return CsrMatrix(matrix.shape, data, indices, RowPointers.from_pointers(matrix.indptr, n))
+
+
+@pytest.fixture
+def whole():
+    """Rows of 70 or 700 elements, so that their lengths are of two types, one file with a single longer one."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(12):
+        row = scipy.sparse.random(100, N_COLUMNS, 0.35 if number % 2 else 0.035, "csr", np.float32, rng=rng)
+        rows.append(row)
+    long = scipy.sparse.random(1, N_COLUMNS, 0.9, "csr", np.float32, rng=rng)
+    rows[2] = scipy.sparse.vstack([*[rows[2]] * 11, long, rows[2]], format="csr")
+    return rows
+
+
+@pytest.fixture
+def matrices(whole, tmp_path):
+    return [_stored(tmp_path / f"{number}", matrix) for number, matrix in enumerate(whole)]
+
+
+def _equal(read, expected):
+    return (read != expected).nnz == 0 and np.array_equal(read.indptr, expected.indptr)
+
+
+def test_rows_are_those_of_the_matrices_whatever_the_type_of_their_lengths(whole, matrices):
+    assert len({matrix.table.lengths.dtype for matrix in matrices}) == 2
+    assert [matrix.table.long_rows.size for matrix in matrices][2] == 1
+    stacked, expected = Stack(matrices), scipy.sparse.vstack(whole, format="csr")
+    rng = np.random.default_rng(1)
+    for rows in (rng.permutation(expected.shape[0]), rng.integers(0, expected.shape[0], 300), np.arange(0)):
+        assert _equal(stacked.read(rows, ReadContext()), expected[rows])
+    assert _equal(pickle.loads(pickle.dumps(stacked)).read(rows, ReadContext()), expected[rows])
+
+
+def test_rows_are_summed(whole, matrices):
+    expected = scipy.sparse.vstack(whole, format="csr")
+    rows, totals = np.random.default_rng(1).permutation(expected.shape[0]), np.empty(expected.shape[0])
+    Stack(matrices).read(rows, ReadContext(), totals)
+    assert np.allclose(totals, np.asarray(expected[rows].sum(axis=1)).ravel())
+
+
+def test_matrices_of_other_types_or_columns_left_out_are_not_alike(whole, matrices, tmp_path):
+    assert AlikeMatrices.of(matrices) is not None
+    assert AlikeMatrices.of(matrices[:7]) is None
+    doubles = _stored(tmp_path / "doubles", whole[0].astype(np.float64))
+    assert AlikeMatrices.of([*matrices, doubles]) is None
+    fewer = np.full(N_COLUMNS, -1, np.int32)
+    assert AlikeMatrices.of([*matrices, matrices[0].remap(fewer, 0)]) is None
+
+
+def test_a_column_out_of_range_is_refused_by_the_name_of_its_file(whole, matrices, tmp_path):
+    damaged = whole[5].copy()
+    damaged.indices[-1] = N_COLUMNS
+    stacked = Stack([*matrices[:5], _stored(tmp_path / "5", damaged), *matrices[6:]])
+    with pytest.raises(DamagedFileError, match=r"5: chunk 0 of indices has column numbers outside"):
+        stacked.read(np.arange(stacked.shape[0]), ReadContext())
