@@ -7,15 +7,22 @@ READY := $(VENV)/.ready
 # Processes that tests start find the package's bytecode, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-slow lint style types bench bench-peers clean
+PYTHONS ?= 3.11 3.12 3.13
+
+.PHONY: help demo test test-fast test-slow test-all lint style types docs drawings bench bench-peers dist clean
 
 help:
-	@echo "make test       linters, types, contracts and tests, in some six minutes on two cores"
-	@echo "make test-slow  the tests that make test leaves out: more combinations of what it tests, and larger ones"
-	@echo "make lint       linters, types and contracts alone"
-	@echo "make demo       train on a simulated atlas"
-	@echo "make bench      measure; make bench-peers measures other loaders beside it"
-	@echo "make clean      remove the environment and all caches"
+	@echo "make test         linters, types, contracts and tests, in some six minutes on two cores"
+	@echo "make test-slow    the tests that make test leaves out: more combinations of what it tests, and larger ones"
+	@echo "make test-all     the tests of make test under Python $(PYTHONS), as far as they are installed"
+	@echo "make lint         linters, types and contracts alone"
+	@echo "make demo         train on a simulated atlas"
+	@echo "make docs         the documentation, in docs/_build/html"
+	@echo "make drawings     draw again what the documentation shows, from the package and from results"
+	@echo "make bench        measure on this machine"
+	@echo "make bench-peers  measure other loaders beside it"
+	@echo "make dist         wheel and sdist, each tried in an empty environment"
+	@echo "make clean        remove environments, caches and what was built"
 
 demo: $(READY)
 	$(BIN)/scdataset demo
@@ -28,6 +35,30 @@ test-fast: $(READY)
 
 test-slow: $(READY)
 	SCDATASET_TESTS=all $(BIN)/pytest -n 2 --dist worksteal -m "slow or hypothesis"
+
+# A Python of pyenv counts as installed if it is active: PYENV_VERSION=3.11:3.12:3.13 make test-all
+test-all:
+	@for version in $(PYTHONS); do \
+		if python$$version -c "" 2>/dev/null; then \
+			$(MAKE) test-fast PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+		else \
+			echo "Python $$version is not installed and left out"; \
+		fi; \
+	done
+
+docs: $(READY)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+drawings: $(READY)
+	$(BIN)/python docs/drawings/concepts.py
+	$(BIN)/python docs/drawings/chart.py
+	$(BIN)/python docs/drawings/tutorial.py
+
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python tests/smoke.py dist/*
 
 bench-peers: $(READY)
 	$(BIN)/python benchmarks/peers.py $(if $(PYTHON312),--python312 $(PYTHON312))
@@ -60,5 +91,5 @@ $(READY): pyproject.toml requirements-dev.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist docs/_build docs/api/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -exec rm -rf {} +

@@ -1,0 +1,74 @@
+"""The chart and the table of throughput, from the ratios that the benchmarks measured.
+
+python docs/drawings/chart.py
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from svg import COLOURS, GREY, box, drawing, text, write_all
+
+FOLDER = Path(__file__).parents[1] / "performance"
+RESULTS = FOLDER / "ratios.json"
+SHOWN = 16
+"""The block size that the chart shows."""
+
+
+def chart(results: dict[str, Any]) -> str:
+    """Draw how many times as fast it is in blocks of 16."""
+    place = results["blocks"].index(SHOWN)
+    bars = [
+        (f"{each['ours']}, {each['file']}", f"against {each['against']}", each["values"][place])
+        for each in results["ratios"]
+    ]
+    longest = max(value for *_, value in bars)
+    left, width, height = 24, 540, 50
+
+    def shapes() -> Iterator[str]:
+        yield text(left, 34, "Cells a second, as a multiple of other loaders", weight=600, size=18)
+        for number, (ours, against, value) in enumerate(bars):
+            y = 56 + number * height
+            yield text(left, y + 12, ours, size=14, weight=600)
+            yield text(left + width + 92, y + 12, against, size=14, colour=GREY, anchor="end")
+            yield box(left, y + 20, width * value / longest, 18, fill=COLOURS[0])
+            yield box(left, y + 20, width / longest, 18, fill=GREY)
+            yield text(left + width * value / longest + 8, y + 34, f"{value:g}x", size=15, weight=600)
+        y = 56 + height * len(bars) + 16
+        yield text(
+            left,
+            y,
+            "Blocks of 16, batches of 64, windows of 16,384 cells; 300,000 x 62,710, in the page cache;",
+            size=13,
+            colour=GREY,
+        )
+        yield text(left, y + 18, "2 cores. Grey is the other loader.", size=13, colour=GREY)
+
+    return drawing(680, 56 + height * len(bars) + 50, "Throughput against other loaders", shapes())
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the table of the page on performance, in Markdown."""
+    blocks = results["blocks"]
+    lines = [
+        "| file | ours | against | " + " | ".join(f"block {size}" for size in blocks) + " |",
+        "|---" * (3 + len(blocks)) + "|",
+    ]
+    for each in results["ratios"]:
+        values = ["" if value is None else f"{value:.1f}x" for value in each["values"]]
+        lines.append(f"| {each['file']} | {each['ours']} | {each['against']} | " + " | ".join(values) + " |")
+    for each in results["limits"]:
+        values = [f"{value:.2f}" for value in each["values"]]
+        lines.append(f"| {each['file']} | `open_collection` | {each['against']} | " + " | ".join(values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def drawn() -> dict[str, str]:
+    """Return the content of the files that are made of the results."""
+    results = json.loads(RESULTS.read_text())
+    return {"throughput.svg": chart(results), "ratios.md": table(results)}
+
+
+if __name__ == "__main__":
+    write_all(drawn(), FOLDER)
