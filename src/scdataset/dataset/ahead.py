@@ -11,10 +11,14 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scdataset.dataset.monitor import AHEAD, WAIT, WINDOW
+from scdataset.engine.observer import observed, set_level
 
 __all__ = ["Fetch", "ReadsAhead", "read_ahead"]
 
@@ -63,8 +67,12 @@ def read_ahead(
     executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-ahead")
 
     def begin(rows: NDArray[np.int64]) -> Any:
-        begun = collection.begin(rows)
-        return begun if transform is None else transform(begun, rows)
+        with observed(WINDOW, windows=1, window_rows=rows.size):
+            begun = collection.begin(rows)
+        if transform is None:
+            return begun
+        with observed(AHEAD):
+            return transform(begun, rows)
 
     def top_up() -> None:
         """Announce one window more than are read, and read as many as are wanted."""
@@ -73,19 +81,23 @@ def read_ahead(
             announced.append(fetch)
         while announced and len(reading) < depth:
             rows, bounds = announced.popleft()
-            reading.append((executor.submit(begin, rows), rows, bounds))
+            reading.append((executor.submit(copy_context().run, begin, rows), rows, bounds))
 
     try:
         top_up()
         while reading:
             future, rows, bounds = reading.popleft()
-            begun = future.result()
+            with observed(WAIT):
+                begun = future.result()
             del future  # which would keep the window alive
             top_up()
-            fetched = collection.finish(rows, begun)
+            set_level(rows_in_flight=rows.size + sum(one[1].size for one in reading))
+            with observed(WAIT):
+                fetched = collection.finish(rows, begun)
             del begun
             yield fetched, rows, bounds
             del fetched
     finally:
+        set_level(rows_in_flight=0)
         if not is_finalizing():  # a script that ends in the middle of an epoch: the interpreter ends the thread
             executor.shutdown(cancel_futures=True)

@@ -22,12 +22,15 @@ from scdataset.dataset.epoch_tracker import EpochTracker
 from scdataset.dataset.hooks import Hooks, KeysOf, Window
 from scdataset.dataset.iteration import Iteration, RankIteration
 from scdataset.dataset.loader import has_own_collation, refuse_hosts_that_share_out_again
+from scdataset.dataset.monitor import WAIT, WINDOW, Monitor
+from scdataset.dataset.monitored import Monitored
 from scdataset.dataset.seeds import drawn_seed
 from scdataset.dataset.sending import refuse_hooks_that_cannot_be_sent, sendable
-from scdataset.dataset.settings import Settings, adapted
+from scdataset.dataset.settings import adapted
 from scdataset.dataset.state import Identity, SavedState, shortened
 from scdataset.dataset.v01 import answers_old_calls, refuse_set_mode, refuse_subset
 from scdataset.engine.buffers import give_back_unused
+from scdataset.engine.observer import observed, set_level
 from scdataset.errors import (
     ArgumentValueError,
     CollectionChangedError,
@@ -51,7 +54,7 @@ _SENT = ("_source", "_collection", "strategy")
 """Attributes with arrays of the size of the data, which worker processes share."""
 
 
-class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that users have
+class scDataset(Monitored, IterableDataset[Any]):  # noqa: N801 the name that users have
     """Minibatches of a collection that need not fit in memory, in the order of a strategy.
 
     Rows are fetched ``batch_size * fetch_factor`` at a time, in the order of the disk, and cut into batches. Use it
@@ -183,6 +186,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
         self._settle()
         self._tracker = EpochTracker()
         self._buffers = SharedBuffers()
+        self._monitor = Monitor()
 
     @property
     def remaining(self) -> int:
@@ -291,7 +295,7 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
                 "make a new scDataset for it."
             )
             raise CollectionChangedError(message)
-        iteration = Iteration(partial(self._begin, checked=not has_own_collation()))
+        iteration = Iteration(partial(self._begin, checked=not has_own_collation()), self._monitor)
         if get_worker_info() is not None:  # which then belongs to the epoch even if it is ended before a batch
             with suppress(LoaderError):  # raised by __next__: torch loses it here if workers persist
                 iteration.begin()
@@ -324,21 +328,23 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
             several = (rows_of_batches(order, partition, run, seed, epoch) for run in begun.fetches(n_at_once))
             if taker is None:
                 fetches = one_by_one(several, partition.fetch_factor, begun.before)
-                yield from self._cut(fetches, begun.remaining.n_workers, hooks, keys_of)
+                yield from self._cut(fetches, begun, hooks, keys_of)
             else:
                 for rows, bounds in several:
                     window = Window(None, rows, bounds)
+                    begun.window = begun.given, bounds
                     taken = (taker(rows_of_batch) for rows_of_batch in window.rows_of_batches)
                     yield from hooks.transformed(taken, window.rows_of_batches, keys_of)
         finally:
             begun.is_running = False
             give_back_unused()
 
-    def _cut(self, fetches: Iterator[Fetch], n_workers: int, hooks: Hooks, keys_of: KeysOf) -> Iterator[Any]:
+    def _cut(self, fetches: Iterator[Fetch], begun: RankIteration, hooks: Hooks, keys_of: KeysOf) -> Iterator[Any]:
         """Yield the batches of windows."""
         runs_ahead = self._transforms_ahead(hooks)
         ahead = partial(hooks.transform_window, keys_of=keys_of) if runs_ahead else None
-        for window in self._windows(fetches, n_workers, hooks, ahead):
+        for window in self._windows(fetches, begun.remaining.n_workers, hooks, ahead):
+            begun.window = begun.given, window.bounds
             yield from hooks.batches(window, keys_of, is_transformed=runs_ahead)
 
     def _transforms_ahead(self, hooks: Hooks) -> bool:
@@ -409,7 +415,12 @@ class scDataset(Settings, IterableDataset[Any]):  # noqa: N801 the name that use
             yield from itertools.starmap(Window, read_ahead(collection, fetches, self.prefetch, ahead))
         else:
             for rows, bounds in fetches:
-                yield Window(collection.read(rows), rows, bounds)
+                set_level(rows_in_flight=rows.size)
+                with observed(WAIT), observed(WINDOW, windows=1, window_rows=rows.size):
+                    fetched = collection.read(rows)
+                yield Window(fetched, rows, bounds)
+                del fetched
+            set_level(rows_in_flight=0)
 
     def _next_order(self, progress: Progress) -> EpochOrder:
         """Return the order of an epoch that begins, and go by its length if no other rank has to."""

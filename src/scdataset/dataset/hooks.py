@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import hook
 from scdataset.collections.rows import apart, as_window, row_cutter, row_taker
+from scdataset.engine.observer import observed
 from scdataset.errors import HookError
 from scdataset.strategy.row_keys import RowKeys, needs_keys
 
@@ -109,8 +110,11 @@ class Hooks:
         for cut in batches:
             if has_keys:
                 batch = self._call("batch_transform", cut, next(rows_of_batches), keys_of)
+            elif transform is None:
+                batch = cut
             else:
-                batch = cut if transform is None else transform(cut)
+                with observed("batch_transform"):
+                    batch = transform(cut)
             if batch is None:
                 self._refuse_none()
             yield apart(batch) if batch is cut else batch
@@ -121,7 +125,8 @@ class Hooks:
         if transform is None:
             return value
         if not needs_keys(transform):
-            return transform(value)
+            with observed(name):
+                return transform(value)
         n_rows = _n_rows(value)
         if n_rows is not None and n_rows != rows.size:
             origin = "fetch_callback" if name == "fetch_transform" else "batch_callback"
@@ -130,7 +135,8 @@ class Hooks:
                 f"that their keys are not known; return those rows, in their order, from the {origin}."
             )
             raise HookError(message)
-        return transform(value, keys_of(rows))
+        with observed(name):
+            return transform(value, keys_of(rows))
 
     @property
     def need_windows(self) -> bool:
@@ -140,7 +146,7 @@ class Hooks:
     def _cut(self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[Any]:
         window = fetched if self.batch_callback else self._cuttable(fetched, bounds[-1])
         if self.batch_callback or places is not None:
-            take = self.batch_callback or row_taker(window)
+            take = self._call_batch if self.batch_callback else row_taker(window)
             positions = np.arange(bounds[-1]) if places is None else places
             return (take(window, positions[start:stop]) for start, stop in pairwise(bounds))
         cut = row_cutter(window)
@@ -149,12 +155,20 @@ class Hooks:
     def call_fetch(self, source: Any, rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64] | None]:
         """Call ``fetch_callback`` with ascending rows; return its result and the places of ``rows`` in it."""
         assert self.fetch_callback is not None  # noqa: S101 only called where there is one
-        if np.all(rows[1:] >= rows[:-1]):
-            return self.fetch_callback(source, rows), None
-        order = np.argsort(rows)
-        places = np.empty_like(order)
-        places[order] = np.arange(rows.size)
-        return self.fetch_callback(source, rows[order]), places
+        places = None
+        if not np.all(rows[1:] >= rows[:-1]):
+            order = np.argsort(rows)
+            places = np.empty_like(order)
+            places[order] = np.arange(rows.size)
+            rows = rows[order]
+        with observed("fetch_callback", windows=1, window_rows=rows.size):
+            return self.fetch_callback(source, rows), places
+
+    def _call_batch(self, fetched: Any, positions: NDArray[np.int64]) -> Any:
+        """Call ``batch_callback``."""
+        assert self.batch_callback is not None  # noqa: S101 only called where there is one
+        with observed("batch_callback"):
+            return self.batch_callback(fetched, positions)
 
     def _refuse_none(self) -> Never:
         name = "batch_transform" if self.batch_transform else "batch_callback"

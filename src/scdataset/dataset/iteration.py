@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from scdataset.dataset.monitor import LOOP, MODEL, Monitor
+from scdataset.engine.observer import Observer
 from scdataset.schedule.progress import Progress, RemainingEpoch
 from scdataset.schedule.worker_assignment import WorkerAssignment
 
@@ -28,6 +30,8 @@ class RankIteration:
         Batches that were given since.
     is_running
         Whether more may come.
+    window
+        Batches that were given before the window in use, and the bounds between its batches.
     """
 
     begun: Progress
@@ -36,6 +40,14 @@ class RankIteration:
     before: int
     given: int = 0
     is_running: bool = True
+    window: tuple[int, list[int]] = (0, [0, 0])
+
+    @property
+    def rows_of_last(self) -> int:
+        """Rows in the batch that was given last."""
+        before, bounds = self.window
+        place = self.given - before
+        return bounds[place] - bounds[place - 1]
 
     @property
     def assignment(self) -> WorkerAssignment:
@@ -68,10 +80,14 @@ class Iteration(Iterator[Any]):
     ----------
     begin
         Begins the iteration and returns it with its batches.
+    monitor
+        Counts, if anybody asked.
     """
 
-    def __init__(self, begin: Callable[[], tuple[RankIteration, Iterator[Any]]]) -> None:
+    def __init__(self, begin: Callable[[], tuple[RankIteration, Iterator[Any]]], monitor: Monitor) -> None:
         self._begin = begin
+        self._monitor = monitor
+        self._given_at: float | None = None
         self._iteration: RankIteration | None = None
         self._batches: Iterator[Any] = iter(())
 
@@ -84,9 +100,35 @@ class Iteration(Iterator[Any]):
         """End it, as a generator: reading ahead stops, and there are no more batches."""
         close = getattr(self._batches, "close", None)
         if close is not None:
-            close()
+            with self._monitor.observing():
+                close()
+            self._end()
 
     def __next__(self) -> Any:
+        observer = self._monitor.observer
+        return self._next() if observer is None else self._counted(observer)
+
+    def _counted(self, observer: Observer) -> Any:
+        """Return the next batch, and add to counts and times."""
+        if self._given_at is not None:
+            observer.add(MODEL, observer.clock() - self._given_at)
+        try:
+            with self._monitor.observing(), observer.timed(LOOP):
+                batch = self._next()
+        except BaseException:
+            self._end()
+            raise
+        assert self._iteration is not None  # noqa: S101 begun in _next
+        observer.count(batches=1, batch_rows=self._iteration.rows_of_last)
+        self._monitor.publish()
+        self._given_at = observer.clock()
+        return batch
+
+    def _end(self) -> None:
+        self._given_at = None
+        self._monitor.publish(at_once=True)
+
+    def _next(self) -> Any:
         if self._iteration is None:
             self.begin()
         batch = next(self._batches)

@@ -11,12 +11,23 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["DECODE", "READ", "SCATTER", "WHOLE", "Observer", "ReadCounts", "observed", "observer_here", "observing"]
+__all__ = [
+    "DECODE",
+    "READ",
+    "SCATTER",
+    "WHOLE",
+    "Observer",
+    "ReadCounts",
+    "observed",
+    "observer_here",
+    "observing",
+    "set_level",
+]
 
 READ = "read"
 """Phase of getting bytes; with plain bytes, of copying them to their places too, which is the same compiled loop."""
@@ -80,16 +91,19 @@ class _Tally:
         By name of a count, and by phase.
     whole
         By phase, with the phases inside it.
+    levels
+        By name of a number that goes up and down.
     inner
         Seconds of the phases that ended inside the one that runs.
     """
 
-    __slots__ = ("counts", "inner", "seconds", "whole")
+    __slots__ = ("counts", "inner", "levels", "seconds", "whole")
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.seconds: dict[str, float] = {}
         self.whole: dict[str, float] = {}
+        self.levels: dict[str, int] = {}
         self.inner = 0.0
 
 
@@ -138,11 +152,19 @@ class Observer:
 
     def seconds(self) -> dict[str, float]:
         """Return the seconds of each phase so far, summed over threads, without those of phases inside it."""
-        total: dict[str, float] = {}
-        for tally in self._own():
-            for phase, seconds in list(tally.seconds.items()):
-                total[phase] = total.get(phase, 0.0) + seconds
-        return total
+        return _added(tally.seconds for tally in self._own())
+
+    def whole_seconds(self) -> dict[str, float]:
+        """Return the seconds of each phase so far, summed over threads, with those of phases inside it."""
+        return _added(tally.whole for tally in self._own())
+
+    def set_levels(self, **levels: int) -> None:
+        """Set numbers that go up and down, as far as this thread is concerned."""
+        self._tally().levels.update(levels)
+
+    def levels(self) -> dict[str, float]:
+        """Return the levels of all threads together."""
+        return _added(tally.levels for tally in self._own())
 
     def reads(self) -> ReadCounts:
         """Return the totals of reads so far."""
@@ -152,7 +174,7 @@ class Observer:
             read_seconds=seconds.get(READ, 0.0),
             decode_seconds=seconds.get(DECODE, 0.0),
             scatter_seconds=seconds.get(SCATTER, 0.0),
-            wall_seconds=sum(tally.whole.get(WHOLE, 0.0) for tally in self._own()),
+            wall_seconds=self.whole_seconds().get(WHOLE, 0.0),
         )
 
     def _tally(self) -> _Tally:
@@ -167,6 +189,14 @@ class Observer:
 
     def __reduce__(self) -> tuple[type["Observer"], tuple[Callable[[], float]]]:
         return Observer, (self.clock,)
+
+
+def _added(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for part in parts:
+        for name, value in list(part.items()):  # of a thread that may go on meanwhile
+            total[name] = total.get(name, 0) + value
+    return total
 
 
 _OBSERVER: ContextVar[Observer | None] = ContextVar("observer", default=None)
@@ -198,3 +228,10 @@ def observed(phase: str, **counts: int) -> AbstractContextManager[None]:
     if counts:
         observer.count(**counts)
     return observer.timed(phase)
+
+
+def set_level(**levels: int) -> None:
+    """Set numbers that go up and down, if this thread is observed."""
+    observer = _OBSERVER.get()
+    if observer is not None:
+        observer.set_levels(**levels)

@@ -1,0 +1,310 @@
+"""Where the time of a loop goes, and what to do about it."""
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
+from scdataset.dataset.monitor import AHEAD, LOOP, MODEL, WAIT, WINDOW, Totals
+from scdataset.engine.observer import DECODE, READ, SCATTER, WHOLE
+
+__all__ = ["LoaderStats"]
+
+_NOTABLE = 0.1
+"""Part of the time from which on the second in line is named, too."""
+
+
+@dataclass(frozen=True)
+class LoaderStats:
+    """Where the time of a dataset's iterations went, from when counting began.
+
+    Seconds of processes that iterate at the same time are summed, but for ``seconds``.
+
+    Attributes
+    ----------
+    rows, batches, windows
+        Given to the loop, and windows that were read for it, those read ahead included.
+    seconds
+        By the clock, from when a batch is asked for until the model is done with it: those of workers that iterate
+        together count once. Time between two iterations is no part of it.
+    rows_per_second
+        ``rows / seconds``, 0 if there are none.
+    waiting_for_model
+        Seconds between giving a batch and being asked for the next: those of the model, or in a worker of its full
+        queue.
+    waiting_for_windows
+        Seconds in which the loop waited for a window to be read.
+    waiting_for_disk, waiting_for_decoding, waiting_for_collection
+        How these divide: by the time that reading bytes, decoding chunks and copying what was decoded take in the
+        threads that read. All of it is of the collection where the package does not read the files itself.
+    hooks
+        Seconds of the loop in each hook, by its name. Of a ``fetch_transform`` that runs ahead, the seconds in which
+        the loop waited for it.
+    cutting
+        Seconds of the loop in all else: working out rows, and cutting batches from windows.
+    bytes_read, requests, chunks_decoded
+        As in `ReadCounts`; 0 where the package does not read the files itself.
+    seconds_reading, seconds_decoding, seconds_scattering
+        In the threads that read, summed over threads, as in `ReadCounts`.
+    seconds_read_wall
+        Seconds by the clock in which windows were read, whether or not the loop waited for it.
+    bytes_in_flight
+        Bytes of the windows in use and read ahead at this moment, by the bytes of a mean row; 0 if not known.
+    processes
+        Processes that the figures are sums of: 1 for a bare loop, or the number of workers that iterated.
+    hook_names
+        The functions of the hooks, for people.
+    """
+
+    rows: int = 0
+    batches: int = 0
+    windows: int = 0
+    seconds: float = 0.0
+    waiting_for_model: float = 0.0
+    waiting_for_windows: float = 0.0
+    waiting_for_disk: float = 0.0
+    waiting_for_decoding: float = 0.0
+    waiting_for_collection: float = 0.0
+    hooks: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    cutting: float = 0.0
+    bytes_read: int = 0
+    requests: int = 0
+    chunks_decoded: int = 0
+    seconds_reading: float = 0.0
+    seconds_decoding: float = 0.0
+    seconds_scattering: float = 0.0
+    seconds_read_wall: float = 0.0
+    bytes_in_flight: int = 0
+    processes: int = 0
+    hook_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def from_totals(cls, totals: Totals, hooks: Hooks) -> "LoaderStats":
+        """Return the figures of some totals, of a dataset with these hooks."""
+        counts, whole = {name: int(value) for name, value in totals.counts.items()}, totals.whole
+        waits = _divided_wait(totals)
+        ahead = waits.pop(AHEAD)
+        in_hooks = {name: whole[name] for name in HOOK_ARGUMENTS if name in whole}
+        if whole.get(AHEAD):
+            in_hooks["fetch_transform"] = ahead
+        wait = whole.get(WAIT, 0.0)
+        in_loop = sum(in_hooks.values()) - (ahead if whole.get(AHEAD) else 0.0)
+        row_bytes = counts.get("result_bytes", 0) / max(counts.get("window_rows", 0), 1)
+        return cls(
+            rows=counts.get("batch_rows", 0),
+            batches=counts.get("batches", 0),
+            windows=counts.get("windows", 0),
+            seconds=totals.elapsed,
+            waiting_for_model=totals.seconds.get(MODEL, 0.0),
+            waiting_for_windows=wait,
+            **waits,
+            hooks=MappingProxyType(in_hooks),
+            cutting=max(whole.get(LOOP, 0.0) - wait - in_loop, 0.0),
+            bytes_read=counts.get("bytes", 0),
+            requests=counts.get("requests", 0),
+            chunks_decoded=counts.get("chunks", 0),
+            seconds_reading=totals.seconds.get(READ, 0.0),
+            seconds_decoding=totals.seconds.get(DECODE, 0.0),
+            seconds_scattering=totals.seconds.get(SCATTER, 0.0),
+            seconds_read_wall=whole.get(WHOLE, whole.get(WINDOW, 0.0)),
+            bytes_in_flight=round(totals.levels.get("rows_in_flight", 0) * row_bytes),
+            processes=totals.processes,
+            hook_names=MappingProxyType({name: _called(getattr(hooks, name)) for name in in_hooks}),
+        )
+
+    def since(self, earlier: "LoaderStats") -> "LoaderStats":
+        """Return the figures of the time since an earlier call of `scDataset.stats`."""
+        numbers = {name: max(getattr(self, name) - getattr(earlier, name), 0) for name in self._added_up()}
+        hooks = {name: seconds - earlier.hooks.get(name, 0.0) for name, seconds in self.hooks.items()}
+        return replace(self, **numbers, hooks=MappingProxyType(hooks))
+
+    @staticmethod
+    def _added_up() -> list[str]:
+        """Return the names of numbers that only grow."""
+        others = {"hooks", "hook_names", "bytes_in_flight", "processes"}
+        return [one.name for one in fields(LoaderStats) if one.name not in others]
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows given a second of the clock."""
+        return self.rows / self.seconds if self.seconds else 0.0
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The part of the loop's time that each took, largest first: ``model``, ``disk``, a hook's name, ..."""
+        parts = {
+            "model": self.waiting_for_model,
+            "disk": self.waiting_for_disk,
+            "decoding": self.waiting_for_decoding,
+            "collection": self.waiting_for_collection,
+            "cutting": self.cutting,
+            **self.hooks,
+        }
+        total = sum(parts.values())
+        ranked = sorted(parts.items(), key=lambda part: -part[1])
+        return {name: seconds / total for name, seconds in ranked if seconds > 0}
+
+    @property
+    def bottleneck(self) -> str | None:
+        """The first of `shares`; None as long as nothing was counted."""
+        return next(iter(self.shares), None) if self.batches else None
+
+    @property
+    def verdict(self) -> str:
+        """What limits the loop, and what to do."""
+        if self.bottleneck is None:
+            return "Counting has begun; iterate, and call stats() again."
+        (first, share), *others = self.shares.items()
+        named = f" ({self.hook_names[first]})" if first in self.hook_names else ""
+        second = [f"; next is {self._titled(name)}, {part:.0%}" for name, part in others[:1] if part >= _NOTABLE]
+        title = self._titled(first)
+        return f"{title[0].upper()}{title[1:]}{named} takes {share:.0%} of the time{''.join(second)}. {_ADVICE[first]}"
+
+    @property
+    def headline(self) -> str:
+        """Rate and bottleneck in a few words, for a bar."""
+        rate = f"{self.rows_per_second:,.0f} rows/s"
+        first = self.bottleneck
+        return rate if first is None else f"{rate}, {self._titled(first)} {self.shares[first]:.0%}"
+
+    def _titled(self, name: str) -> str:
+        return _TITLES.get(name, f"your {name}")
+
+    def as_dict(self) -> dict[str, float]:
+        """Return all numbers by name, such as for ``SummaryWriter.add_scalars``.
+
+        Hooks are under their names, ``hook_batch_transform`` for one, in seconds.
+        """
+        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("hooks", "hook_names")}
+        hooks = {f"hook_{name}": seconds for name, seconds in self.hooks.items()}
+        return {**plain, "rows_per_second": self.rows_per_second, **hooks}
+
+    @property
+    def _lines(self) -> list[tuple[str, str, str]]:
+        """Name, figure and remark of each line."""
+        parts = {
+            "model": self.waiting_for_model,
+            "disk": self.waiting_for_disk,
+            "decoding": self.waiting_for_decoding,
+            "collection": self.waiting_for_collection,
+            **self.hooks,
+            "cutting": self.cutting,
+        }
+        shares = self.shares
+        listed = [
+            (self._titled(name), f"{seconds:.2f} s", f"{shares.get(name, 0.0):.0%}{self._remark(name)}")
+            for name, seconds in parts.items()
+            if seconds or name == "model"
+        ]
+        busy = f"{self.seconds_reading:.2f} s reading, {self.seconds_decoding:.2f} s decoding, "
+        read = [
+            ("read", _bytes(self.bytes_read), f"{self.requests:,} requests, {self.chunks_decoded:,} chunks decoded"),
+            ("in threads", f"{self.seconds_read_wall:.2f} s", f"{busy}{self.seconds_scattering:.2f} s scattering"),
+            ("in flight", _bytes(self.bytes_in_flight), "windows in use and read ahead"),
+        ]
+        return [*listed, *(read if self.bytes_read else [])]
+
+    def _remark(self, name: str) -> str:
+        called = self.hook_names.get(name)
+        return _REMARKS.get(name, "") if called is None else f", {called}"
+
+    @property
+    def _summary(self) -> str:
+        of = f" by {self.processes} workers" if self.processes > 1 else ""
+        return (
+            f"{self.rows:,} rows in {self.batches:,} batches{of}, {self.seconds:.2f} s: "
+            f"{self.rows_per_second:,.0f} rows a second"
+        )
+
+    def __str__(self) -> str:
+        if not self.batches:
+            return self.verdict
+        lines = self._lines
+        width = max(len(name) for name, *_ in lines)
+        shown = [f"  {name:<{width}}  {figure:>10}  {remark}" for name, figure, remark in lines]
+        return "\n".join([self._summary, *shown, self.verdict])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks."""
+        if not self.batches:
+            return f"<p>{html.escape(self.verdict)}</p>"
+        cells = [[html.escape(text) for text in line] for line in self._lines]
+        rows = "".join(f"<tr><th>{a}</th><td>{b}</td><td style='text-align:left'>{c}</td></tr>" for a, b, c in cells)
+        headline, verdict = html.escape(self._summary), html.escape(self.verdict)
+        return f"<p>{headline}</p><table>{rows}</table><p><b>{verdict}</b></p>"
+
+
+def _divided_wait(totals: Totals) -> dict[str, float]:
+    """Divide the seconds in which the loop waited for windows, by what was done to read them."""
+    wait, busy = totals.whole.get(WAIT, 0.0), totals.seconds
+    ahead, window = totals.whole.get(AHEAD, 0.0), totals.whole.get(WINDOW, 0.0)
+    for_ahead = wait * ahead / (ahead + window) if ahead else 0.0
+    reading, decoding = busy.get(READ, 0.0), busy.get(DECODE, 0.0) + busy.get(SCATTER, 0.0)
+    rest, known = wait - for_ahead, reading + decoding
+    return {
+        AHEAD: for_ahead,
+        "waiting_for_disk": rest * reading / known if known else 0.0,
+        "waiting_for_decoding": rest * decoding / known if known else 0.0,
+        "waiting_for_collection": 0.0 if known else rest,
+    }
+
+
+def _called(function: Any) -> str:
+    """Return a name for a function or transform."""
+    name: str = getattr(function, "__qualname__", type(function).__qualname__)
+    return name
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} TiB"
+
+
+_TITLES = {
+    "model": "the model",
+    "disk": "the disk",
+    "decoding": "decoding",
+    "collection": "the collection",
+    "cutting": "cutting batches",
+}
+
+_REMARKS = {
+    "model": ", the loop waits to be asked",
+    "disk": ", the loop waits for bytes",
+    "decoding": ", the loop waits for chunks to be decoded and copied",
+    "collection": ", the loop waits for its rows",
+}
+
+_ADVICE = {
+    "model": "The loop keeps up with it: a faster loader would gain nothing.",
+    "disk": (
+        "Read more at a time: a larger block_size, and a larger fetch_factor with it to mix as well; prefetch=2 reads "
+        "further ahead. Or keep the file on a faster disk."
+    ),
+    "decoding": (
+        "Use more of each chunk: a larger block_size, and a larger fetch_factor with it to mix as well; more threads, "
+        "open_collection(num_threads=...); or write the file with smaller chunks or a faster codec."
+    ),
+    "collection": (
+        "Its rows are read by code of its own: if they are in files that open_collection takes, open them with it; "
+        "else a larger fetch_factor, or workers of a DataLoader."
+    ),
+    "cutting": "Take larger batches: each costs the same few microseconds.",
+    "fetch_callback": (
+        "It reads in place of the collection, in the loop: leave it out where open_collection takes the files, or use "
+        "workers of a DataLoader."
+    ),
+    "fetch_transform": "Do less for each row, or use a transform of scdataset.transforms, which runs while you train.",
+    "batch_callback": "Do less in it for each batch, or leave it out, and batches are cut from windows.",
+    "batch_transform": (
+        "Do its work on the whole array rather than row by row, on the device, or with a transform of "
+        "scdataset.transforms; or use workers of a DataLoader."
+    ),
+}
