@@ -49,6 +49,7 @@ def test_public_names():
         "pp",
         "scDataset",
         "suggest_parameters",
+        "watch",
     ]
     assert all(hasattr(scdataset, name) for name in scdataset.__all__)
 

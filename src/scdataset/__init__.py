@@ -81,12 +81,14 @@ __all__ = [
     "pp",
     "scDataset",
     "suggest_parameters",
+    "watch",
 ]
 
 if TYPE_CHECKING:
     from scdataset import pp
     from scdataset.cells import CellCollection, ModalityCollection, open_collection
     from scdataset.insight.description import describe
+    from scdataset.insight.watch import watch
 
 _LAZY = {
     "CellCollection": "scdataset.cells",
@@ -94,6 +96,7 @@ _LAZY = {
     "describe": "scdataset.insight.description",
     "open_collection": "scdataset.cells",
     "pp": "scdataset.pp",
+    "watch": "scdataset.insight.watch",
 }
 """Names that need anndata and h5py, and the module that each is in, or is."""
 

@@ -1,20 +1,21 @@
-"""A progress bar on a terminal, a line of the log elsewhere."""
+"""A progress bar in a terminal or notebook, lines of the log elsewhere."""
 
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 
 try:
     from rich.console import Console
-    from rich.progress import Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 except ModuleNotFoundError:
     _HAS_RICH = False
 else:
     _HAS_RICH = True
 
-__all__ = ["late_bar", "log_or_bar", "progress_bar"]
+__all__ = ["late_bar", "live_bar", "log_or_bar", "progress_bar"]
 
 _LOG = logging.getLogger("scdataset")
 
@@ -39,12 +40,44 @@ def progress_bar(description: str, total: int, *, visible: bool) -> Iterator[Cal
 
 @contextmanager
 def log_or_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar where stderr is a terminal, and else write one line to the log ``scdataset``, of level info."""
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    if not (terminal and _HAS_RICH):
+    """Show a bar where somebody sees it, and else write one line to the log ``scdataset``, of level info."""
+    visible = _has_viewer()
+    if not visible:
         _LOG.info("%s", description)
-    with progress_bar(description, total, visible=terminal) as advance:
+    with progress_bar(description, total, visible=visible) as advance:
         yield advance
+
+
+@contextmanager
+def live_bar(description: str, total: int, done: int = 0) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar with a text beside it where somebody sees it, and else write the text to the log ``scdataset``.
+
+    Call the yielded function with steps and the new text. It is drawn only then, by no thread, so that a loop that is
+    left in any way leaves nothing behind.
+    """
+    if not _has_viewer():
+        yield lambda _, text: _LOG.info("%s: %s", description, text)
+        return
+    columns = [
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    ]  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
+        task = progress.add_task(description, total=total, completed=done, text="")
+
+        def show(steps: int, text: str) -> None:
+            progress.update(task, advance=steps, text=text, refresh=True)
+
+        yield show
+
+
+def _has_viewer() -> bool:
+    """Tell whether a bar can be drawn: in a terminal, or in a notebook that has widgets."""
+    if not _HAS_RICH:
+        return False
+    if sys.stderr is not None and sys.stderr.isatty():
+        return True
+    return Console(stderr=True).is_jupyter and find_spec("ipywidgets") is not None
 
 
 @contextmanager

@@ -86,9 +86,12 @@ class Totals:
     def plus(self, other: "Totals") -> "Totals":
         """Return the sum."""
         return Totals(
-            *(_sum(getattr(self, name), getattr(other, name)) for name in ("counts", "seconds", "whole", "levels")),
-            elapsed=self.elapsed + other.elapsed,
-            processes=self.processes + other.processes,
+            _sum(self.counts, other.counts),
+            _sum(self.seconds, other.seconds),
+            _sum(self.whole, other.whole),
+            _sum(self.levels, other.levels),
+            self.elapsed + other.elapsed,
+            self.processes + other.processes,
         )
 
 
