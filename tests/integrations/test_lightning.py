@@ -19,7 +19,6 @@ from scdataset import (
     ClassBalancedSampling,
     CollectionError,
     HookError,
-    MissingDependencyError,
     StateError,
     open_collection,
 )
@@ -441,12 +440,3 @@ def test_what_is_no_collection_is_refused(module):
 def test_a_member_of_the_name_of_row_numbers_is_refused(module):
     with pytest.raises(HookError, match="'number' already"):
         next(iter(module(row_key="number").predict_dataloader()))
-
-
-def test_without_lightning_the_error_says_how_to_install_it(monkeypatch):
-    from scdataset.integrations import lightning
-
-    for name in ("lightning.pytorch", "pytorch_lightning"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingDependencyError, match="pip install lightning"):
-        lightning._hosts()

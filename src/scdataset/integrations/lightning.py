@@ -1,7 +1,6 @@
 """CellDataModule: cells in files, or any other collection, as a data module of Lightning."""
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -9,39 +8,23 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest, one_of
-from scdataset._packages import missing
 from scdataset.dataset import scDataset
 from scdataset.errors import ArgumentValueError, CollectionError
+from scdataset.integrations.lightning_hosts import base_of
 from scdataset.integrations.lightning_loader import CellLoader
 from scdataset.integrations.lightning_settings import SPLITS, TENSORS, LightningSettings
+from scdataset.integrations.lightning_stats import StatsLogger
 from scdataset.integrations.numbered import Numbered
 from scdataset.integrations.splits import REST, Split, splits_of
 from scdataset.strategy import Streaming
 
-__all__ = ["CellDataModule"]
+__all__ = ["CellDataModule", "StatsLogger"]
 
 _DISJOINT = ("train", "val", "test")
 _STAGES = ("fit", "validate", "test", "predict")
 
 
-def _hosts() -> tuple[type, ...]:
-    """Return the class of data modules of each package that is installed.
-
-    Lightning is published twice, and a Trainer of one refuses data modules of the other.
-    """
-    found = []
-    for package in ("lightning.pytorch", "pytorch_lightning"):
-        try:
-            found.append(import_module(package).LightningDataModule)
-        except ImportError:
-            continue
-    if not found:
-        needed_for = "scdataset.integrations.lightning"
-        raise missing(needed_for, "lightning")
-    return tuple(found)
-
-
-_DataModule: Any = type("_DataModule", _hosts(), {})
+_DataModule: Any = base_of("LightningDataModule")
 
 
 class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package that is installed
