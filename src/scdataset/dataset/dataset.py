@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from multiprocessing.context import get_spawning_popen
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from scdataset.collections.shared_buffers import SharedBuffers
 from scdataset.dataset.ahead import Fetch, read_ahead
 from scdataset.dataset.epoch_counter import Begun
 from scdataset.dataset.epoch_tracker import EpochTracker
-from scdataset.dataset.hooks import Hooks, KeysOf, Window
+from scdataset.dataset.explains import Explains
+from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks, KeysOf, Window
 from scdataset.dataset.iteration import Iteration, RankIteration
 from scdataset.dataset.loader import has_own_collation, refuse_hosts_that_share_out_again
 from scdataset.dataset.monitor import WAIT, WINDOW, Monitor
@@ -45,6 +46,9 @@ from scdataset.strategy.base import EpochOrder, SamplingStrategy, changes_of, co
 from scdataset.strategy.keys import MAX_SEED
 from scdataset.strategy.row_keys import RowKeys
 
+if TYPE_CHECKING:
+    from scdataset.insight.explain import Plan
+
 __all__ = ["scDataset"]
 
 _ROWS_AT_ONCE = 4096
@@ -54,7 +58,7 @@ _SENT = ("_source", "_collection", "strategy")
 """Attributes with arrays of the size of the data, which worker processes share."""
 
 
-class scDataset(Monitored, IterableDataset[Any]):  # noqa: N801 the name that users have
+class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the name that users have
     """Minibatches of a collection that need not fit in memory, in the order of a strategy.
 
     Rows are fetched ``batch_size * fetch_factor`` at a time, in the order of the disk, and cut into batches. Use it
@@ -213,13 +217,6 @@ class scDataset(Monitored, IterableDataset[Any]):  # noqa: N801 the name that us
         self._ask_for_length()
         return len(self._partition)
 
-    def __repr__(self) -> str:
-        return (
-            f"scDataset({type(self._source).__name__} of {self._n_rows} rows, {self.strategy!r}, "
-            f"batch_size={self.batch_size}, fetch_factor={self.fetch_factor}, drop_last={self.drop_last}, "
-            f"rank={self.rank}, world_size={self.world_size}, seed={self.seed})"
-        )
-
     def state_dict(
         self, batches: int | None = None, *, epoch: int | None = None, num_workers: int | None = None
     ) -> dict[str, Any]:
@@ -358,6 +355,28 @@ class scDataset(Monitored, IterableDataset[Any]):  # noqa: N801 the name that us
         collection = self._collection
         leave = hooks.batch_transform is None or get_worker_info() is not None
         return collection.batch_taker(leave=leave) if isinstance(collection, TakesBatches) else None
+
+    def _plan(self) -> "Plan":
+        """Return the epoch that comes next."""
+        from scdataset.insight.explain import Plan  # noqa: PLC0415 a room above this one
+
+        self._catch_up()
+        upcoming, _ = self._tracker.counter.peek()
+        hooks, reads_ahead = self._hooks, getattr(self._collection, "reads_ahead", False)
+        takes_batches = not hooks.need_windows and self._batch_taker(hooks) is not None
+        return Plan(
+            strategy=self.strategy,
+            collection=self._collection,
+            source=self.collection,
+            n_rows=self._n_rows,
+            partition=self._partition,
+            seed=self._seed,
+            epoch=upcoming.epoch,
+            order_of=partial(self.strategy.epoch_order, self._sized, self._seed),
+            in_order=self._in_order,
+            windows_held=0 if takes_batches else self.prefetch + 1 if self.prefetch and reads_ahead else 2,
+            hooks=tuple(name for name in HOOK_ARGUMENTS if getattr(self, name) is not None),
+        )
 
     def _remaining_epoch(self, progress: Progress, n_workers: int) -> RemainingEpoch:
         return RemainingEpoch.from_progress(self._partition, progress, n_workers, in_order=self._in_order)

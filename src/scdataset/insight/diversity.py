@@ -278,7 +278,7 @@ def simulated(
         total += counts.sum(axis=0)
         entropies.append(_entropies(counts))
     shares = total[total > 0] / max(total.sum(), 1)
-    mean = float(np.concatenate(entropies).mean()) if entropies else 0.0
+    mean = max(float(np.concatenate(entropies).mean()), 0.0) if entropies else 0.0
     random = max(_random_entropy(shares, m), 0.0)
     return Diversity(mean, random, _entropy(shares), shares.size, None, "simulation", m, f, block_size, codes)
 
@@ -315,7 +315,7 @@ def _entropies(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _entropy(shares: NDArray[np.float64]) -> float:
-    return float(-np.sum(shares * np.log2(shares)))
+    return max(float(-np.sum(shares * np.log2(shares))), 0.0)
 
 
 def _entropy_of_blocks(shares: NDArray[np.float64], size: int, dependence: float) -> float:

@@ -221,6 +221,11 @@ class HasObs:
 
     _obs: Obs
 
+    @property
+    def file_sizes(self) -> list[int]:
+        """Number of cells in each file, in the order of the rows."""
+        return self._obs.files[1]
+
     @cached_property
     def _frame(self) -> pd.DataFrame:
         return self._obs.frame(list(self._obs.batch), copy=False)

@@ -142,6 +142,11 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         return self._read_without_engine(rows)
 
     @property
+    def file_sizes(self) -> list[int]:
+        """Number of cells in each AnnData, in the order of the rows."""
+        return [adata.n_obs for adata in self._adatas(self.source)]
+
+    @property
     def reads_ahead(self) -> bool:
         """Whether X may be read in a background thread."""
         return self._on_disk is not None

@@ -1,0 +1,53 @@
+"""Short tables of names and values, as text and as HTML for notebooks."""
+
+from collections.abc import Sequence
+from html import escape
+
+__all__ = ["html_table", "size", "text_table"]
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+Rows = Sequence[tuple[str, str]]
+"""Names and values; a row without a name goes on with the one before, and one without a value begins a section."""
+
+
+def size(n_bytes: float) -> str:
+    """Return a number of bytes with three digits, and its unit.
+
+    Examples
+    --------
+    >>> size(900), size(123_456_789)
+    ('900 B', '118 MiB')
+    """
+    unit = 0
+    while n_bytes >= 1000 and unit + 1 < len(_UNITS):
+        n_bytes, unit = n_bytes / 1024, unit + 1
+    digits = 0 if unit == 0 or n_bytes >= 100 else 1 if n_bytes >= 10 else 2
+    return f"{n_bytes:.{digits}f} {_UNITS[unit]}"
+
+
+def text_table(title: str, rows: Rows) -> str:
+    """Return a table for a terminal.
+
+    Examples
+    --------
+    >>> print(text_table("Cells", [("rows", "10"), ("genes", "2,000")]))
+    Cells
+      rows   10
+      genes  2,000
+    """
+    width = max((len(name) for name, value in rows if value), default=0)
+    lines = [f"  {name:{width}}  {value}" if value else f" {name}" for name, value in rows]
+    return "\n".join([title, *lines])
+
+
+def html_table(title: str, rows: Rows) -> str:
+    """Return a table for a notebook, in which text is escaped."""
+    cells = [
+        f'<tr><td style="text-align:left">{escape(name)}</td><td style="text-align:left">{escape(value)}</td></tr>'
+        if value
+        else f'<tr><th colspan="2" style="text-align:left">{escape(name)}</th></tr>'
+        for name, value in rows
+    ]
+    caption = f'<caption style="text-align:left"><b>{escape(title)}</b></caption>'
+    return f"<table>{caption}<tbody>{''.join(cells)}</tbody></table>"
