@@ -42,6 +42,7 @@ def test_public_names():
         "adata_to_mindex",
         "as_collection",
         "bionemo_to_tensor",
+        "check",
         "describe",
         "estimate_sample_size",
         "hf_tahoe_to_tensor",

@@ -74,6 +74,7 @@ __all__ = [
     "adata_to_mindex",
     "as_collection",
     "bionemo_to_tensor",
+    "check",
     "describe",
     "estimate_sample_size",
     "hf_tahoe_to_tensor",
@@ -87,12 +88,14 @@ __all__ = [
 if TYPE_CHECKING:
     from scdataset import pp
     from scdataset.cells import CellCollection, ModalityCollection, open_collection
+    from scdataset.insight.checking import check
     from scdataset.insight.description import describe
     from scdataset.insight.watch import watch
 
 _LAZY = {
     "CellCollection": "scdataset.cells",
     "ModalityCollection": "scdataset.cells",
+    "check": "scdataset.insight.checking",
     "describe": "scdataset.insight.description",
     "open_collection": "scdataset.cells",
     "pp": "scdataset.pp",

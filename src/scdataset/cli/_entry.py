@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from scdataset._version import __version__
-from scdataset.cli import _demo_command, _info
+from scdataset.cli import _check, _demo_command, _info
 from scdataset.errors import ScDatasetError
 
-_COMMANDS = (_info, _demo_command)
+_COMMANDS = (_info, _check, _demo_command)
 
 _INTERRUPTED = 130
 _CLOSED_PIPE = 141

@@ -75,8 +75,19 @@ def column_values(frame: Node, name: str) -> Any:
         return _plain(frame.values()[name])
     stored = frame.child(name)
     if stored.is_array and stored.attribute("categories") is not None:  # before anndata 0.8
-        return frame_of(frame)[name].array
+        return _with_categories(frame, stored, name)
     return column_of(stored)
+
+
+def _with_categories(frame: Node, codes: Node, name: str) -> Any:
+    """Read a column whose labels are in a group beside the columns, where anndata 0.7 puts them."""
+    beside = frame.find("__categories")
+    labels = None if beside is None else beside.find(name)
+    if labels is None:
+        return frame_of(frame)[name].array
+    categories, values = values_of(labels), codes.values()
+    with reading(codes.path, codes.name):  # pandas refuses codes without a category
+        return pd.Categorical.from_codes(values, pd.Index(categories), ordered=bool(labels.attribute("ordered")))
 
 
 def column_of(stored: Node) -> Any:

@@ -318,6 +318,11 @@ class ChunkedArray:
         self._chunks = chunks
 
     @property
+    def chunk(self) -> int:
+        """Elements in a chunk."""
+        return self._chunks.length
+
+    @property
     def place(self) -> tuple[str, ChunkIndex] | None:
         """Name and chunk index, of which `array_at` makes the same; None where only a library can read them."""
         return self._chunks.place if isinstance(self._chunks, FileChunks) else None

@@ -28,7 +28,7 @@ from scdataset.engine.matrices.row_pointers import RowPointers, pieces_of
 from scdataset.engine.matrices.transposed import TransposedMatrix
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["H5File", "arrays_of", "chunk_index_of", "csr_matrix", "dense_matrix", "transposed_matrix"]
+__all__ = ["H5File", "absent_chunks", "arrays_of", "chunk_index_of", "csr_matrix", "dense_matrix", "transposed_matrix"]
 
 T = TypeVar("T")
 
@@ -273,6 +273,12 @@ def _array(file: H5File, name: str, index: ChunkIndex, *, fallback: bool) -> lis
     parts = [f"{name}[:, {n * index.chunk[1]}:{(n + 1) * index.chunk[1]}]" for n in range(n_strips)]
     strips = [replace(index, table=index.table.strip(number, n_strips)) for number in range(n_strips)]
     return [array_at(file.bytes, part, strip) for part, strip in zip(parts, strips, strict=True)]
+
+
+def absent_chunks(file: H5File, name: str) -> list[int]:
+    """Return the numbers of the chunks of a dataset that were never written, as far as its index tells."""
+    table = chunk_index_of(file, name).table
+    return [] if table is None else np.flatnonzero(table.offsets == NOT_STORED).tolist()
 
 
 def chunk_index_of(file: H5File, name: str, opened: h5py.Dataset | None = None) -> ChunkIndex:

@@ -30,7 +30,7 @@ from scdataset.engine.matrices.row_pointers import RowPointers, pieces_of
 from scdataset.engine.observer import DECODE, observed
 from scdataset.errors import CollectionError, DamagedFileError
 
-__all__ = ["ZarrStore", "arrays_of", "csr_matrix", "dense_matrix"]
+__all__ = ["ZarrStore", "absent_chunks", "arrays_of", "csr_matrix", "dense_matrix"]
 
 _FALLBACK_ELEMENTS = 1 << 16
 """Elements that are read at a time through zarr where a chunk does not hold whole rows."""
@@ -279,6 +279,15 @@ def arrays_of(store: ZarrStore, name: str, *, fallback: bool = False, gap: Gap =
         return [ChunkedArray(LibraryChunks(partial(store.node, name), store.path, name, rows, width, node.dtype))]
     finder = ChunkFinder(store, name, key, array)
     return [_plain(finder, strip) or ChunkedArray(StoreChunks(finder, strip, gap)) for strip in range(array.grid[1])]
+
+
+def absent_chunks(store: ZarrStore, name: str) -> list[int]:
+    """Return the numbers of the chunks of an array of one axis that were never written, as far as metadata tell."""
+    array, key = _array(store, name)
+    if not isinstance(array, ZarrArray):
+        return []
+    finder = ChunkFinder(store, name, key, array)
+    return [number for number in range(array.grid[0]) if finder.find(number, 0) is None]
 
 
 def _plain(finder: ChunkFinder, strip: int) -> PlainArray | None:

@@ -1,0 +1,181 @@
+"""Check files of cells: read everything, verify its structure, and report every fault with its place."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from scdataset._progress import late_bar
+from scdataset.cells.formats.probe import Probe, probing
+from scdataset.cells.formats.registry import Options, format_of, open_file
+from scdataset.cells.sources import Source, paths_of
+from scdataset.engine.context import ReadContext
+from scdataset.errors import (
+    ArgumentValueError,
+    CollectionError,
+    DamagedFileError,
+    MissingDependencyError,
+    ScDatasetError,
+    UnreadableFileError,
+)
+from scdataset.insight.checked_cells import CellsCheck, nodes_in
+from scdataset.insight.checked_matrices import check_matrix
+from scdataset.insight.findings import Fault, Findings, Report
+from scdataset.insight.storage import is_sparse
+
+__all__ = ["Fault", "Report", "check"]
+
+_ENDINGS = (".h5ad", ".h5", ".h5mu", ".loom", ".zarr", ".zarr.zip", ".arrow", ".parquet", ".shad", ".mtx", ".mtx.gz")
+"""Of names that say of which format a file is; one that is of none is damaged."""
+
+_BY_NODES = ("h5ad", "AnnData in zarr", "MuData", "10x .h5", "loom")
+
+_MOST_GENES = 1 << 31
+"""Of Arrow, where a table would say which genes there are."""
+
+
+def check(paths: Source | Sequence[Source]) -> Report:
+    """Read files of cells whole, and report every fault: damaged or missing chunks, lengths, row pointers, numbers.
+
+    Checked are: checksums and lengths of all chunks, and that each can be decoded; that row pointers rise from 0 to the
+    number of elements; that column numbers are within the matrix, and none is twice in a row; values that are NaN or
+    infinite; the lengths of obs, var, obsm, layers and all else that AnnData aligns; codes of categories; that every
+    other array can be read. Plain bytes without checksums that changed to other sensible numbers cannot be told.
+
+    Parameters
+    ----------
+    paths
+        A path, a pattern, a folder, or a list of these, as for `open_collection`.
+
+    Returns
+    -------
+    Report
+        The faults of all files, each with its place; those of one file do not end the check of it or of others.
+
+    Raises
+    ------
+    ArgumentValueError
+        If there is no such file, or it may not be read.
+    CollectionError
+        If a file is of no known format, and has no name of one.
+
+    Examples
+    --------
+    >>> report = check("heart.h5ad")  # doctest: +SKIP
+    >>> report.ok, [fault.place for fault in report.faults]  # doctest: +SKIP
+    (False, ['X/indices'])
+    """
+    files = paths_of(paths)
+    faults, notes, n_bytes = [], [], 0
+    context = ReadContext()
+    with late_bar(f"Checking {len(files)} file{'s' if len(files) > 1 else ''}", 1000 * len(files)) as advance:
+        for path in files:
+            progress = _Progress(advance, 1000)
+            found = Findings(path, progress)
+            _check_file(found, progress, context)
+            progress.finish()
+            faults += found.faults
+            notes += found.notes
+            n_bytes += found.n_bytes
+    return Report(tuple(files), tuple(faults), tuple(notes), n_bytes)
+
+
+class _Progress:
+    """Turns bytes of a file that were checked into steps of a bar.
+
+    Parameters
+    ----------
+    advance
+        Moves the bar.
+    steps
+        Steps for the file.
+    """
+
+    def __init__(self, advance: Callable[[int], None], steps: int) -> None:
+        self.total = 0
+        self._advance = advance
+        self._left = self._steps = steps
+        self._done = 0
+
+    def __call__(self, n_bytes: int) -> None:
+        self._done += n_bytes
+        reached = self._steps * self._done // max(self.total, self._done, 1)
+        self._move(reached - (self._steps - self._left))
+
+    def finish(self) -> None:
+        """Move the bar to the end of the file."""
+        self._move(self._left)
+
+    def _move(self, steps: int) -> None:
+        steps = min(max(steps, 0), self._left)
+        self._left -= steps
+        self._advance(steps)
+
+
+def _check_file(found: Findings, progress: _Progress, context: ReadContext) -> None:
+    path = found.path
+    try:
+        with probing(path) as probe:
+            format_ = format_of(probe).name
+            if format_ in _BY_NODES:
+                progress.total = _bytes_in(probe)
+                _check_nodes(probe, format_, found, context)
+            _check_opening(probe, format_, found, context)
+    except (UnreadableFileError, MissingDependencyError):
+        raise
+    except CollectionError as error:
+        if not path.endswith(_ENDINGS) or Path(path).is_dir():
+            raise
+        found.add("file", error)
+    except DamagedFileError as error:
+        found.add("file", error)
+
+
+def _bytes_in(probe: Probe) -> int:
+    ignored = Findings(probe.path, lambda _: None)
+    arrays = [one for one in nodes_in(probe.root, ignored) if one.dtype.kind in "iufb"]
+    return sum(int(one.stored.size) * one.dtype.itemsize for one in arrays)
+
+
+def _check_nodes(probe: Probe, format_: str, found: Findings, context: ReadContext) -> None:
+    """Check a tree of arrays."""
+    root, cells = probe.root, CellsCheck(probe, found, context)
+    if format_ in ("h5ad", "AnnData in zarr"):
+        cells.anndata(root)
+    elif format_ == "MuData":
+        for name in root.child("mod").names():
+            cells.anndata(root.child(f"mod/{name}"))
+    elif format_ == "10x .h5":
+        for node in (root.child(name) for name in root.names()):
+            if is_sparse(node):
+                cells.sparse(node)
+    cells.the_rest(root)
+
+
+def _check_opening(probe: Probe, format_: str, found: Findings, context: ReadContext) -> None:
+    """Open the cells as training does; check the matrix of formats that are no trees, and note what is new."""
+    if format_ == "MuData" or (format_ == "10x .h5" and found.faults):
+        return
+    options = Options(gene_table=_MOST_GENES) if format_ == "Arrow or Parquet" else Options()
+    try:
+        with closing(open_file(probe, options)) as file:
+            if format_ not in _BY_NODES or format_ == "loom":
+                check_matrix(file.matrix, "X", found, context)
+            for name in file.obs_keys:
+                _tried(partial(file.column, name), f"obs[{name!r}]", found)
+            _tried(lambda: file.var, "var", found)
+    except DamagedFileError as error:
+        if not found.faults:
+            found.add("file", error)
+    except (ArgumentValueError, CollectionError) as error:  # such as no X, or CSC: nothing is wrong with its bytes
+        found.note("file", str(error).removeprefix(f"{probe.path} ").removeprefix(f"{probe.path}: "))
+
+
+def _tried(work: Callable[[], object], place: str, found: Findings) -> None:
+    try:
+        work()
+    except CollectionError as error:  # a column of a kind that is not read
+        found.note(place, str(error).removeprefix(f"{found.path}: "))
+    except ScDatasetError as error:
+        if not found.faults:
+            found.add(place, error)

@@ -1,0 +1,109 @@
+"""Faults of files that were found, each with its place."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from scdataset.errors import ScDatasetError
+
+__all__ = ["Fault", "Findings", "Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a file, or something to know about it.
+
+    Attributes
+    ----------
+    file
+        Path of the file.
+    place
+        The array or group in it, such as ``"X/indices"``; ``"file"`` for the whole.
+    message
+        What is wrong, with chunk, row or position.
+    """
+
+    file: str
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.place}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of a check.
+
+    Attributes
+    ----------
+    files
+        Paths of all files that were read.
+    faults
+        What is wrong, in the order in which it was found.
+    notes
+        What is unusual and no fault, such as rows whose columns are not in ascending order.
+    n_bytes
+        Bytes of values that were checked, decoded.
+    """
+
+    files: tuple[str, ...]
+    faults: tuple[Fault, ...]
+    notes: tuple[Fault, ...]
+    n_bytes: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether no fault was found."""
+        return not self.faults
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON can hold it."""
+        return {**asdict(self), "ok": self.ok}
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.faults)} faults in {len(self.files)} files", *map(str, self.faults)]
+        return "\n".join(lines)
+
+
+class Findings:
+    """Collects the faults of one file; the same one is noted once.
+
+    Parameters
+    ----------
+    path
+        The file.
+    advance
+        Called with the bytes of values that were checked, as they are.
+    """
+
+    def __init__(self, path: str, advance: Callable[[int], None]) -> None:
+        self.path = path
+        self.n_bytes = 0
+        self._advance = advance
+        self._faults: dict[Fault, None] = {}
+        self._notes: dict[Fault, None] = {}
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Faults, in the order in which they were found."""
+        return list(self._faults)
+
+    @property
+    def notes(self) -> list[Fault]:
+        """Other things to know."""
+        return list(self._notes)
+
+    def add(self, place: str, message: str | ScDatasetError) -> None:
+        """Note a fault; from an error's message, the path is left out."""
+        text = str(message).removeprefix(f"{self.path}: ").removeprefix(f"{self.path} ")
+        self._faults.setdefault(Fault(self.path, place, text))
+
+    def note(self, place: str, message: str) -> None:
+        """Note something that is no fault."""
+        self._notes.setdefault(Fault(self.path, place, message))
+
+    def checked(self, n_bytes: int) -> None:
+        """Count values that were checked."""
+        self.n_bytes += n_bytes
+        self._advance(n_bytes)
