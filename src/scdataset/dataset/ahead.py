@@ -4,14 +4,18 @@
 
 Only collections whose ``reads_ahead`` is true are read this way: announcing and beginning a read touch nothing of the
 user's. To finish it may, and hooks do, and both run in the consumer's thread; but a transform that says ``runs_ahead``
-is called where the window was read, if nothing is left to finish.
+is called where the window was read, if nothing is left to finish. Where rows become too large for a window of them,
+such as dense ones, that is done with some batches at a time, in a thread of its own.
 """
 
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,10 +24,14 @@ from numpy.typing import NDArray
 from scdataset.dataset.monitor import AHEAD, WAIT, WINDOW
 from scdataset.engine.observer import observed, set_level
 
-__all__ = ["Fetch", "ReadsAhead", "read_ahead"]
+__all__ = ["Fetch", "ReadsAhead", "maker", "read_ahead"]
 
 Fetch = tuple[NDArray[np.int64], list[int]]
 """Rows of some batches, and the bounds between batches."""
+
+
+_ROWS_MADE = 256
+"""Rows of batches that are made together in the background: handing over a smaller batch costs more than to make it."""
 
 
 class ReadsAhead(Protocol):
@@ -61,10 +69,8 @@ def read_ahead(
     transform
         A function that is called in the background with every window of a collection that `reads_whole`, and its rows.
     """
-    is_finalizing = sys.is_finalizing
     announced: deque[Fetch] = deque()
     reading: deque[tuple[Future[Any], NDArray[np.int64], list[int]]] = deque()
-    executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-ahead")
 
     def begin(rows: NDArray[np.int64]) -> Any:
         with observed(WINDOW, windows=1, window_rows=rows.size):
@@ -84,20 +90,60 @@ def read_ahead(
             reading.append((executor.submit(copy_context().run, begin, rows), rows, bounds))
 
     try:
-        top_up()
-        while reading:
-            future, rows, bounds = reading.popleft()
-            with observed(WAIT):
-                begun = future.result()
-            del future  # which would keep the window alive
+        with _thread() as executor:
             top_up()
-            set_level(rows_in_flight=rows.size + sum(one[1].size for one in reading))
-            with observed(WAIT):
-                fetched = collection.finish(rows, begun)
-            del begun
-            yield fetched, rows, bounds
-            del fetched
+            while reading:
+                future, rows, bounds = reading.popleft()
+                with observed(WAIT):
+                    begun = future.result()
+                del future  # which would keep the window alive
+                top_up()
+                set_level(rows_in_flight=rows.size + sum(one[1].size for one in reading))
+                with observed(WAIT):
+                    fetched = collection.finish(rows, begun)
+                del begun
+                yield fetched, rows, bounds
+                del fetched
     finally:
         set_level(rows_in_flight=0)
+
+
+@contextmanager
+def maker(batch_size: int, *, is_ahead: bool) -> Iterator[Callable[[Iterator[Any]], Iterator[Any]]]:
+    """Give a function that iterates over batches which are made as it goes, in the background if it ``is_ahead``."""
+    if not is_ahead:
+        yield iter
+        return
+    with _thread() as executor:
+        yield partial(_made_ahead, executor, -(-_ROWS_MADE // batch_size))
+
+
+def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield batches that are made ``n`` at a time: while some are used, the next are made."""
+
+    def some() -> deque[Any]:
+        with observed(AHEAD):
+            return deque(islice(batches, n))
+
+    future = executor.submit(copy_context().run, some)
+    while made := _waited(future):
+        future = executor.submit(copy_context().run, some)
+        while made:
+            yield made.popleft()
+
+
+def _waited(future: "Future[Any]") -> Any:
+    with observed(WAIT):
+        return future.result()
+
+
+@contextmanager
+def _thread() -> Iterator[ThreadPoolExecutor]:
+    """Give a thread in the background, and end it."""
+    is_finalizing = sys.is_finalizing
+    executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-ahead")
+    try:
+        yield executor
+    finally:
         if not is_finalizing():  # a script that ends in the middle of an epoch: the interpreter ends the thread
             executor.shutdown(cancel_futures=True)

@@ -16,11 +16,11 @@ from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.handles import dumps, loads
 from scdataset.collections.memory import BatchTaker, TakesBatches
 from scdataset.collections.shared_buffers import SharedBuffers
-from scdataset.dataset.ahead import Fetch, read_ahead
+from scdataset.dataset.ahead import Fetch, maker, read_ahead
 from scdataset.dataset.epoch_counter import Begun
 from scdataset.dataset.epoch_tracker import EpochTracker
 from scdataset.dataset.explains import Explains
-from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks, KeysOf, Window
+from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hook, Hooks, KeysOf, Window
 from scdataset.dataset.iteration import Iteration, RankIteration
 from scdataset.dataset.loader import has_own_collation, refuse_hosts_that_share_out_again
 from scdataset.dataset.monitor import WAIT, WINDOW, Monitor
@@ -338,17 +338,19 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
 
     def _cut(self, fetches: Iterator[Fetch], begun: RankIteration, hooks: Hooks, keys_of: KeysOf) -> Iterator[Any]:
         """Yield the batches of windows."""
-        runs_ahead = self._transforms_ahead(hooks)
+        hooks, of_batches = hooks.divided()
+        runs_ahead = self._runs_ahead(hooks, hooks.fetch_transform)
         ahead = partial(hooks.transform_window, keys_of=keys_of) if runs_ahead else None
-        for window in self._windows(fetches, begun.remaining.n_workers, hooks, ahead):
-            begun.window = begun.given, window.bounds
-            yield from hooks.batches(window, keys_of, is_transformed=runs_ahead)
+        with maker(self.batch_size, is_ahead=self._runs_ahead(hooks, of_batches)) as made:
+            for window in self._windows(fetches, begun.remaining.n_workers, hooks, ahead):
+                begun.window = begun.given, window.bounds
+                yield from hooks.batches(window, keys_of, is_transformed=runs_ahead, of_batches=of_batches, made=made)
 
-    def _transforms_ahead(self, hooks: Hooks) -> bool:
-        """Tell whether there is a ``fetch_transform`` that may be called where windows are read ahead."""
+    def _runs_ahead(self, hooks: Hooks, transform: Hook | None) -> bool:
+        """Tell whether a transform may be called in the background, with windows that are read there or batches."""
         reads_whole = isinstance(self._collection, ReadsInBackground) and self._collection.reads_whole
         may = bool(self.prefetch) and reads_whole and hooks.fetch_callback is None
-        return may and getattr(hooks.fetch_transform, "runs_ahead", False)
+        return may and getattr(transform, "runs_ahead", False)
 
     def _batch_taker(self, hooks: Hooks) -> BatchTaker | None:
         """Return a function that takes batches from memory, without a window; None for all other collections."""

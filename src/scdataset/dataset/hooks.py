@@ -4,9 +4,9 @@ rows ──► fetch_callback or read ──► fetch_transform ──► batch_
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple, Never
+from typing import Any, NamedTuple, Never, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from scdataset.engine.observer import observed
 from scdataset.errors import HookError
 from scdataset.strategy.row_keys import RowKeys, needs_keys
 
-__all__ = ["HOOK_ARGUMENTS", "Hook", "Hooks", "KeysOf", "Window"]
+__all__ = ["HOOK_ARGUMENTS", "Divided", "Hook", "Hooks", "KeysOf", "Window"]
 
 Hook = Callable[..., Any]
 
@@ -31,6 +31,15 @@ HOOK_ARGUMENTS = {
     "batch_transform": ("batch",),
 }
 """Arguments of each hook, in the order in which the hooks are called; a transform that needs keys has those as well."""
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """A ``fetch_transform`` that makes rows larger, such as dense: too large for all of a window at once."""
+
+    def divided(self) -> tuple[Hook | None, Hook | None]:
+        """Return the part to be called with windows, and the part to be called with their batches afterwards."""
+        ...
 
 
 class Window(NamedTuple):
@@ -77,22 +86,43 @@ class Hooks:
         for name in self.__slots__:
             hook(name, getattr(self, name))
 
-    def batches(self, window: Window, keys_of: KeysOf, *, is_transformed: bool = False) -> Iterator[Any]:
+    def divided(self) -> tuple["Hooks", Hook | None]:
+        """Return the hooks with the part of ``fetch_transform`` for windows alone, and its part for batches."""
+        if self.batch_callback or not isinstance(self.fetch_transform, Divided):
+            return self, None
+        of_windows, of_batches = self.fetch_transform.divided()
+        return replace(self, fetch_transform=of_windows), of_batches
+
+    def batches(
+        self,
+        window: Window,
+        keys_of: KeysOf,
+        *,
+        is_transformed: bool = False,
+        of_batches: Hook | None = None,
+        made: Callable[[Iterator[Any]], Iterator[Any]] = iter,
+    ) -> Iterator[Any]:
         """Transform a window and return its batches.
 
         Parameters
         ----------
         is_transformed
             Whether ``fetch_transform`` was called already.
+        of_batches, made
+            The part of ``fetch_transform`` for batches, and how its results are iterated over.
         """
         fetched = window.fetched
         if not is_transformed:
             fetched = self.transform_window(fetched, window.read_rows, keys_of)
-        return self.transformed(self._cut(fetched, window.places, window.bounds), window.rows_of_batches, keys_of)
+        cut = self._cut(fetched, window.places, window.bounds)
+        if of_batches is not None:
+            pairs = zip(cut, window.rows_of_batches, strict=True)
+            cut = made(_called("fetch_transform", of_batches, batch, rows, keys_of) for batch, rows in pairs)
+        return self.transformed(cut, window.rows_of_batches, keys_of)
 
     def transform_window(self, fetched: Any, rows: NDArray[np.int64], keys_of: KeysOf) -> Any:
         """Apply ``fetch_transform`` to a window of ``rows``, in that order."""
-        return self._call("fetch_transform", fetched, rows, keys_of)
+        return _called("fetch_transform", self.fetch_transform, fetched, rows, keys_of)
 
     def transformed(
         self, batches: Iterator[Any], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
@@ -109,7 +139,7 @@ class Hooks:
         has_keys = transform is not None and needs_keys(transform)
         for cut in batches:
             if has_keys:
-                batch = self._call("batch_transform", cut, next(rows_of_batches), keys_of)
+                batch = _called("batch_transform", transform, cut, next(rows_of_batches), keys_of)
             elif transform is None:
                 batch = cut
             else:
@@ -118,25 +148,6 @@ class Hooks:
             if batch is None:
                 self._refuse_none()
             yield apart(batch) if batch is cut else batch
-
-    def _call(self, name: str, value: Any, rows: NDArray[np.int64], keys_of: KeysOf) -> Any:
-        """Call a transform, if there is one, with the keys of ``rows`` if it needs them."""
-        transform = getattr(self, name)
-        if transform is None:
-            return value
-        if not needs_keys(transform):
-            with observed(name):
-                return transform(value)
-        n_rows = _n_rows(value)
-        if n_rows is not None and n_rows != rows.size:
-            origin = "fetch_callback" if name == "fetch_transform" else "batch_callback"
-            message = (
-                f"{name} needs the key of every row, and got {n_rows} rows for the {rows.size} that were asked for, so "
-                f"that their keys are not known; return those rows, in their order, from the {origin}."
-            )
-            raise HookError(message)
-        with observed(name):
-            return transform(value, keys_of(rows))
 
     @property
     def need_windows(self) -> bool:
@@ -191,6 +202,25 @@ class Hooks:
             )
             raise HookError(message)
         return window
+
+
+def _called(name: str, transform: Hook | None, value: Any, rows: NDArray[np.int64], keys_of: KeysOf) -> Any:
+    """Call a transform, if there is one, with the keys of ``rows`` if it needs them."""
+    if transform is None:
+        return value
+    if not needs_keys(transform):
+        with observed(name):
+            return transform(value)
+    n_rows = _n_rows(value)
+    if n_rows is not None and n_rows != rows.size:
+        origin = "fetch_callback" if name == "fetch_transform" else "batch_callback"
+        message = (
+            f"{name} needs the key of every row, and got {n_rows} rows for the {rows.size} that were asked for, so "
+            f"that their keys are not known; return those rows, in their order, from the {origin}."
+        )
+        raise HookError(message)
+    with observed(name):
+        return transform(value, keys_of(rows))
 
 
 def _n_rows(value: Any) -> int | None:

@@ -15,6 +15,10 @@ class Transform:
     with ``@dataclass(frozen=True, eq=False)``, as the generated comparison takes no arrays.
     """
 
+    def divided(self) -> tuple[Any, Any]:
+        """Return the part to be called with windows, and the part to be called with their batches; None for neither."""
+        return self, None
+
     def _set(self, **options: Any) -> None:
         """Set fields, in ``__init__`` and ``__post_init__``."""
         for value in options.values():

@@ -51,6 +51,18 @@ class Compose(Transform):
         """Whether any of them has to be given keys."""
         return any(map(needs_keys, self.transforms))
 
+    def divided(self) -> tuple["Compose | None", "Compose | None"]:
+        """Return the transforms to be called with windows, and from the first that is not on those for batches.
+
+        A function of the user's is written for windows if it is given as ``fetch_transform``: it gets them.
+        """
+        firsts = (n for n, transform in enumerate(self.transforms) if _part_for_batches(transform) is not None)
+        first = next(firsts, len(self.transforms))
+        before, after = self.transforms[:first], self.transforms[first:]
+        if not after or not all(isinstance(transform, Transform) for transform in after):
+            return self, None
+        return Compose(*before) if before else None, Compose(*after)
+
     def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
         """Return the result of all transforms in order; those that need ``keys`` are given them."""
         for transform in self.transforms:
@@ -59,3 +71,7 @@ class Compose(Transform):
 
     def __repr__(self) -> str:
         return f"Compose({', '.join(map(repr, self.transforms))})"
+
+
+def _part_for_batches(transform: Any) -> Any:
+    return transform.divided()[1] if isinstance(transform, Transform) else None

@@ -1,7 +1,7 @@
 """Batches as CuPy arrays."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 
@@ -49,6 +49,10 @@ class ToCupy(Transform):
         if self.to_torch.dtype is torch.bfloat16:
             message = "to_torch has dtype=torch.bfloat16, which CuPy has not; give torch.float16 or torch.float32."
             raise ArgumentValueError(message)
+
+    def divided(self) -> tuple[None, Self]:
+        """Return no part for windows: as dense ones they would be many times as large as batches."""
+        return None, self
 
     def __call__(self, value: Any) -> Any:
         """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""

@@ -1,7 +1,7 @@
 """Batches as jax arrays."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 
@@ -45,6 +45,10 @@ class ToJax(Transform):
 
     def __post_init__(self) -> None:
         check_to_torch(self.to_torch)
+
+    def divided(self) -> tuple[None, Self]:
+        """Return no part for windows: as dense ones they would be many times as large as batches."""
+        return None, self
 
     def __call__(self, value: Any) -> Any:
         """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ _SAME_FLOATS = {(np.dtype(np.float32), torch.float32), (np.dtype(np.float64), to
 @dataclass(frozen=True, eq=False)
 class ToTorch(Transform):
     """Turn a batch into tensors that a model takes.
+
+    Given as ``fetch_transform`` it is called with one batch after the other, in the background, so that no window
+    becomes dense.
 
     Parameters
     ----------
@@ -77,6 +80,10 @@ class ToTorch(Transform):
         if self.layout == "csr" and self.dtype in (torch.bfloat16, torch.float16):
             message = f"layout='csr' with dtype={self.dtype}, which few operations take; give torch.float32."
             raise ArgumentValueError(message)
+
+    def divided(self) -> tuple[None, Self]:
+        """Return no part for windows: as dense ones they would be many times as large as batches."""
+        return None, self
 
     def __call__(self, value: Any) -> Any:
         """Return tensors: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array.
