@@ -223,6 +223,26 @@ def test_chunks_in_a_shard_count_with_its_index_once(tmp_path):
     assert first.bytes - second.bytes == 2 * (64 * 16 + 4)
 
 
+def test_requests_to_an_object_store_and_blocks_that_came_before(tmp_path, monkeypatch):
+    pytest.importorskip("obstore")
+    from scdataset.engine.bytes.object_store import using_options
+    from scdataset.engine.bytes.remote import RemoteFile
+    from scdataset.testing.object_server import ObjectServer
+
+    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path))
+    content = np.random.default_rng(0).bytes(5_000_000)
+    with ObjectServer({"a.bin": content}) as server, using_options(server.options):
+        source = RemoteFile(server.s3("a.bin"))
+        asked = len(server.requests)
+        with observing(Observer()) as observer:
+            assert source.read(4_000_000, 10) == content[4_000_000:4_000_010]
+            first = observer.reads()
+            source.read(4_000_000, 10)
+        assert (first.fetches, len(server.requests) - asked) == (1, 1)
+        assert 10 <= first.fetched_bytes < 5_000_000
+        assert observer.reads().fetches == 1
+
+
 def test_phases_are_told_apart_and_those_inside_others_subtracted():
     times = iter([0.0, 1.0, 4.0, 10.0])
     observer = Observer(lambda: next(times))

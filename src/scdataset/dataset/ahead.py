@@ -83,7 +83,7 @@ def read_ahead(
     def top_up() -> None:
         """Announce one window more than are read, and read as many as are wanted."""
         while len(announced) + len(reading) <= depth and (fetch := next(fetches, None)) is not None:
-            executor.submit(collection.announce, fetch[0])
+            executor.submit(copy_context().run, collection.announce, fetch[0])
             announced.append(fetch)
         while announced and len(reading) < depth:
             rows, bounds = announced.popleft()

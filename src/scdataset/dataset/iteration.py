@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scdataset.dataset.monitor import LOOP, MODEL, Monitor
-from scdataset.engine.observer import Observer
+from scdataset.engine.observer import Observer, observing
 from scdataset.schedule.progress import Progress, RemainingEpoch
 from scdataset.schedule.worker_assignment import WorkerAssignment
 
@@ -100,7 +100,7 @@ class Iteration(Iterator[Any]):
         """End it, as a generator: reading ahead stops, and there are no more batches."""
         close = getattr(self._batches, "close", None)
         if close is not None:
-            with self._monitor.observing():
+            with observing(self._monitor.observer):
                 close()
             self._end()
 
@@ -113,7 +113,7 @@ class Iteration(Iterator[Any]):
         if self._given_at is not None:
             observer.add(MODEL, observer.clock() - self._given_at)
         try:
-            with self._monitor.observing(), observer.timed(LOOP):
+            with observing(observer), observer.timed(LOOP):
                 batch = self._next()
         except BaseException:
             self._end()

@@ -13,8 +13,8 @@ import secrets
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from multiprocessing.context import get_spawning_popen
@@ -24,7 +24,7 @@ from typing import Any
 from torch.utils.data import get_worker_info
 
 from scdataset._processes import abandoned, name_of_process, new_name
-from scdataset.engine.observer import Observer, observing
+from scdataset.engine.observer import Observer
 
 __all__ = ["AHEAD", "LOOP", "MODEL", "WAIT", "WINDOW", "Monitor", "Totals"]
 
@@ -131,12 +131,6 @@ class Monitor:
             with suppress(OSError, ValueError):
                 total = total.plus(Totals(**json.loads(path.read_text(encoding="utf-8"))))
         return total
-
-    @contextmanager
-    def observing(self) -> Iterator[None]:
-        """Count in this thread while the context lasts, if anybody asked."""
-        with observing(self.observer):
-            yield
 
     def publish(self, *, at_once: bool = False) -> None:
         """Write the totals of a worker process for the main process, now and then."""

@@ -10,9 +10,8 @@ Where nobody observes, a phase costs one look at a context variable, and no cloc
 import os
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ __all__ = [
     "WHOLE",
     "Observer",
     "ReadCounts",
+    "note",
     "observed",
     "observer_here",
     "observing",
@@ -54,7 +54,9 @@ class ReadCounts:
         Bytes read, gaps between rows included that cost less than another request. Of chunks that only a library can
         read, their bytes once decoded.
     requests
-        Calls to the system, or ranges asked of a store.
+        Calls to the system, or ranges asked of a source.
+    fetches, fetched_bytes
+        Requests to an object store, and their bytes, which come in blocks; 0 for those that are cached.
     chunks
         Encoded chunks that were decoded; a chunk never written, which has the fill value, is none.
     result_bytes
@@ -70,6 +72,8 @@ class ReadCounts:
     rows: int = 0
     bytes: int = 0
     requests: int = 0
+    fetches: int = 0
+    fetched_bytes: int = 0
     chunks: int = 0
     result_bytes: int = 0
     read_seconds: float = 0.0
@@ -78,7 +82,7 @@ class ReadCounts:
     wall_seconds: float = 0.0
 
 
-_COUNTED = ("reads", "rows", "bytes", "requests", "chunks", "result_bytes")
+_COUNTED = ("reads", "rows", "bytes", "requests", "fetches", "fetched_bytes", "chunks", "result_bytes")
 """Names of the counts, which are fields of `ReadCounts`."""
 
 
@@ -100,11 +104,33 @@ class _Tally:
     __slots__ = ("counts", "inner", "levels", "seconds", "whole")
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
         self.whole: dict[str, float] = {}
         self.levels: dict[str, int] = {}
         self.inner = 0.0
+
+
+class _Timed(AbstractContextManager[None]):
+    """The context of a phase: a class, since it is entered for every batch, and a generator takes twice as long."""
+
+    __slots__ = ("_before", "_begun", "_clock", "_phase", "_tally")
+
+    def __init__(self, tally: _Tally, phase: str, clock: Callable[[], float]) -> None:
+        self._tally = tally
+        self._phase = phase
+        self._clock = clock
+
+    def __enter__(self) -> None:
+        self._before, self._tally.inner = self._tally.inner, 0.0
+        self._begun = self._clock()
+
+    def __exit__(self, *_: object) -> None:
+        tally, phase = self._tally, self._phase
+        took = self._clock() - self._begun
+        tally.seconds[phase] = tally.seconds.get(phase, 0.0) + took - tally.inner
+        tally.whole[phase] = tally.whole.get(phase, 0.0) + took
+        tally.inner = self._before + took
 
 
 class Observer:
@@ -122,21 +148,13 @@ class Observer:
 
     def count(self, **counts: int) -> None:
         """Add to counts, by name."""
-        self._tally().counts.update(counts)
+        total = self._tally().counts
+        for name, value in counts.items():
+            total[name] = total.get(name, 0) + value
 
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
+    def timed(self, phase: str) -> AbstractContextManager[None]:
         """Add the seconds until the context ends to a phase, those of phases inside it apart."""
-        tally = self._tally()
-        before, tally.inner = tally.inner, 0.0
-        begun = self.clock()
-        try:
-            yield
-        finally:
-            took = self.clock() - begun
-            tally.seconds[phase] = tally.seconds.get(phase, 0.0) + took - tally.inner
-            tally.whole[phase] = tally.whole.get(phase, 0.0) + took
-            tally.inner = before + took
+        return _Timed(self._tally(), phase, self.clock)
 
     def add(self, phase: str, seconds: float) -> None:
         """Add seconds to a phase."""
@@ -145,10 +163,7 @@ class Observer:
 
     def counted(self) -> dict[str, int]:
         """Return all counts so far."""
-        total: Counter[str] = Counter()
-        for tally in self._own():
-            total.update(dict(tally.counts))
-        return dict(total)
+        return {name: int(value) for name, value in _added(tally.counts for tally in self._own()).items()}
 
     def seconds(self) -> dict[str, float]:
         """Return the seconds of each phase so far, summed over threads, without those of phases inside it."""
@@ -210,14 +225,27 @@ def observer_here() -> Observer | None:
     return _OBSERVER.get()
 
 
-@contextmanager
-def observing(observer: Observer | None) -> Iterator[Observer | None]:
+class observing:  # noqa: N801 called as a function, and a class for its speed
     """Count to ``observer`` what this thread reads while the context lasts, and whatever threads read for it."""
-    token = _OBSERVER.set(observer)
-    try:
-        yield observer
-    finally:
-        _OBSERVER.reset(token)
+
+    __slots__ = ("_observer", "_token")
+
+    def __init__(self, observer: Observer | None) -> None:
+        self._observer = observer
+
+    def __enter__(self) -> Observer | None:
+        self._token = _OBSERVER.set(self._observer)
+        return self._observer
+
+    def __exit__(self, *_: object) -> None:
+        _OBSERVER.reset(self._token)
+
+
+def note(**counts: int) -> None:
+    """Add to counts, if this thread is observed."""
+    observer = _OBSERVER.get()
+    if observer is not None:
+        observer.count(**counts)
 
 
 def observed(phase: str, **counts: int) -> AbstractContextManager[None]:

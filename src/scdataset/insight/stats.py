@@ -44,7 +44,7 @@ class LoaderStats:
         the loop waited for it.
     cutting
         Seconds of the loop in all else: working out rows, and cutting batches from windows.
-    bytes_read, requests, chunks_decoded
+    bytes_read, requests, fetches, bytes_fetched, chunks_decoded
         As in `ReadCounts`; 0 where the package does not read the files itself.
     seconds_reading, seconds_decoding, seconds_scattering
         In the threads that read, summed over threads, as in `ReadCounts`.
@@ -71,6 +71,8 @@ class LoaderStats:
     cutting: float = 0.0
     bytes_read: int = 0
     requests: int = 0
+    fetches: int = 0
+    bytes_fetched: int = 0
     chunks_decoded: int = 0
     seconds_reading: float = 0.0
     seconds_decoding: float = 0.0
@@ -104,6 +106,8 @@ class LoaderStats:
             cutting=max(whole.get(LOOP, 0.0) - wait - in_loop, 0.0),
             bytes_read=counts.get("bytes", 0),
             requests=counts.get("requests", 0),
+            fetches=counts.get("fetches", 0),
+            bytes_fetched=counts.get("fetched_bytes", 0),
             chunks_decoded=counts.get("chunks", 0),
             seconds_reading=totals.seconds.get(READ, 0.0),
             seconds_decoding=totals.seconds.get(DECODE, 0.0),
@@ -170,6 +174,8 @@ class LoaderStats:
         return rate if first is None else f"{rate}, {self._titled(first)} {self.shares[first]:.0%}"
 
     def _titled(self, name: str) -> str:
+        if name == "disk" and self.fetches:
+            return "the object store"
         return _TITLES.get(name, f"your {name}")
 
     def as_dict(self) -> dict[str, float]:
@@ -199,8 +205,10 @@ class LoaderStats:
             if seconds or name == "model"
         ]
         busy = f"{self.seconds_reading:.2f} s reading, {self.seconds_decoding:.2f} s decoding, "
+        fetched = ("fetched", _bytes(self.bytes_fetched), f"{self.fetches:,} requests to an object store")
         read = [
             ("read", _bytes(self.bytes_read), f"{self.requests:,} requests, {self.chunks_decoded:,} chunks decoded"),
+            *([fetched] if self.fetches else []),
             ("in threads", f"{self.seconds_read_wall:.2f} s", f"{busy}{self.seconds_scattering:.2f} s scattering"),
             ("in flight", _bytes(self.bytes_in_flight), "windows in use and read ahead"),
         ]

@@ -22,7 +22,7 @@ from scdataset.engine.bytes import descriptors
 from scdataset.engine.bytes.blocks import blocks_of, requests_for
 from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion
 from scdataset.engine.bytes.sparse_file import BLOCK, RemovedError, SparseFile
-from scdataset.engine.observer import READ, observed
+from scdataset.engine.observer import READ, note, observed
 from scdataset.errors import DamagedFileError, UnreachableStoreError
 
 __all__ = ["RemoteFile"]
@@ -226,6 +226,7 @@ class RemoteFile:
         return list({id(future): future for future in (*known.values(), *asked) if future is not None}.values())
 
     def _begin(self, state: "_Process", file: SparseFile, first: int, count: int) -> "Future[None]":
+        note(fetches=1, fetched_bytes=min((first + count) * BLOCK, self.size) - first * BLOCK)
         future = _requests().submit(self._fetch_blocks, state, file, first, count)
         state.coming.update(dict.fromkeys(range(first, first + count), future))
         return future

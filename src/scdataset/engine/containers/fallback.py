@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.containers.handles import handles_open
-from scdataset.engine.observer import DECODE, observed, observer_here
+from scdataset.engine.observer import DECODE, note, observed
 from scdataset.errors import DamagedFileError
 
 __all__ = ["LibraryChunks", "Tiles"]
@@ -57,9 +57,7 @@ class LibraryChunks:
             except Exception as error:
                 message = f"{self.path}: rows from {number * self._rows} of {self.name} cannot be read: {error}"
                 raise DamagedFileError(message) from error
-        observer = observer_here()
-        if observer is not None:
-            observer.count(bytes=piece.nbytes)
+        note(bytes=piece.nbytes)
         return piece
 
     def check(self) -> None:

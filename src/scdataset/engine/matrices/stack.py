@@ -12,7 +12,7 @@ from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.alike import AlikeMatrices
 from scdataset.engine.matrices.parts import Matrix, Part, Split
 from scdataset.engine.matrices.remapped import read_apart
-from scdataset.engine.observer import WHOLE, observed, observer_here
+from scdataset.engine.observer import WHOLE, note, observed, observer_here
 
 __all__ = ["Stack"]
 
@@ -46,9 +46,8 @@ class Stack:
         """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""
         with observed(WHOLE, reads=1, rows=rows.size):
             result = self._read(self._split(rows), context, totals)
-        observer = observer_here()
-        if observer is not None:
-            observer.count(result_bytes=_n_bytes(result))
+        if observer_here() is not None:
+            note(result_bytes=_n_bytes(result))
         return result
 
     def _read(self, split: Split, context: ReadContext, totals: NDArray[np.float64] | None) -> Any:
