@@ -15,10 +15,12 @@ from scdataset.errors import (
     CollectionChangedError,
     CollectionError,
     DamagedFileError,
+    ExistingFileError,
     HookError,
     LoaderError,
     MissingDependencyError,
     MissingFileError,
+    OutputError,
     ReadOnlyError,
     RemovedApiError,
     ScDatasetError,
@@ -54,6 +56,7 @@ __all__ = [
     "CollectionError",
     "DamagedFileError",
     "EpochOrder",
+    "ExistingFileError",
     "GroupedSampling",
     "HookError",
     "LoaderError",
@@ -61,6 +64,7 @@ __all__ = [
     "MissingFileError",
     "ModalityCollection",
     "MultiIndexable",
+    "OutputError",
     "ReadOnlyError",
     "RemovedApiError",
     "SamplingStrategy",
@@ -75,6 +79,7 @@ __all__ = [
     "as_collection",
     "bionemo_to_tensor",
     "check",
+    "convert",
     "describe",
     "estimate_sample_size",
     "hf_tahoe_to_tensor",
@@ -88,6 +93,7 @@ __all__ = [
 if TYPE_CHECKING:
     from scdataset import pp
     from scdataset.cells import CellCollection, ModalityCollection, open_collection
+    from scdataset.conversion import convert
     from scdataset.insight.checking import check
     from scdataset.insight.description import describe
     from scdataset.insight.watch import watch
@@ -96,6 +102,7 @@ _LAZY = {
     "CellCollection": "scdataset.cells",
     "ModalityCollection": "scdataset.cells",
     "check": "scdataset.insight.checking",
+    "convert": "scdataset.conversion",
     "describe": "scdataset.insight.description",
     "open_collection": "scdataset.cells",
     "pp": "scdataset.pp",

@@ -8,6 +8,7 @@ Each type also inherits the builtin that callers already catch::
     │   └── UnimplementedError    (NotImplementedError)  a method that has to be written, or does not apply
     ├── ArgumentValueError        (ValueError)      an argument has the right type and a wrong value
     │   ├── ArgumentIndexError    (IndexError)      a row or gene number is out of range
+    │   ├── ExistingFileError     (FileExistsError) a path where something is to be written is taken
     │   ├── MissingFileError      (FileNotFoundError)  a path leads nowhere
     │   ├── UnreadableFileError   (PermissionError) a path may not be read
     │   └── WorldError            (RuntimeError)    rank or world_size does not fit the processes there are
@@ -18,6 +19,7 @@ Each type also inherits the builtin that callers already catch::
     ├── HookError                 (ValueError, TypeError)  a hook cannot be called or sent, or its result cannot be used
     ├── LoaderError               (RuntimeError)    the DataLoader around the dataset is set up wrongly
     ├── MissingDependencyError    (ImportError)     an optional package is needed and absent
+    ├── OutputError               (OSError)         a store cannot be written, as where a disk is full
     ├── ReadOnlyError             (AttributeError)  an attribute was assigned that would have no effect
     ├── StateError                (ValueError)      a saved state cannot be read, or belongs to something else
     └── UnreachableStoreError     (ConnectionError) an object store does not answer, or not with the whole
@@ -33,10 +35,12 @@ __all__ = [
     "CollectionChangedError",
     "CollectionError",
     "DamagedFileError",
+    "ExistingFileError",
     "HookError",
     "LoaderError",
     "MissingDependencyError",
     "MissingFileError",
+    "OutputError",
     "ReadOnlyError",
     "RemovedApiError",
     "ScDatasetError",
@@ -76,6 +80,10 @@ class WorldError(ArgumentValueError, RuntimeError):
     """Rank or world_size does not fit the processes that there are."""
 
 
+class ExistingFileError(ArgumentValueError, FileExistsError):
+    """Something is there already where a file or store is to be written."""
+
+
 class MissingFileError(ArgumentValueError, FileNotFoundError):
     """A path leads nowhere."""
 
@@ -110,6 +118,10 @@ class LoaderError(ScDatasetError, RuntimeError):
 
 class MissingDependencyError(ScDatasetError, ImportError):
     """An optional package is needed and not installed."""
+
+
+class OutputError(ScDatasetError, OSError):
+    """A store cannot be written; the message says why, and how to go on."""
 
 
 class ReadOnlyError(ScDatasetError, AttributeError):

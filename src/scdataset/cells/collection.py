@@ -123,6 +123,11 @@ class CellCollection(HasObs, ReadsInBackground):
         """Paths, in the order of the rows."""
         return [file.path for file in self._files]
 
+    @property
+    def sizes(self) -> list[int]:
+        """Number of cells of each file."""
+        return self._obs.files[1]
+
     @cached_property
     def var(self) -> pd.DataFrame:
         """The genes, each as the first file that has it has it.
@@ -276,6 +281,10 @@ class CellCollection(HasObs, ReadsInBackground):
         """Return the values of cells alone, in the order asked for, and with ``row_sums`` their total counts."""
         totals = self._totals(rows)
         return self._read({"X": self._matrices["X"]}, rows, totals)["X"], totals
+
+    def read_array(self, name: str, rows: NDArray[np.int64]) -> Any:
+        """Return cells of one of the arrays of obsm that are in batches, in the order asked for."""
+        return self._read({name: self._matrices[name]}, rows)[name]
 
     def _totals(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
         return np.empty(rows.size) if self._row_sums else None

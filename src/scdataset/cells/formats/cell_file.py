@@ -39,6 +39,10 @@ class ObsFile(Protocol):
         """Read a column of obs."""
         ...
 
+    def column_values(self, name: str) -> Any:
+        """Read a column of obs as it is stored."""
+        ...
+
     def close(self) -> None:
         """Close the file; the next read opens it again."""
         ...
@@ -106,6 +110,10 @@ class CellFile(ABC):
             message = f"{self.path}: obs[{name!r}] has shape {column.codes.shape}, and there are {self.n_obs} cells."
             raise DamagedFileError(message)
         return column
+
+    def column_values(self, name: str) -> Any:
+        """Read one of `obs_keys` as it is stored: an array, a categorical, or a masked array of pandas."""
+        return self._obs_values(name)
 
     def array(self, name: str) -> Matrix:
         """Return an array of obsm, dense or row-sparse.

@@ -129,6 +129,10 @@ class ModalityObs:
         """Read a column, with missing values where cells lack its modality."""
         return self.file.column(name, self.modalities)
 
+    def column_values(self, name: str) -> Any:
+        """Read a column as it is in batches."""
+        return self.column(name).to_pandas()
+
     def close(self) -> None:
         """Close the modalities; the next read opens them again."""
         for cells in self.modalities.values():

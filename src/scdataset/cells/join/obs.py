@@ -140,6 +140,17 @@ class Obs:
         self._read.move_to_end(name)
         return self._read[name]
 
+    def stored(self, name: str) -> Any:
+        """Return a column as pandas holds it, nullable where all files have it nullable and alike."""
+        column = self.column(name)
+        if column.categories is not None or any(name not in keys for keys in self._keys_by_file):
+            return column.to_pandas()
+        with handles_open():
+            stored = [file.column_values(name) for file in self._each()]
+        nullable = [pd.Series(one) for one in stored if isinstance(one, pd.api.extensions.ExtensionArray)]
+        alike = len(nullable) == len(stored) and len({series.dtype for series in nullable}) == 1
+        return pd.concat(nullable, ignore_index=True).array if alike else column.to_pandas()
+
     def frame(
         self,
         names: Sequence[str] | None,
@@ -298,6 +309,14 @@ class HasObs:
         >>> strategy = BlockShuffling(16, indices=train.to_numpy())  # doctest: +SKIP
         """
         return self._obs.frame(columns, named=flag("names", names) or None)
+
+    def obs_values(self, column: str) -> Any:
+        """Read a column of obs as pandas holds it, shape ``(n_obs,)``: labels are categorical.
+
+        Nullable numbers and booleans stay nullable, where all files store them in the same type; `obs_frame` has
+        floats with NaN in place of those that are missing.
+        """
+        return self._obs.stored(column)
 
     def where(self, condition: Callable[[Any], Any] | Any) -> NDArray[np.int64]:
         """Return the rows that fulfil a condition, ascending, for the ``indices`` of a strategy.

@@ -1,0 +1,68 @@
+"""obs and var in a zarr store, column by column (the specification of AnnData: dataframe 0.2.0)."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import zarr
+
+__all__ = ["write_element", "write_frame", "write_groups"]
+
+_CHUNK = 1 << 17
+"""Rows in a chunk of a column."""
+
+
+def write_frame(
+    root: zarr.Group, name: str, index: pd.Index, names: Sequence[str], column: Callable[[str], Any]
+) -> None:
+    """Write a frame; of its columns one is in memory at a time.
+
+    Parameters
+    ----------
+    root, name
+        The store, and the place of the frame in it.
+    index
+        Names of the rows.
+    names, column
+        Its columns, and the function that returns the values of one.
+    """
+    group = root.require_group(name)
+    index_name = index.name if isinstance(index.name, str) and index.name not in names else "_index"
+    for one in names:
+        write_element(group, one, storable(column(one)))
+    write_element(group, index_name, index.to_numpy(object))
+    encoding = {"encoding-type": "dataframe", "encoding-version": "0.2.0"}
+    group.attrs.update(encoding | {"column-order": list(names), "_index": index_name})
+
+
+def write_groups(root: zarr.Group, names: Sequence[str]) -> None:
+    """Write the groups of AnnData that hold members by name."""
+    for name in names:
+        root.require_group(name).attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+
+
+def write_element(group: zarr.Group, name: str, values: Any) -> None:
+    """Write something as anndata does."""
+    chunks = {"chunks": (_CHUNK,)} if isinstance(values, np.ndarray | pd.api.extensions.ExtensionArray) else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of anndata and zarr about their plans
+        anndata.io.write_elem(group, name, values, dataset_kwargs=chunks)
+
+
+def storable(values: Any) -> Any:
+    """Return a column in a form that anndata writes: labels as categories, but strings that all differ as they are."""
+    array = values.array if isinstance(values, pd.Series) else values
+    if isinstance(array, pd.arrays.IntegerArray | pd.arrays.BooleanArray):
+        return array
+    if not isinstance(array, pd.Categorical):
+        array = np.asarray(array)
+    if isinstance(array, np.ndarray) and array.dtype.kind in "iufb":
+        return array
+    labels = array if isinstance(array, pd.Categorical) else pd.Categorical(np.asarray(array, object))
+    text = labels.categories.inferred_type == "string"
+    if text and not labels.ordered and len(labels.categories) >= len(labels) and not np.any(labels.codes < 0):
+        return np.asarray(labels.categories, object)[labels.codes]
+    return labels

@@ -1,0 +1,185 @@
+"""What is asked of a conversion, checked, and as JSON by which an interrupted one is told from any other."""
+
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from scdataset._arguments import flag, names, nearest, optional_names, whole
+from scdataset._version import __version__
+from scdataset.cells import CellCollection, open_collection
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.strategy.keys import MAX_SEED
+
+__all__ = ["Storage", "Wanted"]
+
+_FORMAT = 1
+"""Version of plans and shards: an interrupted conversion of another one is not continued."""
+
+_OURS = ("obs", "obsm", "dtype", "row_sums", "layer")
+"""Options of `open_collection` that a conversion has in its own way, or has no use for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How matrices are stored.
+
+    Attributes
+    ----------
+    compact
+        Whether counts get the narrowest unsigned type that holds them all.
+    dtype
+        The type of values in X and layers, in place of that.
+    chunk, shard
+        Values in a chunk, which is decoded whole, and in a shard, which is a file.
+    """
+
+    compact: bool
+    dtype: str | None
+    chunk: int
+    shard: int
+
+    @classmethod
+    def checked(cls, compact: Any, dtype: DTypeLike | None, chunk: Any, shard: Any) -> "Storage":
+        """Return the arguments if they can be used."""
+        chunk = whole("chunk_size", chunk, minimum=1024, maximum=1 << 26)
+        shard = whole("shard_size", shard, minimum=chunk, maximum=1 << 28)
+        if shard % chunk:
+            message = (
+                f"shard_size={shard} is no multiple of chunk_size={chunk}; give one, such as {shard // chunk * chunk}."
+            )
+            raise ArgumentValueError(message)
+        return cls(flag("compact", compact), None if dtype is None else _value_type(dtype), chunk, shard)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The content of the store.
+
+    Attributes
+    ----------
+    source, layer, options
+        For `open_collection`.
+    layers, obs, obsm
+        Names; None for all columns of ``obs``.
+    seed, block_size
+        Of the shuffle, None for ``seed`` without one.
+    """
+
+    source: Any
+    layer: str | None
+    layers: tuple[str, ...]
+    obs: tuple[str, ...] | None
+    obsm: tuple[str, ...]
+    seed: int | None
+    block_size: int
+    options: Mapping[str, Any]
+
+    @classmethod
+    def checked(
+        cls,
+        source: Any,
+        layer: Any,
+        layers: Any,
+        obs: Any,
+        obsm: Any,
+        shuffle: Any,
+        seed: Any,
+        block_size: Any,
+        options: Mapping[str, Any],
+    ) -> "Wanted":
+        """Return the arguments if they can be used."""
+        known = [name for name in inspect.signature(open_collection).parameters if name not in ("source", *_OURS)]
+        for name in options:
+            if name not in known:
+                message = f"convert has no option {name!r}{nearest(name, known)} It takes those of open_collection."
+                raise ArgumentTypeError(message)
+        if not isinstance(layer, str | None):
+            message = f"layer={layer!r} is of type {type(layer).__name__}; give the name of a layer, or None for X."
+            raise ArgumentTypeError(message)
+        columns = optional_names("obs", obs)
+        number = whole("seed", seed, minimum=0, maximum=MAX_SEED)
+        return cls(
+            source,
+            layer,
+            _once("layers", names("layers", layers)),
+            None if columns is None else _once("obs", columns),
+            _once("obsm", names("obsm", obsm)),
+            number if flag("shuffle", shuffle) else None,
+            whole("block_size", block_size, minimum=1),
+            dict(options),
+        )
+
+    def opened(self, layer: str | None, obsm: Sequence[str] = ()) -> CellCollection:
+        """Open the source for one of its matrices.
+
+        Raises
+        ------
+        ArgumentValueError
+            If it is empty; an ArgumentTypeError if it has several modalities.
+        """
+        cells: Any = open_collection(self.source, layer=layer, obsm=obsm, **self.options)
+        if not isinstance(cells, CellCollection):
+            given = list(cells.modalities)
+            message = f"The source has the modalities {given}; give one, such as modality={given[0]!r}."
+            raise ArgumentTypeError(message)
+        if not len(cells):
+            message = f"source={self.source!r} has no cells; there is nothing to convert."
+            raise ArgumentValueError(message)
+        return cells
+
+    def as_json(self, cells: CellCollection, selected: NDArray[np.int64] | None, storage: Storage) -> dict[str, Any]:
+        """Return all that the content of the store depends on."""
+        described = {
+            "format": _FORMAT,
+            "scdataset": __version__,
+            "files": [_identity(path) for path in cells.files],
+            "shape": list(cells.shape),
+            "genes": _digest("\n".join(map(str, cells.var_names)).encode()),
+            "rows": None if selected is None else _digest(selected.tobytes()),
+            "layer": self.layer,
+            "layers": self.layers,
+            "obs": self.obs,
+            "obsm": self.obsm,
+            "seed": self.seed,
+            "block_size": self.block_size,
+            "storage": [storage.compact, storage.dtype, storage.chunk, storage.shard],
+            "options": {name: self.options[name] for name in sorted(self.options) if name != "num_threads"},
+        }
+        # Functions and tables by their type alone: their effect is in the genes.
+        text = json.dumps(described, default=lambda value: type(value).__name__)
+        return dict(json.loads(text))
+
+
+def _identity(path: str) -> list[Any]:
+    status = os.stat(path)  # noqa: PTH116 of thousands of files
+    return [path, status.st_size, status.st_mtime_ns]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _once(name: str, given: Sequence[str]) -> tuple[str, ...]:
+    repeated = sorted({one for one in given if given.count(one) > 1})
+    if repeated:
+        message = f"{name}={list(given)} has {repeated} more than once; give each once."
+        raise ArgumentValueError(message)
+    return tuple(given)
+
+
+def _value_type(dtype: DTypeLike) -> str:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "iufb" or found.itemsize > 8:
+        message = f"dtype={dtype!r} is no type of real numbers; give one such as 'uint16' or 'float32', or None."
+        raise ArgumentTypeError(message)
+    return found.name

@@ -1,0 +1,166 @@
+"""convert: any collection of cells to AnnData in a sharded zarr store.
+
+request ──► annotations ──► scan ──► plan ──► shards, each noted when it is complete ──► the store gets its name
+                            lengths of rows, range of values
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from scdataset._arguments import flag
+from scdataset._progress import late_bar
+from scdataset.cells import CellCollection
+from scdataset.cells.join.genes import Join
+from scdataset.conversion.order import RowOrder
+from scdataset.conversion.request import Storage, Wanted
+from scdataset.conversion.task import Task
+from scdataset.conversion.workspace import Workspace
+from scdataset.errors import ArgumentValueError
+
+__all__ = ["Conversion", "convert"]
+
+_CHUNK = 1 << 16
+_SHARD = 1 << 23
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A finished conversion.
+
+    Attributes
+    ----------
+    path
+        The store.
+    shape
+        Cells and genes.
+    dtype
+        Type of the values of X.
+    n_bytes
+        Size of the store on disk.
+    """
+
+    path: str
+    shape: tuple[int, int]
+    dtype: str
+    n_bytes: int
+
+
+def convert(
+    source: Any,
+    out: Any,
+    *,
+    shuffle: bool = False,
+    seed: int = 0,
+    block_size: int = 16,
+    layer: str | None = None,
+    layers: Sequence[str] = (),
+    obs: Sequence[str] | None = None,
+    obsm: Sequence[str] = (),
+    indices: Any = None,
+    genes: Sequence[str] | None = None,
+    join: Join = "exact",
+    compact: bool = True,
+    dtype: DTypeLike | None = None,
+    chunk_size: int = _CHUNK,
+    shard_size: int = _SHARD,
+    verify: bool = False,
+    progress: bool = True,
+    **options: Any,
+) -> Conversion:
+    """Convert cells to AnnData in a sharded zarr store (version 3), which plain anndata and zarr read.
+
+    Two shards are in memory at a time, beside 16 bytes a row, a column of obs and the names of the cells. A conversion
+    that was interrupted in whichever way goes on when it is called again with the same arguments, and gives the same
+    bytes; until then there is a folder ``OUT.zarr.conversion``. The store gets its name when it is complete.
+
+    Column numbers are stored as int32 in blosc-lz4hc, values in blosc-zstd, both shuffled. The columns of a row come in
+    ascending order.
+
+    Parameters
+    ----------
+    source
+        Anything that `open_collection` takes.
+    out
+        Path of the store, which ends in ``.zarr``; nothing may be there yet.
+    shuffle
+        Whether to write the cells in random order: blocks of neighbouring cells are shuffled, then the cells of 4,096
+        places. Reading in order is reading at random then; ``obs["source_row"]`` has the row of each cell in the
+        source, and ``uns["conversion"]`` the files and their numbers of cells.
+    seed, block_size
+        Of the shuffle; a larger block reads faster and mixes less.
+    layer
+        The matrix that becomes X, as in `open_collection`.
+    layers
+        Layers to have as layers.
+    obs
+        Columns of obs; None for all.
+    obsm
+        Arrays of obsm.
+    indices
+        Cells to take, in their order: row numbers, a boolean mask, or a function of obs as in `CellCollection.where`.
+    genes, join
+        As in `open_collection`.
+    compact
+        Whether whole numbers from 0 on get the narrowest unsigned type that holds them all; else values keep theirs.
+    dtype
+        The type of values in X and layers, in place of that. Values that it does not hold are refused.
+    chunk_size, shard_size
+        Values in a chunk, which is decoded whole, and in a shard, which is a file.
+    verify
+        Whether to read the store again before it gets its name, and compare it with the source.
+    progress
+        Whether to show a progress bar, or log where there is no terminal, if it takes longer than a second.
+    **options
+        Other options of `open_collection`, such as ``gene_key``, ``missing_obs`` or ``num_threads``.
+
+    Raises
+    ------
+    ArgumentValueError
+        If an argument is wrong, or values do not fit; an ExistingFileError if something is where the store shall be.
+    OutputError
+        If the store cannot be written, as on a disk that is full: what was written is kept.
+    CollectionChangedError
+        If the source has changed since an interrupted conversion began.
+    DamagedFileError
+        If ``verify`` finds a difference.
+
+    Examples
+    --------
+    >>> convert("plates/*.h5ad", "plates.zarr", shuffle=True, obs=["drug", "cell_line"])  # doctest: +SKIP
+    """
+    wanted = Wanted.checked(
+        source, layer, layers, obs, obsm, shuffle, seed, block_size, {**options, "genes": genes, "join": join}
+    )
+    storage = Storage.checked(compact, dtype, chunk_size, shard_size)
+    bar = late_bar if flag("progress", progress) else _no_bar
+    with Workspace.opened(out) as space, ExitStack() as stack:
+        cells = stack.enter_context(wanted.opened(wanted.layer, wanted.obsm))
+        order = _order(cells, wanted, indices)
+        space.claim(wanted.as_json(cells, order.selected, storage))
+        x = Task(space, cells, wanted, storage, order, stack, bar).run(verify=flag("verify", verify))
+    return Conversion(str(space.out), (x.n_rows, x.n_columns), x.dtype, _size_of(space.out))
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _no_bar(_description: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda _: None)
+
+
+def _order(cells: CellCollection, wanted: Wanted, indices: Any) -> RowOrder:
+    if indices is None:
+        return RowOrder(len(cells), None, wanted.block_size, wanted.seed)
+    selected = cells.where(indices) if callable(indices) else cells.rows_of(indices)
+    if not selected.size or np.unique(selected).size < selected.size:
+        repeated = selected.size - np.unique(selected).size
+        message = f"indices selects {selected.size} cells, {repeated} of them repeated; give at least one, each once."
+        raise ArgumentValueError(message)
+    return RowOrder(selected.size, selected, wanted.block_size, wanted.seed)

@@ -1,0 +1,226 @@
+"""One conversion, or the rest of one: annotations, scan, shards, and the metadata of the whole."""
+
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from numpy.typing import NDArray
+
+from scdataset._version import __version__
+from scdataset.cells import CellCollection
+from scdataset.conversion.ahead import read_ahead
+from scdataset.conversion.frames import write_element, write_frame, write_groups
+from scdataset.conversion.matrices import ShardWriter, create
+from scdataset.conversion.order import RowOrder
+from scdataset.conversion.plan import MatrixPlan, Plan
+from scdataset.conversion.request import Storage, Wanted
+from scdataset.conversion.sources import MatrixSource, Scan, scanned
+from scdataset.conversion.space import check_space
+from scdataset.conversion.verification import verify_store
+from scdataset.conversion.workspace import Workspace, writing_to
+from scdataset.errors import ArgumentValueError, CollectionError
+
+__all__ = ["Bar", "Task"]
+
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows how far something is, given its description and its number of steps."""
+
+
+class Task:
+    """One conversion, or what is left of it."""
+
+    def __init__(
+        self,
+        space: Workspace,
+        cells: CellCollection,
+        wanted: Wanted,
+        storage: Storage,
+        order: RowOrder,
+        stack: ExitStack,
+        bar: Bar,
+    ) -> None:
+        self._space = space
+        self._cells = cells
+        self._wanted = wanted
+        self._storage = storage
+        self._order = order
+        self._bar = bar
+        self._sources = [MatrixSource("X", lambda rows: cells.read_matrix(rows)[0])]
+        for name in wanted.layers:
+            opened = stack.enter_context(wanted.opened(name))
+            _check_genes(cells, opened, name)
+            self._sources.append(MatrixSource(f"layers/{name}", partial(_read_x, opened)))
+        for name in wanted.obsm:
+            self._sources.append(MatrixSource(f"obsm/{name}", partial(cells.read_array, name)))
+
+    def run(self, *, verify: bool) -> MatrixPlan:
+        """Write all that is not written yet; return how X is stored."""
+        with writing_to(self._space.out):
+            root = zarr.open_group(self._space.store, mode="a", zarr_format=3)
+            self._annotate(root)
+            plan = self._plan()
+            writers = self._writers(root, plan)
+            self._write(plan, writers)
+            if verify:
+                verify_store(self._space, plan, writers, self._bar)
+            self._complete(root, plan)
+        return plan.matrices[0]
+
+    def _annotate(self, root: zarr.Group) -> None:
+        """Write all but matrices: what is wrong there shows before anything takes long."""
+        marker = self._space.folder / "annotated"
+        if marker.exists():
+            return
+        cells, rows = self._cells, self._order.rows(0, self._order.n_rows)
+        keys = list(self._wanted.obs) if self._wanted.obs is not None else cells.obs_keys()
+        values: dict[str, Callable[[], Any]] = {name: partial(_taken, cells, name, rows) for name in keys}
+        if self._order.seed is not None:
+            if "source_row" in keys:
+                message = (
+                    'obs has a column "source_row", the name of the rows of a shuffled store; leave it out of obs.'
+                )
+                raise ArgumentValueError(message)
+            values["source_row"] = lambda: rows
+        write_groups(root, ("layers", "obsm", "obsp", "uns", "varm", "varp"))
+        write_frame(root, "obs", _names(cells)[rows], list(values), lambda name: values[name]())
+        var = cells.var.set_axis(cells.var_names.astype(str), axis=0)
+        write_frame(root, "var", var.index, [str(name) for name in var], lambda name: var[name])
+        write_element(root, "uns/conversion", self._provenance())
+        marker.touch()
+
+    def _provenance(self) -> dict[str, Any]:
+        sizes = self._cells.sizes
+        return {
+            "files": np.array(self._cells.files, object),
+            "n_obs": np.array(sizes, np.int64),
+            "shuffled": self._order.seed is not None,
+            **(
+                {}
+                if self._order.seed is None
+                else {"seed": str(self._order.seed), "block_size": self._order.block_size}
+            ),
+        }
+
+    def _plan(self) -> Plan:
+        plan = Plan.load(self._space.folder)
+        if plan is not None:
+            return plan
+        scans = [self._scanned(source) for source in self._sources]
+        pointers = {
+            source.name: scan.pointers(self._order)
+            for source, scan in zip(self._sources, scans, strict=True)
+            if scan.kind == "CSR"
+        }
+        plan = Plan(
+            tuple(
+                self._matrix(source.name, scan, pointers.get(source.name))
+                for source, scan in zip(self._sources, scans, strict=True)
+            ),
+            pointers,
+        )
+        plan.save(self._space.folder)
+        return plan
+
+    def _scanned(self, source: MatrixSource) -> Scan:
+        with self._bar(f"reading {source.name}", self._order.n_rows) as advance:
+            return scanned(source, self._order, len(self._cells), self._given_type(source.name), advance)
+
+    def _given_type(self, name: str) -> np.dtype[Any] | None:
+        """Return the type that was asked for; arrays of obsm are stored as they are."""
+        dtype = self._storage.dtype
+        return None if dtype is None or name.startswith("obsm/") else np.dtype(dtype)
+
+    def _matrix(self, name: str, scan: Scan, pointers: NDArray[np.int64] | None) -> MatrixPlan:
+        n_rows, width = self._order.n_rows, scan.n_columns
+        size, across = (n_rows, width) if pointers is None else (int(pointers[-1]), 1)
+        dtype = self._given_type(name)
+        if dtype is None:
+            dtype = scan.range.narrowest if self._storage.compact else scan.range.dtype
+        chunk, shard = _chunks(self._storage, size, across)
+        return MatrixPlan(name, scan.kind, n_rows, width, dtype.name, size, chunk, shard)
+
+    def _writers(self, root: zarr.Group, plan: Plan) -> dict[str, ShardWriter]:
+        return {
+            matrix.name: ShardWriter(matrix, source, self._order, pointers, create(root, matrix, pointers))
+            for matrix, source in zip(plan.matrices, self._sources, strict=True)
+            for pointers in [plan.pointers.get(matrix.name)]
+        }
+
+    def _write(self, plan: Plan, writers: dict[str, ShardWriter]) -> None:
+        complete = self._space.complete()
+        left = [(matrix, number) for matrix, number in plan.shards() if (matrix.name, number) not in complete]
+        check_space(self._space.out, left, writers)
+
+        def read(item: tuple[MatrixPlan, int]) -> Any:
+            matrix, number = item
+            return writers[matrix.name].read(number)
+
+        with self._bar(f"writing {self._space.out.name}", sum(_n_elements(*item) for item in left)) as advance:
+            for (matrix, number), content in read_ahead(read, left):
+                self._space.drop(matrix, number)  # zarr would read a half of one, to put it together with the rest
+                writers[matrix.name].write(number, content)
+                self._space.note(matrix, number)
+                advance(_n_elements(matrix, number))
+
+    def _complete(self, root: zarr.Group, plan: Plan) -> None:
+        """Write the metadata of the whole, and give the store its name."""
+        complete = self._space.complete()
+        checksums: dict[str, list[str]] = {}
+        for matrix, number in plan.shards():
+            for array in matrix.arrays:
+                _, checksum = complete[matrix.name, number][matrix.key(array, number)]
+                checksums.setdefault(array, []).append(f"{checksum:08x}")
+        root.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        root.attrs["scdataset"] = {"version": __version__, "crc32": checksums}
+        _consolidate(root)
+        self._space.finish()
+
+
+def _n_elements(matrix: MatrixPlan, number: int) -> int:
+    start, stop = matrix.bounds(number)
+    return (stop - start) * (1 if matrix.kind == "CSR" else matrix.n_columns)
+
+
+def _read_x(cells: CellCollection, rows: NDArray[np.int64]) -> Any:
+    return cells.read_matrix(rows)[0]
+
+
+def _taken(cells: CellCollection, name: str, rows: NDArray[np.int64]) -> Any:
+    return cells.obs_values(name)[rows]
+
+
+def _names(cells: CellCollection) -> pd.Index:
+    """Return the names of cells, or row numbers where the files have none."""
+    try:
+        return cells.obs_names
+    except ArgumentValueError:
+        return pd.RangeIndex(len(cells)).astype(str)
+
+
+def _check_genes(cells: CellCollection, of_layer: CellCollection, name: str) -> None:
+    if not cells.var_names.equals(of_layer.var_names):
+        message = (
+            f"layers/{name} has {of_layer.n_vars} genes, and X {cells.n_vars}, or others; a layer has those of X. "
+            f"Convert it on its own, layer={name!r}."
+        )
+        raise CollectionError(message)
+
+
+def _chunks(storage: Storage, size: int, width: int) -> tuple[int, int]:
+    """Return chunk and shard along the axis that is cut, no longer than it, given the values in a step of it."""
+    chunk = max(storage.chunk // max(width, 1), 1)
+    chunk = max(min(chunk, size), 1)
+    per_shard = max(storage.shard // max(width, 1) // chunk, 1)
+    return chunk, chunk * max(min(per_shard, -(-size // chunk)), 1)
+
+
+def _consolidate(root: zarr.Group) -> None:
+    """Put a copy of all metadata with those of the root, for stores where a look at each takes long."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr warns that version 3 does not specify it
+        zarr.consolidate_metadata(root.store)

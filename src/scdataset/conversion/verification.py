@@ -1,0 +1,85 @@
+"""Comparing a store with its source, before it gets its name."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from scdataset.conversion.ahead import read_ahead
+from scdataset.conversion.matrices import ShardWriter
+from scdataset.conversion.plan import MatrixPlan, Plan
+from scdataset.conversion.workspace import Workspace
+from scdataset.errors import DamagedFileError
+
+__all__ = ["verify_store"]
+
+_SAMPLE = 32
+"""Rows of each matrix that are compared as rows."""
+
+
+def verify_store(
+    space: Workspace,
+    plan: Plan,
+    writers: Mapping[str, ShardWriter],
+    bar: Callable[[str, int], AbstractContextManager[Callable[[int], None]]],
+) -> None:
+    """Read everything again with zarr: the checksum of each shard, its values, and a sample of rows.
+
+    Raises
+    ------
+    DamagedFileError
+        If something differs; the shard is written again when the conversion goes on.
+    """
+    complete = space.complete()
+    shards = list(plan.shards())
+    # Opened anew, so that nothing comes from the memory of the writer.
+    root = zarr.open_group(space.store, mode="r", use_consolidated=False)
+
+    def read(item: tuple[MatrixPlan, int]) -> Any:
+        matrix, number = item
+        return writers[matrix.name].read(number)
+
+    with bar(f"comparing {space.out.name}", len(shards)) as advance:
+        for (matrix, number), content in read_ahead(read, shards):
+            start, stop = matrix.bounds(number)
+            checked = space.checksums(matrix, number) == complete.get((matrix.name, number))
+            stored = [np.asarray(root[array][start:stop]) for array in matrix.arrays] if checked else []
+            if not checked or not all(map(_equal, stored, content)):
+                space.drop(matrix, number)
+                message = (
+                    f"Shard {number} of {matrix.name} in {space.store} differs from the source. Convert again, with "
+                    "the same arguments, to have it written again."
+                )
+                raise DamagedFileError(message)
+            advance(1)
+    for matrix in plan.matrices:
+        _compare_rows(root, writers[matrix.name])
+
+
+def _compare_rows(root: zarr.Group, writer: ShardWriter) -> None:
+    """Compare rows from all over a matrix, found by the row pointers in the store and by the order of rows."""
+    matrix = writer.matrix
+    places = np.unique(np.linspace(0, matrix.n_rows - 1, _SAMPLE).astype(np.int64)).tolist()
+    rows = np.concatenate([writer.order.rows(place, place + 1) for place in places])
+    expected = writer.source.read(rows)
+    stored: list[Any] = [root[array] for array in matrix.arrays]
+    for number, place in enumerate(places):
+        if matrix.kind == "CSR":
+            row = expected[number].sorted_indices()
+            pointers: Any = root[f"{matrix.name}/indptr"]
+            start, stop = np.asarray(pointers[place : place + 2]).tolist()
+            own = [np.asarray(array[start:stop]) for array in stored]
+            same = _equal(own[0], row.data) and np.array_equal(own[1], row.indices)
+        else:
+            same = _equal(np.asarray(stored[0][place]), np.asarray(expected[number]))
+        if not same:
+            message = f"Row {place} of {matrix.name} in the store differs from row {rows[number]} of the source."
+            raise DamagedFileError(message)
+
+
+def _equal(values: NDArray[Any], others: NDArray[Any]) -> bool:
+    """Tell whether values are the same, NaN included."""
+    return np.array_equal(values, others, equal_nan=values.dtype.kind == "f")

@@ -1,0 +1,195 @@
+"""The folder beside the output in which a store is made: it gets its name when it is complete."""
+
+import errno
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from scdataset._paths import absolute, refuse_missing
+from scdataset.conversion.plan import MatrixPlan
+from scdataset.errors import ArgumentValueError, ExistingFileError, OutputError, ScDatasetError
+
+__all__ = ["Workspace", "writing_to"]
+
+_SUFFIX = ".conversion"
+
+_LONGEST = 200
+"""Characters of a value in a message."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Workspace:
+    """A folder ``OUT.zarr.conversion`` with the plan, the store, and a line for each shard that is complete.
+
+    Attributes
+    ----------
+    out
+        The path of the finished store.
+    folder, store
+        The folder, and the unfinished store in it.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.folder = out.with_name(out.name + _SUFFIX)
+        self.store = self.folder / "store"
+        self._journal = self.folder / "shards.jsonl"
+
+    @classmethod
+    @contextmanager
+    def opened(cls, out: Any) -> Iterator[Self]:
+        """Check the path of the output, and hold the folder beside it.
+
+        Raises
+        ------
+        ArgumentValueError
+            If the path cannot be that of a store; an ExistingFileError if something is there.
+        OutputError
+            If another process is writing it, or the folder cannot be made.
+        """
+        here = cls(_checked(out))
+        if os.path.lexists(here.out):
+            message = f"out={str(here.out)!r} is there already, and nothing is written over; give another path."
+            raise ExistingFileError(message)
+        if here.folder.exists() and not (here.folder / "lock").exists():
+            message = f"{here.folder} is in the way: it is not of a conversion that was interrupted; move it away."
+            raise ExistingFileError(message)
+        with writing_to(here.out):
+            here.folder.mkdir(exist_ok=True)
+        lock = FileLock(here.folder / "lock", blocking=False)
+        try:
+            with lock:
+                here._remove_partial()
+                try:
+                    yield here
+                finally:
+                    here._discard_unplanned()
+        except Timeout as error:
+            message = f"Another process is writing {here.out}; wait for it, or give another path."
+            raise OutputError(message) from error
+
+    def complete(self) -> dict[tuple[str, int], dict[str, list[int]]]:
+        """Return size and CRC-32 of the arrays of each complete shard, by matrix and number."""
+        done: dict[tuple[str, int], dict[str, list[int]]] = {}
+        if not self._journal.exists():
+            return done
+        for line in self._journal.read_text(encoding="utf-8").splitlines():
+            try:
+                name, number, stored = json.loads(line)
+            except ValueError:
+                continue  # the process ended while it wrote the line
+            if all(self._size(key) == size for key, (size, _) in stored.items()):
+                done[name, number] = stored
+        return done
+
+    def note(self, matrix: MatrixPlan, number: int) -> None:
+        """Note that a shard is complete, with the size and CRC-32 of each of its keys."""
+        # A line that was cut short does not spoil this one.
+        line = "\n" + json.dumps([matrix.name, number, self.checksums(matrix, number)])
+        with self._journal.open("a", encoding="utf-8") as journal:
+            journal.write(line)
+
+    def checksums(self, matrix: MatrixPlan, number: int) -> dict[str, list[int]]:
+        """Return the size and CRC-32 of each key of a shard, as the disk has it."""
+        keys = [matrix.key(array, number) for array in matrix.arrays]
+        contents = {key: (self.store / key).read_bytes() for key in keys}
+        return {key: [len(content), zlib.crc32(content)] for key, content in contents.items()}
+
+    def drop(self, matrix: MatrixPlan, number: int) -> None:
+        """Remove a shard, which is not complete then."""
+        for array in matrix.arrays:
+            (self.store / matrix.key(array, number)).unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Give the store its name, and remove all else."""
+        with writing_to(self.out):
+            self.store.rename(self.out)
+            shutil.rmtree(self.folder)
+
+    def claim(self, request: dict[str, Any]) -> None:
+        """Take the folder for a request, which an earlier one in it has to be equal to.
+
+        Raises
+        ------
+        ArgumentValueError
+            If it is not.
+        """
+        place = self.folder / "request.json"
+        if place.exists():
+            earlier = json.loads(place.read_text(encoding="utf-8"))
+            differing = [name for name in request if request[name] != earlier.get(name)]
+            if differing:
+                name = differing[0]
+                message = (
+                    f"{self.folder} is of an interrupted conversion with other {', '.join(differing)}: {name} was "
+                    f"{_short(earlier.get(name))}, and is {_short(request[name])}. Convert with the same, or remove "
+                    "the folder to begin again."
+                )
+                raise ArgumentValueError(message)
+            return
+        partial = place.with_suffix(".partial")
+        partial.write_text(json.dumps(request), encoding="utf-8")
+        partial.replace(place)
+
+    def _discard_unplanned(self) -> None:
+        """Remove the folder if nothing in it took long to make."""
+        if not (self.folder / "plan.json").exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _size(self, key: str) -> int:
+        try:
+            return (self.store / key).stat().st_size
+        except FileNotFoundError:
+            return -1
+
+    def _remove_partial(self) -> None:
+        """Remove files that zarr was writing when the process ended."""
+        for path in self.store.rglob("*.partial"):
+            path.unlink()
+
+
+@contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Turn errors of the file system into one that says what to do.
+
+    Raises
+    ------
+    OutputError
+        If it is full, or refuses to be written to.
+    """
+    try:
+        yield
+    except ScDatasetError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            message = (
+                f"The disk of {out} is full ({error.strerror}). What was written is kept: make space and convert "
+                "again, with the same arguments, to go on."
+            )
+        else:
+            message = f"{out} cannot be written: {error}. Convert again, with the same arguments, to go on."
+        raise OutputError(message) from error
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def _checked(out: Any) -> Path:
+    path = Path(absolute("out", out))
+    if path.suffix != ".zarr":
+        message = f"out={str(path)!r} has to end in .zarr, by which folders of stores are told."
+        raise ArgumentValueError(message)
+    if not path.parent.is_dir():
+        refuse_missing("out", str(path.parent))
+    return path
