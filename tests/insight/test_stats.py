@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pytest
 from tests.children import CONTEXT
@@ -18,6 +19,7 @@ from scdataset.engine.arrays import stored_arrays
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.observer import Observer
 from scdataset.insight.stats import LoaderStats
+from scdataset.transforms import ToTorch
 
 N_ROWS, BATCH = 96, 8
 
@@ -139,6 +141,50 @@ def test_a_transform_that_runs_ahead_counts_as_far_as_the_loop_waits_for_it(path
     stats = stats_of(path, clock, prefetch=1, fetch_transform=Ahead(clock))
     assert set(stats.hooks) == {"fetch_transform"}
     assert stats.hooks["fetch_transform"] <= 4.0
+
+
+def figures(whole, seconds, **hooks):
+    """Return the figures of a loop that took 10 seconds, by its phases."""
+    totals = Totals({"batches": 1}, seconds, {"loop": 10.0, **whole}, {}, 10.0, 1)
+    return LoaderStats.from_totals(totals, scDataset(np.arange(9), Streaming(), 2, **hooks)._hooks)
+
+
+def test_a_wait_is_divided_by_the_work_that_was_waited_for():
+    busy = {"read": 3.0, "decode": 8.0, "scatter": 1.0}
+    stats = figures(
+        {"wait": 8.0, "ahead": 1.0, "window": 3.0, "fetch_transform": 1.0}, busy, fetch_transform=Ahead(None)
+    )
+    assert stats.hooks == {"fetch_transform": 2.0}
+    assert (stats.waiting_for_disk, stats.waiting_for_decoding) == (1.5, 4.5)
+    assert stats.cutting == 2.0
+    assert sum(stats.shares.values()) == pytest.approx(1)
+
+
+def test_batches_that_are_made_in_the_background_count_as_far_as_the_loop_waits_for_them():
+    whole = {"wait": 1.0, "window": 9.0, "wait for batches": 6.0, "fetch_transform": 9.5}
+    stats = figures(whole, {"read": 9.0}, fetch_transform=Ahead(None))
+    assert stats.bottleneck == "fetch_transform"
+    assert (stats.hooks["fetch_transform"], stats.waiting_for_disk, stats.cutting) == (6.0, 1.0, 3.0)
+
+
+def test_to_torch_as_fetch_transform_is_a_hook_of_its_name(path):
+    with open_collection(path) as collection:
+        dataset = scDataset(collection, BlockShuffling(4), BATCH, 3, fetch_transform=ToTorch())
+        dataset.stats()
+        list(dataset)
+        stats = dataset.stats()
+    assert stats.hook_names == {"fetch_transform": "ToTorch"}
+    assert stats.rows == N_ROWS
+
+
+@pytest.mark.parametrize("prefetch", [0, 1])
+def test_backed_anndata_is_observed_as_files_are(path, prefetch):
+    backed = anndata.read_h5ad(path, backed="r")
+    dataset = scDataset(backed, BlockShuffling(4), BATCH, 3, prefetch=prefetch)
+    dataset.stats()
+    list(dataset)
+    assert dataset.stats().chunks_decoded > 0
+    backed.file.close()
 
 
 def test_the_second_cause_is_named_if_it_is_notable(path, clock):

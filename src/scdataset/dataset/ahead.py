@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.dataset.monitor import AHEAD, WAIT, WINDOW
+from scdataset.dataset.monitor import AHEAD, WAIT, WAIT_FOR_BATCHES, WINDOW
 from scdataset.engine.observer import observed, set_level
 
 __all__ = ["Fetch", "ReadsAhead", "maker", "read_ahead"]
@@ -122,8 +122,7 @@ def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[Any]) ->
     """Yield batches that are made ``n`` at a time: while some are used, the next are made."""
 
     def some() -> deque[Any]:
-        with observed(AHEAD):
-            return deque(islice(batches, n))
+        return deque(islice(batches, n))
 
     future = executor.submit(copy_context().run, some)
     while made := _waited(future):
@@ -133,7 +132,7 @@ def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[Any]) ->
 
 
 def _waited(future: "Future[Any]") -> Any:
-    with observed(WAIT):
+    with observed(WAIT_FOR_BATCHES):
         return future.result()
 
 

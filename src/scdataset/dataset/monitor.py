@@ -26,7 +26,7 @@ from torch.utils.data import get_worker_info
 from scdataset._processes import abandoned, name_of_process, new_name
 from scdataset.engine.observer import Observer
 
-__all__ = ["AHEAD", "LOOP", "MODEL", "WAIT", "WINDOW", "Monitor", "Totals"]
+__all__ = ["AHEAD", "LOOP", "MODEL", "WAIT", "WAIT_FOR_BATCHES", "WINDOW", "Monitor", "Totals"]
 
 LOOP = "loop"
 """Phase from when a batch is asked for until it is given."""
@@ -41,7 +41,10 @@ WINDOW = "window"
 """Phase of reading a window, in the background where windows are read ahead."""
 
 AHEAD = "ahead"
-"""Phase of a ``fetch_transform`` in the background."""
+"""Phase of a ``fetch_transform`` of windows in the background."""
+
+WAIT_FOR_BATCHES = "wait for batches"
+"""Phase of the loop in which it waits for batches that a ``fetch_transform`` makes in the background."""
 
 _KIND = "scdataset-stats"
 """Prefix of the names of its folders."""

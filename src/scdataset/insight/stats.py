@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
-from scdataset.dataset.monitor import AHEAD, LOOP, MODEL, WAIT, WINDOW, Totals
+from scdataset.dataset.monitor import AHEAD, LOOP, MODEL, WAIT, WAIT_FOR_BATCHES, WINDOW, Totals
 from scdataset.engine.observer import DECODE, READ, SCATTER, WHOLE
 
 __all__ = ["LoaderStats"]
@@ -87,12 +87,11 @@ class LoaderStats:
         """Return the figures of some totals, of a dataset with these hooks."""
         counts, whole = {name: int(value) for name, value in totals.counts.items()}, totals.whole
         waits = _divided_wait(totals)
-        ahead = waits.pop(AHEAD)
+        for_ahead, for_batches, wait = waits.pop(AHEAD), whole.get(WAIT_FOR_BATCHES, 0.0), whole.get(WAIT, 0.0)
         in_hooks = {name: whole[name] for name in HOOK_ARGUMENTS if name in whole}
-        if whole.get(AHEAD):
-            in_hooks["fetch_transform"] = ahead
-        wait = whole.get(WAIT, 0.0)
-        in_loop = sum(in_hooks.values()) - (ahead if whole.get(AHEAD) else 0.0)
+        if AHEAD in whole or WAIT_FOR_BATCHES in whole:
+            in_hooks["fetch_transform"] = for_ahead + for_batches
+        in_loop = sum(in_hooks.values()) - for_ahead + wait
         row_bytes = counts.get("result_bytes", 0) / max(counts.get("window_rows", 0), 1)
         return cls(
             rows=counts.get("batch_rows", 0),
@@ -103,7 +102,7 @@ class LoaderStats:
             waiting_for_windows=wait,
             **waits,
             hooks=MappingProxyType(in_hooks),
-            cutting=max(whole.get(LOOP, 0.0) - wait - in_loop, 0.0),
+            cutting=max(whole.get(LOOP, 0.0) - in_loop, 0.0),
             bytes_read=counts.get("bytes", 0),
             requests=counts.get("requests", 0),
             fetches=counts.get("fetches", 0),
