@@ -100,6 +100,66 @@ def test_a_process_forked_meanwhile_collects(monkeypatch):
     assert gc.isenabled()
 
 
+class Started:
+    """The event of a function that is being compiled."""
+
+    def __init__(self, module):
+        def function():
+            pass
+
+        function.__module__ = module
+        self.data = {"dispatcher": type("Dispatcher", (), {"py_func": function})}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list with the time, in seconds."""
+    now = [0.0]
+    monkeypatch.setattr(_compiled.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_the_log_says_once_that_functions_are_compiled_where_it_takes_long(clock, caplog):
+    notice, own = _compiled._Notice(), Started("scdataset.engine")
+    for seconds, n_said in ((0.6, 0), (0.6, 1), (5, 1)):
+        notice.on_start(own)
+        clock[0] += seconds
+        notice.on_end(own)
+        assert len(caplog.records) == n_said
+    assert caplog.records[0].name == "scdataset"
+    assert caplog.records[0].levelname == "WARNING"
+    assert "compiling, once for this machine" in caplog.text
+
+
+def test_the_log_says_so_before_all_is_compiled(clock, caplog):
+    notice, own = _compiled._Notice(), Started("scdataset.engine")
+    notice.on_start(own)
+    clock[0] = 2
+    notice.on_start(Started("numba.np"))
+    assert "compiling" in caplog.text
+
+
+def test_other_packages_may_compile_as_long_as_they_like(clock, caplog):
+    notice, other = _compiled._Notice(), Started("scdatasets")
+    for _ in range(2):
+        notice.on_start(other)
+        clock[0] += 5
+        notice.on_end(other)
+    notice.on_start(Started("scdataset.engine"))
+    notice.on_end(None)
+    assert not caplog.records
+
+
+def test_a_process_forked_meanwhile_begins_to_count_anew(clock, caplog):
+    notice, own = _compiled._Notice(), Started("scdataset.engine")
+    notice.on_start(own)
+    notice.end_all()
+    clock[0] = 5
+    notice.on_start(own)
+    notice.on_end(own)
+    assert not caplog.records
+
+
 def test_arrays_are_of_one_type_for_functions_that_read_them():
     values = np.arange(3)
     frozen = values.copy()

@@ -2,7 +2,9 @@
 
 import gc
 import hashlib
+import logging
 import os
+import time
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
@@ -17,6 +19,11 @@ __all__ = ["COMPILES", "compiled", "read_only"]
 
 COMPILES: bool = not numba.config.DISABLE_JIT
 """Whether functions are compiled: with ``NUMBA_DISABLE_JIT=1`` they run as Python, slower and with equal results."""
+
+_LOG = logging.getLogger("scdataset")
+
+_PATIENCE = 1.0
+"""Seconds of compiling after which the user is told."""
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -48,12 +55,53 @@ class _WithoutCollections(event.Listener):  # type: ignore[misc]
             self.on_end(None)
 
 
-_WITHOUT_COLLECTIONS = _WithoutCollections()
+class _Notice(event.Listener):  # type: ignore[misc]
+    """Says in the log that functions of this package are compiled, where that takes long: a warning, to be seen."""
+
+    def __init__(self) -> None:
+        self._running: list[Any] = []
+        self._begun = self._seconds = 0.0
+        self._was_said = False
+
+    def on_start(self, started: Any) -> None:
+        """Note the function, and the time if it is not compiled for another one."""
+        if not self._running:
+            self._begun = time.monotonic()
+        self._running.append(started.data["dispatcher"].py_func)
+        self._say_if_long()
+
+    def on_end(self, _: object) -> None:
+        """Note that a function is done."""
+        self._say_if_long()
+        is_own = self._is_own
+        self._running.pop()
+        if is_own and not self._running:
+            self._seconds += time.monotonic() - self._begun
+
+    def end_all(self) -> None:
+        """Forget compilations that another thread had begun when this process was forked."""
+        self._running.clear()
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether what is compiled now is needed by a function of this package."""
+        package: str = self._running[0].__module__.partition(".")[0]
+        return package == __package__
+
+    def _say_if_long(self) -> None:
+        seconds = self._seconds + time.monotonic() - self._begun
+        if self._is_own and not self._was_said and seconds >= _PATIENCE:
+            self._was_said = True
+            _LOG.warning("compiling, once for this machine and version: the first batches take some seconds longer")
+
+
+_WITHOUT_COLLECTIONS, _NOTICE = _WithoutCollections(), _Notice()
 
 if COMPILES:
-    event.register("numba:compile", _WITHOUT_COLLECTIONS)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_WITHOUT_COLLECTIONS.end_all)
+    for _listener in (_WITHOUT_COLLECTIONS, _NOTICE):
+        event.register("numba:compile", _listener)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_listener.end_all)
 
 
 def compiled(function: F) -> F:

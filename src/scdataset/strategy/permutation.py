@@ -24,7 +24,9 @@ _ROUNDS = 6
 @compiled
 def shuffled(n: int, key: np.uint64) -> NDArray[np.int64]:
     """Return a uniformly random permutation of [0, n), shape ``(n,)``, chosen by ``key`` (Fisher and Yates)."""
-    order = np.arange(n)
+    order = np.empty(n, np.int64)
+    for i in range(n):  # np.arange takes half a second to compile
+        order[i] = i
     for last in range(n - 1, 0, -1):
         other = np.int64(unit_float(mix(key, np.uint64(last))) * (last + 1))
         order[last], order[other] = order[other], order[last]
