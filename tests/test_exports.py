@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+import scipy.sparse
+from anndata import AnnData
+
 import scdataset
 
 
@@ -68,18 +72,32 @@ PROGRAM = """
 import sys, scdataset
 optional = ('anndata', 'datasets', 'h5py', 'pandas', 'polars', 'pyarrow', 'zarr', 'rich', 'sklearn')
 print([name for name in optional if name in sys.modules])
-sys.modules['anndata'] = None  # as if it were not installed
+sys.modules['h5py'] = None  # as if it were not installed
 try:
     scdataset.open_collection
 except scdataset.MissingDependencyError as error:
     print(error)
+del sys.modules['h5py']
+sys.modules['anndata'] = None  # which takes a second to import
+with scdataset.open_collection(sys.argv[1], obs=['label']) as cells:
+    batch = cells[:]
+    print(batch['X'].toarray().tolist(), batch['label'].tolist())
+    try:
+        cells.to_adata([0])
+    except scdataset.MissingDependencyError as error:
+        print(error)
 """
 
 
-def test_the_package_imports_no_optional_package_and_says_what_to_install_where_one_is_missing():
-    answer = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout
-    assert answer.startswith("[]\n")
-    assert "pip install anndata h5py isal" in answer
+def test_optional_packages_are_imported_when_they_are_needed_and_named_where_they_are_missing(tmp_path):
+    obs = pd.DataFrame({"label": pd.Categorical(["b", "a"])}, index=["x", "y"])
+    AnnData(scipy.sparse.csr_matrix([[1.0, 0], [0, 2]]), obs=obs).write_h5ad(tmp_path / "a.h5ad")
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "a.h5ad")]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert answer[0] == "[]"
+    assert answer[1].endswith("run: pip install anndata h5py isal")
+    assert answer[2] == "[[1.0, 0.0], [0.0, 2.0]] [1, 0]"
+    assert answer[3] == "CellCollection.to_adata needs anndata; run: pip install anndata"
 
 
 def test_messages_name_packages_and_no_extra_of_a_name_that_the_index_has_for_another_project():

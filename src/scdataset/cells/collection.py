@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import anndata
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import flag
+from scdataset._packages import needing
 from scdataset._paths import same_place
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
@@ -36,6 +36,9 @@ from scdataset.engine.matrices.stack import Stack
 from scdataset.engine.matrices.value_types import converted, delivered_type
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, CollectionError
+
+if TYPE_CHECKING:
+    import anndata
 
 __all__ = ["CellCollection", "Opened"]
 
@@ -177,7 +180,7 @@ class CellCollection(HasObs, ReadsInBackground):
 
     def to_adata(
         self, rows: Any, *, obs: Sequence[str] | None = None, obsm: Sequence[str] | None = None
-    ) -> anndata.AnnData:
+    ) -> "anndata.AnnData":
         """Return some cells as an AnnData in memory, to look at with scanpy.
 
         Parameters
@@ -205,6 +208,8 @@ class CellCollection(HasObs, ReadsInBackground):
         >>> adata = cells.to_adata(cells.where(lambda obs: obs["donor"] == "D3")[:1000])  # doctest: +SKIP
         >>> scanpy.pp.normalize_total(adata)  # doctest: +SKIP
         """
+        with needing("CellCollection.to_adata", "anndata"):
+            import anndata  # noqa: PLC0415 takes a second to import
         chosen = self.rows_of(rows)
         matrices = {name: matrix for name, matrix in self._matrices.items() if name == "X" or obsm is None}
         matrices |= {name: self._matrices.get(name) or self._stored_obsm(name) for name in obsm or ()}

@@ -13,7 +13,6 @@ from tests.written import once
 
 from scdataset import Streaming, open_collection, scDataset
 from scdataset.cells.collection import CellCollection, Opened
-from scdataset.cells.formats import writing
 from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, DamagedFileError
 
@@ -118,7 +117,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
         raise OSError(group.file.filename)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing.anndata.io, "write_elem", fail)
+        patch.setattr(anndata.io, "write_elem", fail)
         with pytest.raises(CollectionError, match=r"a\.h5ad\. 0 of 1 files have it"):
             cells.write_obsm("X_emb", np.zeros((20, 2)))
     assert sorted(read(path).obsm) == ["pca"]

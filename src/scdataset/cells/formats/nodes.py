@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import anndata
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._packages import needing
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.containers.hdf5_expansion import check_expansion
 from scdataset.engine.containers.heaps import by_path, child_of, found_in, takes_others, tried
@@ -130,6 +130,8 @@ class Node:
 
     def element(self) -> Any:
         """Read it as anndata does."""
+        with needing(f"{self.path}: {self.name}", "anndata"):
+            import anndata  # noqa: PLC0415 takes a second to import
         with reading(self.path, self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore", anndata.OldFormatWarning)  # of files that are read right
             check_expansion(self._alone, _DEPTH)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import anndata
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._packages import needing
 from scdataset.cells.formats.cell_file import ObsFile
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.containers.hdf5 import H5File
@@ -140,10 +140,10 @@ class H5Writer:
         try:
             with h5py.File(self._file.path, "r+") as h5:
                 if self._obsm not in h5:
-                    anndata.io.write_elem(h5[self._group or "/"], "obsm", {})
+                    _write_element(h5[self._group or "/"], "obsm", {})
                 obsm = h5[self._obsm]
                 try:
-                    anndata.io.write_elem(obsm, partial, values)
+                    _write_element(obsm, partial, values)
                     h5.flush()
                     if name in obsm:
                         del obsm[name]
@@ -191,11 +191,11 @@ class ZarrWriter:
         root = zarr.open_group(self._folder, mode="r+", use_consolidated=False)
         group = self._group
         if f"{group}/obsm".strip("/") not in root:
-            anndata.io.write_elem(root[group] if group else root, "obsm", {})
+            _write_element(root[group] if group else root, "obsm", {})
         place = self._folder / group / "obsm" / name
         with tempfile.TemporaryDirectory(prefix=f".{self._folder.name}.", dir=self._folder.parent) as beside:
             new = zarr.open_group(Path(beside) / "new", mode="w", zarr_format=root.metadata.zarr_format)
-            anndata.io.write_elem(new, name, values)
+            _write_element(new, name, values)
             if place.exists():
                 place.rename(Path(beside) / "old")
             (Path(beside) / "new" / name).rename(place)
@@ -208,3 +208,10 @@ class ZarrWriter:
         return (self._folder / ".zmetadata").is_file() or (
             modern.is_file() and '"consolidated_metadata"' in modern.read_text(encoding="utf-8")
         )
+
+
+def _write_element(group: Any, name: str, value: Any) -> None:
+    """Write an element as anndata does."""
+    with needing("Writing to obsm", "anndata"):
+        import anndata  # noqa: PLC0415 takes a second to import
+    anndata.io.write_elem(group, name, value)
