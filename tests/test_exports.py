@@ -57,6 +57,7 @@ def test_public_names():
         "pp",
         "scDataset",
         "suggest_parameters",
+        "tune",
         "watch",
     ]
     assert all(hasattr(scdataset, name) for name in scdataset.__all__)

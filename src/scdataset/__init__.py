@@ -87,6 +87,7 @@ __all__ = [
     "pp",
     "scDataset",
     "suggest_parameters",
+    "tune",
     "watch",
 ]
 
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from scdataset.conversion import convert
     from scdataset.insight.checking import check
     from scdataset.insight.description import describe
+    from scdataset.insight.tune import tune
     from scdataset.insight.watch import watch
 
 _LAZY = {
@@ -106,6 +108,7 @@ _LAZY = {
     "describe": "scdataset.insight.description",
     "open_collection": "scdataset.cells",
     "pp": "scdataset.pp",
+    "tune": "scdataset.insight.tune",
     "watch": "scdataset.insight.watch",
 }
 """Names that need anndata and h5py, and the module that each is in, or is."""

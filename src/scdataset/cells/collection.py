@@ -331,6 +331,11 @@ class CellCollection(HasObs, ReadsInBackground):
         with handles_open():
             return sum((matrix.read_cost(rows) for matrix in self._matrices.values()), own)
 
+    @property
+    def num_threads(self) -> int:
+        """Threads that read and decode, in this process."""
+        return self._context.threads.count
+
     def share_threads(self, processes: int) -> None:
         """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
         self._context.threads.share_among(processes)

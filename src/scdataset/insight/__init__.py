@@ -2,5 +2,6 @@
 
 from scdataset.insight.diversity import Diversity, diversity
 from scdataset.insight.explain import Explanation
+from scdataset.insight.tune import Tuned, tune
 
-__all__ = ["Diversity", "Explanation", "diversity"]
+__all__ = ["Diversity", "Explanation", "Tuned", "diversity", "tune"]
