@@ -50,6 +50,24 @@ def test_it_prints_a_row_for_each_order(atlas: Path, capsys: pytest.CaptureFixtu
     assert "How to read it" in printed
 
 
+def test_learning_curves_are_drawn(atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    assert demo("--data", atlas, "--label", "cell_type", "--plot", tmp_path / "curves.png") == 0
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "curves.png" in capsys.readouterr().out
+
+
+def test_a_curve_goes_from_the_untrained_model_to_the_score(atlas: Path) -> None:
+    cells = open_cells([atlas], "cell_type")
+    training = _demo.Training(epochs=1, block_size=16, fetch_factor=4, batch_size=64, workers=0, seed=0)
+    for result in _demo.compare(cells, split(cells, 0.2, seed=0), training, curves=True):
+        seen = [number for number, _ in result.curve]
+        assert seen[0] == 0
+        assert seen[-1] == 480
+        assert seen == sorted(seen)
+        assert result.curve[-1][1] == pytest.approx(result.accuracy)
+
+
 def test_several_files_share_their_genes(atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = simulate_atlas(tmp_path / "other.h5ad", **{**SMALL, "n_genes": 150}, seed=1)
     assert demo("--data", atlas, other, "--label", "cell_type") == 0

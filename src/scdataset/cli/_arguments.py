@@ -1,11 +1,24 @@
 """Types of arguments that commands share, with one line of help for what is wrong."""
 
 import argparse
+from importlib.util import find_spec
+from pathlib import Path
 
-__all__ = ["add_json", "example", "fraction", "positive", "seconds", "whole"]
+from scdataset._packages import missing
+from scdataset.errors import ArgumentValueError
+
+__all__ = ["add_json", "add_plot", "add_sizes", "checked_plot", "example", "fraction", "positive", "seconds", "whole"]
 
 _LARGEST = 2**32 - 1
 """The largest seed that all of numpy, torch and scikit-learn take."""
+
+_SIZES = (
+    ("--block-size", 16, "neighbouring cells that stay together"),
+    ("--fetch-factor", 256, "batches that are read and shuffled together"),
+    ("--batch-size", 64, "cells in a batch"),
+)
+
+_PICTURES = (".png", ".svg", ".pdf", ".jpg")
 
 
 def whole(text: str) -> int:
@@ -58,3 +71,35 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return float("nan")
+
+
+def add_sizes(parser: argparse.ArgumentParser) -> None:
+    """Add the options for blocks, windows and batches."""
+    for name, default, meaning in _SIZES:
+        parser.add_argument(name, type=positive, default=default, metavar="N", help=f"{meaning} (default: {default})")
+
+
+def add_plot(parser: argparse.ArgumentParser, drawn: str) -> None:
+    """Add the option for a picture."""
+    parser.add_argument("--plot", type=Path, metavar="PICTURE", help=f"draw {drawn} to this .png, .svg or .pdf")
+
+
+def checked_plot(path: Path | None) -> None:
+    """Raise before the work is done if a picture could not be written in the end.
+
+    Raises
+    ------
+    MissingDependencyError
+        Without matplotlib.
+    ArgumentValueError
+        If its folder is not there, or its ending is of no picture.
+    """
+    if path is None:
+        return
+    if find_spec("matplotlib") is None:
+        needed_for = "--plot"
+        raise missing(needed_for, "matplotlib")
+    if path.suffix not in _PICTURES or not path.parent.is_dir():
+        wrong = "its folder is not there" if path.suffix in _PICTURES else f"its ending is none of {list(_PICTURES)}"
+        message = f"--plot {path}: {wrong}; give the path of a picture in a folder that exists."
+        raise ArgumentValueError(message)

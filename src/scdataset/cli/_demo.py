@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from scdataset import BlockShuffling, Streaming, scDataset
 from scdataset._progress import progress_bar
 from scdataset.cli._demo_cells import LabelledCells, Split, cached_atlas, open_cells, split
+from scdataset.cli._demo_curves import Curve, Snapshots, accuracies, draw
 from scdataset.cli._demo_training import Batch, Window, score, to_tensors, train
 from scdataset.cli._output import Block, Table, Text, show
 from scdataset.strategy import SamplingStrategy
@@ -55,6 +56,8 @@ class Result:
         Training cells divided by the seconds of those in which training waited for data.
     accuracy, macro_f1
         Scores on the test cells, in [0, 1].
+    curve
+        Accuracy on the test cells while it learns, if it was asked for.
     """
 
     order: str
@@ -62,10 +65,13 @@ class Result:
     loaded_per_second: float
     accuracy: float
     macro_f1: float
+    curve: Curve = ()
 
 
-def run(paths: Sequence[Path] | None, label: str | None, training: Training, test_fraction: float) -> None:
-    """Run the demo on ``paths``, or on the simulated atlas, and print the results."""
+def run(
+    paths: Sequence[Path] | None, label: str | None, training: Training, test_fraction: float, plot: Path | None = None
+) -> None:
+    """Run the demo on ``paths``, or on the simulated atlas, print the results, and draw learning curves to ``plot``."""
     # One thread is enough for so small a model, and does not stall where the other cores are busy loading.
     torch.set_num_threads(1)
     if not paths:
@@ -74,11 +80,14 @@ def run(paths: Sequence[Path] | None, label: str | None, training: Training, tes
     cells = open_cells(paths, label or ATLAS_LABEL)
     rows = split(cells, test_fraction, training.seed)
     show([*map(Text, cells.left_out), Text(_introduction(cells, rows, training))])
-    results = list(compare(cells, rows, training))
+    results = list(compare(cells, rows, training, curves=plot is not None))
     show([Text(""), _table(results), Text(""), Text(CAPTION), Text(HOW_TO_READ)])
+    if plot is not None:
+        draw({result.order: result.curve for result in results}, plot)
+        show([Text(f"Learning curves drawn in {plot}.")])
 
 
-def compare(cells: LabelledCells, rows: Split, training: Training) -> Iterator[Result]:
+def compare(cells: LabelledCells, rows: Split, training: Training, *, curves: bool = False) -> Iterator[Result]:
     """Train from the same weights, for the same number of steps, on each order of the training cells."""
     orders: dict[str, SamplingStrategy] = {
         "streaming": Streaming(rows.train),
@@ -92,10 +101,13 @@ def compare(cells: LabelledCells, rows: Split, training: Training) -> Iterator[R
         model = deepcopy(untrained)
         n_seen = training.epochs * len(rows.train)
         with progress_bar(f"{name}: training", n_seen, visible=True) as advance:
-            watch = train(model, _loader(cells, strategy, training), training.epochs, advance)
+            seen = Snapshots(model, n_seen, advance)
+            told = seen if curves else advance
+            watch = train(model, _loader(cells, strategy, training), training.epochs, told)
         with progress_bar(f"{name}: testing", len(rows.test), visible=True) as advance:
             accuracy, macro_f1 = score(model, _loader(cells, Streaming(rows.test), training), advance)
-        yield Result(name, n_seen / watch.total, n_seen / watch.waiting, accuracy, macro_f1)
+        curve = accuracies(seen.taken, _loader(cells, Streaming(rows.test), training)) if curves else ()
+        yield Result(name, n_seen / watch.total, n_seen / watch.waiting, accuracy, macro_f1, curve)
 
 
 def _warm_up(model: torch.nn.Linear, cells: LabelledCells, rows: Split, training: Training) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scdataset._packages import missing
-from scdataset.cli._arguments import example, fraction, positive, whole
+from scdataset.cli._arguments import add_plot, checked_plot, example, fraction, positive, whole
 
 __all__ = ["add"]
 
@@ -34,19 +34,21 @@ def add(commands: Any) -> None:
             "shuffled blocks, truly random) and compare speed and test scores. Without --data, an atlas is simulated "
             "once and kept in the cache folder."
         ),
-        epilog=example("scdataset demo", "scdataset demo --data heart.h5ad --label cell_type --epochs 2"),
+        epilog=example("scdataset demo", "scdataset demo --data heart.h5ad --label cell_type --plot curves.png"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     demo.add_argument("--data", nargs="+", type=Path, metavar="FILE", help="h5ad files with counts in X")
     demo.add_argument("--label", metavar="COLUMN", help="column of obs to predict; needed with --data")
     for name, kind, default, meaning in _NUMBERS:
         demo.add_argument(name, type=kind, default=default, metavar="N", help=f"{meaning} (default: {default})")
+    add_plot(demo, "learning curves")
     demo.set_defaults(run=_run, parser=demo)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.data and not arguments.label:
         arguments.parser.error("--data needs --label COLUMN, the column of obs to predict")
+    checked_plot(arguments.plot)
     try:
         # Imported here because ``scdataset --help`` must work without the demo's packages.
         from scdataset.cli import _demo as demo  # noqa: PLC0415
@@ -64,5 +66,5 @@ def _run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         seed=arguments.seed,
     )
-    demo.run(arguments.data, arguments.label, training, arguments.test_fraction)
+    demo.run(arguments.data, arguments.label, training, arguments.test_fraction, arguments.plot)
     return 0

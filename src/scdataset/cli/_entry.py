@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from scdataset._version import __version__
-from scdataset.cli import _check, _demo_command, _info
+from scdataset.cli import _bench, _check, _completion, _demo_command, _diversity, _info
 from scdataset.errors import ScDatasetError
 
-_COMMANDS = (_info, _check, _demo_command)
+_COMMANDS = (_info, _check, _bench, _diversity, _demo_command, _completion)
 
 _INTERRUPTED = 130
 _CLOSED_PIPE = 141
@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)
+    made.set_defaults(parsers=commands.choices)
     return made
 
 

@@ -283,7 +283,7 @@ def _read(array: StoredArray, cuts: NDArray[np.int64], out: NDArray[Any], contex
 
 def _pieces(array: StoredArray, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Cut elements at the bounds of chunks, large plain ones in pieces."""
-    step = array.chunk if isinstance(array, ChunkedArray) else _PIECE
+    step = array.chunks.length if isinstance(array, ChunkedArray) else _PIECE
     step = min(array.chunk, _PIECE) if isinstance(array, PlainArray) else step
     bounds = [start, *range((start // step + 1) * step, stop, step), stop]
     return itertools.pairwise(bounds)
@@ -304,9 +304,8 @@ def _strip(
     try:
         run_reads([Read(strip, matrix.spans(rows, rows - rows[0], number), flat)], context)
     except ScDatasetError:
-        step = (
-            max(strip.chunk // matrix.width, 1) if isinstance(strip, ChunkedArray) else max(_PIECE // matrix.width, 1)
-        )
+        length = strip.chunks.length if isinstance(strip, ChunkedArray) else _PIECE
+        step = max(length // matrix.width, 1)
         for begin in range(rows[0] // step * step, int(rows[-1]) + 1, step):
             part = rows[(rows >= begin) & (rows < begin + step)]
             try:

@@ -130,7 +130,7 @@ class PlainArray:
 
     def announce(self, spans: Spans) -> bool:
         """Tell the kernel which bytes will be read soon."""
-        return self.file.announce(*self._ranges(spans))
+        return self.file.announce(*self.ranges(spans))
 
     def read_cost(self, spans: Spans) -> ReadCost:
         """Return the bytes of spans and of the gaps that are read along."""
@@ -165,7 +165,7 @@ class PlainArray:
         DamagedFileError
             If spans are damaged, where the file has checksums, or cannot be fetched.
         """
-        with self.file.ready(*(self._ranges(spans) if self.file.checks else _NO_RANGES)) as descriptor:
+        with self.file.ready(*(self.ranges(spans) if self.file.checks else _NO_RANGES)) as descriptor:
             yield None if descriptor is None else (descriptor, self.offsets, self.chunk)
 
     def check(self) -> None:
@@ -180,7 +180,7 @@ class PlainArray:
             requests, n_bytes = count_requests(*where, max_gap, room, split)
             observer.count(requests=requests, bytes=n_bytes)
 
-    def _ranges(self, spans: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def ranges(self, spans: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the offsets and sizes of the bytes of spans, a range for each part of a span in a chunk of its own."""
         return byte_ranges(self.offsets, self.chunk, self.dtype.itemsize, spans.starts, spans.lengths)
 
@@ -238,7 +238,7 @@ class PlainArray:
             If they cannot be read, or end too early.
         """
         begins, ends = np.array([run[2:] for run in runs], np.int64).T
-        offsets, sizes = self._ranges(Spans(begins, ends - begins, begins))
+        offsets, sizes = self.ranges(Spans(begins, ends - begins, begins))
         with observed(READ, requests=offsets.size, bytes=int(sizes.sum())):
             stored = self.file.read_many(offsets.tolist(), sizes.tolist())
         short = [size - len(part) for part, size in zip(stored, sizes.tolist(), strict=True)]
@@ -318,9 +318,9 @@ class ChunkedArray:
         self._chunks = chunks
 
     @property
-    def chunk(self) -> int:
-        """Elements in a chunk."""
-        return self._chunks.length
+    def chunks(self) -> Chunks:
+        """The chunks."""
+        return self._chunks
 
     @property
     def place(self) -> tuple[str, ChunkIndex] | None:

@@ -1,0 +1,82 @@
+"""``scdataset bench``: rows a second of a file on this disk, against the limit of the machine."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scdataset._packages import needing
+from scdataset.cli._arguments import add_json, add_sizes, example, seconds
+from scdataset.cli._output import Bar, Block, Fields, Heading, Text, bytes_text, show, show_json
+
+if TYPE_CHECKING:
+    from scdataset.insight.benching import BenchResult
+
+__all__ = ["add"]
+
+_CACHED_BYTES = 10_000_000
+"""Bytes from the disk up to which a file was in memory, as far as its speed goes."""
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser of all."""
+    bench = commands.add_parser(
+        "bench",
+        help="measure rows a second of a file on this disk, against the limit of the machine",
+        description=(
+            "Read shuffled blocks of a file for a few seconds, in turns with the limit of this machine: the same "
+            "threads that read as many rows' bytes into one reused buffer, and decode them where they are encoded."
+        ),
+        epilog=example("scdataset bench heart.h5ad", "scdataset bench heart.h5ad --block-size 64 --seconds 10"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.add_argument("file", metavar="FILE", help="a file, a zarr store, a folder or a pattern of them")
+    add_sizes(bench)
+    bench.add_argument("--seconds", type=seconds, default=4.0, metavar="S", help="time to measure (default: 4)")
+    bench.add_argument("--layer", help="the matrix to read: a layer, or raw (default: X)")
+    bench.add_argument("--modality", help="of MuData: the modality to read")
+    add_json(bench)
+    bench.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with needing("scdataset bench", "anndata", "h5py", "isal"):
+        from scdataset.insight.benching import bench  # noqa: PLC0415 its packages are optional
+    result = bench(
+        arguments.file,
+        batch_size=arguments.batch_size,
+        block_size=arguments.block_size,
+        fetch_factor=arguments.fetch_factor,
+        seconds=arguments.seconds,
+        layer=arguments.layer,
+        modality=arguments.modality,
+    )
+    if arguments.json:
+        show_json(result.as_dict())
+    else:
+        show(_blocks(arguments.file, result))
+    return 0
+
+
+def _blocks(path: str, result: "BenchResult") -> Iterator[Block]:
+    yield Heading(Path(path).name or path)
+    rate = f"{result.rows_per_second:,.0f} rows a second"
+    if result.share is not None:
+        yield Bar(result.share, f"{100 * result.share:.0f}% of the limit")
+    yield Fields(tuple(_fields(rate, result)))
+    if result.n_rows < 2 * result.batch_size * result.fetch_factor:
+        yield Text("Few rows were timed; a larger --seconds gives a steadier figure.", "note")
+
+
+def _fields(rate: str, result: "BenchResult") -> Iterator[tuple[str, str]]:
+    speed = "" if result.bytes_per_second is None else f", {bytes_text(result.bytes_per_second)} a second"
+    yield "loader", rate + speed
+    does = "reading and decoding" if result.decodes else "reading"
+    limit = "not known for this kind of storage" if result.limit is None else f"{result.limit:,.0f} rows a second"
+    yield "limit", f"{limit}, {does} alone" if result.limit is not None else limit
+    if result.from_disk is not None:
+        cached = result.from_disk < _CACHED_BYTES
+        yield "source", "memory that caches the file" if cached else f"{bytes_text(result.from_disk)} from the disk"
+    sizes = f"batches of {result.batch_size}, blocks of {result.block_size}, {result.fetch_factor} batches a window"
+    yield "settings", f"{sizes}, {result.threads} threads"
+    yield "timed", f"{result.n_rows:,} rows in {result.seconds:.1f} s"

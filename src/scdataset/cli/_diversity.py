@@ -1,0 +1,80 @@
+"""``scdataset diversity``: how mixed the labels of a batch are at each block size."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scdataset._packages import needing
+from scdataset.cli._arguments import add_json, add_plot, add_sizes, checked_plot, example
+from scdataset.cli._output import Block, Heading, Table, Text, show, show_json
+
+if TYPE_CHECKING:
+    from scdataset.insight.diversity import Diversity
+
+__all__ = ["add"]
+
+_SIZES = (1, 4, 16, 64, 256, 1024, 4096)
+"""Block sizes beside the one that is asked for."""
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser of all."""
+    diversity = commands.add_parser(
+        "diversity",
+        help="show how mixed the labels of a batch are at each block size, against true random order",
+        description=(
+            "Show the entropy of a label in a batch, expected at each block size, as a share of that in true random "
+            "order. Only the column of obs is read."
+        ),
+        epilog=example(
+            "scdataset diversity heart.h5ad --label cell_type",
+            "scdataset diversity 'plates/*.h5ad' --label plate --block-size 64 --plot diversity.png",
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    diversity.add_argument("files", nargs="+", metavar="FILE", help="a file, a zarr store, a folder or a pattern")
+    diversity.add_argument("--label", required=True, metavar="COLUMN", help="column of obs that batches shall mix")
+    add_sizes(diversity)
+    add_plot(diversity, "entropy against block size")
+    add_json(diversity)
+    diversity.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with needing("scdataset diversity", "anndata", "h5py", "isal"):
+        from scdataset.cells import open_collection  # noqa: PLC0415 its packages are optional
+        from scdataset.insight.diversity import diversity  # noqa: PLC0415
+    checked_plot(arguments.plot)
+    labels = open_collection(arguments.files).obs_frame([arguments.label])[arguments.label]
+    sizes = sorted({*_SIZES, arguments.block_size})
+    curve = [diversity(labels, size, arguments.fetch_factor, arguments.batch_size) for size in sizes]
+    chosen = curve[sizes.index(arguments.block_size)]
+    if arguments.plot:
+        chosen.plot(arguments.plot, block_sizes=sizes)
+    if arguments.json:
+        show_json([one.as_dict() for one in curve])
+    else:
+        show(_blocks(arguments.label, curve, chosen, arguments.plot))
+    return 0
+
+
+def _blocks(label: str, curve: "Sequence[Diversity]", chosen: "Diversity", plot: Path | None) -> Iterator[Block]:
+    yield Heading(
+        f"{label}: {chosen.n_classes} classes, {chosen.whole:.3f} bits; batches of {chosen.batch_size}, "
+        f"{chosen.fetch_factor} a window"
+    )
+    rows = tuple(
+        (
+            f"{one.block_size:,}" + (" *" if one is chosen else ""),
+            f"{one.entropy:.3f}",
+            f"{100 * one.share:.1f}%",
+            one.method,
+        )
+        for one in curve
+    )
+    yield Table(("block size", "bits a batch", "of true random", "by"), rows, frozenset({1, 2}))
+    mark = "good" if chosen.share >= 0.99 else "note"
+    yield Text(f"Blocks of {chosen.block_size}: {chosen}.", mark)
+    if plot:
+        yield Text(f"Drawn in {plot}.")
