@@ -2,11 +2,21 @@
 
 import importlib
 import re
+import tomllib
 
 from tests.docs.pages import ROOT
 
+from scdataset.cli._entry import parser
+
 REFERENCE = (ROOT / "docs" / "api" / "index.md").read_text()
-MODULES = ["scdataset", "scdataset.transforms", "scdataset.pp", "scdataset.testing", "scdataset.simulation"]
+MODULES = [
+    "scdataset",
+    "scdataset.insight",
+    "scdataset.transforms",
+    "scdataset.pp",
+    "scdataset.testing",
+    "scdataset.simulation",
+]
 
 
 def listed():
@@ -46,3 +56,15 @@ def test_the_data_modules_are_listed():
     assert {"scdataset.integrations.lightning.CellDataModule", "scdataset.integrations.scvi.ScviDataModule"} <= set(
         listed()
     )
+
+
+def test_the_readme_lists_every_extra():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed_extras = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert listed_extras == set(extras) - {"docs", "dev"}
+
+
+def test_every_command_is_on_the_page_of_the_command_line():
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    commands = next(action for action in parser()._actions if action.choices and action.dest != "help").choices
+    assert not [name for name in commands if f"`scdataset {name}" not in page]
