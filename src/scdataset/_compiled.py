@@ -15,7 +15,7 @@ import numpy as np
 from numba.core import event
 from numpy.typing import NDArray
 
-__all__ = ["COMPILES", "compiled", "read_only"]
+__all__ = ["COMPILES", "compile_seconds", "compiled", "read_only"]
 
 COMPILES: bool = not numba.config.DISABLE_JIT
 """Whether functions are compiled: with ``NUMBA_DISABLE_JIT=1`` they run as Python, slower and with equal results."""
@@ -60,7 +60,7 @@ class _Notice(event.Listener):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self._running: list[Any] = []
-        self._begun = self._seconds = 0.0
+        self._begun = self.seconds = 0.0
         self._was_said = False
 
     def on_start(self, started: Any) -> None:
@@ -76,7 +76,7 @@ class _Notice(event.Listener):  # type: ignore[misc]
         is_own = self._is_own
         self._running.pop()
         if is_own and not self._running:
-            self._seconds += time.monotonic() - self._begun
+            self.seconds += time.monotonic() - self._begun
 
     def end_all(self) -> None:
         """Forget compilations that another thread had begun when this process was forked."""
@@ -89,7 +89,7 @@ class _Notice(event.Listener):  # type: ignore[misc]
         return package == __package__
 
     def _say_if_long(self) -> None:
-        seconds = self._seconds + time.monotonic() - self._begun
+        seconds = self.seconds + time.monotonic() - self._begun
         if self._is_own and not self._was_said and seconds >= _PATIENCE:
             self._was_said = True
             _LOG.warning("compiling, once for this machine and version: the first batches take some seconds longer")
@@ -114,6 +114,11 @@ def compiled(function: F) -> F:
         return _wrapping(function)
     function.__qualname__ += f"_{_fingerprint()}"
     return numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)  # type: ignore[no-any-return]
+
+
+def compile_seconds() -> float:
+    """Return the seconds that this process has spent compiling functions of this package."""
+    return _NOTICE.seconds
 
 
 def read_only(values: NDArray[Any]) -> NDArray[Any]:

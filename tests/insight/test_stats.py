@@ -14,6 +14,7 @@ from tests.written import cells, counts
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, Streaming, open_collection, scDataset
+from scdataset.dataset import monitor
 from scdataset.dataset.monitor import Totals
 from scdataset.engine.arrays import stored_arrays
 from scdataset.engine.bytes.local import LocalFile
@@ -44,7 +45,9 @@ class Clock:
 
 
 @pytest.fixture
-def clock():
+def clock(monkeypatch):
+    """Return the only clock there is: functions are compiled in no time."""
+    monkeypatch.setattr(monitor, "compile_seconds", lambda: 0.0)
     return Clock()
 
 
@@ -158,6 +161,13 @@ def test_a_wait_is_divided_by_the_work_that_was_waited_for():
     assert (stats.waiting_for_disk, stats.waiting_for_decoding) == (1.5, 4.5)
     assert stats.cutting == 2.0
     assert sum(stats.shares.values()) == pytest.approx(1)
+
+
+def test_compiling_is_not_taken_for_a_slow_disk():
+    stats = figures({"wait": 8.0, "window": 9.0, "compile": 7.0}, {"read": 9.0})
+    assert stats.bottleneck == "compiler"
+    assert (stats.waiting_for_compiler, stats.waiting_for_disk) == (7.0, 1.0)
+    assert "once for a machine" in stats.verdict
 
 
 def test_batches_that_are_made_in_the_background_count_as_far_as_the_loop_waits_for_them():

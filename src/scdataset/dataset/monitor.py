@@ -23,10 +23,11 @@ from typing import Any
 
 from torch.utils.data import get_worker_info
 
+from scdataset._compiled import compile_seconds
 from scdataset._processes import abandoned, name_of_process, new_name
 from scdataset.engine.observer import Observer
 
-__all__ = ["AHEAD", "LOOP", "MODEL", "WAIT", "WAIT_FOR_BATCHES", "WINDOW", "Monitor", "Totals"]
+__all__ = ["AHEAD", "COMPILE", "LOOP", "MODEL", "WAIT", "WAIT_FOR_BATCHES", "WINDOW", "Monitor", "Totals"]
 
 LOOP = "loop"
 """Phase from when a batch is asked for until it is given."""
@@ -45,6 +46,9 @@ AHEAD = "ahead"
 
 WAIT_FOR_BATCHES = "wait for batches"
 """Phase of the loop in which it waits for batches that a ``fetch_transform`` makes in the background."""
+
+COMPILE = "compile"
+"""Seconds of compiling, in whichever phase."""
 
 _KIND = "scdataset-stats"
 """Prefix of the names of its folders."""
@@ -79,9 +83,9 @@ class Totals:
     processes: int = 0
 
     @classmethod
-    def from_observer(cls, observer: Observer, n_together: int) -> "Totals":
+    def from_observer(cls, observer: Observer, n_together: int, compiling: float) -> "Totals":
         """Return the totals of this process, one of ``n_together`` that iterate together."""
-        seconds, whole = observer.seconds(), observer.whole_seconds()
+        seconds, whole = observer.seconds(), {**observer.whole_seconds(), COMPILE: compiling}
         elapsed = (whole.get(LOOP, 0.0) + seconds.get(MODEL, 0.0)) / n_together
         counted = observer.counted()
         return cls(counted, seconds, whole, observer.levels(), elapsed, int(bool(counted.get("batches"))))
@@ -117,6 +121,7 @@ class Monitor:
         self._main = os.getpid()
         self._token = (0, "")
         self._written = 0.0
+        self._compiled_before = compile_seconds()
 
     def begin(self) -> None:
         """Count from now on; it does nothing the second time."""
@@ -125,6 +130,7 @@ class Monitor:
             name = new_name(_KIND)
             self._folder = _folder(name)
             weakref.finalize(self, _remove, name)
+            self._compiled_before = compile_seconds()
             self.observer = Observer()
 
     def totals(self) -> Totals:
@@ -150,7 +156,9 @@ class Monitor:
     def _own(self) -> Totals:
         info = get_worker_info()
         together = info.num_workers if info is not None and os.getpid() != self._main else 1
-        return Totals() if self.observer is None else Totals.from_observer(self.observer, together)
+        if self.observer is None:
+            return Totals()
+        return Totals.from_observer(self.observer, together, compile_seconds() - self._compiled_before)
 
     def __getstate__(self) -> dict[str, Any]:
         # Only a worker that is being started counts for this dataset; any other copy begins anew.

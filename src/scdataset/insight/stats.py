@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
-from scdataset.dataset.monitor import AHEAD, LOOP, MODEL, WAIT, WAIT_FOR_BATCHES, WINDOW, Totals
+from scdataset.dataset.monitor import AHEAD, COMPILE, LOOP, MODEL, WAIT, WAIT_FOR_BATCHES, WINDOW, Totals
 from scdataset.engine.observer import DECODE, READ, SCATTER, WHOLE
 
 __all__ = ["LoaderStats"]
@@ -36,9 +36,10 @@ class LoaderStats:
         queue.
     waiting_for_windows
         Seconds in which the loop waited for a window to be read.
-    waiting_for_disk, waiting_for_decoding, waiting_for_collection
-        How these divide: by the time that reading bytes, decoding chunks and copying what was decoded take in the
-        threads that read. All of it is of the collection where the package does not read the files itself.
+    waiting_for_compiler, waiting_for_disk, waiting_for_decoding, waiting_for_collection
+        How these divide: first come the seconds in which functions were compiled, once for a machine; the others go by
+        the time that reading bytes, decoding chunks and copying what was decoded take in the threads that read. All of
+        it is of the collection where the package does not read the files itself.
     hooks
         Seconds of the loop in each hook, by its name. Of a ``fetch_transform`` that runs ahead, the seconds in which
         the loop waited for it.
@@ -64,6 +65,7 @@ class LoaderStats:
     seconds: float = 0.0
     waiting_for_model: float = 0.0
     waiting_for_windows: float = 0.0
+    waiting_for_compiler: float = 0.0
     waiting_for_disk: float = 0.0
     waiting_for_decoding: float = 0.0
     waiting_for_collection: float = 0.0
@@ -139,6 +141,7 @@ class LoaderStats:
         """The part of the loop's time that each took, largest first: ``model``, ``disk``, a hook's name, ..."""
         parts = {
             "model": self.waiting_for_model,
+            "compiler": self.waiting_for_compiler,
             "disk": self.waiting_for_disk,
             "decoding": self.waiting_for_decoding,
             "collection": self.waiting_for_collection,
@@ -191,6 +194,7 @@ class LoaderStats:
         """Name, figure and remark of each line."""
         parts = {
             "model": self.waiting_for_model,
+            "compiler": self.waiting_for_compiler,
             "disk": self.waiting_for_disk,
             "decoding": self.waiting_for_decoding,
             "collection": self.waiting_for_collection,
@@ -247,13 +251,15 @@ class LoaderStats:
 
 def _divided_wait(totals: Totals) -> dict[str, float]:
     """Divide the seconds in which the loop waited for windows, by what was done to read them."""
-    wait, busy = totals.whole.get(WAIT, 0.0), totals.seconds
+    for_compiler, busy = min(totals.whole.get(COMPILE, 0.0), totals.whole.get(WAIT, 0.0)), totals.seconds
+    wait = totals.whole.get(WAIT, 0.0) - for_compiler
     ahead, window = totals.whole.get(AHEAD, 0.0), totals.whole.get(WINDOW, 0.0)
     for_ahead = wait * ahead / (ahead + window) if ahead else 0.0
     reading, decoding = busy.get(READ, 0.0), busy.get(DECODE, 0.0) + busy.get(SCATTER, 0.0)
     rest, known = wait - for_ahead, reading + decoding
     return {
         AHEAD: for_ahead,
+        "waiting_for_compiler": for_compiler,
         "waiting_for_disk": rest * reading / known if known else 0.0,
         "waiting_for_decoding": rest * decoding / known if known else 0.0,
         "waiting_for_collection": 0.0 if known else rest,
@@ -276,6 +282,7 @@ def _bytes(count: float) -> str:
 
 _TITLES = {
     "model": "the model",
+    "compiler": "compiling",
     "disk": "the disk",
     "decoding": "decoding",
     "collection": "the collection",
@@ -284,6 +291,7 @@ _TITLES = {
 
 _REMARKS = {
     "model": ", the loop waits to be asked",
+    "compiler": ", once for this machine and version",
     "disk": ", the loop waits for bytes",
     "decoding": ", the loop waits for chunks to be decoded and copied",
     "collection": ", the loop waits for its rows",
@@ -291,13 +299,14 @@ _REMARKS = {
 
 _ADVICE = {
     "model": "The loop keeps up with it: a faster loader would gain nothing.",
+    "compiler": "That is done once for a machine: look at a later part, stats.since(earlier), or run it again.",
     "disk": (
         "Read more at a time: a larger block_size, and a larger fetch_factor with it to mix as well; prefetch=2 reads "
         "further ahead. Or keep the file on a faster disk."
     ),
     "decoding": (
         "Use more of each chunk: a larger block_size, and a larger fetch_factor with it to mix as well; more threads, "
-        "open_collection(num_threads=...); or write the file with smaller chunks or a faster codec."
+        "open_collection(num_threads=...); or scdataset.convert, which writes smaller chunks with a faster codec."
     ),
     "collection": (
         "Its rows are read by code of its own: if they are in files that open_collection takes, open them with it; "
