@@ -13,6 +13,7 @@ from scdataset.engine.kernels.gather import READS_COMPILED
 from scdataset.engine.matrices.alike import AlikeMatrices
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers
+from scdataset.engine.matrices.select_many import SelectedColumns
 from scdataset.engine.matrices.stack import Stack
 from scdataset.errors import DamagedFileError
 
@@ -68,18 +69,53 @@ def test_rows_are_summed(whole, matrices):
     assert np.allclose(totals, np.asarray(expected[rows].sum(axis=1)).ravel())
 
 
-def test_matrices_of_other_types_or_columns_left_out_are_not_alike(whole, matrices, tmp_path):
+def test_matrices_of_other_types_are_not_alike(whole, matrices, tmp_path):
     assert AlikeMatrices.of(matrices) is not None
     assert AlikeMatrices.of(matrices[:7]) is None
     doubles = _stored(tmp_path / "doubles", whole[0].astype(np.float64))
     assert AlikeMatrices.of([*matrices, doubles]) is None
-    fewer = np.full(N_COLUMNS, -1, np.int32)
-    assert AlikeMatrices.of([*matrices, matrices[0].remap(fewer, 0)]) is None
 
 
-def test_a_column_out_of_range_is_refused_by_the_name_of_its_file(whole, matrices, tmp_path):
+@pytest.fixture
+def chosen(whole, matrices):
+    """Few columns of one file, most of another and all of the others, as they are or in another order."""
+    rng = np.random.default_rng(2)
+    tables = [None, rng.permutation(N_COLUMNS).astype(np.int32), *np.full((2, N_COLUMNS), -1, np.int32)]
+    tables[2][rng.permutation(N_COLUMNS)[:50]] = rng.permutation(N_COLUMNS)[:50]
+    tables[3][: N_COLUMNS - 1] = np.arange(1, N_COLUMNS)
+    remapped, expected = [], []
+    for number, (matrix, rows) in enumerate(zip(matrices, whole, strict=True)):
+        table = tables[number % 4]
+        remapped.append(matrix if table is None else matrix.remap(table, N_COLUMNS))
+        dense = np.zeros(rows.shape, np.float32)
+        table = np.arange(N_COLUMNS) if table is None else table
+        dense[:, table[table >= 0]] = rows.toarray()[:, table >= 0]
+        expected.append(dense)
+    return remapped, np.vstack(expected)
+
+
+def test_rows_of_selected_columns_are_those_of_the_matrices(whole, chosen, monkeypatch):
+    remapped, expected = chosen
+    rows, every = np.random.default_rng(1).permutation(len(expected)), scipy.sparse.vstack(whole, format="csr")
+    totals, stacked = np.empty(rows.size), Stack(remapped)
+    monkeypatch.setattr(CsrMatrix, "read_parts", None)  # which reads one after the other
+    assert np.array_equal(stacked.read(rows, ReadContext(), totals).toarray(), expected[rows])
+    assert np.allclose(totals, np.asarray(every[rows].sum(axis=1)).ravel())
+    assert np.array_equal(stacked.read(rows[:200], ReadContext()).toarray(), expected[rows[:200]])
+
+
+def test_where_selected_columns_cannot_be_read_together_each_file_is_read_by_itself(chosen, monkeypatch):
+    remapped, expected = chosen
+    monkeypatch.setattr(SelectedColumns, "_keep", lambda *_: -1)
+    assert np.array_equal(Stack(remapped).read(np.arange(len(expected)), ReadContext()).toarray(), expected)
+
+
+@pytest.mark.parametrize("selected", [False, True])
+def test_a_column_out_of_range_is_refused_by_the_name_of_its_file(selected, whole, matrices, tmp_path):
     damaged = whole[5].copy()
     damaged.indices[-1] = N_COLUMNS
-    stacked = Stack([*matrices[:5], _stored(tmp_path / "5", damaged), *matrices[6:]])
-    with pytest.raises(DamagedFileError, match=r"5: chunk 0 of indices has column numbers outside"):
+    matrices[5] = _stored(tmp_path / "5", damaged)
+    few = np.where(np.arange(N_COLUMNS) < 9, np.arange(N_COLUMNS, dtype=np.int32), np.int32(-1))
+    stacked = Stack([matrix.remap(few, 9) if selected else matrix for matrix in matrices])
+    with pytest.raises(DamagedFileError, match=r"5: .*indices has column numbers outside"):
         stacked.read(np.arange(stacked.shape[0]), ReadContext())

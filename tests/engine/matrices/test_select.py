@@ -95,7 +95,7 @@ def test_sums_of_rows_go_over_columns_that_are_left_out(layout, dtype, tmp_path)
 def test_sums_of_rows_are_right_where_a_read_goes_on_after_a_signal(tmp_path, monkeypatch):
     matrix = random_csr(np.random.default_rng(0), (90, 70))
     stored = write(tmp_path / "m.h5", matrix).remap(table_of([3, 5], 70), 2)
-    monkeypatch.setattr(select, "_keep_runs", lambda *_: False)
+    monkeypatch.setattr(select, "keep_runs", lambda *_: -1)
     monkeypatch.setattr(PlainArray, "_gather", lambda *_: (SHORT_READ, 0))
     totals = np.empty(90)
     found = Stack([stored]).read(np.arange(90), ReadContext(THREADS[1], BUFFERS), totals)

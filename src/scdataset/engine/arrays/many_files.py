@@ -21,7 +21,7 @@ from scdataset.engine.kernels.addresses import address_of, pointer
 from scdataset.engine.kernels.gather import READS_COMPILED, gather_numbers, gather_spans
 from scdataset.engine.observer import READ, observed, observer_here
 
-__all__ = ["MANY", "ManyReads", "PlainArrays", "is_joinable", "tasks_of_many"]
+__all__ = ["MANY", "ManyReads", "PlainArrays", "groups_of_files", "is_joinable", "tasks_of_many"]
 
 MANY = 8
 """Arrays from which on they are read together rather than one by one."""
@@ -60,6 +60,22 @@ class PlainArrays:
     def change(self, out: NDArray[Any]) -> bool:
         """Tell whether numbers of one of the arrays are others in ``out``, or of another size."""
         return bool(self.table[:, 5].any()) or out.itemsize != self.arrays[0].dtype.itemsize
+
+    def note_requests(
+        self,
+        numbers: NDArray[np.int64],
+        bounds: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        max_gap: int,
+        room: int,
+        *,
+        split: bool = False,
+    ) -> None:
+        """Count the bytes and calls of reading spans of some of the arrays, as `PlainArray.note_requests` does."""
+        spans = Spans(starts, lengths, starts)
+        for number, *own in zip(numbers.tolist(), bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            self.arrays[number].note_requests(spans.part(*own), max_gap, room, split=split)
 
 
 def is_joinable(array: StoredArray) -> TypeGuard[PlainArray]:
@@ -112,22 +128,13 @@ class ManyReads:
         where = bounds, self._spans.starts, self._spans.lengths, self._spans.places
         max_gap, buffer = GAP_BYTES // item, scratch("buffer", BUFFER_BYTES)
         if observer_here() is not None:
-            self._note_requests(first, last)
+            own, room = (bounds, *where[1:3]), BUFFER_BYTES // item
+            self._arrays.note_requests(self._numbers[first:last], *own, max_gap, room, split=self._changes)
         with observed(READ):
             if not self._changes:
                 return _gather_files(descriptors, table, item, *where, out.view(np.uint8), max_gap, buffer)
             numbers = out.view(f"u{out.itemsize}")
             return _gather_files_of_numbers(descriptors, table, *where, numbers, max_gap, buffer.view(f"u{item}"))
-
-    def _note_requests(self, first: int, last: int) -> None:
-        """Count the bytes and calls of reading files [first, last)."""
-        item = self._arrays.arrays[0].dtype.itemsize
-        for number in range(first, last):
-            array, own = (
-                self._arrays.arrays[self._numbers[number]],
-                self._spans.part(*self._bounds[number : number + 2]),
-            )
-            array.note_requests(own, GAP_BYTES // item, BUFFER_BYTES // item, split=self._changes)
 
     def read_apart(self, number: int) -> None:
         """Read the spans of one file by itself, which goes on after a signal and names errors."""
@@ -150,10 +157,10 @@ def tasks_of_many(arrays: Sequence[ManyReads], n_parts: int) -> list[Task]:
                 array.read_apart(number)
 
     sizes = np.sum([array.sizes for array in arrays], axis=0)
-    return [(work, *group) for group in _groups(sizes, n_parts)]
+    return [(work, *group) for group in groups_of_files(sizes, n_parts)]
 
 
-def _groups(sizes: NDArray[np.int64], n_parts: int) -> Iterator[tuple[int, int]]:
+def groups_of_files(sizes: NDArray[np.int64], n_parts: int) -> Iterator[tuple[int, int]]:
     """Cut files, of which so much is read, into parts of about the same size, none of too many files."""
     for first, last in equal_parts(sizes, n_parts):
         for start in range(first, last, _TOGETHER):

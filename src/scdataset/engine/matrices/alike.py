@@ -17,9 +17,10 @@ from scdataset.engine.arrays.many_files import MANY, ManyReads, PlainArrays, is_
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.context import ReadContext
 from scdataset.engine.kernels.addresses import address_of, pointer
-from scdataset.engine.matrices.csr import CsrMatrix, whole_rows
+from scdataset.engine.matrices.csr import CsrMatrix, csr_of, whole_rows
 from scdataset.engine.matrices.parts import Matrix, Split
 from scdataset.engine.matrices.row_pointers import RowPointers, fill_spans
+from scdataset.engine.matrices.select_many import SelectedColumns, columns_with_tables
 
 __all__ = ["AlikeMatrices"]
 
@@ -39,7 +40,12 @@ class AlikeMatrices:
         data = [matrix.data for matrix in matrices if is_joinable(matrix.data)]
         indices = [matrix.indices for matrix in matrices if is_joinable(matrix.indices)]
         self._data = PlainArrays(data, [ANY] * len(data))
-        self._indices = PlainArrays(indices, [matrix.columns for matrix in matrices])
+        columns = [matrix.columns for matrix in matrices]
+        self._selected: SelectedColumns | None = None
+        if any(matrix.drops for matrix in matrices):
+            columns = columns_with_tables(columns, matrices[0].shape[1])
+            self._selected = SelectedColumns(self._data, PlainArrays(indices, columns))
+        self._indices = PlainArrays(indices, columns)
 
     @classmethod
     def of(cls, matrices: Sequence[Matrix]) -> "AlikeMatrices | None":
@@ -56,20 +62,25 @@ class AlikeMatrices:
             reads = [ManyReads(self._data, *where, data), ManyReads(self._indices, *where, indices)]
             context.threads.run(operator.call, tasks_of_many(reads, context.n_tasks))
 
-        rows = Spans(*self._tables.spans(split), split.places)
-        first = self._matrices[0]
-        return whole_rows(rows, read, first.shape[1], first.dtype, context, totals)
+        first, spans = self._matrices[0], self._tables.spans(split)
+        if self._selected is None:
+            return whole_rows(Spans(*spans, split.places), read, first.shape[1], first.dtype, context, totals)
+        selected = self._selected.read(split, *spans, context, totals)
+        if selected is None:  # each by itself goes on after a signal, and names errors
+            parts = list(split.parts(self._matrices))
+            return CsrMatrix.read_parts(parts, first.shape[1], first.dtype, context, totals)
+        return csr_of(*selected, first.shape[1])
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return AlikeMatrices.of, (self._matrices,)  # addresses are of this process
 
 
 def _is_plain(matrix: CsrMatrix) -> bool:
-    """Tell whether rows of a matrix are read whole, from plain bytes of one file."""
+    """Tell whether a matrix is plain bytes of one file."""
     data, indices, columns = matrix.data, matrix.indices, matrix.columns.table
     in_one_piece = all(array.flags.c_contiguous for array in (columns, *matrix.table.arrays))
-    is_whole = in_one_piece and columns.dtype == np.int32 and not matrix.drops
-    return is_whole and is_joinable(data) and is_joinable(indices) and data.file is indices.file
+    in_one_piece &= columns.dtype == np.int32
+    return in_one_piece and is_joinable(data) and is_joinable(indices) and data.file is indices.file
 
 
 class _Tables:

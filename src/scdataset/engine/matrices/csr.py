@@ -24,7 +24,7 @@ from scdataset.engine.matrices.remapped import remapped_of
 from scdataset.engine.matrices.row_pointers import RowPointers
 from scdataset.engine.matrices.select import ReadSpec, read_selected
 
-__all__ = ["CsrMatrix", "whole_rows"]
+__all__ = ["CsrMatrix", "csr_of", "whole_rows"]
 
 _INT32_MAX = np.iinfo(np.int32).max
 
@@ -79,7 +79,7 @@ class CsrMatrix:
         where = [part.matrix.table.spans(part.rows) for part in parts]
         if any(part.matrix.drops for part in parts):
             specs = [part.matrix.read_spec(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
-            return _csr(*read_selected(specs, dtype, context, totals), n_columns)
+            return csr_of(*read_selected(specs, dtype, context, totals), n_columns)
         places = np.concatenate([np.arange(0), *(part.places for part in parts)])
         starts = np.concatenate([np.arange(0), *(starts for starts, _ in where)])
         lengths = np.concatenate([np.arange(0), *(lengths for _, lengths in where)])
@@ -170,14 +170,15 @@ def whole_rows(
     empty, size = context.buffers.empty, int(indptr[-1])
     data, indices = empty(size, dtype), empty(size, index_type)
     read(Spans(rows.starts, rows.lengths, indptr[rows.places]), data, indices)
-    result = _csr(data, indices, indptr, n_columns)
+    result = csr_of(data, indices, indptr, n_columns)
     if totals is not None:
         totals[:] = row_totals(result)
     return result
 
 
-def _csr(
+def csr_of(
     data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[np.int64], n_columns: int
 ) -> scipy.sparse.csr_matrix:
+    """Return the arrays as CSR, its row pointer of the type of ``indices``."""
     shape = (indptr.size - 1, n_columns)
     return scipy.sparse.csr_matrix((data, indices, indptr.astype(indices.dtype, copy=False)), shape=shape)

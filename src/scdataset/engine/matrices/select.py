@@ -24,7 +24,7 @@ from scdataset.engine.kernels.gather import NO_LIMIT, OUT_OF_RANGE, READS_COMPIL
 from scdataset.engine.kernels.totals import add_up
 from scdataset.engine.observer import READ, SCATTER, observed
 
-__all__ = ["ReadSpec", "read_selected"]
+__all__ = ["NO_ADDENDS", "ReadSpec", "Selected", "few_columns", "keep_runs", "put_together", "read_selected"]
 
 _Stored = tuple[NDArray[Any], NDArray[Any], NDArray[np.int64], int]
 """Values and column numbers of some rows, side by side, how many there are of each row, and the first row."""
@@ -33,7 +33,7 @@ Stored = Callable[[int, int], Iterator[_Stored]]
 """Gives rows [first, last), all at once or some at a time."""
 
 
-_NO_ADDENDS = np.empty(0, np.float32)
+NO_ADDENDS = np.empty(0, np.float32)
 """Of the type that is stored most often, so that there is less to compile."""
 
 _FEW = 1 / 8
@@ -71,7 +71,7 @@ class ReadSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class _Selected:
+class Selected:
     """The selected elements of some rows, side by side: ``counts`` of each."""
 
     places: NDArray[np.int64]
@@ -100,13 +100,20 @@ def read_selected(
         Gets the sum of every row, those of its elements that are dropped included, shape ``(n_rows,)``.
     """
     total = max(sum(int(part.lengths.sum()) for part in parts), 1)
-    selected: list[_Selected] = []
+    selected: list[Selected] = []
     tasks = []
     for part in parts:
         share = max(round(context.n_tasks * int(part.lengths.sum()) / total), 1)
         tasks += [(work, *bounds) for work, *bounds in _tasks(part, dtype, selected, totals, context, share)]
     context.threads.run(operator.call, tasks)
-    indptr = np.zeros(sum(part.places.size for part in parts) + 1, np.int64)
+    return put_together(selected, sum(part.places.size for part in parts), dtype, context)
+
+
+def put_together(
+    selected: Sequence[Selected], n_rows: int, dtype: np.dtype[Any], context: ReadContext
+) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
+    """Return values, column numbers and row pointer of all rows of the result, ``n_rows`` in all."""
+    indptr = np.zeros(n_rows + 1, np.int64)
     for rows in selected:
         indptr[1:][rows.places] = rows.counts
     np.cumsum(indptr, out=indptr)
@@ -119,7 +126,7 @@ def read_selected(
 def _tasks(
     part: ReadSpec,
     dtype: np.dtype[Any],
-    selected: list[_Selected],
+    selected: list[Selected],
     totals: NDArray[np.float64] | None,
     context: ReadContext,
     n_tasks: int,
@@ -130,7 +137,7 @@ def _tasks(
     ends = np.concatenate(([0], np.cumsum(part.lengths)))
     columns = context.buffers.empty(int(ends[-1]), np.dtype(np.int32))
     values = context.buffers.empty(int(ends[-1]), part.data.dtype)
-    few = _few(part.columns.table)
+    few = few_columns(part.columns.table)
     for array in plain or ():
         array.request(Spans(part.starts, part.lengths, part.places))
 
@@ -144,7 +151,7 @@ def _tasks(
             totals[part.places[first:last]] = sums
         used = slice(ends[first], ends[first] + counts.sum())
         selected.append(
-            _Selected(part.places[first:last], counts, columns[used], values[used].astype(dtype, copy=False))
+            Selected(part.places[first:last], counts, columns[used], values[used].astype(dtype, copy=False))
         )
 
     return [(work, *bounds) for bounds in equal_parts(part.lengths, n_tasks)]
@@ -172,7 +179,7 @@ def _keep_runs_of(
         scratch("data", room * values.itemsize).view(values.dtype),
         scratch("indices", room * indices.dtype.itemsize).view(f"u{indices.dtype.itemsize}"),
     )
-    addends = buffers[0].view(data.dtype) if sums.size else _NO_ADDENDS
+    addends = buffers[0].view(data.dtype) if sums.size else NO_ADDENDS
     max_gap = GAP_BYTES // max(array.itemsize for array in buffers)
     with data.opened(rows) as data_place, indices.opened(rows) as indices_place:
         if data_place is None or indices_place is None:
@@ -180,13 +187,13 @@ def _keep_runs_of(
         for array in (data, indices):
             array.note_requests(rows, max_gap, buffers[1].size)
         with observed(READ):
-            is_kept = _keep_runs(
+            n_kept = keep_runs(
                 *data_place, *indices_place, rows.starts, rows.lengths, part.columns.limit, table, few, max_gap,
                 *buffers, columns, values, counts, addends, sums,
             )  # fmt: skip
     data.check()
     indices.check()
-    return is_kept
+    return bool(n_kept >= 0)
 
 
 def _keep_stored(
@@ -248,7 +255,7 @@ def _of_memory(part: ReadSpec, context: ReadContext, n_tasks: int) -> Stored:
     return stored
 
 
-def _put_in_place(rows: _Selected, indptr: NDArray[np.int64], data: NDArray[Any], indices: NDArray[np.int32]) -> None:
+def _put_in_place(rows: Selected, indptr: NDArray[np.int64], data: NDArray[Any], indices: NDArray[np.int32]) -> None:
     spans = Spans(np.cumsum(rows.counts) - rows.counts, rows.counts, indptr[:-1][rows.places])
     with observed(SCATTER):
         scatter(rows.values, spans, data)
@@ -256,7 +263,7 @@ def _put_in_place(rows: _Selected, indptr: NDArray[np.int64], data: NDArray[Any]
 
 
 @compiled
-def _keep_runs(
+def keep_runs(
     data_descriptor: int,
     data_offsets: NDArray[np.int64],
     data_chunk: int,
@@ -276,11 +283,11 @@ def _keep_runs(
     counts: NDArray[np.int64],
     addends: NDArray[Any],
     sums: NDArray[np.float64],
-) -> bool:
+) -> int:
     """Read runs of rows that lie close together to two buffers, and keep the selected elements of each.
 
-    If there is room for ``sums``, ``addends`` is the memory of ``data`` as the type to add up. Returns whether all was
-    read and within the limit.
+    If there is room for ``sums``, ``addends`` is the memory of ``data`` as the type to add up. Returns how many were
+    kept, or -1 if something could not be read or was not within the limit.
     """
     first: Any = np.int64(0)  # as in `gather_spans`
     position: Any = np.int64(0)
@@ -289,22 +296,22 @@ def _keep_runs(
         last, end = run_of(starts, lengths, first, max_gap, indices.size)
         address, other_address = np.int64(data.ctypes.data), np.int64(indices.ctypes.data)
         if not read_elements(data_descriptor, data_offsets, data_chunk, data.itemsize, begin, end, address):
-            return False
+            return -1
         if not read_elements(
             indices_descriptor, indices_offsets, indices_chunk, indices.itemsize, begin, end, other_address
         ):
-            return False
+            return -1
         own_starts, own_lengths = starts[first:last], lengths[first:last]
         position = _keep_rows(
             data, indices, begin, own_starts, own_lengths, limit, table, few, columns, values, position,
             counts[first:last],
         )  # fmt: skip
         if position == OUT_OF_RANGE:
-            return False
+            return -1
         if sums.size:
             add_up(addends, begin, own_starts, own_lengths, sums[first:last])
         first = last
-    return True
+    return position  # type: ignore[no-any-return]
 
 
 @compiled
@@ -377,7 +384,7 @@ def _select_many(
     return selected
 
 
-def _few(table: NDArray[np.int32]) -> NDArray[np.uint32]:
+def few_columns(table: NDArray[np.int32]) -> NDArray[np.uint32]:
     """Return a bit a stored column, whether it is selected, if that are few; else an empty array."""
     selected = table >= 0
     if np.count_nonzero(selected) > _FEW * table.size:
