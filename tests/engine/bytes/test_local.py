@@ -6,11 +6,14 @@ import gc
 import os
 import pickle
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from tests.children import output_of
 
 from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes import descriptors as pool
@@ -304,3 +307,45 @@ def test_a_file_that_outlives_its_modules_goes_without_a_word(tmp_path, monkeypa
     for name in ("close", "_OPEN"):
         monkeypatch.setattr(pool, name, None)
     file.__del__()
+
+
+READER = """
+import sys
+from pathlib import Path
+import numpy as np
+from scdataset.engine.arrays.spans import ANY, Spans
+from scdataset.engine.arrays.stored_arrays import PlainArray
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.errors import DamagedFileError
+
+n, begun, done, n_read = 1 << 15, Path(sys.argv[2]), Path(sys.argv[3]), 0
+expected, out, start = np.arange(n, dtype=np.int32), np.empty(n, np.int32), np.zeros(1, np.int64)
+while not (done.exists() and n_read):
+    try:
+        array = PlainArray(LocalFile(sys.argv[1]), "x", expected.dtype, n, start)
+        array.read(Spans(start, start + n, start), out, ANY)
+    except DamagedFileError:
+        continue
+    assert np.array_equal(out, expected)
+    n_read += 1
+    begun.touch()
+print("ended")
+"""
+
+
+@pytest.mark.slow
+def test_a_file_that_another_process_truncates_a_thousand_times_never_ends_its_reader(tmp_path):
+    path, begun, done = (tmp_path / name for name in ("numbers", "begun", "done"))
+    whole = np.arange(1 << 15, dtype=np.int32).tobytes()
+    path.write_bytes(whole)
+    rng = np.random.default_rng(0)
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(output_of, READER, path, begun, done)
+        while not (begun.exists() or reader.done()):
+            time.sleep(0.01)
+        for size in rng.integers(1, len(whole), size=1000).tolist():
+            os.truncate(path, size)
+            with path.open("r+b") as file:  # a file that is emptied first goes to the disk every time
+                file.write(whole)
+        done.touch()
+        assert reader.result() == "ended\n"
