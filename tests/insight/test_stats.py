@@ -164,10 +164,27 @@ def test_a_wait_is_divided_by_the_work_that_was_waited_for():
 
 
 def test_compiling_is_not_taken_for_a_slow_disk():
-    stats = figures({"wait": 8.0, "window": 9.0, "compile": 7.0}, {"read": 9.0})
+    stats = figures({"wait": 8.0, "window": 9.0}, {"read": 9.0, "compile": 7.0})
     assert stats.bottleneck == "compiler"
     assert (stats.waiting_for_compiler, stats.waiting_for_disk) == (7.0, 1.0)
     assert "once for a machine" in stats.verdict
+
+
+def test_compiling_counts_while_the_loop_waits_for_a_window(clock, monkeypatch):
+    class Slow:
+        def __len__(self):
+            return N_ROWS
+
+        def __getitem__(self, rows):
+            clock.now += 1.0
+            return np.asarray(rows)
+
+    monkeypatch.setattr(monitor, "compile_seconds", lambda: min(clock.now, 2.0))  # in the first two windows
+    dataset = made(Slow(), clock)
+    for _ in dataset:
+        clock.now += 0.125
+    stats = dataset.stats()
+    assert (stats.waiting_for_compiler, stats.waiting_for_collection) == (1.625, 2.375)
 
 
 def test_batches_that_are_made_in_the_background_count_as_far_as_the_loop_waits_for_them():

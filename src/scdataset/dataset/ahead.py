@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.dataset.monitor import AHEAD, WAIT, WAIT_FOR_BATCHES, WINDOW
+from scdataset.dataset.monitor import AHEAD, WAIT_FOR_BATCHES, WINDOW, waiting
 from scdataset.engine.observer import observed, set_level
 
 __all__ = ["Fetch", "ReadsAhead", "maker", "read_ahead"]
@@ -94,12 +94,12 @@ def read_ahead(
             top_up()
             while reading:
                 future, rows, bounds = reading.popleft()
-                with observed(WAIT):
+                with waiting():
                     begun = future.result()
                 del future  # which would keep the window alive
                 top_up()
                 set_level(rows_in_flight=rows.size + sum(one[1].size for one in reading))
-                with observed(WAIT):
+                with waiting():
                     fetched = collection.finish(rows, begun)
                 del begun
                 yield fetched, rows, bounds

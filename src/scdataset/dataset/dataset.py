@@ -23,7 +23,7 @@ from scdataset.dataset.explains import Explains
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hook, Hooks, KeysOf, Window
 from scdataset.dataset.iteration import Iteration, RankIteration
 from scdataset.dataset.loader import has_own_collation, refuse_hosts_that_share_out_again
-from scdataset.dataset.monitor import WAIT, WINDOW, Monitor
+from scdataset.dataset.monitor import WINDOW, Monitor, waiting
 from scdataset.dataset.monitored import Monitored
 from scdataset.dataset.seeds import drawn_seed
 from scdataset.dataset.sending import refuse_hooks_that_cannot_be_sent, sendable
@@ -437,7 +437,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
         else:
             for rows, bounds in fetches:
                 set_level(rows_in_flight=rows.size)
-                with observed(WAIT), observed(WINDOW, windows=1, window_rows=rows.size):
+                with waiting(), observed(WINDOW, windows=1, window_rows=rows.size):
                     fetched = collection.read(rows)
                 yield Window(fetched, rows, bounds)
                 del fetched

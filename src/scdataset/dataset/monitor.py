@@ -13,8 +13,8 @@ import secrets
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from multiprocessing.context import get_spawning_popen
@@ -25,9 +25,9 @@ from torch.utils.data import get_worker_info
 
 from scdataset._compiled import compile_seconds
 from scdataset._processes import abandoned, name_of_process, new_name
-from scdataset.engine.observer import Observer
+from scdataset.engine.observer import Observer, observer_here
 
-__all__ = ["AHEAD", "COMPILE", "LOOP", "MODEL", "WAIT", "WAIT_FOR_BATCHES", "WINDOW", "Monitor", "Totals"]
+__all__ = ["AHEAD", "COMPILE", "LOOP", "MODEL", "WAIT", "WAIT_FOR_BATCHES", "WINDOW", "Monitor", "Totals", "waiting"]
 
 LOOP = "loop"
 """Phase from when a batch is asked for until it is given."""
@@ -48,7 +48,7 @@ WAIT_FOR_BATCHES = "wait for batches"
 """Phase of the loop in which it waits for batches that a ``fetch_transform`` makes in the background."""
 
 COMPILE = "compile"
-"""Seconds of compiling, in whichever phase."""
+"""Seconds of waiting for a window in which functions were compiled, in whichever thread."""
 
 _KIND = "scdataset-stats"
 """Prefix of the names of its folders."""
@@ -83,9 +83,9 @@ class Totals:
     processes: int = 0
 
     @classmethod
-    def from_observer(cls, observer: Observer, n_together: int, compiling: float) -> "Totals":
+    def from_observer(cls, observer: Observer, n_together: int) -> "Totals":
         """Return the totals of this process, one of ``n_together`` that iterate together."""
-        seconds, whole = observer.seconds(), {**observer.whole_seconds(), COMPILE: compiling}
+        seconds, whole = observer.seconds(), observer.whole_seconds()
         elapsed = (whole.get(LOOP, 0.0) + seconds.get(MODEL, 0.0)) / n_together
         counted = observer.counted()
         return cls(counted, seconds, whole, observer.levels(), elapsed, int(bool(counted.get("batches"))))
@@ -106,6 +106,19 @@ def _sum(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, f
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Time how long the loop waits for a window, and how much of that is compiling, if this thread is observed."""
+    observer = observer_here()
+    if observer is None:
+        yield
+        return
+    compiled, begun = compile_seconds(), observer.clock()
+    with observer.timed(WAIT):
+        yield
+    observer.add(COMPILE, min(compile_seconds() - compiled, observer.clock() - begun))
+
+
 class Monitor:
     """The observer of one dataset's iterations, once it was asked for.
 
@@ -121,7 +134,6 @@ class Monitor:
         self._main = os.getpid()
         self._token = (0, "")
         self._written = 0.0
-        self._compiled_before = compile_seconds()
 
     def begin(self) -> None:
         """Count from now on; it does nothing the second time."""
@@ -130,7 +142,6 @@ class Monitor:
             name = new_name(_KIND)
             self._folder = _folder(name)
             weakref.finalize(self, _remove, name)
-            self._compiled_before = compile_seconds()
             self.observer = Observer()
 
     def totals(self) -> Totals:
@@ -156,9 +167,7 @@ class Monitor:
     def _own(self) -> Totals:
         info = get_worker_info()
         together = info.num_workers if info is not None and os.getpid() != self._main else 1
-        if self.observer is None:
-            return Totals()
-        return Totals.from_observer(self.observer, together, compile_seconds() - self._compiled_before)
+        return Totals() if self.observer is None else Totals.from_observer(self.observer, together)
 
     def __getstate__(self) -> dict[str, Any]:
         # Only a worker that is being started counts for this dataset; any other copy begins anew.

@@ -251,7 +251,8 @@ class LoaderStats:
 
 def _divided_wait(totals: Totals) -> dict[str, float]:
     """Divide the seconds in which the loop waited for windows, by what was done to read them."""
-    for_compiler, busy = min(totals.whole.get(COMPILE, 0.0), totals.whole.get(WAIT, 0.0)), totals.seconds
+    busy = totals.seconds
+    for_compiler = busy.get(COMPILE, 0.0)
     wait = totals.whole.get(WAIT, 0.0) - for_compiler
     ahead, window = totals.whole.get(AHEAD, 0.0), totals.whole.get(WINDOW, 0.0)
     for_ahead = wait * ahead / (ahead + window) if ahead else 0.0
