@@ -61,6 +61,11 @@ class MatrixPlan:
         """Return the first element of a shard, and its last + 1."""
         return number * self.shard, min((number + 1) * self.shard, self.size)
 
+    def n_cells(self, number: int) -> int:
+        """Return about how many cells are in a shard; over all shards, exactly all."""
+        start, stop = self.bounds(number)
+        return stop * self.n_rows // self.size - start * self.n_rows // self.size
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

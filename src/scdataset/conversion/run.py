@@ -4,8 +4,8 @@ request ──► annotations ──► scan ──► plan ──► shards, ea
                             lengths of rows, range of values
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from scdataset._arguments import flag
-from scdataset._progress import late_bar
 from scdataset.cells import CellCollection
 from scdataset.cells.join.genes import Join
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.request import Storage, Wanted
+from scdataset.conversion.showing import no_bar, rate_bar
 from scdataset.conversion.task import Task
 from scdataset.conversion.workspace import Workspace
 from scdataset.errors import ArgumentValueError
@@ -115,7 +115,8 @@ def convert(
     verify
         Whether to read the store again before it gets its name, and compare it with the source.
     progress
-        Whether to show a progress bar, or log where there is no terminal, if it takes longer than a second.
+        Whether to show a bar with rate and time left, or to log where there is no terminal, if it takes longer than a
+        second.
     **options
         Other options of `open_collection`, such as ``gene_key``, ``missing_obs`` or ``num_threads``.
 
@@ -138,7 +139,7 @@ def convert(
         source, layer, layers, obs, obsm, shuffle, seed, block_size, {**options, "genes": genes, "join": join}
     )
     storage = Storage.checked(compact, dtype, chunk_size, shard_size)
-    bar = late_bar if flag("progress", progress) else _no_bar
+    bar = rate_bar if flag("progress", progress) else no_bar
     with Workspace.opened(out) as space, ExitStack() as stack:
         cells = stack.enter_context(wanted.opened(wanted.layer, wanted.obsm))
         order = _order(cells, wanted, indices)
@@ -149,10 +150,6 @@ def convert(
 
 def _size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _no_bar(_description: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
-    return nullcontext(lambda _: None)
 
 
 def _order(cells: CellCollection, wanted: Wanted, indices: Any) -> RowOrder:

@@ -1,8 +1,8 @@
 """One conversion, or the rest of one: annotations, scan, shards, and the metadata of the whole."""
 
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable  # noqa: TC003 as in the other modules
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -19,16 +19,14 @@ from scdataset.conversion.matrices import ShardWriter, create
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.plan import MatrixPlan, Plan
 from scdataset.conversion.request import Storage, Wanted
+from scdataset.conversion.showing import Bar
 from scdataset.conversion.sources import MatrixSource, Scan, scanned
 from scdataset.conversion.space import check_space
 from scdataset.conversion.verification import verify_store
 from scdataset.conversion.workspace import Workspace, writing_to
 from scdataset.errors import ArgumentValueError, CollectionError
 
-__all__ = ["Bar", "Task"]
-
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Shows how far something is, given its description and its number of steps."""
+__all__ = ["Task"]
 
 
 class Task:
@@ -77,7 +75,7 @@ class Task:
         if marker.exists():
             return
         cells, rows = self._cells, self._order.rows(0, self._order.n_rows)
-        keys = list(self._wanted.obs) if self._wanted.obs is not None else cells.obs_keys()
+        keys = cells.obs_keys() if self._wanted.obs is None else list(dict.fromkeys([*self._wanted.obs, *cells.obs]))
         values: dict[str, Callable[[], Any]] = {name: partial(_taken, cells, name, rows) for name in keys}
         if self._order.seed is not None:
             if "source_row" in keys:
@@ -127,7 +125,7 @@ class Task:
         return plan
 
     def _scanned(self, source: MatrixSource) -> Scan:
-        with self._bar(f"reading {source.name}", self._order.n_rows) as advance:
+        with self._bar(f"Reading {source.name} once", self._order.n_rows) as advance:
             return scanned(source, self._order, len(self._cells), self._given_type(source.name), advance)
 
     def _given_type(self, name: str) -> np.dtype[Any] | None:
@@ -160,12 +158,14 @@ class Task:
             matrix, number = item
             return writers[matrix.name].read(number)
 
-        with self._bar(f"writing {self._space.out.name}", sum(_n_elements(*item) for item in left)) as advance:
+        with self._bar(
+            f"Writing {self._space.out.name}", sum(matrix.n_cells(number) for matrix, number in left)
+        ) as advance:
             for (matrix, number), content in read_ahead(read, left):
                 self._space.drop(matrix, number)  # zarr would read a half of one, to put it together with the rest
                 writers[matrix.name].write(number, content)
                 self._space.note(matrix, number)
-                advance(_n_elements(matrix, number))
+                advance(matrix.n_cells(number))
 
     def _complete(self, root: zarr.Group, plan: Plan) -> None:
         """Write the metadata of the whole, and give the store its name."""
@@ -179,11 +179,6 @@ class Task:
         root.attrs["scdataset"] = {"version": __version__, "crc32": checksums}
         _consolidate(root)
         self._space.finish()
-
-
-def _n_elements(matrix: MatrixPlan, number: int) -> int:
-    start, stop = matrix.bounds(number)
-    return (stop - start) * (1 if matrix.kind == "CSR" else matrix.n_columns)
 
 
 def _read_x(cells: CellCollection, rows: NDArray[np.int64]) -> Any:

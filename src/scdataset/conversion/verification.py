@@ -1,7 +1,6 @@
 """Comparing a store with its source, before it gets its name."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.matrices import ShardWriter
 from scdataset.conversion.plan import MatrixPlan, Plan
+from scdataset.conversion.showing import Bar
 from scdataset.conversion.workspace import Workspace
 from scdataset.errors import DamagedFileError
 
@@ -24,7 +24,7 @@ def verify_store(
     space: Workspace,
     plan: Plan,
     writers: Mapping[str, ShardWriter],
-    bar: Callable[[str, int], AbstractContextManager[Callable[[int], None]]],
+    bar: Bar,
 ) -> None:
     """Read everything again with zarr: the checksum of each shard, its values, and a sample of rows.
 
@@ -42,7 +42,7 @@ def verify_store(
         matrix, number = item
         return writers[matrix.name].read(number)
 
-    with bar(f"comparing {space.out.name}", len(shards)) as advance:
+    with bar(f"Comparing {space.out.name}", sum(matrix.n_cells(number) for matrix, number in shards)) as advance:
         for (matrix, number), content in read_ahead(read, shards):
             start, stop = matrix.bounds(number)
             checked = space.checksums(matrix, number) == complete.get((matrix.name, number))
@@ -54,7 +54,7 @@ def verify_store(
                     "the same arguments, to have it written again."
                 )
                 raise DamagedFileError(message)
-            advance(1)
+            advance(matrix.n_cells(number))
     for matrix in plan.matrices:
         _compare_rows(root, writers[matrix.name])
 

@@ -1,0 +1,43 @@
+"""Progress of a conversion: a bar, the rate and the time left; lines of the log where nobody sees a bar."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from scdataset._progress import live_bar
+
+__all__ = ["Bar", "no_bar", "rate_bar"]
+
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows how far something is, given its description and its number of cells."""
+
+_SECONDS = 1.0
+"""Between two looks, and before the first: nothing is shown of something shorter."""
+
+
+@contextmanager
+def rate_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar with the cells a second while the context lasts; call the yielded function with more cells."""
+    begun = shown = time.monotonic()
+    done = waiting = 0
+    with ExitStack() as stack:
+        show: Callable[[int, str], None] | None = None
+
+        def advance(steps: int) -> None:
+            nonlocal show, shown, done, waiting
+            done, waiting, now = done + steps, waiting + steps, time.monotonic()
+            if now - shown < _SECONDS and done < total:
+                return
+            if show is None and now - begun >= _SECONDS:
+                show = stack.enter_context(live_bar(description, total))
+            if show is not None:
+                show(waiting, f"{done / (now - begun):,.0f} cells/s")
+                shown, waiting = now, 0
+
+        yield advance
+
+
+@contextmanager
+def no_bar(_description: str, _total: int) -> Iterator[Callable[[int], None]]:
+    """Show nothing."""
+    yield lambda _: None
