@@ -278,3 +278,11 @@ def test_a_state_is_refused_over_a_file_that_was_written_again(tmp_path):
     other.write_h5ad(path)
     with pytest.raises(StateError, match="collection"):
         scDataset(open_collection(path), Streaming(), 4, seed=0).load_state_dict(state)
+
+
+def test_a_notebook_shows_a_short_table(several):
+    paths, _ = several
+    shown = open_collection(paths, obs=["type"], obsm=["X_pca"], num_threads=3)._repr_html_()
+    for cell in ("149", "50", "type", "X_pca", "5, ", "3"):
+        assert f">{cell}" in shown
+    assert shown.startswith("<table>")

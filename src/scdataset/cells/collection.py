@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import flag
 from scdataset._packages import needing
 from scdataset._paths import same_place
+from scdataset._tables import html_table
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.writing import write_rows
@@ -173,6 +174,20 @@ class CellCollection(HasObs, ReadsInBackground):
         kind = self._matrices["X"].kind
         sums = ", row_sums=True" if self._row_sums else ""
         return f"CellCollection({self.n_obs} cells x {self.n_vars} genes, {kind}, {n_files}{extra}{sums})"
+
+    def _repr_html_(self) -> str:
+        """Return a short table, which a notebook shows."""
+        X, obsm = self._matrices["X"], [name for name in self._matrices if name != "X"]  # noqa: N806 its name in AnnData
+        rows = [
+            ("cells", f"{self.n_obs:,}"),
+            ("genes", f"{self.n_vars:,}"),
+            ("X", f"{X.kind}, {self._dtype or X.dtype}"),
+            ("obs in batches", ", ".join(self._obs.batch) or "none"),
+            *([("obsm in batches", ", ".join(obsm))] if obsm else []),
+            ("files", f"{len(self._files):,}, {self.files[0]}" + (", ..." if len(self._files) > 1 else "")),
+            ("threads", str(self.num_threads)),
+        ]
+        return html_table("CellCollection", rows)
 
     def __getitem__(self, rows: Any) -> MultiIndexable:
         """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""

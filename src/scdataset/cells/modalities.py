@@ -9,6 +9,7 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from scdataset._tables import html_table
 from scdataset.cells.collection import CellCollection, Opened
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.mudata import ModalityObs, MuDataFile
@@ -76,6 +77,16 @@ class ModalityCollection(HasObs, ReadsInBackground):
         extra = f", obs={list(self._obs.batch)}" if self._obs.batch else ""
         n_files = f"{len(self.files)} file{'s' if len(self.files) > 1 else ''}"
         return f"ModalityCollection({self.n_obs} cells x {{{widths}}}, {n_files}{extra})"
+
+    def _repr_html_(self) -> str:
+        """Return a short table, which a notebook shows."""
+        rows = [
+            ("cells", f"{self.n_obs:,}"),
+            *((name, f"{len(cells):,} cells x {cells.n_vars:,} genes") for name, cells in self.modalities.items()),
+            ("obs in batches", ", ".join(self._obs.batch) or "none"),
+            ("files", f"{len(self.files):,}, {self.files[0]}" + (", ..." if len(self.files) > 1 else "")),
+        ]
+        return html_table("ModalityCollection", rows)
 
     def __getitem__(self, rows: Any) -> MultiIndexable:
         """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""

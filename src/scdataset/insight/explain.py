@@ -136,8 +136,9 @@ class Explanation:
     window_bytes
         Memory of the largest of these windows, in bytes.
     peak_bytes
-        Most memory that the loop takes at the same time, in bytes, in each process that reads: windows in use and read
-        ahead, and chunks that threads decode. Without the row table, obs and the hooks' own.
+        Memory that the loop takes at the same time, in bytes, in each process that reads: windows in use and read
+        ahead, and chunks that threads decode. Without the row table, obs and the hooks' own. One window more comes to
+        it where the next read begins before the last batch of the window before is let go of, as on a busy machine.
     bytes_read_per_row
         Stored bytes that are read for each row, in bytes.
     requests_per_window
