@@ -7,7 +7,7 @@ import pytest
 
 from scdataset.engine import buffers as output_buffers
 from scdataset.engine.arrays import many_files, stored_arrays
-from scdataset.engine.matrices import select
+from scdataset.engine.matrices import select, select_many
 
 sys.path.insert(0, str(Path(__file__).parent))  # for stored.py
 
@@ -22,6 +22,6 @@ def recycled(monkeypatch):
 def buffers(request, monkeypatch):
     """Read with buffers and gaps as shipped, and with ones smaller than a row."""
     if request.param == "tiny":
-        for module in (stored_arrays, many_files, select):
+        for module in (stored_arrays, many_files, select, select_many):
             monkeypatch.setattr(module, "BUFFER_BYTES", 64)
             monkeypatch.setattr(module, "GAP_BYTES", 16)

@@ -18,7 +18,7 @@ from scdataset.engine.containers import hdf5
 from scdataset.engine.containers.hdf5 import H5File
 from scdataset.engine.containers.zarr import ZarrStore, csr_matrix
 from scdataset.engine.context import ReadContext
-from scdataset.engine.matrices import select
+from scdataset.engine.matrices import select, select_many
 from scdataset.engine.matrices.stack import Stack
 from scdataset.engine.observer import DECODE, READ, Observer, ReadCounts, observed, observer_here, observing
 from scdataset.engine.threads import Threads
@@ -32,7 +32,7 @@ DENSE = MATRIX.toarray()
 @pytest.fixture(autouse=True)
 def _no_gaps(monkeypatch):
     """Read no bytes between rows, so that those of rows are all."""
-    for module in (stored_arrays, many_files, select):
+    for module in (stored_arrays, many_files, select, select_many):
         monkeypatch.setattr(module, "GAP_BYTES", 0)
 
 

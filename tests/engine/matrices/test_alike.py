@@ -15,6 +15,8 @@ from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers
 from scdataset.engine.matrices.select_many import SelectedColumns
 from scdataset.engine.matrices.stack import Stack
+from scdataset.engine.observer import Observer, observing
+from scdataset.engine.threads import Threads
 from scdataset.errors import DamagedFileError
 
 N_COLUMNS = 2_000
@@ -108,6 +110,17 @@ def test_where_selected_columns_cannot_be_read_together_each_file_is_read_by_its
     remapped, expected = chosen
     monkeypatch.setattr(SelectedColumns, "_keep", lambda *_: -1)
     assert np.array_equal(Stack(remapped).read(np.arange(len(expected)), ReadContext()).toarray(), expected)
+
+
+def test_reads_of_selected_columns_are_counted_as_of_each_file_by_itself(chosen, monkeypatch):
+    together = Stack(chosen[0])
+    monkeypatch.setattr(AlikeMatrices, "of", lambda _: None)
+    counts = []
+    for stack in (together, Stack(chosen[0])):
+        with observing(Observer()) as observer:
+            stack.read(np.arange(stack.shape[0]), ReadContext(Threads(1)))
+        counts.append((observer.reads().bytes, observer.reads().requests))
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize("selected", [False, True])

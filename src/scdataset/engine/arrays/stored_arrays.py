@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._compiled import compiled
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target, scratch
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.decoding import decode
+from scdataset.engine.kernels.chunks import chunks_of_spans
 from scdataset.engine.kernels.gather import (
     OUT_OF_RANGE,
     READS_COMPILED,
@@ -330,7 +330,7 @@ class ChunkedArray:
     def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that decode the chunks of spans, and copy the spans to ``out``."""
         item, length = self.dtype.itemsize, self._chunks.length
-        numbers, firsts, lasts = _touched(spans.starts, spans.lengths, length)
+        numbers, firsts, lasts = chunks_of_spans(spans.starts, spans.lengths, length)
         if self._chunks.is_remote:
             self._chunks.announce(numbers)
 
@@ -357,11 +357,11 @@ class ChunkedArray:
 
     def announce(self, spans: Spans) -> bool:
         """Tell the system which chunks will be read soon."""
-        return self._chunks.announce(_touched(spans.starts, spans.lengths, self._chunks.length)[0])
+        return self._chunks.announce(chunks_of_spans(spans.starts, spans.lengths, self._chunks.length)[0])
 
     def read_cost(self, spans: Spans) -> ReadCost:
         """Return the chunks that hold spans, and their bytes."""
-        numbers = _touched(spans.starts, spans.lengths, self._chunks.length)[0]
+        numbers = chunks_of_spans(spans.starts, spans.lengths, self._chunks.length)[0]
         return cost_of_chunks(self._chunks, numbers, self.dtype.itemsize * int(spans.lengths.sum()))
 
     def close(self) -> None:
@@ -478,37 +478,3 @@ def equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]
     bounds = np.searchsorted(total, np.arange(1, n_parts) * (total[-1] / n_parts), side="left") + 1
     cuts = np.unique(np.concatenate(([0], np.minimum(bounds, sizes.size), [sizes.size])))
     return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
-
-
-@compiled
-def _touched(
-    starts: NDArray[np.int64], lengths: NDArray[np.int64], chunk: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the chunks that hold spans, ascending, and for each its first span and its last + 1."""
-    n = 0
-    previous = -1
-    for i in range(starts.size):
-        if lengths[i]:
-            n += max((starts[i] + lengths[i] - 1) // chunk - max(starts[i] // chunk, previous + 1) + 1, 0)
-            previous = max(previous, (starts[i] + lengths[i] - 1) // chunk)
-    numbers = np.empty(n, np.int64)
-    firsts = np.empty(n, np.int64)
-    lasts = np.empty(n, np.int64)
-    held = 0
-    lowest = 0
-    for i in range(starts.size):
-        if lengths[i] == 0:
-            continue
-        begin = starts[i] // chunk
-        end = (starts[i] + lengths[i] - 1) // chunk
-        while lowest < held and numbers[lowest] < begin:
-            lowest += 1
-        for j in range(lowest, held):
-            if numbers[j] <= end:
-                lasts[j] = i + 1
-        for number in range(begin if held == 0 else max(begin, numbers[held - 1] + 1), end + 1):
-            numbers[held] = number
-            firsts[held] = i
-            lasts[held] = i + 1
-            held += 1
-    return numbers, firsts, lasts
