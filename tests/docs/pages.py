@@ -24,6 +24,16 @@ def blocks_of(page):
         yield line, "".join(row.removeprefix(indent) for row in fence[2].splitlines(keepends=True))
 
 
+def rows_of_code(page):
+    """Yield number and content of each line of Python on a page, whether it is run or a fragment."""
+    inside = False
+    for number, line in enumerate(page.read_text().splitlines(), start=1):
+        if line.startswith("```"):
+            inside = line in ("```python", "```py")
+        elif inside:
+            yield number, line
+
+
 def run(page, namespace):
     """Run the blocks of a page one after the other, as a reader would, with the page's own line numbers."""
     for line, code in blocks_of(page):

@@ -4,7 +4,7 @@ import re
 from importlib.util import find_spec
 
 import pytest
-from tests.docs.pages import PAGES, ROOT, blocks_of, name_of, run
+from tests.docs.pages import PAGES, ROOT, blocks_of, name_of, rows_of_code, run
 
 NEEDS = {"docs/guides/cellstream.md": "cellstream"}
 SLOW = ("docs/guides/lightning.md", "docs/guides/scvi-tools.md", "docs/tutorial.md")
@@ -43,3 +43,8 @@ def test_links_between_pages_lead_somewhere(page):
 def test_what_the_readme_names_exists(name):
     assert (ROOT / name).exists()
     assert name in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_code_is_no_wider_than_the_page(page):
+    assert not [line for line, row in rows_of_code(page) if len(row) > 79]
