@@ -148,6 +148,8 @@ def test_many_files_count_as_one_file_each(tmp_path):
     matrices = [sparse(write(tmp_path / f"{number}.h5")) for number in range(10)]
     rows = np.concatenate([ROWS + number * SHAPE[0] for number in range(10)])
     assert counts_of(*matrices, rows=rows).bytes == 10 * N_ELEMENTS * ITEM
+    few = [matrix.remap(table_of([3, 8], SHAPE[1]), 2) for matrix in matrices]
+    assert counts_of(*few, rows=rows).bytes == 10 * N_ELEMENTS * ITEM
 
 
 def test_half_floats_count_as_they_are_stored(tmp_path):
