@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from scdataset._version import __version__
-from scdataset.cli import _bench, _check, _completion, _convert, _demo_command, _diversity, _info
+from scdataset.cli import _bench, _check, _completion, _convert, _demo_command, _diversity, _info, _tune
 from scdataset.errors import ScDatasetError
 
-_COMMANDS = (_info, _check, _convert, _bench, _diversity, _demo_command, _completion)
+_COMMANDS = (_info, _check, _convert, _bench, _tune, _diversity, _demo_command, _completion)
 
 _INTERRUPTED = 130
 _CLOSED_PIPE = 141
