@@ -141,6 +141,8 @@ def measured(path: str, small: str, block: int, factor: int, batch: int, n_rows:
     cells = open_collection(path)
     dataset = scDataset(cells, BlockShuffling(block), batch, factor, seed=1)
     found = dataset.explain("plate")
+    # now: after the loop it would be those of the epoch that comes then
+    exact = [cells.read_cost(rows) for rows in dataset._plan().windows(range(found.windows))]  # noqa: SLF001
     codes = cells.obs_frame(["plate"])["plate"].to_numpy()
     gc.collect()
     before = resident(anew=True)
@@ -150,7 +152,6 @@ def measured(path: str, small: str, block: int, factor: int, batch: int, n_rows:
     peak = resident(peak=True) - before
     made = observer.reads()
     examined = found.windows_examined == found.windows
-    exact = [cells.read_cost(rows) for rows in dataset._plan().windows(range(found.windows))]  # noqa: SLF001
     chunks = sum(cost.chunks or 0 for cost in exact)
     return {
         "chunks": [chunks / found.windows, made.chunks / made.reads],
