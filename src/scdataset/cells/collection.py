@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import flag
 from scdataset._packages import needing
-from scdataset._paths import same_place
 from scdataset._tables import html_table
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
@@ -357,8 +355,8 @@ class CellCollection(HasObs, ReadsInBackground):
 
     def fingerprint(self) -> str:
         """Return shape and files, each with its size in bytes, 0 for a folder: one written again differs."""
-        files = [same_place(path) for path in self.files]
-        sizes = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in files]
+        files = [file.address for file in self._files]
+        sizes = [file.n_bytes for file in self._files]
         return f"cells:{self.shape}:{list(zip(files, sizes, strict=True))}"
 
     def close(self) -> None:

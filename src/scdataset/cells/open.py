@@ -18,6 +18,7 @@ from scdataset.cells.join.origin import Origin
 from scdataset.cells.modalities import ModalityCollection, joined_modalities
 from scdataset.cells.open_many import OpenSpec, open_each, open_many
 from scdataset.cells.sources import Source, paths_of, warn_of_repeated
+from scdataset.engine.bytes.object_store import using_options
 from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
@@ -50,13 +51,14 @@ def open_collection(
     keys: Sequence[str] | None = None,
     index_unique: str | None = None,
     row_sums: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> CellCollection | ModalityCollection:
     """Open files of cells as one collection, without reading them.
 
     Parameters
     ----------
     source
-        A path, a list of paths, a glob pattern, or a folder of files or folders of one format, found by their
+        A path or URL, a list of them, a glob pattern, or a folder of files or folders of one format, found by their
         content: h5ad, AnnData or MuData in a zarr store (a folder or a .zarr.zip), h5mu, 10x .h5, a folder of Cell
         Ranger's text, Arrow or Parquet of lists of genes, an SCDL folder, loom, or an archive of cellstream. A folder
         of ``dataset_0``, ``dataset_1``, ... as annbatch writes it is many. Files with the same genes in the same order
@@ -119,13 +121,19 @@ def open_collection(
         Whether batches have ``"total_counts"``, float64: the sum over all genes of each cell, also over those that
         ``genes`` and ``join`` leave out. It comes with the read of the chosen genes, and `NormalizeTotal` takes it. Of
         several modalities it is called ``"modality:total_counts"``.
+    storage_options
+        Of URLs (``s3://``, ``gs://``, ``az://``, ``https://``), which may be given wherever a path may, also as
+        patterns and folders: how their stores are reached. ``{"anonymous": True}`` for public data, any setting of the
+        store by its name in obstore, such as ``endpoint``, ``region``, ``access_key_id`` and ``secret_access_key``, and
+        ``client_options`` and ``retry_config`` as obstore has them. None takes settings and credentials from the
+        environment. Formats: h5ad, 10x .h5, h5mu, loom, zarr, Arrow and Parquet.
 
     Raises
     ------
     ArgumentValueError
         If there is no such column, layer or array; it names those there are. A MissingFileError, which is also a
         FileNotFoundError, if a path leads nowhere; an UnreadableFileError, also a PermissionError, if it may not be
-        read.
+        read. An UnreachableStoreError, also a ConnectionError, if a store does not answer.
     CollectionError
         If a file is of an unknown format, files differ in their genes, or two cells have one name and shall not.
     DamagedFileError
@@ -140,30 +148,38 @@ def open_collection(
     if not isinstance(modality, str):
         modality = optional_names("modality", modality)
     threads, row_sums = optional_whole("num_threads", num_threads, minimum=1), flag("row_sums", row_sums)
-    paths, origin = Origin.from_source(source, paths_of, keys, label, index_unique)
-    warn_of_repeated(paths)
-    if missing_obs not in {None, "fill"}:
-        message = f'missing_obs={missing_obs!r}; give None, or "fill" for missing values where files lack a column.'
-        raise ArgumentValueError(message)
-    masked, fill = missing_modality == "mask", missing_obs == "fill"
-    options = Options(layer, genome, feature_types, modality, gene_table, gene_lists, unknown_genes)
-    with probing(paths[0]) as first:
-        several = not isinstance(modality, str) and _all_mudata(first, paths[1:])
-        _refuse_unfit(layer, missing_modality, several=several)
-        if several:
-            _refuse_joins(join, gene_key, genes, unique_names=unique_names)
-            opened = _open_modalities(first, paths, options)
-            files = [MuDataFile.from_path(path) for path in paths]
-            return joined_modalities(
-                files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
-            )
-        matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
-        spec = OpenSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
-        cells = open_many(paths, spec, first)
-    joined = _joined(cells, join, genes, gene_key) if matched else None
-    return CellCollection(
-        cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin, row_sums=row_sums
-    )
+    with using_options(_checked_options(storage_options)):
+        paths, origin = Origin.from_source(source, paths_of, keys, label, index_unique)
+        warn_of_repeated(paths)
+        if missing_obs not in {None, "fill"}:
+            message = f'missing_obs={missing_obs!r}; give None, or "fill" for missing values where files lack a column.'
+            raise ArgumentValueError(message)
+        masked, fill = missing_modality == "mask", missing_obs == "fill"
+        options = Options(layer, genome, feature_types, modality, gene_table, gene_lists, unknown_genes)
+        with probing(paths[0]) as first:
+            several = not isinstance(modality, str) and _all_mudata(first, paths[1:])
+            _refuse_unfit(layer, missing_modality, several=several)
+            if several:
+                _refuse_joins(join, gene_key, genes, unique_names=unique_names)
+                opened = _open_modalities(first, paths, options)
+                files = [MuDataFile.from_path(path) for path in paths]
+                return joined_modalities(
+                    files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
+                )
+            matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
+            spec = OpenSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
+            cells = open_many(paths, spec, first)
+        joined = _joined(cells, join, genes, gene_key) if matched else None
+        return CellCollection(
+            cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin, row_sums=row_sums
+        )
+
+
+def _checked_options(options: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not isinstance(options, Mapping | None):
+        message = f"storage_options={options!r} is of type {type(options).__name__}; give a dict, or None."
+        raise ArgumentTypeError(message)
+    return options
 
 
 def _refuse_unfit(layer: Any, missing_modality: Any, *, several: bool) -> None:

@@ -19,6 +19,7 @@ from scdataset.cells.collection import Opened
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.engine import cache
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.containers.cached_matrices import CachedArrays, packed_matrix, unpacked_matrix
 from scdataset.engine.containers.hdf5 import H5File
 from scdataset.errors import ArgumentValueError
@@ -36,7 +37,8 @@ def place_of(paths: Sequence[str], spec: list[Any] | None) -> str | None:
     """Return the name under which a list is cached; None for a single file, and for specifications with functions."""
     if spec is None or len(paths) < 2:
         return None
-    return _digest([[os.path.abspath(path) for path in paths], spec])  # noqa: PTH100 paths with links stay
+    places = [path if is_url(path) else os.path.abspath(path) for path in paths]  # noqa: PTH100 paths with links stay
+    return _digest([places, spec])
 
 
 def load(place: str | None, paths: Sequence[str]) -> list[Opened] | None:

@@ -23,6 +23,7 @@ from scdataset.cells.formats.registry import Options, open_file
 from scdataset.cells.join.gene_ids import are_numbers, digests
 from scdataset.cells.join.genes import GeneKey, gene_names
 from scdataset.cells.join.obs import MANY, check_label, tried_column
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentValueError, CollectionError, ScDatasetError
 
@@ -89,7 +90,7 @@ def open_many(paths: Sequence[str], spec: OpenSpec, first: Probe | None = None) 
     if cached is not None:
         return cached
     started = perf_counter()
-    together = len(paths) >= _SHARED_OUT and not callable(spec.gene_key)
+    together = len(paths) >= _SHARED_OUT and not any(map(is_url, paths)) and not callable(spec.gene_key)
     if together and first is not None:
         first.close()  # nothing that is open goes to another process
     known = {} if first is None else {first.path: first}

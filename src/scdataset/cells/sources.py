@@ -16,8 +16,10 @@ from scdataset._arguments import warn
 from scdataset._paths import absolute, existing, is_there, listed, refuse_missing, same_place
 from scdataset.cells.formats.reading import naming, reading
 from scdataset.cells.formats.registry import is_scdl, is_zarr
+from scdataset.cells.object_sources import urls_of
 from scdataset.cells.open_many import open_each
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
 __all__ = ["Source", "paths_of", "warn_of_repeated"]
@@ -34,7 +36,7 @@ _NO_PATHS = (bytes, bytearray, memoryview, io.IOBase)
 
 
 def paths_of(source: Source | Iterable[Source]) -> list[str]:
-    """Return the absolute paths of all files and stores that a source stands for.
+    """Return the absolute paths, or URLs, of all files and stores that a source stands for.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def paths_of(source: Source | Iterable[Source]) -> list[str]:
     if not given:
         message = "source is an empty list; give at least one file."
         raise ArgumentValueError(message)
-    listed = [absolute("source", one) for one in given]
+    listed = [one if isinstance(one, str) and is_url(one) else absolute("source", one) for one in given]
     return [path for found in open_each(listed, _files_of) for path in found]
 
 
@@ -63,6 +65,8 @@ def _several(source: Any) -> list[Any]:
 
 def _files_of(path: str) -> list[str]:
     """Return the files and stores that a path, a pattern or a folder stands for."""
+    if is_url(path):
+        return _one_of_each_cell(path, urls_of(path))
     if is_there("source", path):
         return _one_of_each_cell(path, _sources_in(path)) if Path(path).is_dir() else [path]
     matches = sorted(glob.glob(path))  # noqa: PTH207 any pattern
@@ -174,7 +178,9 @@ def _one_of_each_cell(source: str, paths: list[str]) -> list[str]:
     return paths
 
 
-def _place_of(path: str) -> tuple[int, int]:
+def _place_of(path: str) -> object:
+    if is_url(path):
+        return path
     with naming(path):
         status = os.stat(path)  # noqa: PTH116 of thousands of files
     return status.st_dev, status.st_ino

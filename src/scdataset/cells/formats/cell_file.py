@@ -1,11 +1,14 @@
 """One file of cells: the parts that all formats share."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 
+from scdataset._paths import same_place
 from scdataset.cells.columns import Column, no_column
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.matrices.parts import Matrix
 from scdataset.errors import ArgumentValueError, DamagedFileError
 
@@ -69,6 +72,16 @@ class CellFile(ABC):
 
     _kind: ClassVar[str]
     """Name of such a file in messages, with its article."""
+
+    @property
+    def address(self) -> str:
+        """The one spelling that all paths of the file have, or its URL."""
+        return self.path if is_url(self.path) else same_place(self.path)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file, 0 for a folder or a store."""
+        return 0 if is_url(self.path) or not Path(self.path).is_file() else Path(self.path).stat().st_size
 
     @property
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.nodes import Node
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.containers.hdf5 import H5File
 
 __all__ = ["InHdf5"]
@@ -16,6 +17,11 @@ class InHdf5(CellFile):
         """Close the file; the next read opens it again."""
         super().close()
         self._file.close()
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        return self._file.bytes.size if is_url(self.path) else super().n_bytes
 
     @property
     def _root(self) -> Node:

@@ -6,13 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
-
 from scdataset.cells.formats.loom import is_loom
 from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.reading import naming, reading
 from scdataset.cells.formats.tenx import is_tenx
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.object_store import is_url
+from scdataset.engine.bytes.opening import open_bytes
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.handles import handles_open
 from scdataset.engine.containers.hdf5 import H5File
 from scdataset.errors import DamagedFileError
@@ -20,10 +21,17 @@ from scdataset.errors import DamagedFileError
 if TYPE_CHECKING:
     from scdataset.engine.containers.zarr import ZarrStore
 
-__all__ = ["Probe", "holds_modalities", "probing"]
+__all__ = ["Probe", "holds_modalities", "is_remote_store", "probing"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """First bytes of HDF5, unless a user block precedes it."""
+
+_LEAST_BLOCK = 512
+"""Bytes of the smallest user block; others are twice as long each."""
+
+
+_FIRST_BYTES = 1 << 20
+"""Bytes of an object in which a user block may end: as many as come with its opening."""
 
 
 class Probe:
@@ -41,22 +49,29 @@ class Probe:
     @cached_property
     def is_file(self) -> bool:
         """Whether it is a file, and no folder."""
-        return Path(self.path).is_file()
+        return self.source is not None
+
+    @cached_property
+    def source(self) -> ByteSource | None:
+        """The bytes of a file or object; None for a folder, and for anything else, such as a pipe."""
+        if is_url(self.path):
+            return None if is_remote_store(self.path) else open_bytes(self.path)
+        return LocalFile(self.path) if Path(self.path).is_file() else None
 
     @cached_property
     def start(self) -> bytes:
         """The first bytes of a file, eight or fewer; none of a folder. Anything else, such as a pipe, is refused."""
-        if Path(self.path).is_dir():
+        if self.source is None and (is_url(self.path) or Path(self.path).is_dir()):
             return b""
         with naming(self.path):
-            return LocalFile(self.path).read(0, 8)
+            return (self.source or LocalFile(self.path)).read(0, 8)
 
     @cached_property
     def hdf5(self) -> H5File | None:
         """The file, if it is HDF5."""
-        if self.start == _SIGNATURE or (self.is_file and h5py.is_hdf5(self.path)):
-            return H5File(self.path)
-        return None
+        if self.source is None or not (self.start == _SIGNATURE or _has_signature(self.source)):
+            return None
+        return H5File(self.source)
 
     @cached_property
     def content(self) -> str | None:
@@ -97,6 +112,21 @@ class Probe:
             if one is not None:
                 one.close()
         self.hand_over()
+
+
+def is_remote_store(url: str) -> bool:
+    """Tell whether a URL is of a zarr store, by its name or by a listing, which names it so."""
+    return url.rstrip("/").endswith(".zarr") or url.endswith("/")
+
+
+def _has_signature(source: ByteSource) -> bool:
+    """Tell whether HDF5 begins after a user block, of 512 bytes, 1024, and so on."""
+    at, end = _LEAST_BLOCK, min(source.size, _FIRST_BYTES) if source.is_remote else source.size
+    while at + len(_SIGNATURE) <= end:
+        if source.read_unchecked(at, len(_SIGNATURE)) == _SIGNATURE:
+            return True
+        at *= 2
+    return False
 
 
 @contextmanager

@@ -12,11 +12,12 @@ from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.cells.formats.loom import LoomFile
 from scdataset.cells.formats.mtx import MtxFile
 from scdataset.cells.formats.mudata import is_mudata, modalities_of
-from scdataset.cells.formats.probe import Probe
+from scdataset.cells.formats.probe import Probe, is_remote_store
 from scdataset.cells.formats.reading import naming
 from scdataset.cells.formats.tenx import TenxFile
 from scdataset.cells.formats.unknown import description
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.containers.matrix_market import is_matrix_market
 from scdataset.engine.containers.zip_members import names_in
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
@@ -55,12 +56,15 @@ class Format:
         The function that opens one.
     options
         Names of the options it knows.
+    remote
+        Whether it is read from object stores.
     """
 
     name: str
     fits: Callable[[Probe], bool]
     open: Callable[[Probe, Options], CellFile]
     options: tuple[str, ...]
+    remote: bool = False
 
 
 def format_of(probe: Probe) -> Format:
@@ -97,6 +101,10 @@ def open_file(probe: Probe, options: Options) -> CellFile:
 
 def _open(probe: Probe, options: Options) -> CellFile:
     path, format_ = probe.path, _format_of(probe)
+    if is_url(path) and not format_.remote:
+        those = [other.name for other in _FORMATS if other.remote]
+        message = f"{path} is {format_.name}, which is read from disks alone; copy it to one. From stores: {those}."
+        raise CollectionError(message)
     for name, value in options.given().items():
         if name not in format_.options:
             those = [other.name for other in _FORMATS if name in other.options]
@@ -109,7 +117,7 @@ def _format_of(probe: Probe) -> Format:
     for format_ in _FORMATS:
         if format_.fits(probe):
             return format_
-    known = description(probe.path)
+    known = None if is_url(probe.path) else description(probe.path)
     is_a = f": it is {known}" if known else ""
     message = f"{probe.path} is of no known format{is_a}. Give one of {[format_.name for format_ in _FORMATS]}."
     raise CollectionError(message)
@@ -117,6 +125,8 @@ def _format_of(probe: Probe) -> Format:
 
 def is_zarr(path: str) -> bool:
     """Return whether a folder or a zip file is a zarr store."""
+    if is_url(path):
+        return is_remote_store(path)
     if Path(path).is_dir():
         return any((Path(path) / mark).is_file() for mark in ("zarr.json", ".zgroup"))
     return path.endswith(".zip") and _is_zarr_zip(path)
@@ -202,7 +212,7 @@ def _is_arrow(probe: Probe) -> bool:
 
 
 def _is_text(probe: Probe) -> bool:
-    return probe.is_file and is_matrix_market(probe.path)
+    return probe.is_file and not is_url(probe.path) and is_matrix_market(probe.path)
 
 
 def _gene_list_file(probe: Probe, options: Options) -> CellFile:
@@ -226,11 +236,11 @@ _SCDL = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
 
 _FORMATS = (
     Format("cellstream", _is_cellstream, _cellstream_file, ()),  # before HDF5, which it holds a file of, without values
-    Format("MuData", _holds_modalities, _mudata_file, ("layer", "modality")),
-    Format("AnnData in zarr", _by_path(is_zarr), _zarr_file, ("layer",)),
-    Format("10x .h5", _holds("10x"), _tenx_file, ("layer", "genome", "feature_types")),
-    Format("loom", _holds("loom"), _loom_file, ("layer",)),
-    Format("h5ad", _holds("h5ad"), _h5ad_file, ("layer",)),
+    Format("MuData", _holds_modalities, _mudata_file, ("layer", "modality"), remote=True),
+    Format("AnnData in zarr", _by_path(is_zarr), _zarr_file, ("layer",), remote=True),
+    Format("10x .h5", _holds("10x"), _tenx_file, ("layer", "genome", "feature_types"), remote=True),
+    Format("loom", _holds("loom"), _loom_file, ("layer",), remote=True),
+    Format("h5ad", _holds("h5ad"), _h5ad_file, ("layer",), remote=True),
     Format("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes")),
     Format("SCDL", _by_path(is_scdl), _scdl_file, ()),
     Format("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scdataset._packages import needing
 from scdataset.cells.formats.cell_file import ObsFile
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.containers.hdf5 import H5File
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
 
@@ -86,6 +87,9 @@ def _checked(name: str, array: Any, n_obs: int) -> NDArray[Any]:
 
 
 def _writer(file: ObsFile) -> ObsmWriter:
+    if is_url(file.path):
+        message = f"{file.path} is in an object store, which is not written to; save the array with numpy.save."
+        raise CollectionError(message)
     if isinstance(file, TakesObsm):
         return file.obsm_writer()
     message = f"{file.path} is neither h5ad nor zarr, to which results can be written; save the array with numpy.save."

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -29,7 +29,7 @@ from scdataset.errors import (
     UnreadableFileError,
 )
 
-__all__ = ["Bucket", "Location", "ObjectVersion", "is_url", "storage_options", "using_options"]
+__all__ = ["Bucket", "Location", "ObjectVersion", "is_url", "opening", "using_options"]
 
 T = TypeVar("T")
 
@@ -54,7 +54,23 @@ def is_url(path: str) -> bool:
     return _URL.match(path) is not None
 
 
-_OPTIONS: ContextVar[dict[str, Any] | None] = ContextVar("storage_options", default=None)
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Objects that are being opened together.
+
+    Attributes
+    ----------
+    options
+        The storage options of all.
+    versions
+        The versions of objects that were listed, by URL: these need not be asked for again.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    versions: dict[str, "ObjectVersion"] = field(default_factory=dict)
+
+
+_OPENING: ContextVar[Opening | None] = ContextVar("opening", default=None)
 
 
 @contextmanager
@@ -63,19 +79,19 @@ def using_options(options: Mapping[str, Any] | None) -> Iterator[None]:
 
     None leaves those that are there already.
     """
-    if options is None:
+    if options is None and _OPENING.get() is not None:
         yield
         return
-    token = _OPTIONS.set(dict(options))
+    token = _OPENING.set(Opening(dict(options or {})))
     try:
         yield
     finally:
-        _OPTIONS.reset(token)
+        _OPENING.reset(token)
 
 
-def storage_options() -> dict[str, Any]:
-    """Return the storage options of the collection that is being opened."""
-    return dict(_OPTIONS.get() or {})
+def opening() -> Opening:
+    """Return the options and versions of the collection that is being opened."""
+    return _OPENING.get() or Opening()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +196,9 @@ class Bucket:
             If an option is none.
         """
         try:
-            return cls(location.root, json.dumps(storage_options(), sort_keys=True))
+            return cls(location.root, json.dumps(dict(opening().options), sort_keys=True))
         except TypeError as error:
-            message = f"storage_options={storage_options()!r} have to be texts, numbers, flags and dicts: {error}."
+            message = f"storage_options={opening().options!r} have to be texts, numbers, flags and dicts: {error}."
             raise ArgumentValueError(message) from error
 
     def url(self, key: str) -> str:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scdataset.engine.bytes import descriptors
 from scdataset.engine.bytes.blocks import blocks_of, requests_for
 from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion
+from scdataset.engine.bytes.remote_stream import RemoteStream
 from scdataset.engine.bytes.sparse_file import BLOCK, RemovedError, SparseFile
 from scdataset.engine.observer import READ, note, observed
 from scdataset.errors import DamagedFileError, UnreachableStoreError
@@ -36,11 +37,8 @@ _MAX_GAP = (1 << 18) // BLOCK
 _LEAST_REQUEST = (1 << 18) // BLOCK
 """Blocks that a request may have however few are asked for."""
 
-_START = 1 << 20
-"""Bytes that come with the opening of an object: small objects whole, and the metadata at the start of others."""
-
-_AHEAD = 1 << 18
-"""Bytes that a stream reads at least: libraries read metadata in small pieces that lie together."""
+_START = (1 << 20) // BLOCK
+"""Blocks that come with the opening of an object: small objects whole, and the metadata at the start of others."""
 
 _CONFIRMED = 30.0
 """Seconds for which the version that a response had is not asked for again."""
@@ -103,7 +101,7 @@ class RemoteFile:
         The file is longer than the object, so that compiled loops would not notice.
         """
         with self._held() as (file, descriptor):
-            self._fetch(file, offsets, sizes)
+            self._fetch(file, descriptor, offsets, sizes)
             yield None if np.any(offsets + sizes > self.size) else descriptor
 
     def read(self, offset: int, size: int) -> bytes:
@@ -118,20 +116,21 @@ class RemoteFile:
 
     def read_many(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
         """Return the bytes of each range, fetched together."""
-        with self._held() as (file, _):
-            self._fetch(file, np.array(offsets, np.int64), np.array(sizes, np.int64))
-            return [file.read(offset, size) for offset, size in zip(offsets, sizes, strict=True)]
+        with self._held() as (file, descriptor):
+            self._fetch(file, descriptor, np.array(offsets, np.int64), np.array(sizes, np.int64))
+            return [file.read(offset, size, descriptor) for offset, size in zip(offsets, sizes, strict=True)]
 
     def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
         """Begin to fetch these bytes; False if all are there already."""
-        with self._held() as (file, _):
-            return bool(self._request(file, self._blocks(offsets, sizes)))
+        with self._held() as (file, descriptor):
+            return bool(self._request(file, descriptor, self._blocks(offsets, sizes)))
 
     def stream(self) -> io.RawIOBase:
         """Return a stream over the object; both its ends are fetched now, where formats have their metadata."""
-        tail = max(self.size - _START, 0)
-        self.announce(np.array([0, tail]), np.array([_START, self.size - tail]))
-        return _Stream(self)
+        length = _START * BLOCK
+        self.announce(np.array([0, max(self.size - length, 0)]), np.array([length, length]))
+        with self._held() as (file, descriptor):
+            return RemoteStream(file, os.dup(descriptor), self._state().coming, self._fetch_now, BLOCK)
 
     def check(self) -> None:
         """Raise if the object is no longer the version that was opened, as far as a recent response tells."""
@@ -152,17 +151,17 @@ class RemoteFile:
     def _opened(self) -> ObjectVersion:
         """Ask for the version that is there now, and take the first bytes along if they are not cached."""
         try:
-            version, answer = self._bucket.fetch(self._key, 0, _START, None)
-        except UnreachableStoreError:
-            version, answer = self._bucket.head(self._key), None
-            if version.size:  # only an empty object has no first bytes
+            version, answer = self._bucket.fetch(self._key, 0, _START * BLOCK, None)
+        except UnreachableStoreError as error:
+            if "416" not in str(error):  # only an empty object has no first bytes
                 raise
+            version, answer = self._bucket.head(self._key), None
         self._version = version
         self._state().confirmed = time.monotonic()
-        with self._held() as (file, _):
-            start = self._blocks(np.zeros(1, np.int64), np.array([_START]))
-            if file.missing(start).size:
-                file.write(0, memoryview(self._bucket.body(self._key, answer, min(_START, version.size))))
+        with self._held() as (file, descriptor):
+            stop = min(_START * BLOCK, version.size)
+            if file.missing(self._blocks(np.zeros(1, np.int64), np.array([stop])), descriptor).size:
+                file.write(0, memoryview(self._bucket.body(self._key, answer, stop)), descriptor)
         return version
 
     def _state(self) -> "_Process":
@@ -190,7 +189,7 @@ class RemoteFile:
         """Return the blocks of ranges, as far as the object goes."""
         return blocks_of(offsets, np.minimum(sizes, np.maximum(self.size - offsets, 0)), BLOCK)
 
-    def _fetch(self, file: SparseFile, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+    def _fetch(self, file: SparseFile, descriptor: int, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
         """Fetch what is missing of some ranges, and wait for it.
 
         Raises
@@ -200,27 +199,27 @@ class RemoteFile:
         """
         blocks = self._blocks(offsets, sizes)
         for _ in range(_TRIES):
-            coming = self._request(file, blocks)
+            coming = self._request(file, descriptor, blocks)
             for future in coming:
                 with observed(READ), suppress(CancelledError):  # another thread has closed the file
                     future.result()
             if not coming:
                 return
-        missing = file.missing(blocks)
+        missing = file.missing(blocks, descriptor)
         if missing.size:
             message = f"{self.path} cannot be cached: block {missing[0]} is not as it was written; is the disk damaged?"
             raise DamagedFileError(message)
 
-    def _request(self, file: SparseFile, blocks: NDArray[np.int64]) -> list["Future[None]"]:
+    def _request(self, file: SparseFile, descriptor: int, blocks: NDArray[np.int64]) -> list["Future[None]"]:
         """Ask for missing blocks that are not on their way yet, and return the requests for all that are missing."""
-        missing = file.missing(blocks)
+        missing = file.missing(blocks, descriptor)
         if missing.size == 0:
             return []
         state = self._state()
         with state.lock:
             known = {block: state.coming.get(block) for block in missing.tolist()}
             new = np.array([block for block, future in known.items() if future is None], np.int64)
-            new = file.missing(new)  # those that came since
+            new = file.missing(new, descriptor)  # but those that came since
             most = max(new.size // _CONNECTIONS, _LEAST_REQUEST)
             asked = [self._begin(state, file, *one) for one in requests_for(new, _MAX_GAP, most)]
         return list({id(future): future for future in (*known.values(), *asked) if future is not None}.values())
@@ -231,12 +230,19 @@ class RemoteFile:
         state.coming.update(dict.fromkeys(range(first, first + count), future))
         return future
 
+    def _fetch_now(self, first: int, count: int) -> Any:
+        """Return the bytes of blocks by a request of this thread."""
+        start, stop = first * BLOCK, min((first + count) * BLOCK, self.size)
+        _, answer = self._bucket.fetch(self._key, start, stop, self._version)
+        body = self._bucket.body(self._key, answer, stop - start)
+        self._state().confirmed = time.monotonic()
+        return body
+
     def _fetch_blocks(self, state: "_Process", file: SparseFile, first: int, count: int) -> None:
         try:
-            start, stop = first * BLOCK, min((first + count) * BLOCK, self.size)
-            _, answer = self._bucket.fetch(self._key, start, stop, self._version)
-            file.write(first, memoryview(self._bucket.body(self._key, answer, stop - start)))
-            state.confirmed = time.monotonic()
+            body = self._fetch_now(first, count)
+            with descriptors.opened(file) as descriptor:
+                file.write(first, memoryview(body), descriptor)
         finally:
             with state.lock:
                 for block in range(first, first + count):
@@ -263,50 +269,17 @@ class _Process:
         """Begin another file, once this one was removed; requests that are under way go to it in vain."""
         with self.lock:
             if self._file is file:
-                self._file, self.coming = None, {}
+                self._file = None
+                self.coming.clear()
                 file.close()
 
     def close(self) -> None:
         with self.lock:
             for future in list(self.coming.values()):
                 future.cancel()
-            self.coming = {}
+            self.coming.clear()
             if self._file is not None:
                 self._file.close()
-
-
-class _Stream(io.RawIOBase):
-    """A stream over an object, which fetches somewhat more than it is asked for."""
-
-    def __init__(self, file: RemoteFile) -> None:
-        self._file = file
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a byte."""
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._file.size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """Return where it is."""
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer, as far as the object goes."""
-        view = memoryview(buffer).cast("B")
-        asked = [self._at, self._at], [len(view), max(len(view), _AHEAD)]
-        stored = self._file.read_many(*asked)[0]
-        view[: len(stored)] = stored
-        self._at += len(stored)
-        return len(stored)
 
 
 _POOL: ThreadPoolExecutor | None = None

@@ -87,26 +87,26 @@ class SparseFile:
             self._load(descriptor, 0, self._n_blocks)
         self._n_written = int(np.count_nonzero(self._entries)) * BLOCK
 
-    def missing(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of some blocks, ascending, that have to be fetched."""
+    def missing(self, blocks: NDArray[np.int64], descriptor: int) -> NDArray[np.int64]:
+        """Return those of some blocks, ascending, that have to be fetched.
+
+        No lock is taken here and in `write` and `read`, see `RemoteStream`: whoever calls holds the descriptor.
+        """
         unknown = blocks[~self._sound[blocks]]
         if unknown.size == 0:
             return unknown
-        with descriptors.opened(self) as descriptor:
-            self._load(descriptor, int(unknown[0]), int(unknown[-1]) + 1)
-            there = unknown[self._entries[unknown] != 0]
-            for block in there.tolist():
-                self._sound[block] = self._entries[block] == self._entry(self._content(descriptor, block))
+        self._load(descriptor, int(unknown[0]), int(unknown[-1]) + 1)
+        for block in unknown[self._entries[unknown] != 0].tolist():
+            self._sound[block] = self._entries[block] == self._entry(self._content(descriptor, block))
         return unknown[~self._sound[unknown]]
 
-    def write(self, first: int, content: memoryview) -> None:
+    def write(self, first: int, content: memoryview, descriptor: int) -> None:
         """Write blocks from ``first`` on."""
         n_blocks = -(-len(content) // BLOCK)
         entries = np.array([self._entry(content[at : at + BLOCK]) for at in range(0, len(content), BLOCK)], np.uint64)
         try:
-            with descriptors.opened(self) as descriptor:
-                _write_all(descriptor, content, first * BLOCK)
-                _write_all(descriptor, entries.data.cast("B"), self._entry_place(first))
+            _write_all(descriptor, content, first * BLOCK)
+            _write_all(descriptor, entries.data.cast("B"), self._entry_place(first))
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
@@ -121,14 +121,13 @@ class SparseFile:
         if self._most:
             _FOLDERS.note_written(self._place, n_blocks * BLOCK, self._most)
 
-    def read(self, offset: int, size: int) -> bytes:
+    def read(self, offset: int, size: int, descriptor: int) -> bytes:
         """Return bytes of blocks that are there, or fewer where the object ends."""
         stop = min(offset + size, self.size)
         parts = []
-        with descriptors.opened(self) as descriptor:
-            while offset < stop and (part := os.pread(descriptor, stop - offset, offset)):
-                parts.append(part)
-                offset += len(part)
+        while offset < stop and (part := os.pread(descriptor, stop - offset, offset)):
+            parts.append(part)
+            offset += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def check_room(self) -> None:
@@ -260,10 +259,14 @@ class _Folders:
 
     def note_written(self, path: Path, n_bytes: int, most: int) -> None:
         """Count bytes, and make room if there are many; the file that they went to was used just now."""
-        with self._lock:
+        if not self._lock.acquire(blocking=False):  # another thread counts: this one does not wait, see `RemoteStream`
+            return
+        try:
             n_written = self._n_written.get(path.parent, most) + n_bytes
             full = n_written > most // 16
             self._n_written[path.parent] = 0 if full else n_written
+        finally:
+            self._lock.release()
         if full:
             _make_room(path.parent, most)
 

@@ -14,7 +14,7 @@ import numpy as np
 from scdataset.engine import cache
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable, overlapping
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, Chunks, FileChunks, StoredArray, array_at
-from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.fallback import LibraryChunks, Tiles
 from scdataset.engine.containers.handles import note_opened
@@ -26,7 +26,7 @@ from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers, pieces_of
 from scdataset.engine.matrices.transposed import TransposedMatrix
-from scdataset.errors import CollectionError, DamagedFileError
+from scdataset.errors import CollectionError, DamagedFileError, ScDatasetError
 
 __all__ = ["H5File", "absent_chunks", "arrays_of", "chunk_index_of", "csr_matrix", "dense_matrix", "transposed_matrix"]
 
@@ -53,11 +53,11 @@ class H5File:
     Parameters
     ----------
     source
-        The path of a file of this machine, or the bytes of any other.
+        A path or URL, or the bytes of a file.
     """
 
     def __init__(self, source: str | ByteSource) -> None:
-        self.bytes: ByteSource = LocalFile(source) if isinstance(source, str) else source
+        self.bytes: ByteSource = open_bytes(source) if isinstance(source, str) else source
         self._h5: h5py.File | None = None
         self._pid = -1
 
@@ -74,6 +74,8 @@ class H5File:
             try:
                 self._h5, self._pid = open_checked(self.bytes), os.getpid()
                 note_opened(self)
+            except ScDatasetError:
+                raise
             except Exception as error:
                 message = f"{self.path} cannot be opened as HDF5: {error}"
                 raise DamagedFileError(message) from error
@@ -95,6 +97,8 @@ class H5File:
                 raise KeyError(message)  # noqa: TRY301 named below, as all are
             usable = isinstance(dataset, h5py.Dataset) and dataset.dtype is not None and bool(dataset.shape)
             found = "" if usable else repr(dataset)
+        except ScDatasetError:
+            raise
         except Exception as error:  # HDF5 reports faults as anything from KeyError to RuntimeError
             message = f"{self.path}: {name} cannot be read: {error}"
             raise DamagedFileError(message) from error
@@ -108,8 +112,14 @@ class H5File:
         found, alone = tried(lambda: question(self.h5))
         if alone:
             return cast("T", found)
+        self._refuse_links()
         with h5py.File(self.path, "r") as file:
             return question(file)
+
+    def _refuse_links(self) -> None:
+        if self.bytes.is_remote:
+            message = f"{self.path} has parts in other files, which are found on disks alone; copy all of them to one."
+            raise CollectionError(message)
 
     def close(self) -> None:
         """Close the file in this process."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.hdf5_groups import datasets_within
+from scdataset.engine.containers.hdf5_sources import note_source
 from scdataset.engine.containers.string_references import NOWHERE, damaged_attributes
 
 __all__ = ["by_path", "child_of", "found_in", "open_checked", "takes_others", "tried"]
@@ -46,6 +47,7 @@ T = TypeVar("T")
 
 def open_checked(file: ByteSource) -> h5py.File:
     """Open a file for h5py, which gets its bytes from the very file whose identity was noted."""
+    note_source(file)
     stream = _Stream(file)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)

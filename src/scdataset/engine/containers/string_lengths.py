@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.codecs.decoding import decode
 from scdataset.engine.containers.hdf5_filters import filters_of
 from scdataset.engine.containers.hdf5_groups import datasets_within
+from scdataset.engine.containers.hdf5_sources import source_of
 from scdataset.engine.containers.string_references import REFERENCE
 from scdataset.errors import DamagedFileError
 
@@ -40,7 +40,7 @@ def check_lengths(stored: Any, depth: int = 0, rows: slice | None = None) -> Non
     """
     for dataset in filter(_holds_references, datasets_within(stored, depth)):
         path = dataset.file.filename
-        most = LocalFile(path).size
+        most = source_of(path).size
         for references in _references(dataset, path, rows or slice(0, dataset.size)):
             longest = int(references["length"].max(initial=0))
             if longest > most:
@@ -76,7 +76,7 @@ def _contiguous(dataset: h5py.Dataset, path: str, rows: slice) -> Iterator[NDArr
     offset = dataset.id.get_offset()
     if offset is None:  # never written, or in the header
         return
-    file, size = LocalFile(path), REFERENCE.itemsize
+    file, size = source_of(path), REFERENCE.itemsize
     for start in range(rows.start, rows.stop, _RUN):
         content = file.read_unchecked(offset + start * size, min(_RUN, rows.stop - start) * size)
         yield np.frombuffer(content, REFERENCE, len(content) // size)

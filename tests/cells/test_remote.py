@@ -1,0 +1,281 @@
+"""Cells in object stores are those of the same files on disk, and faults of stores never give others."""
+
+from contextlib import closing
+from pathlib import Path
+
+import anndata
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+from torch.utils.data import DataLoader
+
+pytest.importorskip("obstore")
+
+from tests.cells.formats import test_cell_file as formats
+
+from scdataset import BlockShuffling, open_collection, scDataset
+from scdataset.engine.bytes import remote, remote_stream, sparse_file
+from scdataset.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    CollectionError,
+    DamagedFileError,
+    LoaderError,
+    MissingFileError,
+    ScDatasetError,
+    UnreachableStoreError,
+)
+from scdataset.testing.cell_files import cells, dense
+from scdataset.testing.object_server import Fault, ObjectServer
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:From 0.4:FutureWarning",
+    "ignore:Writing zarr v2",
+    "ignore:zarr v3 autosharding",
+    "ignore:Consolidated metadata",
+)
+
+ROWS = np.array([7, 3, 3, 59, 0, 31, 30, 7])
+
+FORMATS = {name: getattr(formats, f"Test{name}")() for name in ("H5ad", "Tenx", "Loom", "ModalityOfH5mu")}
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def server():
+    with ObjectServer() as server:
+        yield server
+
+
+def upload(server, path, key):
+    """Put a file, or the files of a folder, into the bucket."""
+    path = Path(path)
+    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+    for file in files:
+        name = key if file == path else f"{key}/{file.relative_to(path)}"
+        server.objects[name] = file.read_bytes()
+
+
+def opened(server, key, url=None, **options):
+    return open_collection((url or server.s3)(key), storage_options=server.options, **options)
+
+
+def check_same(found, expected):
+    """Compare batches, names, and all columns of obs and of var."""
+    assert found.shape == expected.shape
+    for name, values in expected.read(ROWS).items():
+        np.testing.assert_array_equal(dense(found.read(ROWS)[name]), dense(values))
+    pd.testing.assert_frame_equal(found.var, expected.var)
+    pd.testing.assert_frame_equal(found.obs, expected.obs)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("over", ["s3", "http"])
+def test_cells_in_a_store_are_those_on_disk(server, tmp_path, name, over):
+    format_ = FORMATS[name]
+    path = format_.write(tmp_path, cells())
+    upload(server, path, f"plates/{path.name}")
+    given = {**format_.options, "obs": format_.obs, "obsm": format_.obsm}
+    url = getattr(server, over)
+    with (
+        closing(opened(server, f"plates/{path.name}", url, **given)) as far,
+        closing(open_collection(path, **given)) as near,
+    ):
+        check_same(far, near)
+
+
+def plates(server, tmp_path, n_files=3):
+    """Write files to disk and bucket, and return those on disk."""
+    paths = [tmp_path / f"plate{number}.h5ad" for number in range(n_files)]
+    for number, path in enumerate(paths):
+        cells(seed=number).write_h5ad(path, compression="gzip" if number % 2 else None)
+        upload(server, path, f"plates/{path.name}")
+    return [str(path) for path in paths]
+
+
+@pytest.mark.parametrize("key", ["plates/*.h5ad", "plates", "plates/", "*/plate[012].h5ad", "pl*"])
+def test_patterns_and_folders_are_listed(server, tmp_path, key):
+    paths = plates(server, tmp_path)
+    server.objects["plates/.hidden.h5ad"] = b""
+    with closing(opened(server, key, obs=["type"])) as far, closing(open_collection(paths, obs=["type"])) as near:
+        assert far.files == [server.s3(f"plates/plate{number}.h5ad") for number in range(3)]
+        check_same(far, near)
+
+
+def test_a_list_may_mix_disk_and_store(server, tmp_path):
+    paths = plates(server, tmp_path)
+    mixed = [paths[0], server.s3("plates/plate1.h5ad"), paths[2]]
+    with (
+        closing(open_collection(mixed, storage_options=server.options, label="file")) as far,
+        closing(open_collection(paths, label="file")) as near,
+    ):
+        check_same(far, near)
+
+
+def test_modalities_are_those_on_disk(server, tmp_path):
+    parts = {"rna": cells(), "adt": cells(seed=1)}
+    parts["adt"].var_names = [f"protein{i}" for i in range(40)]
+    mudata.MuData(parts).write(tmp_path / "a.h5mu")
+    upload(server, tmp_path / "a.h5mu", "a.h5mu")
+    with closing(opened(server, "a.h5mu")) as far, closing(open_collection(tmp_path / "a.h5mu")) as near:
+        for name, values in near.read(ROWS).items():
+            np.testing.assert_array_equal(dense(far.read(ROWS)[name]), dense(values))
+
+
+def epoch(collection, **options):
+    dataset = scDataset(collection, BlockShuffling(4), 16, fetch_factor=2, seed=3, **options)
+    return [dense(batch["X"]) for batch in dataset]
+
+
+@pytest.mark.parametrize("genes", [None, ["gene3", "gene1"]])
+def test_an_epoch_is_that_from_disk(server, tmp_path, genes):
+    paths = plates(server, tmp_path)
+    with closing(opened(server, "plates", genes=genes)) as far, closing(open_collection(paths, genes=genes)) as near:
+        np.testing.assert_array_equal(np.concatenate(epoch(far)), np.concatenate(epoch(near)))
+
+
+def replace(server, key):
+    def before():
+        server.objects[key] = server.objects[key][::-1]
+
+    return before
+
+
+FAULTS = {
+    "503": lambda server, key: Fault(503),
+    "cut": lambda server, key: Fault(cut=10),
+    "replaced": lambda server, key: Fault(before=replace(server, key)),
+    "gone": lambda server, key: Fault(404),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_request_gives_the_right_rows_or_a_typed_error(server, tmp_path, monkeypatch, fault):
+    for name, value in {"BLOCK": 1 << 11, "_START": 1, "_MAX_GAP": 0, "_LEAST_REQUEST": 1}.items():
+        monkeypatch.setattr(remote, name, value)
+    monkeypatch.setattr(remote_stream, "_AHEAD", 1)
+    monkeypatch.setattr(sparse_file, "BLOCK", 1 << 11)  # so that a small file takes many requests
+    made = anndata.concat([cells(seed) for seed in range(4)], index_unique="-")
+    del made.layers["double"], made.obsm["X_pca"]
+    made.write_h5ad(tmp_path / "a.h5ad")
+    content = (tmp_path / "a.h5ad").read_bytes()
+    expected = np.concatenate(epoch(open_collection(tmp_path / "a.h5ad")))
+    n_requests, n_failed = 1, 0
+    for number in range(-1, 1_000):  # the first has no fault, and tells how many there are
+        if number >= n_requests:
+            break
+        server.objects["a.h5ad"], server.requests = content, []
+        staged = FAULTS[fault](server, "a.h5ad")
+        server.fault = lambda count, _request, at=number, staged=staged: staged if count == at else None
+        monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / f"cache{number}"))
+        try:
+            with closing(opened(server, "a.h5ad")) as far:
+                np.testing.assert_array_equal(np.concatenate(epoch(far)), expected)
+        except ScDatasetError:
+            n_failed += 1
+        n_requests = len(server.requests) if number < 0 else n_requests
+    assert n_requests > 5
+    assert 0 < n_failed <= n_requests
+
+
+def test_a_replaced_object_is_refused(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "_CONFIRMED", -1.0)
+    plates(server, tmp_path, 2)
+    with closing(opened(server, "plates")) as far:
+        far.read(ROWS)
+        server.objects["plates/plate1.h5ad"] = server.objects["plates/plate0.h5ad"]
+        with pytest.raises(DamagedFileError, match=r"plates/plate1\.h5ad was replaced"):
+            far.read(ROWS + 60)
+
+
+def test_an_object_that_is_not_there_is_told_with_names_that_are_near(server, tmp_path):
+    plates(server, tmp_path)
+    with pytest.raises(MissingFileError, match=r"s3://bucket/plates/plate9\.h5ad does not exist. Did you mean"):
+        opened(server, "plates/plate9.h5ad")
+    with pytest.raises(MissingFileError, match="does not exist"):
+        opened(server, "plates/plate9.h5ad", server.http)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("plates/*.loom", "matches no object"),
+        ("nothing/*/x", "matches no object"),
+        ("both", r"is a folder with \{'.h5ad': 1, '.loom': 1\}"),
+    ],
+)
+def test_patterns_and_folders_of_nothing_are_refused(server, tmp_path, key, words):
+    plates(server, tmp_path, 1)
+    server.objects |= {"both/a.h5ad": b"", "both/b.loom": b""}
+    with pytest.raises(ArgumentValueError, match=words):
+        opened(server, key)
+
+
+def test_a_host_lists_nothing(server):
+    with pytest.raises(ArgumentValueError, match="hosts of HTTP do not list their files"):
+        opened(server, "plates/*.h5ad", server.http)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/a.h5ad", "s3:///a.h5ad"])
+def test_a_url_that_nobody_knows_is_refused(url):
+    with pytest.raises(ArgumentValueError, match=r"a URL of the scheme 'ftp'|names no bucket"):
+        open_collection(url)
+
+
+def test_options_that_are_none_are_refused(server):
+    with pytest.raises(ArgumentTypeError, match="storage_options='x' is of type str"):
+        open_collection(server.s3("a.h5ad"), storage_options="x")
+    with pytest.raises(ArgumentValueError, match="storage_options="):
+        open_collection(server.s3("a.h5ad"), storage_options={"endpoint": object()})
+
+
+def test_an_object_of_no_known_format_is_refused(server):
+    server.objects |= {"a.h5ad": bytes(5_000), "empty.h5ad": b""}
+    for key in server.objects:
+        with pytest.raises(CollectionError, match=f"s3://bucket/{key} is of no known format"):
+            opened(server, key)
+
+
+def test_a_store_that_does_not_answer_is_told(server, tmp_path):
+    plates(server, tmp_path, 1)
+    server.fault = lambda _number, _request: Fault(503)
+    with pytest.raises(UnreachableStoreError, match="503"):
+        opened(server, "plates/plate0.h5ad")
+    with pytest.raises(UnreachableStoreError, match="503"):
+        opened(server, "plates/*.h5ad")
+
+
+def test_results_are_not_written_to_a_store(server, tmp_path):
+    plates(server, tmp_path, 1)
+    with (
+        closing(opened(server, "plates/plate0.h5ad")) as far,
+        pytest.raises(CollectionError, match="is in an object store"),
+    ):
+        far.write_obsm("X_new", np.zeros((60, 2)))
+
+
+def test_the_fingerprint_is_that_of_the_version(server, tmp_path):
+    plates(server, tmp_path, 2)
+    with closing(opened(server, "plates/plate0.h5ad")) as one, closing(opened(server, "plates/plate0.h5ad")) as same:
+        assert one.fingerprint() == same.fingerprint()
+        assert f"'s3://bucket/plates/plate0.h5ad', {len(server.objects['plates/plate0.h5ad'])}" in one.fingerprint()
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_workers_read_the_same_unless_they_are_forked(server, tmp_path, monkeypatch, method):
+    monkeypatch.setenv("SCDATASET_OBJECTS_GIB", "0")  # so that nothing is there without a request
+    path = plates(server, tmp_path, 1)
+    with closing(opened(server, "plates")) as far:
+        dataset = scDataset(far, BlockShuffling(4), 16, fetch_factor=2, seed=3)
+        loader = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context=method)
+        if method == "fork":
+            with pytest.raises(LoaderError, match="num_workers=0"):
+                next(iter(loader))
+        else:
+            found = [dense(batch["X"]) for batch in loader]
+            np.testing.assert_array_equal(np.concatenate(found), np.concatenate(epoch(open_collection(path))))
