@@ -8,6 +8,7 @@ import mudata
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from torch.utils.data import DataLoader
 
 pytest.importorskip("obstore")
@@ -38,7 +39,9 @@ pytestmark = pytest.mark.filterwarnings(
 
 ROWS = np.array([7, 3, 3, 59, 0, 31, 30, 7])
 
-FORMATS = {name: getattr(formats, f"Test{name}")() for name in ("H5ad", "Tenx", "Loom", "ModalityOfH5mu")}
+IN_FILES = ("H5ad", "Tenx", "Loom", "ModalityOfH5mu")
+
+FORMATS = {name: getattr(formats, f"Test{name}")() for name in (*IN_FILES, "Zarr2", "Zarr3")}
 
 
 @pytest.fixture(autouse=True)
@@ -74,8 +77,9 @@ def check_same(found, expected):
     pd.testing.assert_frame_equal(found.obs, expected.obs)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("over", ["s3", "http"])
+@pytest.mark.parametrize(
+    ("name", "over"), [*((name, "s3") for name in FORMATS), *((name, "http") for name in IN_FILES)]
+)
 def test_cells_in_a_store_are_those_on_disk(server, tmp_path, name, over):
     format_ = FORMATS[name]
     path = format_.write(tmp_path, cells())
@@ -87,6 +91,70 @@ def test_cells_in_a_store_are_those_on_disk(server, tmp_path, name, over):
         closing(open_collection(path, **given)) as near,
     ):
         check_same(far, near)
+
+
+def sharded(path, made):
+    """Write a store whose X is in shards of many chunks, the values as plain bytes."""
+    made.write_zarr(path)
+    group = zarr.open_group(path, mode="r+")["X"]
+    for name, options in {"data": {"compressors": None}, "indices": {}}.items():
+        values = group[name][:]
+        group.create_array(name, data=values, chunks=(50,), shards=(200,), overwrite=True, **options)
+    zarr.consolidate_metadata(path)
+
+
+@pytest.mark.parametrize("key", ["a.zarr", "a.zarr/", "no_ending"])
+def test_shards_of_a_store_are_those_on_disk(server, tmp_path, key):
+    with anndata.settings.override(zarr_write_format=3):
+        sharded(tmp_path / "a.zarr", cells())
+    upload(server, tmp_path / "a.zarr", key.rstrip("/"))
+    given = {"obs": ["type"], "layer": None, "genes": ["gene7", "gene2"]}
+    with closing(opened(server, key, **given)) as far, closing(open_collection(tmp_path / "a.zarr", **given)) as near:
+        check_same(far, near)
+
+
+def test_an_epoch_of_a_store_asks_for_many_chunks_at_once(server, tmp_path):
+    with anndata.settings.override(zarr_write_format=3):
+        sharded(tmp_path / "a.zarr", cells())
+    upload(server, tmp_path / "a.zarr", "a.zarr")
+    with closing(opened(server, "a.zarr")) as far, closing(open_collection(tmp_path / "a.zarr")) as near:
+        np.testing.assert_array_equal(np.concatenate(epoch(far)), np.concatenate(epoch(near)))
+
+
+@pytest.mark.parametrize("fault", ["503", "cut", "replaced", "gone"])
+def test_a_fault_at_any_request_of_a_store_gives_the_right_rows_or_a_typed_error(server, tmp_path, monkeypatch, fault):
+    with anndata.settings.override(zarr_write_format=3):
+        sharded(tmp_path / "a.zarr", cells())
+    upload(server, tmp_path / "a.zarr", "a.zarr")
+    content = dict(server.objects)
+    expected = np.concatenate(epoch(open_collection(tmp_path / "a.zarr")))
+    n_requests, n_failed = 1, 0
+    for number in (-1, *range(0, 1_000, 5)):  # the first has no fault; of the others a fifth
+        if number >= n_requests:
+            break
+        server.objects, server.requests = dict(content), []
+        server.fault = lambda count, request, at=number: (
+            FAULTS[fault](server, request.key) if count == at and request.method != "LIST" else None
+        )
+        monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / f"cache{number}"))
+        try:
+            with closing(opened(server, "a.zarr")) as far:
+                np.testing.assert_array_equal(np.concatenate(epoch(far)), expected)
+        except ScDatasetError:
+            n_failed += 1
+        n_requests = len(server.requests) if number < 0 else n_requests
+    assert 0 < n_failed <= n_requests
+
+
+def test_a_store_of_a_host_that_lists_nothing_is_refused(server):
+    with pytest.raises(CollectionError, match="hosts of HTTP do not list"):
+        opened(server, "a.zarr", server.http)
+
+
+def test_a_store_that_is_not_there_is_told(server, tmp_path):
+    server.objects["stores/b.zarr/zarr.json"] = b"{}"
+    with pytest.raises(MissingFileError, match=r"stores/a\.zarr does not exist. Did you mean 'b.zarr'"):
+        opened(server, "stores/a.zarr")
 
 
 def plates(server, tmp_path, n_files=3):

@@ -285,7 +285,7 @@ class Bucket:
             if version is not None:
                 message = f"{self.url(key)} has vanished since it was opened: {_first_line(error)}"
                 raise DamagedFileError(message) from error
-            raise self._missing(key) from error
+            raise self.missing(key) from error
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
             raise self._refused(key, error) from error
         except exceptions.PreconditionError as error:
@@ -316,7 +316,7 @@ class Bucket:
             )
         return UnreachableStoreError(f"{self.url(key)} cannot be read: {said} {remedy}.")
 
-    def _missing(self, key: str) -> MissingFileError:
+    def missing(self, key: str) -> MissingFileError:
         """Return the error of a key that is not there, with names that are near it."""
         near = "."
         if self.can_list:

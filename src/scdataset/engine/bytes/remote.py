@@ -56,6 +56,8 @@ class RemoteFile:
         Such as ``s3://bucket/plates/a.h5ad``.
     version
         The version that is to be read, if it is known from a listing; None asks the store.
+    bucket
+        The bucket, if it is known; None takes the options of the collection that is being opened.
 
     Raises
     ------
@@ -71,13 +73,17 @@ class RemoteFile:
     checks = True
     is_remote = True
 
-    def __init__(self, url: str, version: ObjectVersion | None = None) -> None:
+    def __init__(self, url: str, version: ObjectVersion | None = None, bucket: Bucket | None = None) -> None:
         location = Location.from_url(url)
         self.path = url
         self._key = location.key
-        self._bucket = Bucket.from_location(location)
+        self._bucket = Bucket.from_location(location) if bucket is None else bucket
         self._process: _Process | None = None
-        self._version = self._opened() if version is None else version
+        if version is None:
+            self._version = self._opened()
+        else:
+            self._version = version
+            self._state().confirmed = time.monotonic()
 
     @property
     def address(self) -> str:

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.codecs.decoding import decode
 from scdataset.engine.containers.fallback import LibraryChunks
 from scdataset.engine.containers.zarr_keys import Keys
 from scdataset.engine.containers.zarr_library import checked_store
 from scdataset.engine.containers.zarr_metadata import ZarrArray, array_of
-from scdataset.engine.containers.zarr_shards import Shard, Stored
+from scdataset.engine.containers.zarr_objects import ObjectKeys
+from scdataset.engine.containers.zarr_shards import Shard, Stored, index_range
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers, pieces_of
@@ -52,7 +54,7 @@ class ZarrStore:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.keys = Keys(path)
+        self.keys: Keys = ObjectKeys(path) if is_url(path) else Keys(path)
         self._root: Any = None
         self._nodes: dict[str, Any] = {}
         self._pid = -1
@@ -97,6 +99,18 @@ class ChunkFinder:
         rows, columns = self.array.per_shard
         shard = self._shard(row // rows, column // columns)
         return None if shard is None else shard.chunk(row % rows * columns + column % columns)
+
+    def request_indexes(self, rows: NDArray[np.int64], column: int) -> None:
+        """Ask for the indexes of all shards that hold some chunks at once, where each takes a request."""
+        if self.array.index is None or not self.store.keys.is_remote:
+            return
+        per_shard = self.array.per_shard
+        places = [(int(row), column // per_shard[1]) for row in np.unique(rows // per_shard[0])]
+        for place in places:
+            stored = None if place in self._shards else self._find_key(*place)
+            if stored is not None:
+                offset, size = index_range(stored, self.array)
+                stored.file.announce(np.array([offset]), np.array([size]))
 
     def check(self) -> None:
         """Raise if the metadata of the array are not those that were read."""
@@ -163,7 +177,7 @@ class StoreChunks:
     @property
     def is_remote(self) -> bool:
         """Whether the store is."""
-        return False
+        return self._finder.store.keys.is_remote
 
     def piece(self, number: int) -> NDArray[Any]:
         """Read and decode a chunk; edge chunks are stored whole."""
@@ -193,6 +207,7 @@ class StoreChunks:
 
     def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the kernel which bytes will be read soon."""
+        self._finder.request_indexes(numbers, self._strip)
         told = False
         by_file: dict[str, list[Stored]] = {}
         for number in numbers.tolist():
@@ -296,6 +311,7 @@ def _plain(finder: ChunkFinder, strip: int) -> PlainArray | None:
     one_file = all(chunks <= held for chunks, held in zip(array.grid, array.per_shard, strict=True))
     if array.filters or not array.dtype.isnative or not (one_file or finder.store.keys.is_zip):
         return None
+    finder.request_indexes(np.arange(array.grid[0]), strip)
     chunks = [finder.find(row, strip) for row in range(array.grid[0])]
     plain = [stored for stored in chunks if stored is not None and stored.size == array.n_bytes]
     if not plain or len(plain) != len(chunks):

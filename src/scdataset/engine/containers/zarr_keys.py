@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.zarr_claims import Claims, most_bytes
 from scdataset.engine.containers.zarr_shards import Stored
 from scdataset.engine.containers.zip_members import MAX_METADATA, METADATA, is_chunk, is_zip, members_of
@@ -40,6 +41,11 @@ class Keys:
     def is_zip(self) -> bool:
         """Whether all keys are in one file."""
         return self._zip is not None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether they are in an object store."""
+        return False
 
     def metadata(self, name: str) -> tuple[str, dict[str, Any]]:
         """Return the key and content of the metadata of an array or group.
@@ -148,7 +154,7 @@ class Keys:
         members = self._members.items()
         return any(member.encoded for key, member in members if key.startswith(f"{name}/") and is_chunk(key))
 
-    def watch(self, key: str) -> LocalFile:
+    def watch(self, key: str) -> ByteSource:
         """Return the file of a key, which tells whether the store is still the one that was opened."""
         return self._zip or LocalFile(os.path.join(self.path, key))  # noqa: PTH118 as in find
 

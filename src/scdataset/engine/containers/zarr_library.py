@@ -5,18 +5,24 @@ that was written after the store was opened as one that was there before. It tak
 it holds.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, ZipStore
 
 from scdataset.engine.containers.zarr_keys import Keys
+from scdataset.engine.containers.zarr_objects import ObjectKeys
 
 __all__ = ["checked_store"]
 
 
-def checked_store(keys: Keys) -> "_CheckedFolder | _CheckedZip":
-    """Return the store of a folder or of a zip file, as it was when its keys were noted."""
+def checked_store(keys: Keys) -> "_CheckedFolder | _CheckedZip | _CheckedObjects":
+    """Return the store of a folder, of a zip file or of objects, as it was when its keys were noted."""
+    if isinstance(keys, ObjectKeys):
+        return _CheckedObjects(keys)
     return _CheckedZip(keys) if keys.is_zip else _CheckedFolder(keys)
 
 
@@ -58,3 +64,69 @@ class _CheckedZip(_Checked, ZipStore):  # type: ignore[misc]  # as above
     def __init__(self, keys: Keys) -> None:
         super().__init__(keys.path, mode="r")
         self._keys = keys
+
+
+class _Objects(Store):  # type: ignore[misc]  # as above
+    """Objects as a store of zarr, read by sources of bytes, which cache them and demand their versions."""
+
+    supports_writes = supports_deletes = supports_partial_writes = False
+    supports_listing = True
+
+    def __init__(self, keys: ObjectKeys) -> None:
+        super().__init__(read_only=True)
+        self._keys = keys
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Objects) and self._keys is other._keys
+
+    __hash__ = object.__hash__
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        content = await asyncio.to_thread(self._read, key, byte_range)
+        if content is None:
+            return None
+        return (default_buffer_prototype() if prototype is None else prototype).buffer.from_bytes(content)
+
+    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> Any:
+        return await asyncio.gather(*(self.get(key, prototype, byte_range) for key, byte_range in key_ranges))
+
+    async def exists(self, key: str) -> bool:
+        return self._keys.find(key) is not None
+
+    async def list(self) -> AsyncIterator[str]:
+        for key in self._keys.listed:
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        for key in self._keys.listed:
+            if key.startswith(prefix):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        above = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+        names = (key[len(above) :].partition("/")[0] for key in self._keys.listed if key.startswith(above))
+        for name in dict.fromkeys(names):
+            yield name
+
+    async def set(self, key: str, value: Any) -> None:  # noqa: ARG002 it raises
+        self._check_writable()
+
+    async def delete(self, key: str) -> None:  # noqa: ARG002 as above
+        self._check_writable()
+
+    def _read(self, key: str, byte_range: Any) -> bytes | None:
+        stored = self._keys.find(key)
+        if stored is None:
+            return None
+        start, stop = 0, stored.size
+        if isinstance(byte_range, RangeByteRequest):
+            start, stop = byte_range.start, byte_range.end
+        elif isinstance(byte_range, OffsetByteRequest):
+            start = byte_range.offset
+        elif byte_range is not None:
+            start = max(stored.size - byte_range.suffix, 0)
+        return stored.file.read_unchecked(start, max(stop - start, 0))
+
+
+class _CheckedObjects(_Checked, _Objects):  # type: ignore[misc]  # both have the keys
+    """The same, looked at as the others are."""

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.arrays.chunk_index import NOT_STORED, overlapping
-from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.decoding import decode
 from scdataset.engine.containers.zarr_metadata import ZarrArray
 from scdataset.engine.observer import READ, observed
 from scdataset.errors import DamagedFileError
 
-__all__ = ["Shard", "Stored"]
+__all__ = ["Shard", "Stored", "index_range"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Stored:
         CRC-32 of all of them, where a zip file has it of a member; None elsewhere.
     """
 
-    file: LocalFile
+    file: ByteSource
     offset: int
     size: int
     checksum: int | None = None
@@ -43,18 +43,28 @@ class Stored:
             If they do not have the checksum.
         """
         with observed(READ, requests=1, bytes=self.size):
-            content = self.file.read(self.offset, self.size)
+            # Requests for objects demand their version: to ask once more for each chunk would double them.
+            read = self.file.read_unchecked if self.file.is_remote else self.file.read
+            content = read(self.offset, self.size)
         if self.checksum is not None and len(content) == self.size and zlib.crc32(content) != self.checksum:
             message = f"{self.file.path}: the {self.size} bytes at {self.offset} do not have the CRC-32 of their entry."
             raise DamagedFileError(message)
         return content
 
 
+def index_range(stored: Stored, array: ZarrArray) -> tuple[int, int]:
+    """Return first byte and size of the index of a shard."""
+    index = array.index
+    assert index is not None  # noqa: S101 for the type checker
+    size = int(np.prod(array.per_shard)) * 16 + 4 * index.checked
+    return stored.offset + (max(stored.size - size, 0) if index.at_end else 0), size
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """A shard and the chunks in it: ``offsets`` in its file, or ``NOT_STORED``, and ``sizes`` in bytes."""
 
-    file: LocalFile
+    file: ByteSource
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
@@ -76,12 +86,11 @@ class Shard:
         """
         index = array.index
         assert index is not None  # noqa: S101 for the type checker
-        n_bytes = int(np.prod(array.per_shard)) * 16
-        size = n_bytes + 4 * index.checked
+        offset, size = index_range(stored, array)
+        n_bytes = size - 4 * index.checked
         if stored.size < size:
             message = f"takes {size} bytes and the shard has {stored.size}; it is truncated"
             raise DamagedFileError(message)
-        offset = stored.offset + (stored.size - size if index.at_end else 0)
         checks = (("crc32c", None),) if index.checked else ()
         with observed(READ, requests=1, bytes=size):
             content = stored.file.read(offset, size)
