@@ -104,7 +104,7 @@ def split(cells: LabelledCells, test_fraction: float, seed: int) -> Split:
 
 def _open(path: Path) -> AnnData:
     """Open one file after checks whose failure anndata would report less plainly."""
-    if path.is_dir() or not h5py.is_hdf5(path):
+    if not path.is_file() or not h5py.is_hdf5(path):
         message = f"{str(path)!r} is not an h5ad file: it is {description(str(path)) or 'not HDF5'}."
         raise CollectionError(message)
     with h5py.File(path) as file:

@@ -128,6 +128,8 @@ def _check_file(found: Findings, progress: _Progress, context: ReadContext) -> N
             raise
         found.add("file", error)
     except DamagedFileError as error:
+        if not (Path(path).is_file() or Path(path).is_dir()):  # a pipe or device, and no damaged file
+            raise
         found.add("file", error)
 
 
