@@ -40,10 +40,9 @@ def description(path: str) -> str | None:
     path
         A file, or a folder.
     """
-    if Path(path).is_dir():
-        return "a folder that is no store; give the path of a file, or of a folder of files of one kind"
     if not Path(path).is_file():
-        return "a pipe, socket or device, and no regular file"
+        folder = "a folder that is no store; give the path of a file, or of a folder of files of one kind"
+        return folder if Path(path).is_dir() else "a pipe, socket or device, and no regular file"
     with Path(path).open("rb") as file:
         start = file.read(_LOOKED_AT)
     if not start:
