@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from scdataset.engine.bytes.source import ByteSource
+from scdataset.engine.containers import hdf5_trees
 from scdataset.engine.containers.hdf5_groups import datasets_within
 from scdataset.engine.containers.hdf5_sources import note_source
 from scdataset.engine.containers.string_references import NOWHERE, damaged_attributes
@@ -48,6 +49,8 @@ T = TypeVar("T")
 def open_checked(file: ByteSource) -> h5py.File:
     """Open a file for h5py, which gets its bytes from the very file whose identity was noted."""
     note_source(file)
+    if file.is_remote:
+        hdf5_trees.start_fetching()
     stream = _Stream(file)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
@@ -123,6 +126,7 @@ class _Stream(io.RawIOBase):
     def __init__(self, file: ByteSource) -> None:
         self.size_bytes = 8
         self.begin: int | None = None
+        self._file = file
         self._size = file.size
         self._raw = file.stream()
         self._at = 0
@@ -150,6 +154,8 @@ class _Stream(io.RawIOBase):
             refused = refused or not self._leads_through(start, view)
         else:
             self._correct(start, view)
+            if self._file.is_remote and view[: len(hdf5_trees.MARK)] == hdf5_trees.MARK:
+                hdf5_trees.fetch_below(self._file, bytes(view), self.begin or 0)
         if refused:
             view[:] = bytes(len(view))
         return len(view)
