@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray
 from scdataset.engine.bytes.object_store import is_url
+from scdataset.engine.bytes.source import ByteSource  # noqa: TC001 as in the other modules
 from scdataset.engine.codecs.decoding import decode
 from scdataset.engine.containers.fallback import LibraryChunks
 from scdataset.engine.containers.zarr_keys import Keys
@@ -173,6 +174,7 @@ class StoreChunks:
         self._finder = finder
         self._strip = strip
         self._gap = gap
+        self._unchecked: set[ByteSource] = set()
 
     @property
     def is_remote(self) -> bool:
@@ -189,7 +191,9 @@ class StoreChunks:
                 message = f"{self.path}: chunk {number, self._strip} of {self.name} is not there, and {wrong}."
                 raise DamagedFileError(message)
             return np.full(self.length, array.fill, self.dtype)
-        content = stored.read()
+        content = stored.read_unchecked()
+        if not stored.file.is_remote:  # requests for objects demand their version
+            self._unchecked.add(stored.file)
         try:
             if len(content) != stored.size:
                 message = f"has {len(content)} of {stored.size} bytes; the file is truncated"
@@ -202,8 +206,12 @@ class StoreChunks:
             raise DamagedFileError(message) from error
 
     def check(self) -> None:
-        """Raise if the store was replaced; each chunk is looked at when it is read."""
+        """Raise if the store was replaced, or a file of it that was read since the last look."""
         self._finder.check()
+        # Other threads add files once they have read them, and take them out as this one does.
+        with suppress(KeyError):
+            while True:
+                self._unchecked.pop().check()
 
     def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the kernel which bytes will be read soon."""

@@ -77,7 +77,7 @@ class ZarrArray:
     @property
     def length(self) -> int:
         """Elements in a chunk."""
-        return int(np.prod(self.chunk))
+        return math.prod(self.chunk)
 
     @property
     def n_bytes(self) -> int:

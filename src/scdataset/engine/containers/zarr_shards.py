@@ -40,12 +40,17 @@ class Stored:
         Raises
         ------
         DamagedFileError
-            If they do not have the checksum.
+            If they do not have the checksum, or the file was replaced.
         """
+        content = self.read_unchecked()
+        if not self.file.is_remote:  # requests for objects demand their version
+            self.file.check()
+        return content
+
+    def read_unchecked(self) -> bytes:
+        """As `read`, for whoever checks the file once after many reads."""
         with observed(READ, requests=1, bytes=self.size):
-            # Requests for objects demand their version: to ask once more for each chunk would double them.
-            read = self.file.read_unchecked if self.file.is_remote else self.file.read
-            content = read(self.offset, self.size)
+            content = self.file.read_unchecked(self.offset, self.size)
         if self.checksum is not None and len(content) == self.size and zlib.crc32(content) != self.checksum:
             message = f"{self.file.path}: the {self.size} bytes at {self.offset} do not have the CRC-32 of their entry."
             raise DamagedFileError(message)

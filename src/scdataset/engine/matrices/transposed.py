@@ -65,6 +65,7 @@ class TransposedMatrix(ReadApart):
                 _scatter(tile, rows[part] - columns[at] * self.tile[1], part, gene * self.tile[0], target)
 
         context.threads.run(work, [(i,) for i in range(numbers.size)])
+        self.tiles.check()
         return out
 
     def announce(self, rows: NDArray[np.int64]) -> bool:
