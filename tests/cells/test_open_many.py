@@ -1,252 +1,29 @@
-"""Hundreds of files: opened once each, with few descriptors, told of together, and kept for the next time."""
+"""Hundreds of files: opened once each, with few descriptors, and told of together."""
 
-import json
 import os
 import shutil
 import signal
 import sys
 import time
 
-import anndata
 import h5py
-import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse
+from tests.cells.few_files import WISHES, assert_equal, tables, write
 from tests.children import CONTEXT, output_of
 
 from scdataset import open_collection
-from scdataset.cells import open_cache, open_many
+from scdataset.cells import open_many
 from scdataset.cells.formats.registry import open_file
-from scdataset.engine import cache
 from scdataset.errors import CollectionError, DamagedFileError
 
 N_FILES = 100
-LAST_YEAR = 1_700_000_000 * 10**9
-NEXT_CENTURY = 4_200_000_000 * 10**9
-"""Has just passed, however long a test takes."""
-
-
-def adata(number, *, n_obs=7, names=None):
-    rng = np.random.default_rng(number)
-    counts = scipy.sparse.random(n_obs, 12, 0.4, "csr", np.float32, rng=rng)
-    labels = pd.Categorical(rng.choice(["b", "a", "c"], n_obs), ["c", "b", "a"])
-    obs = pd.DataFrame({"type": labels, "depth": rng.random(n_obs)}, names or [f"{number}-{i}" for i in range(n_obs)])
-    return anndata.AnnData(
-        counts, obs, pd.DataFrame({"id": [f"E{i}" for i in range(12)]}, [f"g{i}" for i in range(12)])
-    )
-
-
-def write(path, number, *, compression=None, **options):
-    data = adata(number, **options)
-    data.obsm["pca"] = np.random.default_rng(number).random((data.n_obs, 3))
-    if number % 2:
-        data.obsm["pca"] = data.obsm["pca"].astype(np.float32)
-    data.write_h5ad(path, compression=compression)
-    os.utime(path, ns=(LAST_YEAR, LAST_YEAR))
-    return path
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sources")
-    return [write(folder / f"{n}.h5ad", n, compression="gzip" if n % 3 else None) for n in range(5)]
-
-
-@pytest.fixture
-def few(sources, tmp_path):
-    return [str(shutil.copy2(path, tmp_path / path.name)) for path in sources]
 
 
 @pytest.fixture
 def many(sources, tmp_path):
     (tmp_path / "many").mkdir()
     return [str(shutil.copy2(sources[n % 5], tmp_path / "many" / f"{n:03}.h5ad")) for n in range(N_FILES)]
-
-
-@pytest.fixture
-def kept(tmp_path, monkeypatch):
-    """Cache the opening of the smallest list, and count how many files are opened from here on."""
-    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(open_many, "_SLOW", -1)
-    seen = []
-    first = open_many.open_file
-    monkeypatch.setattr(open_many, "open_file", lambda *given: seen.append(given[0].path) or first(*given))
-    return seen
-
-
-def tables(tmp_path):
-    return sorted((tmp_path / "cache" / "tables").glob("*")) if (tmp_path / "cache" / "tables").exists() else []
-
-
-def assert_equal(one, other):
-    assert one.shape == other.shape
-    assert one.files == other.files
-    pd.testing.assert_index_equal(one.var_names, other.var_names)
-    pd.testing.assert_frame_equal(one.var, other.var)
-    pd.testing.assert_frame_equal(one.obs, other.obs)
-    rows = np.random.default_rng(0).integers(0, one.n_obs, 40)
-    read, expected = one.read(rows), other.read(rows)
-    for name in expected.keys():  # noqa: SIM118 it is no dict
-        stored = [part.toarray() if scipy.sparse.issparse(part) else part for part in (read[name], expected[name])]
-        assert stored[0].dtype == stored[1].dtype
-        np.testing.assert_array_equal(*stored)
-
-
-WISHES = [
-    {},
-    {"obs": ["type", "depth"]},
-    {"obs": ["type"], "obsm": ["pca"], "unique_names": True},
-    {"gene_key": "id", "join": "outer"},
-    {"genes": ["g7", "g1"], "dtype": "f8"},
-]
-
-
-@pytest.mark.parametrize("wishes", WISHES)
-def test_a_second_opening_opens_nothing_and_equals_the_first(few, kept, tmp_path, wishes):
-    with open_collection(few, **wishes) as first:
-        assert len(kept) == len(few)
-        with open_collection(few, **wishes) as second:
-            assert len(kept) == len(few)
-            assert_equal(second, first)
-    assert len(tables(tmp_path)) == 1
-
-
-def test_rows_of_a_kept_list_are_those_of_anndata(few, kept):
-    open_collection(few, obs=["type"])
-    expected = anndata.concat([anndata.read_h5ad(path) for path in few])
-    second = open_collection(few, obs=["type"])
-    np.testing.assert_array_equal(second[:]["X"].toarray(), expected.X.toarray())
-    assert second.obs["type"].astype(str).tolist() == expected.obs["type"].astype(str).tolist()
-    assert len(kept) == len(few)
-
-
-def test_other_wishes_other_orders_and_functions_are_opened_anew(few, kept):
-    open_collection(few)
-    for number, (paths, wishes) in enumerate(
-        [(few, {"obs": ["type"]}), (few[::-1], {}), (few[1:], {}), (few, {"gene_key": lambda var: var["id"]})], 1
-    ):
-        kept.clear()
-        open_collection(paths, **wishes)
-        assert len(kept) == len(paths), number
-
-
-def test_it_can_be_switched_off(few, kept, tmp_path, monkeypatch):
-    monkeypatch.setenv("SCDATASET_CACHE", "0")
-    open_collection(few)
-    open_collection(few)
-    assert len(kept) == 2 * len(few)
-    assert tables(tmp_path) == []
-
-
-def test_quick_openings_files_just_written_and_single_files_are_not_kept(few, kept, tmp_path, monkeypatch):
-    open_collection(few[0])
-    os.utime(few[1], ns=(NEXT_CENTURY, NEXT_CENTURY))
-    open_collection(few)
-    monkeypatch.setattr(open_many, "_SLOW", 1000)
-    open_collection(few[2:])
-    assert tables(tmp_path) == []
-
-
-@pytest.mark.parametrize("how", ["time", "replaced"])
-def test_a_changed_file_makes_the_list_anew_in_place_of_the_old(few, kept, tmp_path, how):
-    open_collection(few)
-    kept.clear()
-    if how == "time":
-        os.utime(few[2], ns=(LAST_YEAR, LAST_YEAR + 1))
-    else:
-        write(tmp_path / "other", 77, n_obs=9).replace(few[2])
-    collection = open_collection(few)
-    assert len(kept) == len(few)
-    expected = anndata.concat([anndata.read_h5ad(path) for path in few])
-    np.testing.assert_array_equal(collection[:]["X"].toarray(), expected.X.toarray())
-    assert len(tables(tmp_path)) == 1
-
-
-def test_a_file_replaced_after_a_kept_list_was_used_is_noticed_when_it_is_read(few, kept, tmp_path):
-    open_collection(few)
-    second = open_collection(few)
-    write(tmp_path / "other", 3).replace(few[3])
-    with pytest.raises(DamagedFileError, match=r"3\.h5ad was replaced or changed"):
-        second[:]
-
-
-@pytest.mark.parametrize("how", ["cut", "flipped", "noise", "empty"])
-def test_a_damaged_list_is_made_again_without_a_word(few, kept, tmp_path, how):
-    first = open_collection(few, obs=["type"])
-    [table] = tables(tmp_path)
-    good = table.read_bytes()
-    middle = len(good) // 2
-    spoilt = {
-        "cut": good[:middle],
-        "flipped": good[:middle] + bytes([good[middle] ^ 8]) + good[middle + 1 :],
-        "noise": np.random.default_rng(0).bytes(len(good)),
-        "empty": b"",
-    }
-    table.write_bytes(spoilt[how])
-    assert_equal(open_collection(few, obs=["type"]), first)
-    assert len(kept) == 2 * len(few)
-    assert table.read_bytes() == good
-
-
-def of_first(header):
-    """Name, dtype, length, filters, fill and tables of the values of the first file, to be changed."""
-    return header["files"][0][3]["X"][2][0]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda header: header["files"].pop(),
-        lambda header: header["lists"].clear(),
-        lambda header: header["files"][0].__setitem__(2, 8),
-        lambda header: header["files"][0][3]["X"].__setitem__(1, [8, 12]),
-        lambda header: header["files"][0][3]["X"].__setitem__(3, 10**9),
-        lambda header: of_first(header).__setitem__(1, "|O"),
-        lambda header: of_first(header).__setitem__(2, 1),
-        lambda header: of_first(header).__setitem__(2, 0),
-        lambda header: of_first(header)[5][0].__setitem__(1, 2**40),
-        lambda header: of_first(header)[5][0].__setitem__(2, -1),
-        lambda header: header.__setitem__("lists", [[[1, 2], None]]),
-    ],
-)
-def test_a_forged_list_is_not_used(few, kept, change, monkeypatch):
-    first = open_collection(few, obs=["type"])
-    place = open_cache.place_of(few, open_many.OpenSpec(open_many.Options(), ("type",)).as_json)
-    key = open_cache._key([one.parts[0] for one in first._files])
-    text, *numbers = cache.load_under(place, key)
-    header = json.loads(text.tobytes())
-    change(header)
-    cache.store_under(place, key, [np.frombuffer(json.dumps(header).encode(), np.uint8), *numbers])
-    assert open_cache.load(place, few) is None
-    assert_equal(open_collection(few, obs=["type"]), first)
-
-
-def test_kept_columns_do_not_share_memory_with_what_stays(few, kept):
-    open_collection(few, obs=["type"])
-    loaded = open_cache.load(open_cache.place_of(few, open_many.OpenSpec(open_many.Options(), ("type",)).as_json), few)
-    tables = {id(memory_of(one.file.parts[-1].table.lengths)) for one in loaded}
-    assert not tables & {id(memory_of(one.columns["type"].codes)) for one in loaded}
-
-
-def memory_of(array):
-    while isinstance(array, np.ndarray) and array.base is not None:
-        array = array.base
-    return array
-
-
-@pytest.mark.parametrize("offset", [2**40, -(2**40), 2**62])
-@pytest.mark.parametrize("number", [0, 1])
-def test_chunks_that_do_not_lie_in_the_file_are_not_used(few, kept, number, offset):
-    first = open_collection(few)
-    place = open_cache.place_of(few, open_many.OpenSpec(open_many.Options()).as_json)
-    key = open_cache._key([one.parts[0] for one in first._files])
-    text, numbers, values = cache.load_under(place, key)
-    _, start, _ = json.loads(text.tobytes())["files"][number][3]["X"][2][0][5][0]
-    numbers[start : start + 8].view("i8")[0] = offset
-    cache.store_under(place, key, [text, numbers, values])
-    assert open_cache.load(place, few) is None
-    assert_equal(open_collection(few), first)
 
 
 def test_files_that_cannot_be_opened_are_told_of_together(few, tmp_path):

@@ -5,6 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from tests.conversion.stores import SMALL, content
+
+from scdataset import convert
 
 N, GENES = 600, 40
 
@@ -40,3 +43,10 @@ def path(adata, tmp_path_factory):
 
 def _genes(numbers):
     return [f"gene{number}" for number in numbers]
+
+
+@pytest.fixture(scope="session")
+def expected(path, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "a.zarr"
+    convert(path, out, **SMALL)
+    return content(out)

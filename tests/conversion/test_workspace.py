@@ -1,47 +1,21 @@
 """Conversions that end at any moment go on, and give the same bytes."""
 
-import errno
 import os
 import subprocess
 import sys
 import zlib
-from pathlib import Path
 
 import anndata
-import numpy as np
 import pytest
 import zarr
+from tests.conversion.stores import SMALL, content
 
-from scdataset import (
-    ArgumentValueError,
-    CollectionChangedError,
-    DamagedFileError,
-    OutputError,
-    convert,
-    open_collection,
-)
-from scdataset.conversion import matrices
+from scdataset import ArgumentValueError, OutputError, convert, open_collection
 from scdataset.conversion.workspace import Workspace
-
-SMALL = {"chunk_size": 1024, "shard_size": 2048, "progress": False, "shuffle": True, "obs": ["text"]}
-
 
 SLOW = [
     f"{moment}-{number}" for moment in ("before", "after") for number in range(4) if (moment, number) != ("after", 1)
 ]
-
-
-def content(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()
-    }
-
-
-@pytest.fixture(scope="module")
-def expected(path, tmp_path_factory):
-    out = tmp_path_factory.mktemp("whole") / "a.zarr"
-    convert(path, out, **SMALL)
-    return content(out)
 
 
 KILLED = """
@@ -168,79 +142,9 @@ def test_a_source_that_was_written_again_is_not_continued(adata, path, interrupt
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_a_source_that_changes_meanwhile_is_an_error(path, tmp_path, monkeypatch):
-    read = matrices.ShardWriter.sample
-
-    def with_other_rows(self, start, stop):
-        self.pointers[1] += 1
-        return read(self, start, stop)
-
-    monkeypatch.setattr(matrices.ShardWriter, "sample", with_other_rows)
-    with pytest.raises(CollectionChangedError, match="do not change the source"):
-        convert(path, tmp_path / "a.zarr", **SMALL)
-
-
-def test_a_disk_that_fills_up_keeps_what_was_written(path, tmp_path, expected, monkeypatch):
-    write, written = matrices.ShardWriter.write, []
-
-    def full(self, number, shard):
-        if len(written) == 2:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(self, number, shard)
-        written.append(number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(matrices.ShardWriter, "write", full)
-        with pytest.raises(OutputError, match=r"is full .*What was written is kept: make space"):
-            convert(path, tmp_path / "a.zarr", **SMALL)
-    again = []
-    monkeypatch.setattr(matrices.ShardWriter, "write", lambda *args: (again.append(1), write(*args)))
-    convert(path, tmp_path / "a.zarr", **SMALL)
-    assert content(tmp_path / "a.zarr") == expected
-    assert len(again) == len([key for key in expected if key.startswith("X/data/c")]) - 2
-
-
-def test_a_disk_without_room_is_told_first(path, tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("scdataset.conversion.space.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(OutputError, match=r"has 1e\+03 free"):
-        convert(path, tmp_path / "a.zarr", **SMALL)
-
-
 def test_two_processes_do_not_write_one_store(path, tmp_path):
     with Workspace.opened(tmp_path / "a.zarr"), pytest.raises(OutputError, match="Another process"):
         convert(path, tmp_path / "a.zarr")
-
-
-@pytest.mark.parametrize("where", ["X/data/c/1", "X/indices/c/1"])
-def test_verifying_finds_a_shard_that_differs(path, tmp_path, expected, monkeypatch, where):
-    note = Workspace.note
-
-    def damaging(self, matrix, number):
-        note(self, matrix, number)
-        if (matrix.name, number) == ("X", 1):
-            content = bytearray((self.store / where).read_bytes())
-            content[len(content) // 2] ^= 1
-            (self.store / where).write_bytes(content)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Workspace, "note", damaging)
-        with pytest.raises(DamagedFileError, match="Shard 1 of X"):
-            convert(path, tmp_path / "a.zarr", verify=True, **SMALL)
-    assert not (tmp_path / "a.zarr").exists()
-    convert(path, tmp_path / "a.zarr", verify=True, **SMALL)
-    assert content(tmp_path / "a.zarr") == expected
-
-
-def test_verifying_finds_values_that_were_wrong_before_they_were_written(path, tmp_path, monkeypatch):
-    write = matrices.ShardWriter.write
-    monkeypatch.setattr(
-        matrices.ShardWriter,
-        "write",
-        lambda self, number, shard: write(self, number, tuple(np.roll(a, 1) for a in shard)),
-    )
-    with pytest.raises(DamagedFileError, match=r"Shard 0 of X .*differs from the source"):
-        convert(path, tmp_path / "a.zarr", verify=True, **SMALL)
 
 
 def test_the_checksums_in_the_store_are_those_of_its_files(path, tmp_path):

@@ -1,13 +1,12 @@
 """Highly variable genes out of core are those of scanpy in memory."""
 
-import sys
-
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import REAL_DATA
 from tests.examples import often
+from tests.pp.expected import assert_as_scanpy
 
 from scdataset import ArgumentTypeError, ArgumentValueError, open_collection
 from scdataset.pp import highly_variable_genes
@@ -19,50 +18,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Transforming to str index"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
-
-
-def assert_as_scanpy(found, expected, *, exact):
-    """Compare columns, bit by bit or to twelve digits."""
-    assert not set(expected.columns) - set(found.columns) - {"gene_name", "mean_bin"}
-    assert found.index.equals(expected.index)
-    for name in found.columns:
-        ours, theirs = found[name].to_numpy(), expected[name].to_numpy()
-        assert ours.dtype == theirs.dtype, name
-        if exact or ours.dtype.kind != "f":
-            assert np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f"), name
-        else:
-            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12, err_msg=name)
-
-
-@pytest.mark.parametrize("batch_key", [None, "donor"])
-@pytest.mark.parametrize("flavor", V3)
-def test_seurat_v3_has_the_bits_of_scanpy(scanpy, counts, opened, flavor, batch_key):
-    found = highly_variable_genes(opened(counts, rows_per_file=130), 40, flavor, batch_key)
-    expected = scanpy.pp.highly_variable_genes(
-        counts, n_top_genes=40, flavor=flavor, batch_key=batch_key, inplace=False
-    )
-    assert_as_scanpy(found, expected, exact=True)
-    assert found["highly_variable"].sum() == 40
-
-
-@pytest.mark.parametrize("batch_key", [None, "donor"])
-@pytest.mark.parametrize("flavor", OTHERS)
-def test_dispersions_are_those_of_scanpy(scanpy, logged, opened, flavor, batch_key):
-    expressed = logged[:, 5:].copy()  # with more genes that no cell expresses, scanpy fails
-    found = highly_variable_genes(opened(expressed, rows_per_file=130), 40, flavor, batch_key)
-    expected = scanpy.pp.highly_variable_genes(
-        expressed, n_top_genes=40, flavor=flavor, batch_key=batch_key, inplace=False
-    )
-    assert_as_scanpy(found, expected, exact=False)
-
-
-def test_the_base_of_the_logarithm_is_taken_back(scanpy, counts, opened):
-    made = counts[np.arange(counts.n_obs) != 4].copy()
-    scanpy.pp.normalize_total(made, target_sum=1e4)
-    scanpy.pp.log1p(made, base=2)
-    found = highly_variable_genes(opened(made), 40, "seurat", log_base=2)
-    expected = scanpy.pp.highly_variable_genes(made, n_top_genes=40, flavor="seurat", inplace=False)
-    assert_as_scanpy(found, expected, exact=False)
 
 
 @pytest.mark.parametrize("form", ["dense", "int", "in memory", "backed", "indices"])
@@ -85,17 +40,6 @@ def test_every_form_of_cells_gives_the_same(counts, opened, tmp_path, form):
     assert_as_scanpy(highly_variable_genes(cells, 40, batch_key="donor", indices=indices), expected, exact=True)
 
 
-def test_cell_ranger_takes_genes_that_no_cell_expresses(logged, opened):
-    """scanpy fails where a tenth of the means are alike."""
-    wide = anndata.AnnData(
-        np.hstack([np.zeros((logged.n_obs, 60), np.float32), logged.X.toarray()]),
-        var=pd.DataFrame(index=[f"zero{i}" for i in range(60)] + list(logged.var_names)),
-    )
-    found = highly_variable_genes(opened(wide), 40, "cell_ranger")
-    assert found["highly_variable"].sum() >= 40
-    assert not found["highly_variable"].iloc[:60].any()
-
-
 @pytest.mark.parametrize("flavor", [*V3, *OTHERS])
 def test_a_batch_of_one_cell_is_left_out_with_a_warning(counts, logged, opened, flavor):
     made = (counts if flavor in V3 else logged).copy()
@@ -106,23 +50,6 @@ def test_a_batch_of_one_cell_is_left_out_with_a_warning(counts, logged, opened, 
         found = highly_variable_genes(opened(made), 40, flavor, "donor")
     rest = made[made.obs["donor"] != "alone"].copy()
     assert found["highly_variable"].equals(highly_variable_genes(opened(rest), 40, flavor, "donor")["highly_variable"])
-
-
-def test_means_that_are_too_much_alike_get_noise_and_a_warning(counts, opened):
-    made = counts.copy()
-    few = np.flatnonzero(made.obs["donor"] == "c")[3:]
-    made = made[np.setdiff1d(np.arange(made.n_obs), few)].copy()
-    with pytest.warns(UserWarning, match=r"Genes of 1 of 3 batches.*noise.*'c': "):
-        first = highly_variable_genes(opened(made), 40, batch_key="donor")
-    with pytest.warns(UserWarning, match="noise"):
-        again = highly_variable_genes(opened(made), 40, batch_key="donor")
-    assert first.equals(again)
-
-
-def test_cells_that_are_all_alike_are_refused(opened):
-    same = anndata.AnnData(np.ones((20, 30), np.float32))
-    with pytest.raises(ArgumentValueError, match="Too few genes vary among 20 cells"):
-        highly_variable_genes(opened(same), 5)
 
 
 @pytest.mark.parametrize(
@@ -191,12 +118,6 @@ def test_frames_are_written_and_read_again(logged, opened, tmp_path):
 def test_what_has_no_genes_is_refused(tmp_path):
     with pytest.raises(ArgumentTypeError, match="give what open_collection returns"):
         highly_variable_genes(np.ones((3, 4)), 2)
-
-
-def test_without_scikit_misc_the_error_says_what_to_install(counts, opened, monkeypatch):
-    monkeypatch.setitem(sys.modules, "skmisc.loess", None)
-    with pytest.raises(ImportError, match="pip install scikit-misc"):
-        highly_variable_genes(opened(counts), 10)
 
 
 @pytest.mark.slow

@@ -17,14 +17,10 @@ from scdataset import (
     open_collection,
     scDataset,
 )
-from scdataset.engine.buffers import BufferPool
 from scdataset.simulation import simulate_atlas
 from scdataset.transforms import Clip, Compose, Log1p, NormalizeTotal, ToTorch, to_device
-from scdataset.transforms.csr_tensors import CsrTensors, changed_on_device
-from scdataset.transforms.cuda import _check, _in_memory
 
 COUNTS = sp.random(300, 700, 0.1, "csr", dtype=np.float32, random_state=0)
-COUNTS.data = np.ceil(COUNTS.data * 9)
 LABELS = np.arange(300, dtype=np.int8) % 5
 STEPS = Compose(NormalizeTotal(1e4), Log1p())
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
@@ -164,20 +160,6 @@ def test_windows_of_files_arrive_as_they_are(device, chosen, tmp_path):
         np.testing.assert_allclose(dense(batch["X"]), dense(known_batch["X"]), rtol=3e-7)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_memory_that_a_device_still_reads_is_not_written_to():
-    list(to_device([COUNTS], "cuda"))  # pages are locked from here on
-    buffers = BufferPool(is_of_windows=True)
-    window = buffers.empty(1 << 22, np.float32)
-    window[:] = 1
-    assert torch.from_numpy(window).is_pinned()
-    torch.cuda._sleep(1_000_000_000)
-    copied = torch.from_numpy(window).to("cuda", non_blocking=True)
-    del window
-    buffers.empty(1 << 22, np.float32)[:] = 0
-    assert copied.min().item() == 1
-
-
 def test_an_error_of_the_dataset_arrives():
     def broken(batch):
         message = "broken"
@@ -192,22 +174,6 @@ def test_a_loop_may_stop_early():
     next(iterator)
     iterator.close()
     assert next(iterator, None) is None
-
-
-@pytest.mark.parametrize("step", [NormalizeTotal(1e4), NormalizeTotal(1e4, key="n_counts"), Log1p(), Log1p(base=2)])
-@pytest.mark.parametrize(
-    "matrix", [COUNTS, COUNTS.toarray(), COUNTS.astype("u2"), COUNTS[:0]], ids=["csr", "dense", "u2", "empty"]
-)
-def test_what_runs_on_the_device_equals_numpy(step, matrix):
-    totals = np.arange(1.0, matrix.shape[0] + 1)
-    known = step({"X": matrix, "n_counts": totals})["X"]
-    tensors = CsrTensors.from_csr(matrix) if sp.issparse(matrix) else torch.from_numpy(matrix)
-    changed = changed_on_device([step], tensors, {"X": tensors, "n_counts": torch.from_numpy(totals)})
-    made = changed.dense(torch.float32) if isinstance(changed, CsrTensors) else changed
-    known = known.toarray() if sp.issparse(known) else known
-    if isinstance(step, NormalizeTotal):
-        assert np.array_equal(made.numpy(), known)
-    np.testing.assert_allclose(made.numpy(), known, rtol=3e-7)
 
 
 @pytest.mark.parametrize(
@@ -230,12 +196,6 @@ def test_bad_arguments_are_refused_when_it_is_made(wrong, error, says):
         to_device(**arguments)
 
 
-def test_tensors_that_are_on_a_device_already_are_refused():
-    assert list(_in_memory([torch.zeros(1)])) == [torch.zeros(1)]
-    with pytest.raises(ArgumentValueError, match="tensors on meta"):
-        list(_in_memory([torch.zeros(1), torch.zeros(1, device="meta")]))
-
-
 @pytest.mark.parametrize("taken", [3, 10, 14])
 @pytest.mark.parametrize("n_workers", [0, 2])
 def test_a_state_of_any_epoch_goes_on_with_what_was_not_given(taken, n_workers):
@@ -250,36 +210,3 @@ def test_a_state_of_any_epoch_goes_on_with_what_was_not_given(taken, n_workers):
     again.load_state_dict(first.state_dict())
     rest = list(again)
     assert sorted(torch.cat((seen if taken % 10 else []) + rest)[:, 0].tolist()) == list(range(100))
-
-
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u2"])
-@pytest.mark.parametrize("form", [sp.csr_matrix, np.asarray])
-def test_values_are_looked_at_before_they_are_sent(dtype, form):
-    counts = np.arange(1, 101).reshape(50, 2).astype(dtype)
-    counts[3, 0] = 0
-    _check(STEPS.transforms, form(counts), tells_kind=False)
-    for wrong in (-1, np.nan, np.inf):
-        damaged = counts.copy()
-        if counts.dtype.kind == "f" or (wrong == -1 and dtype == "i4"):
-            damaged[40, 1] = wrong
-            with pytest.raises(ArgumentValueError):
-                _check(STEPS.transforms, form(damaged), tells_kind=False)
-
-
-def test_logarithms_and_damaged_totals_are_refused_before_they_are_sent():
-    logged = STEPS(COUNTS)
-    with pytest.raises(ArgumentValueError, match="logarithms"):
-        _check(STEPS.transforms, logged, tells_kind=True)
-    _check(STEPS.transforms, logged, tells_kind=False)
-    totals = np.ones(300)
-    totals[200] = np.nan
-    with pytest.raises(ArgumentValueError, match="row 200"):
-        _check([NormalizeTotal()], {"X": COUNTS, "total_counts": totals}, tells_kind=False)
-
-
-@pytest.mark.parametrize("column", [700, -1])
-def test_columns_that_could_stop_a_device_are_not_sent(column):
-    matrix = COUNTS.copy()
-    matrix.indices[5] = column
-    with pytest.raises(ArgumentValueError, match=f"column numbers from .*{column}"):
-        CsrTensors.from_csr(matrix)

@@ -1,21 +1,18 @@
 """Formats of files, recognised by their content."""
 
-import gzip
 import os
 import shutil
 import warnings
 import zipfile
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from scdataset import open_collection
-from scdataset.cells.formats.probe import Probe, probing
+from scdataset.cells.formats.probe import Probe
 from scdataset.cells.formats.registry import format_of
-from scdataset.engine.containers import hdf5, zarr
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, DamagedFileError
 
 REAL = {
@@ -90,37 +87,6 @@ def test_files_of_several_kinds_with_the_same_genes_act_as_one(real_data):
     assert (found[:n] != found[n:]).nnz == 0
 
 
-UNKNOWN = {
-    "a.h5ad": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
-    "b.h5ad": (b"some text\n", "it is text"),
-    "c.h5ad": (b"", "an empty file"),
-    "d.h5ad": (bytes(600), "begins with zeros"),
-    "e.h5ad": (b"<!DOCTYPE html><html>", "a page of HTML"),
-    "f.h5ad.gz": (gzip.compress(b"\x89HDF\r\n\x1a\n"), "gunzip"),
-    "g.rds": (gzip.compress(b"RDX3"), "in R"),
-    "h.csv": (b"a,b\n1,2\n", "read_csv"),
-    "i.tsv.gz": (gzip.compress(b"a\tb\n"), "read_csv"),
-    "j.loom": (b"no loom", "it is text"),
-    "k.pkl": (b"\x80\x05\x95", "a pickle"),
-    "l.bin": (bytes(range(1, 255)) * 3, r"of no known format\."),
-}
-
-
-@pytest.mark.parametrize("name", UNKNOWN)
-def test_a_file_of_no_known_kind_is_described(tmp_path, name):
-    content, said = UNKNOWN[name]
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(CollectionError, match=rf"{name} is of no known format.*{said}|{said}"):
-        open_collection(tmp_path / name)
-
-
-def test_a_zip_file_that_is_no_store_says_what_is_in_it(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr("cells.zarr/zarr.json", "{}")
-    with pytest.raises(CollectionError, match=r"without zarr.json .* but \['cells.zarr/zarr.json'\]"):
-        open_collection(tmp_path / "a.zip")
-
-
 @pytest.mark.parametrize("zarr_format", [None, 3])
 def test_a_file_without_any_matrix_says_so(tmp_path, zarr_format):
     cells = anndata.AnnData(obs=pd.DataFrame({"ct": list("aab")}, index=list("xyz")))
@@ -146,56 +112,3 @@ def test_names_that_are_not_there_are_answered_with_the_nearest(tmp_path):
     ):
         with pytest.raises(ArgumentValueError, match=rf"Did you mean '{right}'\?"):
             open_collection(tmp_path / "a.h5ad", **wrong)
-
-
-def write_loom(path):
-    with h5py.File(path, "w") as file:
-        file["matrix"] = np.eye(3, 4)
-        for group in ("row_attrs", "col_attrs"):
-            file.create_group(group)
-
-
-@pytest.fixture
-def openings(monkeypatch):
-    """Return the list of what h5py and zarr are asked to open from here on."""
-    seen = []
-    for module, name in ((hdf5, "open_checked"), (zarr, "checked_store")):
-        opening = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda given, opening=opening: seen.append(given) or opening(given))
-    return seen
-
-
-@pytest.mark.parametrize("name", ["a.h5ad", "a.loom", "a.zarr"])
-def test_a_file_is_opened_once_for_its_format_and_its_cells(tmp_path, openings, name):
-    cells, path = anndata.AnnData(np.eye(4, 3, dtype="f4")), tmp_path / name
-    writers = {"a.h5ad": cells.write_h5ad, "a.loom": write_loom, "a.zarr": cells.write_zarr}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        writers[name](path)
-    collection = open_collection(path)
-    assert len(openings) == 1
-    assert len(collection) == 4
-
-
-@pytest.mark.parametrize("name", ["tenx/scanpy_v3_GRCh38chr21.h5", "zarr/anndata_archive_v0.7.8.zarr.zip"])
-def test_a_real_file_is_opened_once_for_its_format_and_its_cells(real_data, openings, name):
-    open_collection(real_data(name))
-    assert len(openings) == 1
-
-
-def test_a_file_that_is_refused_is_closed(tmp_path):
-    path = tmp_path / "a.h5ad"
-    anndata.AnnData(np.eye(4, 3, dtype="f4")).write_h5ad(path)
-    with pytest.raises(ArgumentValueError, match="has to be left out"):
-        open_collection(path, feature_types=["x"])
-    with h5py.File(path, "r+") as file:  # which HDF5 refuses of a file that is open
-        file.attrs["a"] = 1
-
-
-def test_a_probe_that_was_handed_over_is_opened_anew(tmp_path):
-    anndata.AnnData(np.eye(4, 3, dtype="f4")).write_h5ad(tmp_path / "a.h5ad")
-    with probing(str(tmp_path / "a.h5ad")) as probe:
-        taken = probe.hdf5
-        probe.hand_over()
-        assert probe.content == "h5ad"
-        assert probe.hdf5 is not taken

@@ -1,0 +1,17 @@
+"""A few small files of cells."""
+
+import shutil
+
+import pytest
+from tests.cells.few_files import write
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sources")
+    return [write(folder / f"{n}.h5ad", n, compression="gzip" if n % 3 else None) for n in range(5)]
+
+
+@pytest.fixture
+def few(sources, tmp_path):
+    return [str(shutil.copy2(path, tmp_path / path.name)) for path in sources]
