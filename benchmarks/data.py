@@ -75,9 +75,13 @@ def _complete(path: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     if partial.is_dir():
         shutil.rmtree(partial)
     partial.unlink(missing_ok=True)
-    noted = make(partial)
-    path.with_name(f"{path.name}.conversion.json").write_text(json.dumps(noted))
+    noted(path, make(partial))
     partial.rename(path)
+
+
+def noted(path: Path, took: dict[str, Any]) -> None:
+    """Note what making a store took, for `conversion`."""
+    path.with_name(f"{path.name}.conversion.json").write_text(json.dumps(took))
 
 
 def _in_own_process(source: Path, target: Path, *, plain: bool) -> dict[str, Any]:

@@ -177,5 +177,6 @@ def test_an_output_that_is_there_is_not_written_over(path, tmp_path):
     with pytest.raises(FileExistsError):
         convert(path, tmp_path / "file.zarr")
     (tmp_path / "b.zarr.conversion").mkdir()
+    (tmp_path / "b.zarr.conversion/mine.txt").touch()
     with pytest.raises(ExistingFileError, match="is in the way"):
         convert(path, tmp_path / "b.zarr")

@@ -81,6 +81,19 @@ def test_a_conversion_that_ends_at_any_shard_goes_on_to_the_same_bytes(path, tmp
     assert content(out) == expected
 
 
+def test_a_conversion_that_ends_once_the_store_has_its_name_is_finished(path, tmp_path, expected, monkeypatch):
+    out = tmp_path / "a.zarr"
+    with monkeypatch.context() as patch:
+        patch.setattr(Workspace, "clean_up", lambda _: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            convert(path, out, **SMALL)
+    with pytest.raises(ArgumentValueError, match="other seed"):
+        convert(path, out, **SMALL, seed=1)
+    assert convert(path, out, **SMALL).shape == (600, 40)
+    assert content(out) == expected
+    assert not (tmp_path / "a.zarr.conversion").exists()
+
+
 @pytest.mark.parametrize("left", ["X/data/c/0", "obs/text/codes/c/0"])
 def test_half_written_files_are_replaced(path, tmp_path, expected, monkeypatch, left):
     out = tmp_path / "a.zarr"

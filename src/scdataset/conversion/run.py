@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import DTypeLike
 
 from scdataset._arguments import flag
@@ -144,12 +145,18 @@ def convert(
         cells = stack.enter_context(wanted.opened(wanted.layer, wanted.obsm))
         order = _order(cells, wanted, indices)
         space.claim(wanted.as_json(cells, order.selected, storage))
-        x = Task(space, cells, wanted, storage, order, stack, bar).run(verify=flag("verify", verify))
-    return Conversion(str(space.out), (x.n_rows, x.n_columns), x.dtype, _size_of(space.out))
+        if not space.is_finished:
+            Task(space, cells, wanted, storage, order, stack, bar).run(verify=flag("verify", verify))
+        space.clean_up()
+    return _described(space.out)
 
 
-def _size_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _described(out: Path) -> Conversion:
+    x: Any = zarr.open_group(out, mode="r")["X"]
+    is_sparse = isinstance(x, zarr.Group)
+    n_obs, n_vars = x.attrs["shape"] if is_sparse else x.shape
+    n_bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return Conversion(str(out), (n_obs, n_vars), (x["data"] if is_sparse else x).dtype.name, n_bytes)
 
 
 def _order(cells: CellCollection, wanted: Wanted, indices: Any) -> RowOrder:

@@ -56,8 +56,8 @@ class Task:
         for name in wanted.obsm:
             self._sources.append(MatrixSource(f"obsm/{name}", partial(cells.read_array, name)))
 
-    def run(self, *, verify: bool) -> MatrixPlan:
-        """Write all that is not written yet; return how X is stored."""
+    def run(self, *, verify: bool) -> None:
+        """Write all that is not written yet."""
         with writing_to(self._space.out):
             root = zarr.open_group(self._space.store, mode="a", zarr_format=3)
             self._annotate(root)
@@ -67,7 +67,6 @@ class Task:
             if verify:
                 verify_store(self._space, plan, writers, self._bar)
             self._complete(root, plan)
-        return plan.matrices[0]
 
     def _annotate(self, root: zarr.Group) -> None:
         """Write all but matrices: what is wrong there shows before anything takes long."""

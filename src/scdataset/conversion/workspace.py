@@ -42,6 +42,8 @@ class Workspace:
         self.folder = out.with_name(out.name + _SUFFIX)
         self.store = self.folder / "store"
         self._journal = self.folder / "shards.jsonl"
+        self._request = self.folder / "request.json"
+        self._lock = self.folder / "lock"
 
     @classmethod
     @contextmanager
@@ -56,15 +58,15 @@ class Workspace:
             If another process is writing it, or the folder cannot be made.
         """
         here = cls(_checked(out))
-        if os.path.lexists(here.out):
+        if os.path.lexists(here.out) and not here.is_finished:
             message = f"out={str(here.out)!r} is there already, and nothing is written over; give another path."
             raise ExistingFileError(message)
-        if here.folder.exists() and not (here.folder / "lock").exists():
+        if os.path.lexists(here.folder) and not here._is_ours():
             message = f"{here.folder} is in the way: it is not of a conversion that was interrupted; move it away."
             raise ExistingFileError(message)
         with writing_to(here.out):
             here.folder.mkdir(exist_ok=True)
-        lock = FileLock(here.folder / "lock", blocking=False)
+        lock = FileLock(here._lock, blocking=False)
         try:
             with lock:
                 here._remove_partial()
@@ -108,10 +110,22 @@ class Workspace:
         for array in matrix.arrays:
             (self.store / matrix.key(array, number)).unlink(missing_ok=True)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the store has its name, and nothing is left to do but to clean up."""
+        return self.out.exists() and self._request.exists() and not self.store.exists()
+
     def finish(self) -> None:
-        """Give the store its name, and remove all else."""
+        """Give the store its name."""
         with writing_to(self.out):
             self.store.rename(self.out)
+
+    def clean_up(self) -> None:
+        """Remove all but the store; last of all the request, by which a finished conversion is told from another."""
+        with writing_to(self.out):
+            for path in self.folder.iterdir():
+                if path not in (self._request, self._lock):
+                    path.unlink()
             shutil.rmtree(self.folder)
 
     def claim(self, request: dict[str, Any]) -> None:
@@ -122,9 +136,8 @@ class Workspace:
         ArgumentValueError
             If it is not.
         """
-        place = self.folder / "request.json"
-        if place.exists():
-            earlier = json.loads(place.read_text(encoding="utf-8"))
+        if self._request.exists():
+            earlier = json.loads(self._request.read_text(encoding="utf-8"))
             differing = [name for name in request if request[name] != earlier.get(name)]
             if differing:
                 name = differing[0]
@@ -135,14 +148,18 @@ class Workspace:
                 )
                 raise ArgumentValueError(message)
             return
-        partial = place.with_suffix(".partial")
+        partial = self._request.with_suffix(".partial")
         partial.write_text(json.dumps(request), encoding="utf-8")
-        partial.replace(place)
+        partial.replace(self._request)
 
     def _discard_unplanned(self) -> None:
         """Remove the folder if nothing in it took long to make."""
-        if not (self.folder / "plan.json").exists():
+        if not (self.folder / "plan.json").exists() and not self.is_finished:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _is_ours(self) -> bool:
+        """Tell whether the folder is one of these; it may have been made just before the process ended."""
+        return self.folder.is_dir() and (self._lock.exists() or not any(self.folder.iterdir()))
 
     def _size(self, key: str) -> int:
         try:
