@@ -1,5 +1,6 @@
 """Cells in object stores are those of the same files on disk, and faults of stores never give others."""
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.cells.formats import test_cell_file as formats
 
 from scdataset import BlockShuffling, open_collection, scDataset
 from scdataset.engine.bytes import remote, remote_stream, sparse_file
+from scdataset.engine.containers import arrow
 from scdataset.errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -39,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 ROWS = np.array([7, 3, 3, 59, 0, 31, 30, 7])
 
-IN_FILES = ("H5ad", "Tenx", "Loom", "ModalityOfH5mu")
+IN_FILES = ("H5ad", "Tenx", "Loom", "ModalityOfH5mu", "Arrow", "Parquet")
 
 FORMATS = {name: getattr(formats, f"Test{name}")() for name in (*IN_FILES, "Zarr2", "Zarr3")}
 
@@ -144,6 +146,25 @@ def test_a_fault_at_any_request_of_a_store_gives_the_right_rows_or_a_typed_error
             n_failed += 1
         n_requests = len(server.requests) if number < 0 else n_requests
     assert 0 < n_failed <= n_requests
+
+
+@pytest.mark.parametrize("name", ["Arrow", "Parquet"])
+def test_rows_of_lists_are_fetched_once(server, tmp_path, monkeypatch, name):
+    format_ = FORMATS[name]
+    path = format_.write(tmp_path, cells())
+    upload(server, path, path.name)
+    with closing(opened(server, path.name, **format_.options)) as far:
+        expected = far.read(ROWS)["X"].toarray()
+    shutil.rmtree(tmp_path / "cache/objects")
+    monkeypatch.setattr(arrow, "_write_fetched", None)  # the copy serves
+    with closing(opened(server, path.name, **format_.options)) as far:
+        np.testing.assert_array_equal(far.read(ROWS)["X"].toarray(), expected)
+
+
+def test_a_damaged_table_is_called_by_its_url(server):
+    server.objects["a.parquet"] = b"PAR1" + bytes(1_000)
+    with pytest.raises(DamagedFileError, match=r"s3://bucket/a\.parquet cannot be read"):
+        opened(server, "a.parquet", gene_table=40)
 
 
 def test_a_store_of_a_host_that_lists_nothing_is_refused(server):

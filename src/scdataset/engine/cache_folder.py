@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 from scdataset._arguments import warn
 from scdataset._processes import abandoned, name_of_process, new_name
 from scdataset.engine.bytes.copied import CopiedFile, block_checksums
-from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.opening import open_bytes
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.cache_copies import MAKING, MANIFEST, make_room, put_aside
 from scdataset.engine.cache_paths import cache_folder
 from scdataset.engine.cache_table import checksum, read_table, remove, write_table
@@ -54,14 +55,14 @@ _READ = 1 << 22
 class _Copy:
     """A copy of a file as it is now; its kind has a version in it."""
 
-    source: LocalFile
+    source: ByteSource
     kind: str
     make: Make
 
     @property
     def key(self) -> list[Any]:
         """Kind, path and identity of the file, all but the time of status, which a chmod changes too."""
-        return [self.kind, os.path.realpath(self.source.path), *self.source.identity[:4]]
+        return [self.kind, self.source.address, *self.source.identity[:4]]
 
     @property
     def place(self) -> str:
@@ -76,8 +77,22 @@ class _Copy:
     @property
     def status_changed(self) -> int | None:
         """The file's time of status, or None if a change of it from now on may show the same times."""
-        modified, status_changed = self.source.identity[3:5]
-        return status_changed if time.time_ns() - max(modified, status_changed) >= _SETTLED else None
+        if self.source.is_remote:
+            return self.last_change
+        modified = int(self.source.identity[3])
+        return self.last_change if time.time_ns() - max(modified, self.last_change) >= _SETTLED else None
+
+    @property
+    def last_change(self) -> int:
+        """The file's time of status; 0 for an object of a store, whose version in the key tells all changes."""
+        return 0 if self.source.is_remote else int(self.source.identity[4])
+
+    def content(self) -> int:
+        """Return the checksum of all of the file; 0 for an object, which would be fetched for it."""
+        file = self.source
+        if file.is_remote:
+            return 0
+        return checksum(*(file.read_unchecked(start, _READ) for start in range(0, file.size, _READ)))
 
 
 def cached_copy(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
@@ -86,7 +101,7 @@ def cached_copy(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
     Parameters
     ----------
     path
-        The file: another path or identity, see `LocalFile`, is another file.
+        The file, or the URL of an object: another path or identity, see `ByteSource`, is another file.
     kind
         The kind of copy, with a version: a part of the folder's name.
     make
@@ -100,7 +115,7 @@ def cached_copy(path: str, kind: str, make: Make) -> dict[str, CopiedFile]:
     DamagedFileError
         If the file changes while its copy is made.
     """
-    copy = _Copy(LocalFile(path), kind, make)
+    copy = _Copy(open_bytes(path), kind, make)
     try:
         return _found_or_made(cache_folder(), copy)
     except (OSError, RuntimeError) as error:
@@ -128,10 +143,10 @@ def _make(folder: Path, copy: _Copy) -> None:
     made = folder / name_of_process(new_name(MAKING), os.getpid())
     made.mkdir(mode=0o700)
     try:
-        status_changed, content = copy.status_changed, _content(copy.source)
+        status_changed, content = copy.status_changed, copy.content()
         later = copy.make(made)
         copy.source.check()
-        if status_changed is None and content != _content(copy.source):
+        if status_changed is None and content != copy.content():
             message = f"{copy.source.path} was changed while its copy was made; open it again."
             raise DamagedFileError(message)
         _write_manifest(made, copy, later, {"content": content, "status_changed": status_changed})
@@ -151,7 +166,7 @@ def _found(folder: Path, copy: _Copy) -> dict[str, CopiedFile] | None:
         if stored is None:
             return None
         about, checksums, later = json.loads(stored[0].tobytes()), stored[1], stored[2].reshape(-1, 2)
-        if about["status_changed"] != copy.source.identity[4] and not _confirmed(folder, copy, about, stored):
+        if about["status_changed"] != copy.last_change and not _confirmed(folder, copy, about, stored):
             return None
         files = {}
         for name, size, n_checksums, n_later in about["files"]:
@@ -171,7 +186,7 @@ def _confirmed(folder: Path, copy: _Copy, about: dict[str, Any], stored: list[ND
     the same tick of the system's clock as an earlier one shows in no time at all.
     """
     status_changed = copy.status_changed
-    if _content(copy.source) != about["content"]:
+    if copy.content() != about["content"]:
         return False
     if status_changed is not None:
         with suppress(OSError):  # a cache that this user cannot write to
@@ -193,11 +208,6 @@ def _write_manifest(
     text = np.frombuffer(json.dumps({**about, "files": listed}).encode(), np.uint8)
     arrays: list[NDArray[Any]] = [text, np.concatenate(sums), np.concatenate(stretches).astype(np.int64).reshape(-1)]
     write_table(made / MANIFEST, copy.key, arrays)
-
-
-def _content(file: LocalFile) -> int:
-    """Return the checksum of all of a file."""
-    return checksum(*(file.read_unchecked(start, _READ) for start in range(0, file.size, _READ)))
 
 
 def _keep(made: Path, final: Path, copy: _Copy) -> None:

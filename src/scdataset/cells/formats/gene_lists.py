@@ -16,6 +16,7 @@ from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.containers import arrow
 from scdataset.engine.matrices.remapped import NumberedColumns
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
@@ -122,6 +123,11 @@ class GeneListFile(CellFile):
         self.n_obs = stored.shape[0]
         self._var = genes.var
         self.matrix = NumberedColumns(stored, path, genes.ids, drop)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file, or of the copy of an object."""
+        return self._plain.size if is_url(self.path) else super().n_bytes
 
     @property
     def var(self) -> pd.DataFrame:

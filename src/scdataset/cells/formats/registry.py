@@ -241,7 +241,7 @@ _FORMATS = (
     Format("10x .h5", _holds("10x"), _tenx_file, ("layer", "genome", "feature_types"), remote=True),
     Format("loom", _holds("loom"), _loom_file, ("layer",), remote=True),
     Format("h5ad", _holds("h5ad"), _h5ad_file, ("layer",), remote=True),
-    Format("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes")),
+    Format("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes"), remote=True),
     Format("SCDL", _by_path(is_scdl), _scdl_file, ()),
     Format("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
 )

@@ -9,7 +9,7 @@ https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interproces
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +23,14 @@ from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.object_store import is_url
+from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.cache_folder import cached_copy
 from scdataset.engine.containers.arrow_claims import claimed_size
 from scdataset.engine.containers.expansion import Expansion, check_unpacked, least_size
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers
-from scdataset.errors import CollectionError, DamagedFileError
+from scdataset.errors import CollectionError, DamagedFileError, ScDatasetError
 
 __all__ = ["arrow_batches", "checked_column", "csr_matrix", "plain_arrow"]
 
@@ -43,6 +45,9 @@ _MAGIC, _FIRST_MESSAGE = b"ARROW1", 8
 
 _COPY = "rows.arrow"
 """Name of a copy."""
+
+_FETCHED = 1 << 25
+"""Bytes of an object that are fetched while as many before them are written."""
 
 
 class PiecedElements:
@@ -193,8 +198,11 @@ def plain_arrow(path: str) -> LocalFile:
     """Return a file of uncompressed Arrow with the rows of ``path``: itself, or one that is made once in the cache.
 
     Rows of Parquet, and of compressed Arrow, can be read only with all of their row group or batch: decoding it for
-    every few of its rows would be slower than a copy, which takes about the memory of one batch to make.
+    every few of its rows would be slower than a copy, which takes about the memory of one batch to make. So is an
+    object of a store, all of which is fetched once.
     """
+    if is_url(path):
+        return cached_copy(path, "plain-arrow-2", lambda folder: _write_fetched(path, folder / _COPY))[_COPY]
     if _is_plain(path):
         return LocalFile(path)
     return cached_copy(path, "plain-arrow-2", lambda folder: _write_plain(path, folder / _COPY))[_COPY]
@@ -223,6 +231,21 @@ def _write_plain(path: str, target: Path) -> dict[str, NDArray[np.int64]]:
     with arrow_batches(str(target)) as (batches, mapped):
         stretches = [stretch for batch in batches for stretch in _stretches_of_values(batch, mapped)]
     return {target.name: np.array(stretches, np.int64).reshape(-1, 2)}
+
+
+def _write_fetched(url: str, target: Path) -> dict[str, NDArray[np.int64]]:
+    """Fetch an object beside ``target``, and do as `_write_plain`."""
+    fetched = target.with_suffix(".fetched")
+    with closing(open_bytes(url)) as source, fetched.open("wb") as file:
+        for start in range(0, source.size, _FETCHED):
+            source.announce(np.array([start + _FETCHED]), np.array([_FETCHED]))
+            file.write(source.read_unchecked(start, _FETCHED))
+    try:
+        return _write_plain(str(fetched), target)
+    except ScDatasetError as error:
+        raise type(error)(str(error).replace(str(fetched), url)) from error
+    finally:
+        fetched.unlink()
 
 
 def _stretches_of_values(batch: Any, mapped: Any) -> Iterator[tuple[int, int]]:
