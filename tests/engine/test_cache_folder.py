@@ -125,7 +125,7 @@ def test_it_is_not_made_again_where_permissions_or_links_change(file, monkeypatc
     file.with_name("link").hardlink_to(file)
     monkeypatch.setattr(cache_folder_module, "_SETTLED", 0)
     cached_copy(str(file), "kind", fail)
-    monkeypatch.setattr(cache_folder_module, "_content", None)  # which is noted
+    monkeypatch.setattr(cache_folder_module._Copy, "content", None)  # which is noted
     cached_copy(str(file), "kind", fail)
     assert files["made"].read(0, 9) == b"made"  # whoever reads the copy goes on
 
@@ -258,7 +258,7 @@ def test_a_change_too_quick_to_show_in_the_times_of_a_file_is_noticed(file, monk
     assert place(cached_copy(str(file), "kind", lambda folder: fill(folder, "two"))).read_text() == "two"
     monkeypatch.setattr(cache_folder_module, "_SETTLED", 0)  # a while later it can be told
     cached_copy(str(file), "kind", fail)
-    monkeypatch.setattr(cache_folder_module, "_content", None)
+    monkeypatch.setattr(cache_folder_module._Copy, "content", None)
     cached_copy(str(file), "kind", fail)
 
 

@@ -6,7 +6,7 @@ import pytest
 from tests.engine.bytes.objects import CONTENT
 
 pytest.importorskip("obstore")
-from scdataset.engine.bytes.object_store import using_options
+from scdataset.engine.bytes.object_store import Bucket, Location, using_options
 from scdataset.engine.bytes.remote import RemoteFile
 from scdataset.errors import (
     ArgumentValueError,
@@ -73,3 +73,54 @@ def test_a_store_that_is_not_there_is_told(server):
 def test_an_option_that_nobody_knows_is_told(server):
     with using_options({**server.options, "no_such": "x"}), pytest.raises(ArgumentValueError, match="no_such"):
         RemoteFile(server.s3("a/x.bin"))
+
+
+@pytest.fixture(scope="module")
+def moto():
+    """Start a server that checks credentials and protocol as S3 does, as far as moto goes."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    boto3 = pytest.importorskip("boto3")
+    server.start()
+    endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    given = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    client = boto3.client("s3", endpoint_url=endpoint, **given)
+    client.create_bucket(Bucket="bucket")
+    client.put_object(Bucket="bucket", Key="a/x.bin", Body=CONTENT)
+    yield endpoint, client
+    server.stop()
+
+
+@pytest.fixture
+def bucket(moto, monkeypatch):
+    """Take settings and credentials from the environment."""
+    settings = {"ENDPOINT": moto[0], "REGION": "us-east-1", "ALLOW_HTTP": "true"}
+    for name, value in {**settings, "ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with using_options({"retry_config": {"max_retries": 0}}):
+        yield moto[1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_s3_says_is_understood(bucket):
+    with closing(RemoteFile("s3://bucket/a/x.bin")) as file:
+        assert file.read(2_000_000, 100_000) == CONTENT[2_000_000:2_100_000]
+        folders, objects = file._bucket.entries("")
+        assert (folders, list(objects)) == (["a"], [])
+        assert file._bucket.walk("a")["a/x.bin"].size == len(CONTENT)
+        bucket.put_object(Bucket="bucket", Key="a/x.bin", Body=CONTENT[::-1])
+        with pytest.raises(DamagedFileError, match="was replaced"):
+            file.read_unchecked(4_000_000, 10)
+        bucket.put_object(Bucket="bucket", Key="a/x.bin", Body=CONTENT)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("url", ["s3://bucket/a/y.bin", "s3://nobucket/a/x.bin"])
+def test_what_s3_lacks_is_told(bucket, url):
+    with pytest.raises(MissingFileError, match=url):
+        RemoteFile(url)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_bucket_that_is_not_there_is_not_listed(bucket):
+    with pytest.raises(MissingFileError, match="there is no s3://nobucket"):
+        Bucket.from_location(Location.from_url("s3://nobucket/a")).entries("a")

@@ -306,8 +306,10 @@ class Bucket:
             "storage_options={'anonymous': True} for public data."
         )
 
-    def _unreachable(self, key: str, error: Exception) -> UnreachableStoreError:
+    def _unreachable(self, key: str, error: Exception) -> UnreachableStoreError | MissingFileError:
         said = _first_line(error)
+        if "NoSuchBucket" in said or "404 Not Found" in said:
+            return MissingFileError(f"{self.url(key)} cannot be listed: there is no {self.root}. ({said})")
         remedy = "Try again, or see whether the store can be reached from here"
         if "169.254." in said or "redential" in said or "metadata.google" in said or "oken" in said:
             remedy = (
