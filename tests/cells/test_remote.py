@@ -18,6 +18,7 @@ from tests.cells.formats import test_cell_file as formats
 
 from scdataset import BlockShuffling, open_collection, scDataset
 from scdataset.engine.bytes import remote, remote_stream, sparse_file
+from scdataset.engine.bytes.object_store import using_options
 from scdataset.engine.containers import arrow
 from scdataset.errors import (
     ArgumentTypeError,
@@ -29,6 +30,7 @@ from scdataset.errors import (
     ScDatasetError,
     UnreachableStoreError,
 )
+from scdataset.insight.description import describe
 from scdataset.testing.cell_files import cells, dense
 from scdataset.testing.object_server import Fault, ObjectServer
 
@@ -226,6 +228,28 @@ def test_an_epoch_is_that_from_disk(server, tmp_path, genes):
     paths = plates(server, tmp_path)
     with closing(opened(server, "plates", genes=genes)) as far, closing(open_collection(paths, genes=genes)) as near:
         np.testing.assert_array_equal(np.concatenate(epoch(far)), np.concatenate(epoch(near)))
+
+
+def test_a_run_that_was_stopped_goes_on_as_one_from_disk(server, tmp_path):
+    paths = plates(server, tmp_path)
+    with closing(opened(server, "plates")) as far, closing(open_collection(paths)) as near:
+        expected = epoch(near)
+        stopped = scDataset(far, BlockShuffling(4), 16, fetch_factor=2, seed=3)
+        found = [dense(batch["X"]) for _, batch in zip(range(5), stopped, strict=False)]
+        resumed = scDataset(far, BlockShuffling(4), 16, fetch_factor=2, seed=3)
+        resumed.load_state_dict(stopped.state_dict())
+        found += [dense(batch["X"]) for batch in resumed]
+        np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
+
+
+def test_files_of_a_store_are_described(server, tmp_path):
+    paths = plates(server, tmp_path, 2)
+    with using_options(server.options):
+        far = describe(server.s3("plates"))
+    near = describe(paths)
+    assert [file.n_bytes for file in far] == [file.n_bytes for file in near]
+    assert [file.cells[0].n_obs for file in far] == [60, 60]
+    assert far[0].cells[0].columns == near[0].cells[0].columns
 
 
 def replace(server, key):

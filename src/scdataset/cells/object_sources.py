@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from glob import has_magic
 
+from scdataset.cells.formats.probe import is_remote_store
 from scdataset.engine.bytes.object_store import Bucket, Location, opening
 from scdataset.errors import ArgumentValueError
 
-__all__ = ["urls_of"]
+__all__ = ["size_of_url", "urls_of"]
 
 _ENDINGS = (".h5ad", ".zarr", ".h5", ".h5mu", ".loom", ".arrow", ".parquet")
 """Endings of objects and stores that a folder may hold; a folder has those of one."""
@@ -36,6 +37,15 @@ def urls_of(url: str) -> list[str]:
     if location.key.rstrip("/").endswith(_ENDINGS) or not bucket.can_list:
         return [url]
     return _in_folder(bucket, location.key.rstrip("/")) or [url]
+
+
+def size_of_url(url: str) -> int:
+    """Return the bytes of an object, or of all objects of a store."""
+    location = Location.from_url(url)
+    bucket = Bucket.from_location(location)
+    if not is_remote_store(url):
+        return bucket.head(location.key).size
+    return sum(version.size for version in bucket.walk(location.key.rstrip("/")).values())
 
 
 def _matches(bucket: Bucket, pattern: str) -> list[str]:

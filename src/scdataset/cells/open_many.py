@@ -24,6 +24,7 @@ from scdataset.cells.join.gene_ids import are_numbers, digests
 from scdataset.cells.join.genes import GeneKey, gene_names
 from scdataset.cells.join.obs import MANY, check_label, tried_column
 from scdataset.engine.bytes.object_store import is_url
+from scdataset.engine.bytes.opening import fetched_ahead
 from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentValueError, CollectionError, ScDatasetError
 
@@ -143,7 +144,7 @@ def _each(
 ) -> Iterator[T | Exception]:
     """Yield the result of each path, or the error that it raises, in the order of the paths."""
     if n_processes == 1 or "fork" not in multiprocessing.get_all_start_methods():
-        yield from (_tried(opening, path) for path in paths)
+        yield from (_tried(opening, path) for path in fetched_ahead(paths))
         return
     parts = [paths[first : first + _PART] for first in range(0, len(paths), _PART)]
     context = multiprocessing.get_context("fork")

@@ -18,8 +18,10 @@ from scdataset.cells.formats.frames import column_names, column_values, n_rows
 from scdataset.cells.formats.mudata import modalities_of
 from scdataset.cells.formats.probe import Probe, probing
 from scdataset.cells.formats.registry import Options, format_of, open_file
+from scdataset.cells.object_sources import size_of_url
 from scdataset.cells.sources import Source, paths_of
 from scdataset.collections.values import ValueKind, kind_of_values
+from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.context import ReadContext
 from scdataset.errors import ScDatasetError
 from scdataset.insight.advice import Advice, advice_on
@@ -166,7 +168,9 @@ def _described(path: str) -> FileDescription:
 
 
 def bytes_of(path: str) -> int:
-    """Return the bytes of a file, or of all files in a folder."""
+    """Return the bytes of a file or object, or of all in a folder or store."""
+    if is_url(path):
+        return size_of_url(path)
     if not Path(path).is_dir():
         return Path(path).stat().st_size
     folders = os.walk(path)

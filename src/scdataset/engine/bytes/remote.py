@@ -131,10 +131,20 @@ class RemoteFile:
         with self._held() as (file, descriptor):
             return bool(self._request(file, descriptor, self._blocks(offsets, sizes)))
 
-    def stream(self) -> io.RawIOBase:
-        """Return a stream over the object; both its ends are fetched now, where formats have their metadata."""
+    @property
+    def version(self) -> ObjectVersion:
+        """The version that was opened."""
+        return self._version
+
+    @property
+    def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Offsets and sizes of both ends, where formats have their metadata."""
         length = _START * BLOCK
-        self.announce(np.array([0, max(self.size - length, 0)]), np.array([length, length]))
+        return np.array([0, max(self.size - length, 0)]), np.array([length, length])
+
+    def stream(self) -> io.RawIOBase:
+        """Return a stream over the object, both ends of which are asked for now."""
+        self.announce(*self.ends)
         with self._held() as (file, descriptor):
             return RemoteStream(file, os.dup(descriptor), self._state().coming, self._fetch_now, BLOCK)
 
