@@ -53,6 +53,7 @@ docs: $(READY)
 drawings: $(READY)
 	$(BIN)/python docs/drawings/concepts.py
 	$(BIN)/python docs/drawings/chart.py
+	$(BIN)/python docs/drawings/learning.py
 	$(BIN)/python docs/drawings/diversity.py
 	$(BIN)/python docs/drawings/tutorial.py
 

@@ -1,5 +1,6 @@
-"""Install built packages in empty environments, and train there: ``python tests/smoke.py dist/*``."""
+"""Install built packages in empty environments, and go through the tutorial there: ``python tests/smoke.py dist/*``."""
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,8 +24,13 @@ def pinned_torch():
     return next(line for line in lines if line.startswith("torch=="))
 
 
+def tutorial():
+    """Return the code of the tutorial."""
+    return "".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL))
+
+
 def try_out(built):
-    """Install without extras and read an array; then with anndata, and train from a file."""
+    """Install without extras and read an array; then with anndata, and do what the tutorial says."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(Path(folder) / "env", with_pip=True)
         python = Path(folder) / "env" / "bin" / "python"
@@ -36,8 +42,9 @@ def try_out(built):
         run("-m", "pip", "install", "--quiet", str(built))
         run("-c", IN_MEMORY)
         run("-m", "pip", "install", "--quiet", f"{built}[anndata]")
-        run(str(ROOT / "examples" / "linear_classifier.py"))
-        run("-m", "scdataset", "--help")
+        run("-m", "pip", "install", "--quiet", "matplotlib")  # as the tutorial says, for its picture
+        run("-c", tutorial())
+        run("-m", "scdataset", "info", "atlas.h5ad")
 
 
 if __name__ == "__main__":

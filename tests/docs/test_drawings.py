@@ -24,8 +24,9 @@ def script(monkeypatch):
     return load
 
 
-def test_the_chart_and_the_table_are_those_of_the_results(script):
-    for name, content in script("chart").drawn().items():
+@pytest.mark.parametrize("name_of_script", ["chart", "learning"])
+def test_charts_and_tables_are_those_of_the_results(script, name_of_script):
+    for name, content in script(name_of_script).drawn().items():
         assert (DOCS / "performance" / name).read_text() == content
 
 
