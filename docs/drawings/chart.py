@@ -52,7 +52,8 @@ def table(results: dict[str, Any]) -> str:
     ]
     for each in results["ratios"]:
         values = ["" if value is None else f"{value:.1f}x" for value in each["values"]]
-        lines.append(f"| {each['file']} | {each['ours']} | {each['against']} | " + " | ".join(values) + " |")
+        ours = each["ours"].replace("open_collection", "`open_collection`")
+        lines.append(f"| {each['file']} | {ours} | {each['against']} | " + " | ".join(values) + " |")
     for each in results["limits"]:
         values = [f"{value:.2f}" for value in each["values"]]
         lines.append(f"| {each['file']} | `open_collection` | {each['against']} | " + " | ".join(values) + " |")

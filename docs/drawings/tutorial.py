@@ -19,7 +19,12 @@ def main() -> None:
     """Run the tutorial in an empty folder, and keep the pictures that it saved."""
     mpl.use("svg")
     mpl.rcParams.update(
-        {"svg.hashsalt": "scdataset", "figure.figsize": (6.4, 3.6), "figure.constrained_layout.use": True}
+        {
+            "svg.hashsalt": "scdataset",
+            "figure.figsize": (6.4, 3.6),
+            "figure.constrained_layout.use": True,
+            "font.size": 13,
+        }
     )
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
