@@ -6,6 +6,8 @@ from importlib.util import find_spec
 import pytest
 from tests.docs.pages import PAGES, ROOT, blocks_of, name_of, rows_of_code, run
 
+from scdataset import __version__
+
 NEEDS = {"docs/guides/cellstream.md": "cellstream"}
 SLOW = ("docs/guides/lightning.md", "docs/guides/scvi-tools.md", "docs/tutorial.md")
 
@@ -48,3 +50,8 @@ def test_what_the_readme_names_exists(name):
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_code_is_no_wider_than_the_page(page):
     assert not [line for line, row in rows_of_code(page) if len(row) > 79]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CITATION.cff", "pyproject.toml", "docs/conf.py"])
+def test_the_version_is_said_in_one_place(name):
+    assert __version__ not in (ROOT / name).read_text()
