@@ -8,8 +8,11 @@ import anndata
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
+from pyarrow import feather
 from tests.conftest import REAL_DATA
 
 import scdataset
@@ -256,6 +259,24 @@ def test_column_numbers_of_other_formats(written, tmp_path, name):
             del file[f"mod/{modality}/X"]
             file[f"mod/{modality}/X"] = np.full((3, 2), np.nan, "f4")
     assert check(path).faults
+
+
+def gene_lists(path, ids, values):
+    offsets = pa.array([0, 2, 2, len(ids)], pa.int32())
+    columns = [pa.ListArray.from_arrays(offsets, pa.array(ids)), pa.ListArray.from_arrays(offsets, pa.array(values))]
+    table = pa.table([*columns, pa.array(["a", "b", "a"])], ["genes", "expressions", "drug"])
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        feather.write_feather(table, str(path), compression="uncompressed")
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.arrow", "a.parquet"])
+def test_lists_of_genes_are_checked_without_a_table_of_genes(tmp_path, name):
+    assert check(gene_lists(tmp_path / f"good_{name}", [3, 2_000_000_000_000, 5], np.ones(3, "f4"))).ok
+    report = check(gene_lists(tmp_path / name, [3, -1, 5], np.array([1, np.nan, 1], "f4")))
+    assert [fault.place for fault in report.faults] == ["X/indices", "X/data"]
 
 
 def test_tiles_of_loom(tmp_path):

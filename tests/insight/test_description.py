@@ -5,6 +5,8 @@ import json
 import anndata
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 
@@ -125,3 +127,14 @@ def test_a_folder_is_described_file_by_file(tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(scdataset.MissingFileError, match="does not exist"):
         describe(tmp_path / "none.h5ad")
+
+
+def test_lists_of_genes_are_described_without_a_table_of_genes(tmp_path):
+    lists = pa.array([[3, 9_000_000_000], [], [5]])
+    values = pa.array([[1.0, 2.0], [], [4.0]], pa.list_(pa.float32()))
+    pq.write_table(pa.table([lists, values, ["a", "b", "a"]], ["genes", "expressions", "drug"]), tmp_path / "a.parquet")
+    [cells] = describe(tmp_path / "a.parquet")[0].cells
+    assert (cells.n_obs, cells.n_vars, cells.problem) == (3, 0, None)
+    assert cells.matrices[0].stored_a_row == 1
+    assert cells.kind_of("X") == "counts"
+    assert [(column.name, column.examples) for column in cells.columns] == [("drug", ("a", "b"))]

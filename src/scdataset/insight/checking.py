@@ -30,9 +30,6 @@ _ENDINGS = (".h5ad", ".h5", ".h5mu", ".loom", ".zarr", ".zarr.zip", ".arrow", ".
 
 _BY_NODES = ("h5ad", "AnnData in zarr", "MuData", "10x .h5", "loom")
 
-_MOST_GENES = 1 << 31
-"""Of Arrow, where a table would say which genes there are."""
-
 
 def check(paths: Source | Sequence[Source]) -> Report:
     """Read files of cells whole, and report every fault: damaged or missing chunks, lengths, row pointers, numbers.
@@ -158,7 +155,7 @@ def _check_opening(probe: Probe, format_: str, found: Findings, context: ReadCon
     """Open the cells as training does; check the matrix of formats that are no trees, and note what is new."""
     if format_ == "MuData" or (format_ == "10x .h5" and found.faults):
         return
-    options = Options(gene_table=_MOST_GENES) if format_ == "Arrow or Parquet" else Options()
+    options = Options(ids_as_columns=True) if format_ == "Arrow or Parquet" else Options()
     try:
         with closing(open_file(probe, options)) as file:
             if format_ not in _BY_NODES or format_ == "loom":

@@ -35,7 +35,7 @@ _RUNS, _RUN = 16, 16
 _EXAMPLES = 3
 
 _MOST_GENES = 1 << 31
-"""Of Arrow, where a table would say which genes there are."""
+"""More columns than this are ids of genes, of which only a table would say how many there are."""
 
 _IN_TREES = ("h5ad", "AnnData in zarr", "MuData", "10x .h5", "loom")
 """Formats whose arrays h5py and zarr know."""
@@ -188,7 +188,7 @@ def _each_cells(probe: Probe, format_: str) -> Iterator[CellsDescription]:
     for one in genomes:
         yield _cells(probe.path, one.place, {"genome": one.place}, [replace(one, name="X")], [])
     if not genomes:
-        options = {"gene_table": _MOST_GENES} if format_ == "Arrow or Parquet" else {}
+        options = {"ids_as_columns": True} if format_ == "Arrow or Parquet" else {}
         yield _with_obs(probe, _cells(probe.path, None, options, *stored))
 
 

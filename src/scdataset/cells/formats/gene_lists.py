@@ -103,7 +103,7 @@ class GeneListFile(CellFile):
     path
         The file. Uncompressed Arrow is read in place; anything else is copied to the cache once.
     genes
-        Which gene an id stands for.
+        Which gene an id stands for; None for columns that are the ids, without names.
     lists
         Names of the column of ids and of the column of values.
     drop
@@ -112,7 +112,7 @@ class GeneListFile(CellFile):
 
     _kind = "a file of gene lists"
 
-    def __init__(self, path: str, genes: GeneTable, lists: Sequence[str], *, drop: bool) -> None:
+    def __init__(self, path: str, genes: GeneTable | None, lists: Sequence[str], *, drop: bool) -> None:
         self.path = path
         self._plain = arrow.plain_arrow(path)
         names = self._schema().names
@@ -121,8 +121,8 @@ class GeneListFile(CellFile):
             raise ArgumentValueError(message)
         stored = arrow.csr_matrix(self._plain, lists[0], lists[1])
         self.n_obs = stored.shape[0]
-        self._var = genes.var
-        self.matrix = NumberedColumns(stored, path, genes.ids, drop)
+        self._var = pd.DataFrame() if genes is None else genes.var
+        self.matrix = stored if genes is None else NumberedColumns(stored, path, genes.ids, drop)
 
     @property
     def n_bytes(self) -> int:

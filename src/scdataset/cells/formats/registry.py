@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scdataset._arguments import nearest
 from scdataset._packages import needing
@@ -27,7 +27,14 @@ __all__ = ["Format", "Options", "format_of", "is_scdl", "is_zarr", "open_file"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options for opening a file; see `open_collection`."""
+    """Options for opening a file; see `open_collection`.
+
+    Attributes
+    ----------
+    ids_as_columns
+        Of Arrow and Parquet: True to open one without a ``gene_table``, to look at what is stored; its columns are the
+        ids themselves, and have no names.
+    """
 
     layer: Any = None
     genome: str | None = None
@@ -36,6 +43,7 @@ class Options:
     gene_table: Any = None
     gene_lists: Sequence[str] | None = None
     unknown_genes: str | None = None
+    ids_as_columns: Literal[True] | None = None
 
     def given(self) -> dict[str, Any]:
         """Return those that are not left out."""
@@ -219,20 +227,25 @@ def _gene_list_file(probe: Probe, options: Options) -> CellFile:
     path = probe.path
     with needing(f"{path}, a file of Arrow or Parquet,", "pyarrow"):
         from scdataset.cells.formats.gene_lists import GeneListFile, GeneTable  # noqa: PLC0415 an optional package
-    if options.gene_table is None:
+    if options.gene_table is None and not options.ids_as_columns:
         message = f"{path} has genes by number: give gene_table, a dict of names, the path of a table, or their number."
         raise ArgumentValueError(message)
     if options.unknown_genes not in (None, "drop"):
         message = f'unknown_genes={options.unknown_genes!r}; give None to refuse them, or "drop" to leave them out.'
         raise ArgumentValueError(message)
     lists = options.gene_lists or ("genes", "expressions")
-    return GeneListFile(path, GeneTable.from_source(options.gene_table), lists, drop=options.unknown_genes == "drop")
+    genes = None if options.ids_as_columns else GeneTable.from_source(options.gene_table)
+    return GeneListFile(path, genes, lists, drop=options.unknown_genes == "drop")
 
 
 _ARROW = (b"ARROW1", b"PAR1", b"\xff\xff\xff\xff")
 """First bytes of files of Arrow, of Parquet, and of streams of Arrow."""
 
 _SCDL = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
+
+_OF_LISTS = ("gene_table", "gene_lists", "unknown_genes", "ids_as_columns")
+
+_OF_LISTS = ("gene_table", "gene_lists", "unknown_genes", "ids_as_columns")
 
 _FORMATS = (
     Format("cellstream", _is_cellstream, _cellstream_file, ()),  # before HDF5, which it holds a file of, without values
@@ -241,7 +254,7 @@ _FORMATS = (
     Format("10x .h5", _holds("10x"), _tenx_file, ("layer", "genome", "feature_types"), remote=True),
     Format("loom", _holds("loom"), _loom_file, ("layer",), remote=True),
     Format("h5ad", _holds("h5ad"), _h5ad_file, ("layer",), remote=True),
-    Format("Arrow or Parquet", _is_arrow, _gene_list_file, ("gene_table", "gene_lists", "unknown_genes"), remote=True),
+    Format("Arrow or Parquet", _is_arrow, _gene_list_file, _OF_LISTS, remote=True),
     Format("SCDL", _by_path(is_scdl), _scdl_file, ()),
     Format("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
 )
