@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)
-    made.set_defaults(parsers=commands.choices)
+    commands.choices["completion"].set_defaults(parsers=commands.choices)
     return made
 
 
