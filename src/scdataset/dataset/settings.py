@@ -23,6 +23,10 @@ __all__ = ["Settings", "adapted"]
 _HOOKS = ("fetch_callback", "fetch_transform", "batch_callback", "batch_transform")
 
 
+_BLOCKS = "it is the strategy's: assign dataset.strategy = BlockShuffling(block_size=8)"
+"""Remedy for options that older versions had."""
+
+
 class Settings:
     """The attributes of a dataset that can be read, and those that can be assigned.
 
@@ -43,7 +47,8 @@ class Settings:
 
     data_collection = Refused("it is dataset.collection")
     mesh = Refused("assign rank and world_size")
-    block_size = shuffle = Refused("it is the strategy's: assign dataset.strategy = BlockShuffling(block_size=8)")
+    block_size = Refused(_BLOCKS)
+    shuffle = Refused(_BLOCKS)
     indices = Refused("rows are chosen by the strategy: assign dataset.strategy = Streaming(indices=indices)")
     epoch = Refused("write dataset.set_epoch(epoch)")
 
