@@ -124,3 +124,8 @@ def test_what_s3_lacks_is_told(bucket, url):
 def test_a_bucket_that_is_not_there_is_not_listed(bucket):
     with pytest.raises(MissingFileError, match="there is no s3://nobucket"):
         Bucket.from_location(Location.from_url("s3://nobucket/a")).entries("a")
+
+
+def test_secrets_are_not_shown():
+    with using_options({"secret_access_key": "hidden"}):
+        assert "hidden" not in repr(Bucket.from_location(Location.from_url("s3://bucket/a")))

@@ -184,7 +184,7 @@ class Bucket:
     """
 
     root: str
-    options: str
+    options: str = field(repr=False)  # it may hold secrets
 
     @classmethod
     def from_location(cls, location: Location) -> "Bucket":
