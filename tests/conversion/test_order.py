@@ -28,3 +28,10 @@ def test_selected_rows_take_part_alone():
     assert sorted(shuffled.rows(0, 4).tolist()) == [3, 7, 50, 99]
     assert shuffled.ascending.tolist() == [3, 7, 50, 99]
     assert RowOrder(4, selected).rows(1, 3).tolist() == [3, 7]
+
+
+def test_cells_are_mixed_within_places_and_over_the_whole():
+    rows = RowOrder(100_000, None, 16, 0).rows(0, 100_000)
+    assert np.abs(np.diff(rows)).mean() > 30_000
+    assert np.mean(np.diff(rows) == 1) < 0.01
+    assert abs(rows[:4096].mean() - 50_000) < 5_000

@@ -1,13 +1,14 @@
 """obs and var in a zarr store, column by column (the specification of AnnData: dataframe 0.2.0)."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
 import zarr
+from numpy.typing import NDArray
 
 __all__ = ["write_element", "write_frame", "write_groups"]
 
@@ -16,7 +17,12 @@ _CHUNK = 1 << 17
 
 
 def write_frame(
-    root: zarr.Group, name: str, index: pd.Index, names: Sequence[str], column: Callable[[str], Any]
+    root: zarr.Group,
+    name: str,
+    index: Iterable[NDArray[np.object_]],
+    index_name: Any,
+    names: Sequence[str],
+    column: Callable[[str], Any],
 ) -> None:
     """Write a frame; of its columns one is in memory at a time.
 
@@ -24,16 +30,24 @@ def write_frame(
     ----------
     root, name
         The store, and the place of the frame in it.
-    index
-        Names of the rows.
+    index, index_name
+        Names of the rows, in parts of some whole chunks but for the last; and how they are called.
     names, column
         Its columns, and the function that returns the values of one.
     """
     group = root.require_group(name)
-    index_name = index.name if isinstance(index.name, str) and index.name not in names else "_index"
+    if not isinstance(index_name, str) or not index_name or index_name in names:
+        index_name = "_index"
     for one in names:
         write_element(group, one, storable(column(one)))
-    write_element(group, index_name, index.to_numpy(object))
+    parts = iter(index)
+    first = next(parts)
+    write_element(group, index_name, first)
+    stored: Any = group[index_name]
+    for part in parts:
+        start = stored.shape[0]
+        stored.resize((start + part.size,))
+        stored[start:] = part
     encoding = {"encoding-type": "dataframe", "encoding-version": "0.2.0"}
     group.attrs.update(encoding | {"column-order": list(names), "_index": index_name})
 

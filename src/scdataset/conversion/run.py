@@ -76,9 +76,10 @@ def convert(
 ) -> Conversion:
     """Convert cells to AnnData in a sharded zarr store (version 3), which plain anndata and zarr read.
 
-    Two shards are in memory at a time, beside 16 bytes a row, a column of obs and the names of the cells. A conversion
-    that was interrupted in whichever way goes on when it is called again with the same arguments, and gives the same
-    bytes; until then there is a folder ``OUT.zarr.conversion``. The store gets its name when it is complete.
+    Two shards are in memory at a time, beside 16 bytes a row, and a column of obs or the names of the cells of a file.
+    A conversion that was interrupted in whichever way goes on when it is called again with the same arguments, and
+    gives the same bytes; until then there is a folder ``OUT.zarr.conversion``. The store gets its name when it is
+    complete.
 
     Column numbers are stored as int32 in blosc-lz4hc, values in blosc-zstd, both shuffled. The columns of a row come in
     ascending order.
@@ -112,7 +113,8 @@ def convert(
     dtype
         The type of values in X and layers, in place of that. Values that it does not hold are refused.
     chunk_size, shard_size
-        Values in a chunk, which is decoded whole, and in a shard, which is a file.
+        Values in a chunk, which is decoded whole, and in a shard, which is a file. Chunks of 131,072 take 1.4 % less
+        space, and more time at small blocks.
     verify
         Whether to read the store again before it gets its name, and compare it with the source.
     progress

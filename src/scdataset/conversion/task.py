@@ -1,7 +1,7 @@
 """One conversion, or the rest of one: annotations, scan, shards, and the metadata of the whole."""
 
 import warnings
-from collections.abc import Callable  # noqa: TC003 as in the other modules
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from scdataset.cells import CellCollection
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.frames import write_element, write_frame, write_groups
 from scdataset.conversion.matrices import ShardWriter, create
+from scdataset.conversion.names import NamesFile, numbers_as_names
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.plan import MatrixPlan, Plan
 from scdataset.conversion.request import Storage, Wanted
@@ -84,11 +85,28 @@ class Task:
                 raise ArgumentValueError(message)
             values["source_row"] = lambda: rows
         write_groups(root, ("layers", "obsm", "obsp", "uns", "varm", "varp"))
-        write_frame(root, "obs", _names(cells)[rows], list(values), lambda name: values[name]())
-        var = cells.var.set_axis(cells.var_names.astype(str), axis=0)
-        write_frame(root, "var", var.index, [str(name) for name in var], lambda name: var[name])
+        obs_names, obs_name = self._names()
+        write_frame(root, "obs", obs_names.pieces(self._order), obs_name, list(values), lambda name: values[name]())
+        obs_names.remove()
+        var, var_names = cells.var, cells.var_names.astype(str)
+        named = [str(name) for name in var]
+        write_frame(root, "var", [var_names.to_numpy(object)], var_names.name, named, lambda name: var[name])
         write_element(root, "uns/conversion", self._provenance())
         marker.touch()
+
+    def _names(self) -> tuple[NamesFile, Any]:
+        """Return the names of cells, or row numbers where the files have none; and how they are called."""
+        called: list[Any] = []
+
+        def noted() -> Iterator[pd.Index]:
+            for names in self._cells.each_obs_names():
+                called.append(names.name)
+                yield names
+
+        try:
+            return NamesFile.written(self._space.folder, noted()), called[0] if len(set(called)) == 1 else None
+        except ArgumentValueError:
+            return NamesFile.written(self._space.folder, numbers_as_names(len(self._cells))), None
 
     def _provenance(self) -> dict[str, Any]:
         sizes = self._cells.sizes
@@ -186,14 +204,6 @@ def _read_x(cells: CellCollection, rows: NDArray[np.int64]) -> Any:
 
 def _taken(cells: CellCollection, name: str, rows: NDArray[np.int64]) -> Any:
     return cells.obs_values(name)[rows]
-
-
-def _names(cells: CellCollection) -> pd.Index:
-    """Return the names of cells, or row numbers where the files have none."""
-    try:
-        return cells.obs_names
-    except ArgumentValueError:
-        return pd.RangeIndex(len(cells)).astype(str)
 
 
 def _check_genes(cells: CellCollection, of_layer: CellCollection, name: str) -> None:

@@ -97,6 +97,13 @@ class Obs:
             names = [file.obs_names for file in self._each()]
         return self._joined_names(names)
 
+    def each_names(self) -> Iterator[pd.Index]:
+        """Yield the names of the cells of each file, of one at a time."""
+        with handles_open():
+            for number, file in enumerate(self._each()):
+                names = file.obs_names
+                yield names if self._origin is None else self._origin.names_of(number, names)
+
     def set_names(self, names: Sequence[pd.Index]) -> None:
         """Take the names of each file as they were read before."""
         self.names = self._joined_names(names)
@@ -309,6 +316,16 @@ class HasObs:
         >>> strategy = BlockShuffling(16, indices=train.to_numpy())  # doctest: +SKIP
         """
         return self._obs.frame(columns, named=flag("names", names) or None)
+
+    def each_obs_names(self) -> Iterator[pd.Index]:
+        """Yield the names of the cells of each file, of one at a time, for collections whose names take much memory.
+
+        Raises
+        ------
+        ArgumentValueError
+            If cells have no names in files of their format.
+        """
+        return self._obs.each_names()
 
     def obs_values(self, column: str) -> Any:
         """Read a column of obs as pandas holds it, shape ``(n_obs,)``: labels are categorical.

@@ -46,13 +46,14 @@ class Origin:
 
     def names(self, names: Sequence[pd.Index]) -> list[pd.Index]:
         """Return names of cells, of each file, with its key."""
+        return [self.names_of(number, index) for number, index in enumerate(names)]
+
+    def names_of(self, number: int, names: pd.Index) -> pd.Index:
+        """Return names of the cells of one file, with its key."""
         if self.index_unique is None:
-            return list(names)
-        between = self.index_unique
-        return [
-            pd.Index([f"{name}{between}{key}" for name in index], dtype=object)
-            for key, index in zip(self.keys, names, strict=True)
-        ]
+            return names
+        ending = f"{self.index_unique}{self.keys[number]}"
+        return pd.Index([f"{name}{ending}" for name in names], dtype=object)
 
     @classmethod
     def from_source(
