@@ -6,6 +6,7 @@ import pytest
 from tests.engine.bytes.objects import CONTENT
 
 pytest.importorskip("obstore")
+from scdataset.engine.bytes import object_store
 from scdataset.engine.bytes.object_store import Bucket, Location, using_options
 from scdataset.engine.bytes.remote import RemoteFile
 from scdataset.errors import (
@@ -129,3 +130,24 @@ def test_a_bucket_that_is_not_there_is_not_listed(bucket):
 def test_secrets_are_not_shown():
     with using_options({"secret_access_key": "hidden"}):
         assert "hidden" not in repr(Bucket.from_location(Location.from_url("s3://bucket/a")))
+
+
+def test_a_store_that_is_too_slow_is_told(server):
+    with using_options({**server.options, "client_options": {"timeout": "50ms"}}):
+        server.latency = 0.5
+        with pytest.raises(UnreachableStoreError, match=r"s3://bucket/a/x\.bin cannot be read"):
+            RemoteFile(server.s3("a/x.bin"))
+
+
+@pytest.mark.parametrize(
+    ("root", "options"),
+    [
+        ("gs://bucket", '{"anonymous": true}'),
+        ("az://container", '{"anonymous": true, "account_name": "someone"}'),
+        ("https://host", '{"retry_config": {"max_retries": 1, "retry_timeout": 5}}'),
+        ("s3://bucket", '{"anon": true, "region": "us-east-1"}'),
+    ],
+)
+def test_every_scheme_has_a_store(root, options):
+    assert object_store._store(root, options) is not None
+    assert object_store._store(root, options) is object_store._store(root, options)
