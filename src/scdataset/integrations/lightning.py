@@ -99,20 +99,20 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
 
     def __init__(
         self,
-        collection: Any,
+        collection: object,
         *,
-        train: Any = REST,
-        val: Any = None,
-        test: Any = None,
-        predict: Any = None,
+        train: object = REST,
+        val: object = None,
+        test: object = None,
+        predict: object = None,
         label: str | None = None,
         batch_size: int = 64,
         eval_batch_size: int | None = None,
         fetch_factor: int = 16,
         block_size: int = 16,
-        strategy: Any = None,
-        fetch_transform: Any = None,
-        batch_transform: Any = TENSORS,
+        strategy: object = None,
+        fetch_transform: object = None,
+        batch_transform: object = TENSORS,
         drop_last: bool = False,
         seed: int | None = None,
         prefetch: int = 1,
@@ -322,6 +322,6 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
 
     __str__ = __repr__  # that of Lightning would iterate over the loaders
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # Loaders belong to the process that made them: a launched one makes its own, in its process group.
         return {**self.__dict__, "_loaders": {}}

@@ -2,13 +2,21 @@
 
 import weakref
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from torch.utils.data import DataLoader
 
 from scdataset.dataset import scDataset
 
 __all__ = ["CellLoader"]
+
+
+class Trainer(Protocol):
+    """A Trainer of Lightning, as far as a loader asks it."""
+
+    fit_loop: Any
+    is_last_batch: bool
+    reload_dataloaders_every_n_epochs: int
 
 
 class CellLoader:
@@ -44,7 +52,7 @@ class CellLoader:
         *,
         options: Mapping[str, Any],
         trains: bool,
-        trainer: Any = None,
+        trainer: Trainer | None = None,
         ignore: Sequence[str] = (),
     ) -> None:
         self.source = dataset
@@ -131,14 +139,15 @@ class CellLoader:
             if len(self.source) != usual:
                 self.trainer.reload_dataloaders_every_n_epochs = 1
             if not state["chain"]:
-                self._tell_that_the_epoch_is_over(usual)
+                _tell_that_the_epoch_is_over(self.trainer, usual)
 
-    def _tell_that_the_epoch_is_over(self, length: int) -> None:
-        """Let Lightning know that an epoch whose last batch it saved after is over.
 
-        It compares the batches it counted, on other devices perhaps, with ``length``, those on this one.
-        """
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        if progress.is_last_batch:
-            for step in ("ready", "started", "processed", "completed"):
-                setattr(progress.current, step, max(getattr(progress.current, step), length))
+def _tell_that_the_epoch_is_over(trainer: Trainer, length: int) -> None:
+    """Let Lightning know that an epoch whose last batch it saved after is over.
+
+    It compares the batches it counted, on other devices perhaps, with ``length``, those on this one.
+    """
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    if progress.is_last_batch:
+        for step in ("ready", "started", "processed", "completed"):
+            setattr(progress.current, step, max(getattr(progress.current, step), length))

@@ -175,7 +175,7 @@ def _called(strategy: Callable[..., Any], indices: NDArray[Any] | None) -> Sampl
     return made
 
 
-def _refuse_unsaved(name: str, value: Any) -> None:
+def _refuse_unsaved(name: str, value: object) -> None:
     if isinstance(value, str) and value.startswith(_NOT_SAVED):
         kind = value.removeprefix(_NOT_SAVED)
         message = (
@@ -185,7 +185,7 @@ def _refuse_unsaved(name: str, value: Any) -> None:
         raise ArgumentValueError(message)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return a value of which torch's ``weights_only`` loader takes all parts, or a note."""
     try:
         return _plainly(value)
@@ -207,13 +207,13 @@ def _plainly(value: Any) -> Any:
     raise TypeError
 
 
-def _check_name(name: str, value: Any) -> None:
+def _check_name(name: str, value: object) -> None:
     if value is not None and not isinstance(value, str):
         message = f"{name}={value!r} is of type {type(value).__name__}; give a name, or None."
         raise ArgumentTypeError(message)
 
 
-def _check_mapping(name: str, value: Any) -> None:
+def _check_mapping(name: str, value: object) -> None:
     if value is not None and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
         message = f"{name}={value!r} is of type {type(value).__name__}; give a dict of arguments by name, or None."
         raise ArgumentTypeError(message)

@@ -29,7 +29,7 @@ class Numbered:
     key: str
     needs_keys: ClassVar[bool] = True
 
-    def __call__(self, value: Any, keys: RowKeys) -> Any:
+    def __call__(self, value: object, keys: RowKeys) -> Any:
         """Return the batch with the numbers.
 
         Raises

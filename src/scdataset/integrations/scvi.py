@@ -127,15 +127,15 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
 
     def __init__(
         self,
-        cells: Any,
+        cells: object,
         *,
         batch_key: str | None = None,
         labels_key: str | None = None,
         unlabeled_category: str = "Unknown",
         categorical_covariate_keys: Sequence[str] | None = None,
         continuous_covariate_keys: Sequence[str] | None = None,
-        train: Any = None,
-        validation: Any = None,
+        train: object = None,
+        validation: object = None,
         batch_size: int = 128,
         block_size: int = 16,
         fetch_factor: int = 64,
@@ -248,7 +248,7 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
         """Return the loader of validation, an empty list for none."""
         return self._paired(self._validation, self._in_order) if self.n_val else []
 
-    def inference_dataloader(self, indices: Any = None, batch_size: int | None = None) -> Any:
+    def inference_dataloader(self, indices: object = None, batch_size: int | None = None) -> Any:
         """Return batches of cells in the order of the collection, for ``dataloader=`` of a model.
 
         Parameters
@@ -301,7 +301,7 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
         return DataLoader(dataset, batch_size=None, num_workers=self.num_workers) if self.num_workers else dataset
 
 
-def _checked_cells(cells: Any, *, check_values: bool) -> CellCollection:
+def _checked_cells(cells: object, *, check_values: bool) -> CellCollection:
     """Return the collection if it can be modelled."""
     if not isinstance(cells, CellCollection):
         message = (
@@ -326,7 +326,7 @@ def _key(name: str, value: str | None, *, may_be_absent: bool = True) -> str | N
     return value
 
 
-def _splits(cells: CellCollection, train: Any, validation: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _splits(cells: CellCollection, train: object, validation: object) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which cells are in the two splits, each of shape ``(n_obs,)``."""
     held_out = np.zeros(cells.n_obs, bool) if validation is None else _mask(cells, validation)
     if train is None:
@@ -338,7 +338,7 @@ def _splits(cells: CellCollection, train: Any, validation: Any) -> tuple[NDArray
     return chosen, held_out
 
 
-def _mask(cells: CellCollection, rows: Any) -> NDArray[np.bool_]:
+def _mask(cells: CellCollection, rows: object) -> NDArray[np.bool_]:
     mask = np.zeros(cells.n_obs, bool)
     mask[cells.rows_of(rows)] = True
     return mask

@@ -58,7 +58,7 @@ class Coded:
         return cls(f"_scvi_{name}", np.broadcast_to(np.zeros((), np.int8), n_obs), np.zeros(1, np.int64))
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The column in a registry."""
         return {"categorical_mapping": self.categories, "original_key": self.key}
 
@@ -136,7 +136,7 @@ class ScviColumns:
                 )
                 raise ArgumentValueError(message)
 
-    def registry(self, n_obs: int, var_names: "pd.Index[Any]", scvi_version: str) -> dict[str, Any]:
+    def registry(self, n_obs: int, var_names: "pd.Index[Any]", scvi_version: str) -> dict[str, object]:
         """Return the description of data that models are made of; the unlabelled category counts as a label."""
         genes = {"n_obs": n_obs, "n_vars": len(var_names), "column_names": var_names.to_numpy()}
         labels = {**self.labels.state, "unlabeled_category": self.unlabeled}
@@ -155,7 +155,7 @@ class ScviColumns:
         }
 
     @property
-    def _arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, object]:
         """Arguments as those of ``setup_anndata``."""
         return {
             "layer": None,
@@ -167,7 +167,7 @@ class ScviColumns:
         }
 
     @property
-    def _categorical_state(self) -> dict[str, Any]:
+    def _categorical_state(self) -> dict[str, object]:
         mappings = {name: column.categories for name, column in self.categorical.items()}
         sizes = [len(categories) for categories in mappings.values()]
         if not mappings:
@@ -176,7 +176,7 @@ class ScviColumns:
         return {"field_keys": list(mappings), "mappings": mappings, "mapping": mappings, "n_cats_per_key": sizes}
 
     @property
-    def _continuous_state(self) -> dict[str, Any]:
+    def _continuous_state(self) -> dict[str, object]:
         return {"columns": np.array(list(self.continuous), object)} if self.continuous else {}
 
 
@@ -211,7 +211,7 @@ def _stacked(columns: Sequence[NDArray[Any]], rows: NDArray[np.int64]) -> torch.
     return torch.from_numpy(np.stack([column[rows] for column in columns], axis=1).astype(kind, copy=False))
 
 
-def _field(state: Mapping[str, Any], **counts: int) -> dict[str, Any]:
+def _field(state: Mapping[str, object], **counts: int) -> dict[str, object]:
     return {"data_registry": {}, "state_registry": dict(state), "summary_stats": counts}
 
 
@@ -228,7 +228,7 @@ def _labels(column: "pd.Series[Any]", unlabeled: str) -> Coded:
     return Coded.from_series(labels.cat.reorder_categories(names).fillna(unlabeled))
 
 
-def _refuse_other_spelling(key: str, names: Sequence[Any], unlabeled: str) -> None:
+def _refuse_other_spelling(key: str, names: Sequence[object], unlabeled: str) -> None:
     alike = [name for name in names if str(name).lower() == unlabeled.lower()]
     if alike:
         message = (

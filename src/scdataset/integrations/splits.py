@@ -51,7 +51,7 @@ class Split:
         return np.flatnonzero(self.mask)
 
 
-def check_split(name: str, wanted: Any) -> None:
+def check_split(name: str, wanted: object) -> None:
     """Raise unless ``wanted`` may tell the cells of the split ``name``."""
     if isinstance(wanted, str) and wanted not in ((ALL, REST) if name == "train" else (ALL,)):
         also = ' or "rest"' if name == "train" else ""
@@ -65,7 +65,7 @@ def check_split(name: str, wanted: Any) -> None:
         raise ArgumentTypeError(message)
 
 
-def splits_of(collection: Any, wanted: Mapping[str, Any], disjoint: Sequence[str]) -> dict[str, Split]:
+def splits_of(collection: object, wanted: Mapping[str, Any], disjoint: Sequence[str]) -> dict[str, Split]:
     """Return splits of a collection; "rest" is every cell that the ``disjoint`` others leave.
 
     Parameters
@@ -98,7 +98,7 @@ def splits_of(collection: Any, wanted: Mapping[str, Any], disjoint: Sequence[str
     return splits
 
 
-def _split(name: str, wanted: Any, collection: Any, n_rows: int) -> Split:
+def _split(name: str, wanted: object, collection: object, n_rows: int) -> Split:
     if isinstance(wanted, str):
         return Split(None, np.ones(n_rows, bool))
     try:
@@ -136,5 +136,5 @@ def _warn_of_shared_cells(splits: Mapping[str, Split]) -> None:
             )
 
 
-def _shown(wanted: Any) -> str:
+def _shown(wanted: object) -> str:
     return repr(wanted) if isinstance(wanted, (str, Mapping)) else f"<{type(wanted).__name__}>"

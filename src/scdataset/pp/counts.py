@@ -1,14 +1,12 @@
 """Whether values are counts."""
 
-from typing import Any
-
 from scdataset.collections.values import kind_of_values, sampled_rows
 from scdataset.pp.streaming import Cells
 
 __all__ = ["looks_like_counts"]
 
 
-def looks_like_counts(cells: Any, *, seed: int = 0) -> bool:
+def looks_like_counts(cells: object, *, seed: int = 0) -> bool:
     """Tell whether the values of a few hundred cells are counts: whole numbers, none negative.
 
     Parameters

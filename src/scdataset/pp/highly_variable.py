@@ -144,7 +144,7 @@ def _unlogged(data: Any, log_base: float | None) -> Any:
     return values
 
 
-def _large(moments: Moments, labels: list[Any]) -> list[int]:
+def _large(moments: Moments, labels: list[object]) -> list[int]:
     """Return the batches of at least two cells; warn of the others."""
     large = np.flatnonzero(moments.sizes > 1).tolist()
     small = [labels[group] for group in np.flatnonzero(moments.sizes < 2)]

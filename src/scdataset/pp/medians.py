@@ -40,11 +40,11 @@ Pass = Callable[[Work], None]
 
 
 def nonzero_medians(
-    cells: Any,
+    cells: object,
     *,
     target_sum: float = 1e4,
-    totals: Any = None,
-    indices: Any = None,
+    totals: object = None,
+    indices: object = None,
     progress: bool = True,
 ) -> "pd.Series[float]":
     """Return the median of the non-zero values of every gene, after each cell was normalised to the same total.
@@ -91,7 +91,7 @@ def nonzero_medians(
     return pd.Series(medians, index=chosen.var_names, name="nonzero_median")
 
 
-def _checked(totals: Any, cells: Cells) -> NDArray[np.float64]:
+def _checked(totals: object, cells: Cells) -> NDArray[np.float64]:
     """Return the totals in ascending order of rows."""
     given = array("totals", totals, f"{cells.rows.size} numbers above 0, one a cell").astype(np.float64)
     if given.shape != cells.rows.shape or not (given > 0).all():

@@ -22,11 +22,11 @@ _TOP = (50, 100, 200, 500)
 
 
 def qc_metrics(
-    cells: Any,
+    cells: object,
     mitochondrial: str | Sequence[str] | NDArray[np.bool_] | None = None,
     *,
     percent_top: Sequence[int] | None = None,
-    indices: Any = None,
+    indices: object = None,
     progress: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return metrics of cells and of genes, as ``scanpy.pp.calculate_qc_metrics`` does, in one pass.

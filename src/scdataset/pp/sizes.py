@@ -1,7 +1,5 @@
 """Library sizes: the total counts of cells."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -11,7 +9,7 @@ from scdataset.pp.streaming import Cells, Window
 __all__ = ["library_sizes"]
 
 
-def library_sizes(cells: Any, *, indices: Any = None, progress: bool = True) -> "pd.Series[float]":
+def library_sizes(cells: object, *, indices: object = None, progress: bool = True) -> "pd.Series[float]":
     """Return the total counts of every cell, in one pass.
 
     Parameters

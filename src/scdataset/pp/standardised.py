@@ -33,7 +33,7 @@ def loess_class() -> Any:
 def by_standardised_variance(
     cells: Cells,
     groups: NDArray[np.int64],
-    labels: Sequence[Any],
+    labels: Sequence[object],
     moments: Moments,
     n_top_genes: int,
     *,
@@ -107,7 +107,7 @@ def _normalised(
 
 
 def _spreads(
-    moments: Moments, labels: Sequence[Any], span: float, seed: int
+    moments: Moments, labels: Sequence[object], span: float, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the standard deviation that each gene's mean lets expect, in place of the squares, and the fitted groups.
 
@@ -148,7 +148,7 @@ def _fit(
     return None, 0
 
 
-def _report(moments: Moments, labels: Sequence[Any], noisy: dict[Any, float], unfitted: Sequence[int]) -> None:
+def _report(moments: Moments, labels: Sequence[object], noisy: dict[object, float], unfitted: Sequence[int]) -> None:
     """Warn of groups with noise and without a fit; raise if none has one."""
     sizes = {labels[group]: int(moments.sizes[group]) for group in unfitted}
     if len(unfitted) == len(labels):

@@ -151,7 +151,7 @@ class Cells:
 class _Done:
     """The result of a call, with the interface of a future."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self._value = value
 
     def result(self) -> Any:

@@ -33,7 +33,7 @@ class RankInfo:
     is_given: bool = False
 
     @classmethod
-    def from_arguments(cls, rank: int | None, world_size: int | None, mesh: Any = None) -> "RankInfo":
+    def from_arguments(cls, rank: int | None, world_size: int | None, mesh: object = None) -> "RankInfo":
         """Return the rank that the arguments name, or else the process group, or else the launcher, or one process.
 
         Parameters

@@ -92,7 +92,7 @@ class SamplingStrategy:
     _raw_indices: Any = None
     _row_selection: Selection | None = None
     _named_selection: Selection | None = None
-    _met: "weakref.ref[Any] | None" = None
+    _met: "weakref.ref[object] | None" = None
     _is_located = False
     _changes: int = 0
 
@@ -255,7 +255,7 @@ class SamplingStrategy:
         """Return indices checked and in ascending order."""
         return Selection(indices).given
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "_met"}
 
     def _writes_indices(self) -> bool:

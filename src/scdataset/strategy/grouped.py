@@ -164,7 +164,7 @@ class GroupedSampling(SamplingStrategy):
         remainder: Remainder = "pad",
         control: Hashable = None,
         n_controls: int | None = None,
-        match: Any = None,
+        match: object = None,
         unmatched: Unmatched = "error",
         block_size: int = 1,
         indices: ArrayLike | range | None = None,
@@ -221,7 +221,7 @@ class GroupedSampling(SamplingStrategy):
         return None if self._match is None else {name: one.labels() for name, one in self._match.columns.items()}
 
     @match.setter
-    def match(self, match: Any) -> None:
+    def match(self, match: object) -> None:
         strata = None if match is None else Strata.from_columns(match)
         names = None if match is None else names_of_columns(match)
         self._keep_names("match", names, None if strata is None else strata.encoded)

@@ -24,7 +24,7 @@ _N_NAMED = 3
 """Names that an error shows."""
 
 
-def names_of(values: Any) -> NDArray[Any] | None:
+def names_of(values: object) -> NDArray[Any] | None:
     """Return the names that go with values, shape ``(n,)``: the index of a pandas Series unless it is 0, 1, 2, ..."""
     index = getattr(values, "index", None)
     if index is None or callable(index):  # lists and tuples have a method of that name
@@ -35,7 +35,7 @@ def names_of(values: Any) -> NDArray[Any] | None:
     return None if _are_numbers(names) and np.array_equal(names, np.arange(names.size)) else names
 
 
-def names_of_columns(columns: Any) -> NDArray[Any] | None:
+def names_of_columns(columns: object) -> NDArray[Any] | None:
     """Return the names that go with labels, or with all of the columns of a frame or mapping of labels."""
     if not isinstance(columns, Mapping):
         return names_of(columns)

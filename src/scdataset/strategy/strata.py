@@ -33,7 +33,7 @@ class Strata:
     columns: dict[str, ClassCodes]
 
     @classmethod
-    def from_columns(cls, match: Any) -> "Strata":
+    def from_columns(cls, match: object) -> "Strata":
         """Encode the ``match`` argument: labels, or a mapping or frame of several columns of labels."""
         named = _columns(match)
         columns = {name: encode_labels(labels, _column_of("match", name)) for name, labels in named}

@@ -59,7 +59,7 @@ class BinValues(Transform):
         """Whether it has to be given the keys of the rows."""
         return self.mode == "scgpt"
 
-    def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
+    def __call__(self, value: object, keys: RowKeys | None = None) -> Any:
         """Return ``value`` with the bins as X, int32: a `MultiIndexable`, a dict, AnnData, CSR or a dense array.
 
         Raises

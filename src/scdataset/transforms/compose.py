@@ -63,7 +63,7 @@ class Compose(Transform):
             return self, None
         return Compose(*before) if before else None, Compose(*after)
 
-    def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
+    def __call__(self, value: object, keys: RowKeys | None = None) -> Any:
         """Return the result of all transforms in order; those that need ``keys`` are given them."""
         for transform in self.transforms:
             value = call_transform(transform, value, keys)
@@ -73,5 +73,5 @@ class Compose(Transform):
         return f"Compose({', '.join(map(repr, self.transforms))})"
 
 
-def _part_for_batches(transform: Any) -> Any:
+def _part_for_batches(transform: object) -> Any:
     return transform.divided()[1] if isinstance(transform, Transform) else None

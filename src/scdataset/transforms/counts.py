@@ -60,7 +60,7 @@ class NormalizeTotal(MatrixTransform):
         else:
             positive("target_sum", self.target_sum)
 
-    def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:
+    def of_matrix(self, matrix: Matrix, value: object) -> Matrix:
         """Return counts divided by their sum and times ``target_sum``; integers become float32."""
         check_values("NormalizeTotal", matrix, "counts, which are finite and not negative", least=0)
         data = as_floats(matrix)
@@ -127,7 +127,7 @@ class Log1p(MatrixTransform):
                 message = "base=1 is the base of no logarithm; give 2, 10 or None for e."
                 raise ArgumentValueError(message)
 
-    def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:  # noqa: ARG002 nothing else is needed
+    def of_matrix(self, matrix: Matrix, value: object) -> Matrix:  # noqa: ARG002 nothing else is needed
         """Return the logarithms; integers become float32."""
         takes = "finite numbers above -1, such as counts and normalised counts"
         check_values("Log1p", matrix, takes, least=_ABOVE_MINUS_1, remedy="Scaled values have no logarithm.")
@@ -168,7 +168,7 @@ class Clip(MatrixTransform):
             message = f"minimum={self.minimum} is above maximum={self.maximum}."
             raise ArgumentValueError(message)
 
-    def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:  # noqa: ARG002 nothing else is needed
+    def of_matrix(self, matrix: Matrix, value: object) -> Matrix:  # noqa: ARG002 nothing else is needed
         """Return the values, none of them beyond the bounds; integers that cannot be the bounds become float32."""
         if is_sparse(matrix) and ((self.minimum or 0) > 0 or (self.maximum or 0) < 0):
             message = (
@@ -239,7 +239,7 @@ class Scale(MatrixTransform):
         genes = f"<{self.mean.size} genes>"
         return f"Scale(mean={genes}, std={genes}, zero_center={self.zero_center}, max_value={self.max_value})"
 
-    def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:  # noqa: ARG002 nothing else is needed
+    def of_matrix(self, matrix: Matrix, value: object) -> Matrix:  # noqa: ARG002 nothing else is needed
         """Return the scaled values; integers become float32."""
         if matrix.shape[1] != self.mean.size:
             message = f"Scale has the mean of {self.mean.size} genes, and X has {matrix.shape[1]}; give those of X."

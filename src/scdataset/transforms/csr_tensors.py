@@ -109,7 +109,7 @@ def _logged(step: Log1p, matrix: Any, beside: Mapping[Any, Any]) -> Any:  # noqa
 _CHANGES: dict[type, Callable[[Any, Any, Mapping[Any, Any]], Any]] = {NormalizeTotal: _normalised, Log1p: _logged}
 
 
-def steps_on_device(transform: Any) -> list[Any]:
+def steps_on_device(transform: object) -> list[Any]:
     """Return the transforms in a transform, in order."""
     if transform is None:
         return []

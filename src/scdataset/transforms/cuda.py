@@ -64,7 +64,7 @@ class CudaSender:
         self._n_sent = 0
         lock_pages(partial(_lock, os.getpid(), device))
 
-    def send(self, batch: Any) -> Callable[[], Any]:
+    def send(self, batch: object) -> Callable[[], Any]:
         """Begin to send a batch; return a function that gives it to the current stream."""
         if self._steps:
             _check(self._steps, batch, tells_kind=self._n_sent % _KIND_EVERY == 0)
@@ -161,7 +161,7 @@ def _in_memory(parts: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
         yield part
 
 
-def _check(steps: Sequence[Any], batch: Any, *, tells_kind: bool) -> None:
+def _check(steps: Sequence[Any], batch: object, *, tells_kind: bool) -> None:
     """Let transforms refuse values as they do in memory.
 
     Parameters

@@ -133,7 +133,7 @@ class DeviceBatches:
         self._given += 1
         return batch
 
-    def _send(self, batch: Any) -> Callable[[], Any]:
+    def _send(self, batch: object) -> Callable[[], Any]:
         """Send a batch to a device without streams."""
         if self.transform is not None:
             batch = self.transform(batch)
@@ -141,7 +141,7 @@ class DeviceBatches:
         return lambda: tensors
 
 
-def _device(wanted: Any) -> torch.device:
+def _device(wanted: object) -> torch.device:
     if isinstance(wanted, bool) or not isinstance(wanted, (torch.device, str, int)):
         message = f"device is of type {type(wanted).__qualname__}; give 'cuda', 'cpu' or a torch.device."
         raise ArgumentTypeError(message)

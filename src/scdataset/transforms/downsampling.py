@@ -92,7 +92,7 @@ class DownsampleCounts(Transform):
         share = np.float64(self.fraction or 0)
         return np.rint(totals * share).astype(np.int64)
 
-    def _totals(self, rows: Any, value: Any) -> NDArray[np.int64]:
+    def _totals(self, rows: Any, value: object) -> NDArray[np.int64]:
         totals = total_counts("DownsampleCounts", rows, value, AUTO)
         sums = total_counts("DownsampleCounts", rows, value, None)
         place = first_uncountable(totals)

@@ -67,7 +67,7 @@ def trimmed(tokens: NDArray[Any], lengths: NDArray[np.int64], padding: str) -> N
     return np.ascontiguousarray(tokens[:, : lengths.max()])
 
 
-def in_place_of_x(value: Any, members: dict[str, Any]) -> Any:
+def in_place_of_x(value: object, members: dict[str, Any]) -> Any:
     """Return what came with X and, in its place, ``members``: a `MultiIndexable` or dict as ``value`` is."""
     if isinstance(value, MultiIndexable):
         kept = {name: member for name, member in value.items() if name != "X"}

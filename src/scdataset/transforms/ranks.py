@@ -158,7 +158,7 @@ class RankTokens(Transform):
             f"cls={self.cls}, eos={self.eos}, pad={self.pad}, key={self.key!r}, padding={self.padding!r})"
         )
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: object) -> Any:
         """Return ``value`` with tokens in place of X; of AnnData and of a matrix, a `MultiIndexable` of those alone.
 
         Raises

@@ -115,7 +115,7 @@ class GeneSentence(Transform):
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in options)
         return f"GeneSentence(<{n_known} of {self.gene_ids.size} genes>, {shown})"
 
-    def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
+    def __call__(self, value: object, keys: RowKeys | None = None) -> Any:
         """Return ``value`` with sentences in place of X; of AnnData and of a matrix, a `MultiIndexable` of those alone.
 
         Raises

@@ -85,7 +85,7 @@ class ToTorch(Transform):
         """Return no part for windows: as dense ones they would be many times as large as batches."""
         return None, self
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: object) -> Any:
         """Return tensors: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array.
 
         Columns of obs come along from AnnData that `adata_to_mindex` was called on before.
@@ -110,7 +110,7 @@ class ToTorch(Transform):
             return self.tensors(member, of_sparse)
         return self._tensor(name, getattr(member, "codes", member), of_sparse)  # of a Categorical
 
-    def _tensor(self, name: str | int, value: Any, of_sparse: Callable[[Any], Any]) -> Any:
+    def _tensor(self, name: str | int, value: object, of_sparse: Callable[[Any], Any]) -> Any:
         if is_sparse(value):
             return of_sparse(value)
         tensor = as_tensor(name, value)
