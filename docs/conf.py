@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sphinx.domains.python import PyObject
@@ -24,13 +26,14 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "performance/*.md"]
 templates_path = ["_templates"]
 needs_sphinx = "8.0"
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
+shutil.rmtree(Path(__file__).parent / "api" / "generated", ignore_errors=True)  # pages of names that are no more
 autosummary_generate = True
 autodoc_typehints = "none"  # types are said in the docstrings
 autodoc_member_order = "bysource"
