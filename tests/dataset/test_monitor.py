@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 import numpy as np
 
-from scdataset import BlockShuffling, scDataset
 from scdataset.dataset import monitor
 from scdataset.dataset.monitor import COMPILE, LOOP, MODEL, WAIT, Monitor, Totals, waiting
 from scdataset.engine.observer import Observer, observing
@@ -63,11 +62,3 @@ def test_a_copy_counts_for_itself():
     asked = Monitor()
     asked.begin()
     assert pickle.loads(pickle.dumps(asked)).observer is None
-
-
-def test_batches_of_a_dataset_are_counted_from_the_first_call_on():
-    dataset = scDataset(np.arange(100), BlockShuffling(4), 10, 2, seed=0)
-    list(dataset)
-    assert dataset.stats().batches == 0
-    list(dataset)
-    assert dataset.stats().batches == 10
