@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-__all__ = ["html_table", "size", "text_table"]
+__all__ = ["counted", "html_table", "size", "text_table"]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -24,6 +24,17 @@ def size(n_bytes: float) -> str:
         n_bytes, unit = n_bytes / 1024, unit + 1
     digits = 0 if unit == 0 or n_bytes >= 100 else 1 if n_bytes >= 10 else 2
     return f"{n_bytes:.{digits}f} {_UNITS[unit]}"
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number of things, the noun in the singular for one.
+
+    Examples
+    --------
+    >>> counted(1, "gene"), counted(2_000, "gene")
+    ('1 gene', '2,000 genes')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 'es' if noun.endswith(('ch', 's')) else 's'}"
 
 
 def text_table(title: str, rows: Rows) -> str:

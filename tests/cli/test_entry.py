@@ -1,5 +1,6 @@
 """The command as a whole: help, version, exit codes, and one line for whatever goes wrong."""
 
+import io
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from tests.children import run
 
 import scdataset
 from scdataset.cli import _entry, main
+from scdataset.cli._output import Text, show
 from scdataset.errors import DamagedFileError
 
 
@@ -69,6 +71,20 @@ def test_a_pipe_that_was_closed_is_left_quietly(tmp_path):
     )
     done = run(program)
     assert (done.status, done.error) == (141, "")
+
+
+def test_characters_that_stdout_lacks_are_marked_and_no_error(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    monkeypatch.setattr(_entry._info, "_run", lambda _: show([Text("a…b")]) or 0)
+    assert main(["info", "a.h5ad"]) == 0
+    assert written.getvalue() == b"a?b\n"
+
+
+def test_a_closed_stdout_is_no_error(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(_entry._info, "_run", lambda _: show([Text("cells")]) or 0)
+    assert main(["info", "a.h5ad"]) == 0
 
 
 def test_a_mistake_of_this_package_keeps_its_traceback(monkeypatch):

@@ -279,6 +279,16 @@ def test_lists_of_genes_are_checked_without_a_table_of_genes(tmp_path, name):
     assert [fault.place for fault in report.faults] == ["X/indices", "X/data"]
 
 
+def test_a_matrix_of_one_axis_is_a_fault(copy):
+    path = copy("plain.h5ad")
+    with h5py.File(path, "a") as file:
+        del file["X"]
+        file["X"] = np.zeros(N_OBS)
+    assert [(fault.place, fault.message) for fault in check(path).faults] == [
+        ("X", f"has shape ({N_OBS},); a matrix has two axes.")
+    ]
+
+
 def test_tiles_of_loom(tmp_path):
     with h5py.File(tmp_path / "a.loom", "w") as file:
         file.create_dataset("matrix", data=np.ones((30, 50), "f4"), chunks=(8, 16), compression="gzip")
@@ -352,6 +362,6 @@ def test_a_report_says_its_faults_as_text_and_as_a_dict(copy):
     with h5py.File(path, "a") as file:
         file["X/data"][0] = np.nan
     report = check(path)
-    assert str(report).startswith("1 faults in 1 files\n")
+    assert str(report).startswith("1 fault in 1 file\n")
     assert report.as_dict()["faults"][0]["place"] == "X/data"
     assert report.as_dict()["ok"] is False

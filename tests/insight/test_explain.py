@@ -217,3 +217,15 @@ def test_it_is_a_table_in_a_terminal_and_in_a_notebook(tmp_path):
     assert "BlockShuffling" in dataset._repr_html_()
     with pytest.raises(AttributeError):
         found.rows = 3
+
+
+@pytest.mark.parametrize(
+    ("drop_last", "rows", "note"),
+    [(False, 100, "Ranks end equal: 1 batch repeated."), (True, 96, "Ranks end equal: 2 batches dropped.")],
+)
+def test_rows_are_those_that_come_and_ranks_are_told_apart(drop_last, rows, note):
+    n_ranks = 2 if not drop_last else 5
+    dataset = scDataset(np.zeros((100, 2)), BlockShuffling(4), 8, 2, drop_last, rank=0, world_size=n_ranks, seed=0)
+    explanation = dataset.explain()
+    assert explanation.rows == rows
+    assert note in explanation.notes

@@ -1,6 +1,7 @@
 """Where the time of a loop goes: four staged situations, counts that are exact, and workers that report."""
 
 import copy
+import dataclasses
 import gc
 import multiprocessing
 import pickle
@@ -354,3 +355,22 @@ def test_seconds_of_workers_that_iterate_together_count_once_by_the_clock():
     one = Totals({"batches": 4, "batch_rows": 40}, {"model": 2.0}, {"loop": 2.0}, {}, 2.0, 1)
     two = Totals().plus(one).plus(one)
     assert LoaderStats.from_totals(two, scDataset(np.arange(9), Streaming(), 2)._hooks).rows_per_second == 20
+
+
+def test_figures_are_saved_and_copied():
+    dataset = scDataset(np.arange(40), BlockShuffling(4), batch_size=8, batch_transform=np.sqrt, seed=0)
+    dataset.stats()
+    list(dataset)
+    stats = dataset.stats()
+    assert pickle.loads(pickle.dumps(stats)) == stats
+    assert dataclasses.asdict(stats)["hooks"] == stats.hooks
+
+
+def test_a_shallow_copy_counts_for_itself():
+    dataset = scDataset(np.arange(40), BlockShuffling(4), batch_size=8, seed=0)
+    dataset.stats()
+    list(dataset)
+    other = copy.copy(dataset)
+    assert other.stats().batches == 0
+    list(other)
+    assert dataset.stats().batches == 5

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
+from scdataset._tables import counted
 from scdataset.cli._arguments import add_json, add_sizes, example, seconds
 from scdataset.cli._output import Bar, Block, Fields, Heading, Text, bytes_text, show, show_json
 
@@ -77,6 +78,6 @@ def _fields(rate: str, result: "BenchResult") -> Iterator[tuple[str, str]]:
     if result.from_disk is not None:
         cached = result.from_disk < _CACHED_BYTES
         yield "source", "memory that caches the file" if cached else f"{bytes_text(result.from_disk)} from the disk"
-    sizes = f"batches of {result.batch_size}, blocks of {result.block_size}, {result.fetch_factor} batches a window"
-    yield "settings", f"{sizes}, {result.threads} threads"
-    yield "timed", f"{result.n_rows:,} rows in {result.seconds:.1f} s"
+    window = f"{counted(result.fetch_factor, 'batch')} a window, {counted(result.threads, 'thread')}"
+    yield "settings", f"batches of {result.batch_size}, blocks of {result.block_size}, {window}"
+    yield "timed", f"{result.n_rows:,} rows in {result.seconds:.2g} s"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
+from scdataset._tables import counted
 from scdataset.cli._arguments import add_json, example
 from scdataset.cli._output import Block, Heading, Text, bytes_text, show, show_json
 
@@ -55,10 +56,10 @@ def _blocks(report: "Report") -> Iterator[Block]:
             yield Text(f"{fault.place}: {fault.message}", "bad")
         for note in notes:
             yield Text(f"{note.place}: {note.message}", "note")
-    n_files = f"{len(report.files)} file{'s' if len(report.files) > 1 else ''}"
+    n_files = counted(len(report.files), "file")
     size = f"{n_files}, {bytes_text(report.n_bytes)} of values"
     yield Text("")
     if report.ok:
         yield Text(f"No fault in {size}.", "good")
     else:
-        yield Text(f"{len(report.faults)} fault{'s' if len(report.faults) > 1 else ''} in {size}.", "bad")
+        yield Text(f"{counted(len(report.faults), 'fault')} in {size}.", "bad")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
+from scdataset._tables import counted
 from scdataset.cli._arguments import add_json, example, positive, whole
 from scdataset.cli._output import Block, Fields, Text, bytes_text, show, show_json
 from scdataset.errors import ArgumentValueError
@@ -119,7 +120,7 @@ def _blocks(converted: "Conversion", *, verified: bool) -> Iterator[Block]:
     yield Fields(
         (
             ("store", converted.path),
-            ("cells", f"{n_obs:,} cells x {n_vars:,} genes"),
+            ("cells", f"{counted(n_obs, 'cell')} x {counted(n_vars, 'gene')}"),
             ("values", converted.dtype),
             ("on disk", f"{bytes_text(converted.n_bytes)}, {each:,.0f} bytes a cell"),
         )

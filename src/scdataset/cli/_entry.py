@@ -1,6 +1,7 @@
 """Arguments in, exit code out: 0 for success, 1 for faults that were found, 2 for bad input, 130 for Ctrl-C."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code. Wrong arguments leave through argparse's ``SystemExit``, with code 2.
     """
+    _prepare_stdout()
     arguments = parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
@@ -60,6 +62,14 @@ def parser() -> argparse.ArgumentParser:
         command.add(commands)
     commands.choices["completion"].set_defaults(parsers=commands.choices)
     return made
+
+
+def _prepare_stdout() -> None:
+    """Let output end nowhere where stdout was closed, and have a mark where it has no such character."""
+    if sys.stdout is None:
+        sys.stdout = io.StringIO()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _one_line(message: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
+from scdataset._tables import counted
 from scdataset.cli._arguments import add_json, example
 from scdataset.cli._output import Block, Fields, Heading, Table, Text, bytes_text, show, show_json
 
@@ -62,8 +63,8 @@ def _whole(cells: "Sequence[CellsDescription]") -> tuple[tuple[str, str], ...]:
 
 
 def _shape(cells: "CellsDescription") -> str:
-    genes = f"{cells.n_vars:,} genes" if cells.n_vars else "genes unknown"
-    return f"{cells.n_obs:,} cells x {genes}"
+    genes = counted(cells.n_vars, "gene") if cells.n_vars else "genes unknown"
+    return f"{counted(cells.n_obs, 'cell')} x {genes}"
 
 
 def _of_cells(cells: "CellsDescription") -> Iterator[Block]:
@@ -79,7 +80,7 @@ def _of_cells(cells: "CellsDescription") -> Iterator[Block]:
             frozenset({1}),
         )
     if cells.columns:
-        yield Heading(f"obs: {len(cells.columns)} columns")
+        yield Heading(f"obs: {counted(len(cells.columns), 'column')}")
         of_obs = ("name", "kind", "categories", "missing", "examples")
         yield Table(of_obs, tuple(map(_column, cells.columns)), frozenset({2, 3}))
 
@@ -94,7 +95,7 @@ def _matrix(one: "StoredMatrix", cells: "CellsDescription") -> tuple[str, ...]:
         "one piece" if one.chunk is None else " x ".join(f"{size:,}" for size in one.chunk),
         ", ".join(one.codecs) or "none",
         "" if one.n_bytes is None else bytes_text(one.n_bytes),
-        "" if nonzero is None else f"{nonzero:,.0f}",
+        "" if nonzero is None else f"{nonzero:,.0f}" if nonzero >= 10 else f"{nonzero:.2g}",
     )
 
 

@@ -466,7 +466,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
         state = self.__dict__.copy()
         if get_spawning_popen() is None:
             state["_source"] = state["_collection"] = dumps((self._source, self._collection))
-            return state
+            return {**state, "_monitor": Monitor()}  # a shallow copy counts for itself, too
         refuse_hooks_that_cannot_be_sent(self._hooks)
         return {**state, **dict.fromkeys(_SENT), "packed": self._buffers.dumps([state[name] for name in _SENT])}
 

@@ -166,9 +166,11 @@ class CellsCheck:
         elif not node.is_array and is_sparse(node):
             self._check_shape(node, stored_matrix(node, node.name).shape, wanted)
             self._sparse(node)
-        elif node.is_array and node.kind != "null" and len(node.shape or ()) > 0:
+        elif node.is_array and node.kind != "null":
             shape = node.shape or ()
             self._check_shape(node, shape, wanted)
+            if len(shape) != len(wanted) and None not in wanted:
+                self._found.add(node.name, f"has shape {shape}; a matrix has two axes.")
             if len(shape) == 2 and node.dtype.kind in _NUMBERS and node.dtype.itemsize <= 8:
                 self._seen.add(node.name)
                 check_matrix(self._stored.dense(node.name), node.name, self._found, self._context)

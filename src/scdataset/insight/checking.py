@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from scdataset._progress import late_bar
+from scdataset._tables import counted
 from scdataset.cells.formats.probe import Probe, probing
 from scdataset.cells.formats.registry import Options, format_of, open_file
 from scdataset.cells.sources import Source, paths_of
@@ -65,7 +66,7 @@ def check(paths: Source | Sequence[Source]) -> Report:
     files = paths_of(paths)
     faults, notes, n_bytes = [], [], 0
     context = ReadContext()
-    with late_bar(f"Checking {len(files)} file{'s' if len(files) > 1 else ''}", 1000 * len(files)) as advance:
+    with late_bar(f"Checking {counted(len(files), 'file')}", 1000 * len(files)) as advance:
         for path in files:
             progress = _Progress(advance, 1000)
             found = Findings(path, progress)

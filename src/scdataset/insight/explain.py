@@ -111,13 +111,13 @@ class Explanation:
     Attributes
     ----------
     rows
-        Rows of an epoch, over all ranks; a row that is drawn twice counts twice.
+        Rows of an epoch, over all ranks, less those that ``drop_last`` drops; a row that is drawn twice counts twice.
     collection_rows
         Rows of the collection.
     batch_size, fetch_factor
         Rows in a batch, and batches in a window.
     batches
-        Batches of an epoch, over all ranks.
+        Batches of an epoch, over all ranks; ``notes`` say how many are repeated, or dropped, so that ranks end equal.
     windows
         Windows of an epoch, over all ranks, the last of which may be short.
     window_rows
@@ -232,7 +232,7 @@ def explained(plan: Plan, labels: ArrayLike | str | None = None, num_workers: in
     if codes is not None and part.n_batches:
         mixed = expected(codes, part, plan.order_of, plan.block_size, plan.seed)
     return Explanation(
-        rows=part.n_samples,
+        rows=min(part.n_samples, part.n_batches * part.batch_size),
         collection_rows=plan.n_rows,
         batch_size=part.batch_size,
         fetch_factor=part.fetch_factor,
@@ -341,9 +341,17 @@ def _notes(plan: Plan, total: ReadCost, a_row: float | None) -> Iterator[str]:
         yield f"How a {name} reads from its storage is not known here."
     if a_row is None and "fetch_callback" not in plan.hooks:
         yield f"The size of a row of a {name} is known once it is read."
+    yield from _note_on_ranks(plan.partition)
     others = [hook for hook in plan.hooks if hook != "fetch_callback"]
     if others:
         yield f"Memory of {' and '.join(others)} is not counted."
+
+
+def _note_on_ranks(part: Partition) -> Iterator[str]:
+    more = 0 if part.uneven else part.world_size * len(part) - part.n_batches
+    if more:
+        n = "1 batch" if abs(more) == 1 else f"{abs(more):,} batches"
+        yield f"Ranks end equal: {n} {'repeated' if more > 0 else 'dropped'}."
 
 
 def _number(value: float) -> str:

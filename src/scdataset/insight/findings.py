@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from scdataset._tables import counted
 from scdataset.errors import ScDatasetError
 
 __all__ = ["Fault", "Findings", "Report"]
@@ -62,7 +63,7 @@ class Report:
         return {**asdict(self), "ok": self.ok}
 
     def __str__(self) -> str:
-        lines = [f"{len(self.faults)} faults in {len(self.files)} files", *map(str, self.faults)]
+        lines = [f"{counted(len(self.faults), 'fault')} in {counted(len(self.files), 'file')}", *map(str, self.faults)]
         return "\n".join(lines)
 
 

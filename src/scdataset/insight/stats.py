@@ -3,7 +3,6 @@
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from types import MappingProxyType
 from typing import Any
 
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
@@ -69,7 +68,7 @@ class LoaderStats:
     waiting_for_disk: float = 0.0
     waiting_for_decoding: float = 0.0
     waiting_for_collection: float = 0.0
-    hooks: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    hooks: Mapping[str, float] = field(default_factory=dict)
     cutting: float = 0.0
     bytes_read: int = 0
     requests: int = 0
@@ -82,7 +81,7 @@ class LoaderStats:
     seconds_read_wall: float = 0.0
     bytes_in_flight: int = 0
     processes: int = 0
-    hook_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    hook_names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_totals(cls, totals: Totals, hooks: Hooks) -> "LoaderStats":
@@ -103,7 +102,7 @@ class LoaderStats:
             waiting_for_model=totals.seconds.get(MODEL, 0.0),
             waiting_for_windows=wait,
             **waits,
-            hooks=MappingProxyType(in_hooks),
+            hooks=in_hooks,
             cutting=max(whole.get(LOOP, 0.0) - in_loop, 0.0),
             bytes_read=counts.get("bytes", 0),
             requests=counts.get("requests", 0),
@@ -116,14 +115,14 @@ class LoaderStats:
             seconds_read_wall=whole.get(WHOLE, whole.get(WINDOW, 0.0)),
             bytes_in_flight=round(totals.levels.get("rows_in_flight", 0) * row_bytes),
             processes=totals.processes,
-            hook_names=MappingProxyType({name: _called(getattr(hooks, name)) for name in in_hooks}),
+            hook_names={name: _called(getattr(hooks, name)) for name in in_hooks},
         )
 
     def since(self, earlier: "LoaderStats") -> "LoaderStats":
         """Return the figures of the time since an earlier call of `scDataset.stats`."""
         numbers = {name: max(getattr(self, name) - getattr(earlier, name), 0) for name in self._added_up()}
         hooks = {name: seconds - earlier.hooks.get(name, 0.0) for name, seconds in self.hooks.items()}
-        return replace(self, **numbers, hooks=MappingProxyType(hooks))
+        return replace(self, **numbers, hooks=hooks)
 
     @staticmethod
     def _added_up() -> list[str]:
