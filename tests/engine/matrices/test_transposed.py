@@ -25,6 +25,9 @@ class Tiles:
         self.seen.append(number)
         return self.tiles[number]
 
+    def check(self):
+        """Memory does not change."""
+
     def announce(self, numbers):
         self.seen += numbers.tolist()
         return True
