@@ -35,6 +35,16 @@ def test_a_terminal_gets_all_of_it_within_its_width(monkeypatch, capsys):
     assert max(map(len, printed.splitlines())) < 160
 
 
+def test_a_narrow_terminal_gets_every_figure_of_a_table(monkeypatch, capsys):
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("TERM", "xterm")
+    table = Table(("name", "kind", "categories"), (("observation_joinid_of_cells", "labels", "1,000"),), frozenset({2}))
+    show([table])
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("observation_joinid_of_cells", "labels", "1,000"))
+
+
 def test_a_terminal_without_rich_gets_plain_lines(monkeypatch, capsys):
     import importlib.util
 

@@ -55,6 +55,9 @@ class Bar:
 
 Block = Heading | Text | Fields | Table | Bar
 
+_WIDEST = 10_000
+"""Characters of a line that no table has."""
+
 _BAR = 40
 """Characters of a bar."""
 
@@ -137,10 +140,16 @@ def _padded(row: tuple[str, ...], widths: Sequence[int], right: frozenset[int]) 
 
 def _show_rich(blocks: Iterable[Block]) -> None:
     from rich.console import Console  # noqa: PLC0415 an optional package
+    from rich.measure import Measurement  # noqa: PLC0415
 
     console = Console(highlight=False)
     for block in blocks:
-        console.print(_rich(block))
+        drawn = _rich(block)
+        size = Measurement.get(console, console.options.update(max_width=_WIDEST), drawn)
+        if isinstance(block, Table) and size.minimum > console.width:  # else columns would lose figures, or vanish
+            Console(highlight=False, width=size.maximum).print(drawn)
+        else:
+            console.print(drawn)
 
 
 def _rich(block: Block) -> Any:
