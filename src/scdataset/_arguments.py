@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = [
@@ -89,7 +89,7 @@ def number(name: str, value: object) -> float:
     return value  # type: ignore[return-value]  # numpy's numbers act as floats
 
 
-def array(name: str, values: object, allowed: str, kinds: str | None = "fiub") -> NDArray[Any]:
+def array(name: str, values: object, allowed: str, kinds: str | None = "fiub") -> Array:
     """Return values as an array.
 
     Parameters

@@ -13,7 +13,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 from numba.core import event
-from numpy.typing import NDArray
+
+from scdataset._types import Array
 
 __all__ = ["COMPILES", "compile_seconds", "compiled", "read_only"]
 
@@ -121,7 +122,7 @@ def compile_seconds() -> float:
     return _NOTICE.seconds
 
 
-def read_only(values: NDArray[Any]) -> NDArray[Any]:
+def read_only(values: Array) -> Array:
     """Return a view that cannot be written, so that a function that only reads is compiled once for both kinds."""
     view = values.view()
     view.flags.writeable = False

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
+from scdataset._types import Array
 from scdataset.cells.encoding import encoded, pieces_in_memory
 from scdataset.errors import ArgumentValueError, CollectionError
 
@@ -32,8 +33,8 @@ class Column:
         Whether the categories have an order of their own.
     """
 
-    codes: NDArray[Any]
-    categories: NDArray[Any] | None = None
+    codes: Array
+    categories: Array | None = None
     ordered: bool = False
 
     @classmethod
@@ -158,7 +159,7 @@ def _check_alike(name: str, columns: Sequence[Column | None], paths: Sequence[st
         raise CollectionError(message)
 
 
-def _united(lists: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def _united(lists: Sequence[Array]) -> Array:
     """Return all categories, sorted: numbers among themselves, and before labels."""
     if all(labels.dtype.kind in "iufb" for labels in lists):
         return np.unique(np.concatenate(lists))

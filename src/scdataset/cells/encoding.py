@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from scdataset._types import Array
 
 __all__ = ["encoded", "pieces_in_memory"]
 
@@ -14,7 +15,7 @@ _PIECE = 1 << 20
 
 
 def encoded(
-    pieces: Iterable[NDArray[Any]], decoded: Callable[[list[Any]], Iterable[Any]] = lambda labels: labels
+    pieces: Iterable[Array], decoded: Callable[[list[Any]], Iterable[Any]] = lambda labels: labels
 ) -> pd.Categorical:
     """Return the categorical that pandas makes of all pieces together.
 
@@ -37,12 +38,12 @@ def encoded(
     return pd.Categorical.from_codes(np.concatenate(codes), ordered.categories)
 
 
-def pieces_in_memory(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def pieces_in_memory(values: Array) -> Iterator[Array]:
     """Cut an array into pieces."""
     return (values[start : start + _PIECE] for start in range(0, values.size, _PIECE))
 
 
-def _places(piece: NDArray[Any], place: dict[Any, int]) -> NDArray[Any]:
+def _places(piece: Array, place: dict[Any, int]) -> Array:
     """Return the place of each label among all labels, in the order in which they come; -1 where it is missing."""
     codes, found = pd.factorize(piece)
     places = [place.setdefault(label, len(place)) for label in found.tolist()]

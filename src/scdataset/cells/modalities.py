@@ -10,6 +10,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._tables import html_table
+from scdataset._types import Array
 from scdataset.cells.collection import CellCollection, Opened
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.mudata import ModalityObs, MuDataFile
@@ -248,7 +249,7 @@ def _spread(values: Any, present: NDArray[np.bool_]) -> Any:
     )
 
 
-def _joined_rows(files: Sequence[MuDataFile], name: str) -> NDArray[Any]:
+def _joined_rows(files: Sequence[MuDataFile], name: str) -> Array:
     """Return the rows of all files, counted on from file to file."""
     first, parts = 0, []
     for file in files:

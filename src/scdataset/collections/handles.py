@@ -16,8 +16,8 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scdataset._types import Array, DType
 from scdataset.collections.reopening import OpenedFile
 from scdataset.errors import CollectionError
 
@@ -245,10 +245,10 @@ def _memmap_by_path(value: "np.memmap[Any, Any]") -> Any:
 def _open_memmap(
     place: tuple[OpenedFile, Any, int, int],
     shape: tuple[int, ...],
-    dtype: np.dtype[Any],
+    dtype: DType,
     start: int,
     strides: tuple[int, ...],
-) -> NDArray[Any]:
+) -> Array:
     """Map a file from an offset for so many bytes, and return the array that begins at byte ``start`` of them."""
     opened, filename, offset, n_bytes = place
     with open(opened.find(), "rb") as file:  # noqa: PTH123 numpy takes a file

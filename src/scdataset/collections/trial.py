@@ -9,6 +9,7 @@ import scipy.sparse
 import torch
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.collections.rows import RowList, as_rows, take_rows
 
 __all__ = ["gives_rows", "gives_samples", "trial_rows"]
@@ -72,7 +73,7 @@ def _are_equal(one: Any, other: Any) -> bool:
     return all(starmap(_same_values, zip(leaves, others, strict=True)))
 
 
-def _same_values(one: NDArray[Any], other: NDArray[Any]) -> bool:
+def _same_values(one: Array, other: Array) -> bool:
     if one.size != other.size:
         return False
     if one.dtype.kind in "biufc" and other.dtype.kind in "biufc":  # vector instructions may differ in the last bit
@@ -81,7 +82,7 @@ def _same_values(one: NDArray[Any], other: NDArray[Any]) -> bool:
     return all(a == b or (a != a and b != b) for a, b in pairs)  # noqa: PLR0124 NaN
 
 
-def _leaves(sample: Any) -> list[NDArray[Any]]:
+def _leaves(sample: Any) -> list[Array]:
     """Return the arrays in a sample, each of one axis; names of columns are leaves too."""
     if isinstance(sample, Mapping):
         return [leaf for name, value in sample.items() for leaf in (np.array([str(name)]), *_leaves(value))]
@@ -92,7 +93,7 @@ def _leaves(sample: Any) -> list[NDArray[Any]]:
     return [_flat(sample)]
 
 
-def _flat(sample: Any) -> NDArray[Any]:
+def _flat(sample: Any) -> Array:
     """Return the values of a leaf, shape ``(n,)``; none of an object of unknown type, which is not compared."""
     if isinstance(sample, torch.Tensor):
         plain = sample.detach().to("cpu")

@@ -9,6 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._arguments import whole
+from scdataset._types import Array
 
 __all__ = ["ValueKind", "are_logarithms", "kind_of_values", "kinds_joined", "sampled_rows"]
 
@@ -141,7 +142,7 @@ def are_logarithms(matrix: Any) -> bool:
     tell nothing.
     """
     few: Any = matrix[:_TRIED]
-    data: NDArray[Any] = few if isinstance(few, np.ndarray) else few.data
+    data: Array = few if isinstance(few, np.ndarray) else few.data
     if not data.size or few.shape[0] < _TRIED or not 0 <= data.min() <= data.max() <= _LARGEST_LOGARITHM:
         return False
     found = kind_of_values(few)

@@ -8,6 +8,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
+from scdataset._types import Array, DType
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.plan import MatrixPlan
 from scdataset.conversion.sources import MatrixSource
@@ -16,7 +17,7 @@ from scdataset.errors import CollectionChangedError
 
 __all__ = ["Shard", "ShardWriter", "compressor_of", "create"]
 
-Shard = tuple[NDArray[Any], ...]
+Shard = tuple[Array, ...]
 """The content of a shard, an array for each of ``MatrixPlan.arrays``."""
 
 Arrays = tuple[Any, ...]
@@ -26,7 +27,7 @@ _POINTERS = 1 << 17
 """Row pointers in a chunk."""
 
 
-def compressor_of(dtype: np.dtype[Any], *, numbers: bool = False) -> BloscCodec:
+def compressor_of(dtype: DType, *, numbers: bool = False) -> BloscCodec:
     """Return how values are compressed, or column ``numbers``: those are decoded fastest, values are smallest."""
     name, level = ("lz4hc", 9) if numbers else ("zstd", 7)
     return BloscCodec(cname=name, clevel=level, shuffle="shuffle", typesize=dtype.itemsize)
@@ -54,7 +55,7 @@ def create(root: zarr.Group, matrix: MatrixPlan, pointers: NDArray[np.int64] | N
     )
 
 
-def _array(root: zarr.Group, matrix: MatrixPlan, name: str, dtype: np.dtype[Any], compressor: BloscCodec) -> Any:
+def _array(root: zarr.Group, matrix: MatrixPlan, name: str, dtype: DType, compressor: BloscCodec) -> Any:
     """Create an array of a matrix, or open it; all of its chunks are written, also those of zeros."""
     across = () if matrix.kind == "CSR" else (matrix.n_columns,)
     if name not in root:

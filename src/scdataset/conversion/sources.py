@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from scdataset._types import DType
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.values import ValueRange, exactly
@@ -70,7 +71,7 @@ def scanned(
     source: MatrixSource,
     order: RowOrder,
     n_source_rows: int,
-    dtype: np.dtype[Any] | None,
+    dtype: DType | None,
     advance: Callable[[int], None],
 ) -> Scan:
     """Read a matrix once, for the lengths of its rows and the range of its values.

@@ -11,6 +11,7 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
+from scdataset._types import DType
 from scdataset._version import __version__
 from scdataset.cells import CellCollection
 from scdataset.conversion.ahead import read_ahead
@@ -145,7 +146,7 @@ class Task:
         with self._bar(f"Reading {source.name} once", self._order.n_rows) as advance:
             return scanned(source, self._order, len(self._cells), self._given_type(source.name), advance)
 
-    def _given_type(self, name: str) -> np.dtype[Any] | None:
+    def _given_type(self, name: str) -> DType | None:
         """Return the type that was asked for; arrays of obsm are stored as they are."""
         dtype = self._storage.dtype
         return None if dtype is None or name.startswith("obsm/") else np.dtype(dtype)

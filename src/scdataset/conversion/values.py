@@ -1,11 +1,10 @@
 """The type that values are stored in: checked, never cast."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scdataset._types import Array, DType
 from scdataset.errors import ArgumentValueError
 
 __all__ = ["ValueRange", "exactly"]
@@ -28,11 +27,11 @@ class ValueRange:
         The largest, if they are counts.
     """
 
-    dtype: np.dtype[Any]
+    dtype: DType
     are_counts: bool = True
     largest: int = 0
 
-    def add(self, values: NDArray[Any]) -> None:
+    def add(self, values: Array) -> None:
         """Look at some more values."""
         if not self.are_counts or not values.size:
             return
@@ -43,7 +42,7 @@ class ValueRange:
         self.largest = max(self.largest, int(most)) if self.are_counts else 0
 
     @property
-    def narrowest(self) -> np.dtype[Any]:
+    def narrowest(self) -> DType:
         """The narrowest unsigned type that holds all values, or the type that they have."""
         if not self.are_counts or self.dtype.kind == "b":
             return self.dtype
@@ -51,7 +50,7 @@ class ValueRange:
         return narrow if narrow.itemsize < self.dtype.itemsize or self.dtype.kind != "u" else self.dtype
 
 
-def exactly(name: str, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def exactly(name: str, values: Array, dtype: DType) -> Array:
     """Return values in another type.
 
     Raises

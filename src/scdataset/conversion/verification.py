@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.matrices import ShardWriter
 from scdataset.conversion.plan import MatrixPlan, Plan
@@ -80,6 +80,6 @@ def _compare_rows(root: zarr.Group, writer: ShardWriter) -> None:
             raise DamagedFileError(message)
 
 
-def _equal(values: NDArray[Any], others: NDArray[Any]) -> bool:
+def _equal(values: Array, others: Array) -> bool:
     """Tell whether values are the same, NaN included."""
     return np.array_equal(values, others, equal_nan=values.dtype.kind == "f")

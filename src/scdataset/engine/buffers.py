@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from scdataset._types import Array
 
 __all__ = ["BufferPool", "Locked", "give_back_unused", "lock_pages", "part"]
 
@@ -138,7 +139,7 @@ class _Buffer:
 class _Lease:
     """All of a buffer: every array over it keeps this alive."""
 
-    def __init__(self, buffer: _Buffer, array: NDArray[Any]) -> None:
+    def __init__(self, buffer: _Buffer, array: Array) -> None:
         self.buffer = buffer
         self.__array_interface__ = array.__array_interface__
 
@@ -153,7 +154,7 @@ class _Lease:
 class _Part:
     """A part of a buffer, which keeps the buffer's memory from being used again, but not the pages beside its own."""
 
-    def __init__(self, buffer: _Buffer, array: NDArray[Any]) -> None:
+    def __init__(self, buffer: _Buffer, array: Array) -> None:
         interface = array.__array_interface__
         first = interface["data"][0] - buffer.memory.address
         buffer.parts[id(self)] = first, first + array.nbytes
@@ -179,7 +180,7 @@ class BufferPool:
         self._idle: deque[_Memory] = deque(maxlen=_SPARE)
         self._is_of_windows = is_of_windows
 
-    def empty(self, size: int, dtype: Any) -> NDArray[Any]:
+    def empty(self, size: int, dtype: Any) -> Array:
         """Return an uninitialised array of ``size`` elements, shape ``(size,)``."""
         n_bytes = size * np.dtype(dtype).itemsize
         if n_bytes < _GRAIN:  # a fresh one costs little, and does not keep a buffer from its return
@@ -204,7 +205,7 @@ class BufferPool:
         return partial(BufferPool, is_of_windows=self._is_of_windows), ()
 
 
-def part(array: NDArray[Any], start: int, stop: int) -> NDArray[Any] | None:
+def part(array: Array, start: int, stop: int) -> Array | None:
     """Return ``array[start:stop]`` over the same memory, as a part of its buffer; None if it is not over a buffer."""
     lease = getattr(array.base, "base", None)
     if type(lease) is not _Lease or not array.flags.c_contiguous:
@@ -227,6 +228,6 @@ def _trim_oldest() -> None:
         buffer.trim()
 
 
-def _whole_array(owner: Any) -> NDArray[Any]:
+def _whole_array(owner: Any) -> Array:
     """Return an array over an array of the same size: scipy copies an array that is a small part of its base."""
     return np.asarray(owner)[:]

@@ -15,8 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
+from scdataset._types import Array
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.cache_paths import cache_folder, switched_off
 from scdataset.engine.cache_table import read_table, remove, write_table
@@ -27,12 +26,12 @@ _MAX_BYTES = 1 << 30
 """Of all tables together; the oldest are removed for new ones."""
 
 
-def load(file: ByteSource, name: str) -> list[NDArray[Any]] | None:
+def load(file: ByteSource, name: str) -> list[Array] | None:
     """Return the integer arrays that were stored for a file under a name, or None if there are none that hold."""
     return load_under(_place(file, name), _key(file, name))
 
 
-def load_under(place: str, key: list[Any]) -> list[NDArray[Any]] | None:
+def load_under(place: str, key: list[Any]) -> list[Array] | None:
     """Return the integer arrays that were last stored at a place, or None if they do not hold for this key."""
     try:
         folder = _folder()
@@ -41,13 +40,13 @@ def load_under(place: str, key: list[Any]) -> list[NDArray[Any]] | None:
     return None if folder is None else read_table(_path(folder, place), [place, *key])
 
 
-def store(file: ByteSource, name: str, arrays: Sequence[NDArray[Any]]) -> None:
+def store(file: ByteSource, name: str, arrays: Sequence[Array]) -> None:
     """Keep integer arrays for a file under a name, if that can be done."""
     if file.is_settled:
         store_under(_place(file, name), _key(file, name), arrays)
 
 
-def store_under(place: str, key: list[Any], arrays: Sequence[NDArray[Any]]) -> None:
+def store_under(place: str, key: list[Any], arrays: Sequence[Array]) -> None:
     """Keep integer arrays at a place, of any name, if that can be done; ``key`` names their sources, as JSON."""
     with suppress(OSError, RuntimeError):
         folder = _folder()

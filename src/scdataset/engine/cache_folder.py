@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import warn
 from scdataset._processes import abandoned, name_of_process, new_name
+from scdataset._types import Array
 from scdataset.engine.bytes.copied import CopiedFile, block_checksums
 from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.bytes.source import ByteSource
@@ -179,7 +180,7 @@ def _found(folder: Path, copy: _Copy) -> dict[str, CopiedFile] | None:
     return files
 
 
-def _confirmed(folder: Path, copy: _Copy, about: dict[str, Any], stored: list[NDArray[Any]]) -> bool:
+def _confirmed(folder: Path, copy: _Copy, about: dict[str, Any], stored: list[Array]) -> bool:
     """Tell whether a file still has the content of which a copy was made, where its times do not tell.
 
     The time of status changes with permissions and links as well as with a content whose time was set back. A change at
@@ -206,7 +207,7 @@ def _write_manifest(
         for path, part, values in zip(paths, sums, stretches, strict=True)
     ]
     text = np.frombuffer(json.dumps({**about, "files": listed}).encode(), np.uint8)
-    arrays: list[NDArray[Any]] = [text, np.concatenate(sums), np.concatenate(stretches).astype(np.int64).reshape(-1)]
+    arrays: list[Array] = [text, np.concatenate(sums), np.concatenate(stretches).astype(np.int64).reshape(-1)]
     write_table(made / MANIFEST, copy.key, arrays)
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from scdataset._types import Array
 
 __all__ = ["READ_FLAGS", "checksum", "read_table", "remove", "write_table"]
 
@@ -40,7 +41,7 @@ _MARK = b"scdataset table2"
 _NO_TABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, struct.error, MemoryError)
 
 
-def read_table(path: Path, key: list[Any]) -> list[NDArray[Any]] | None:
+def read_table(path: Path, key: list[Any]) -> list[Array] | None:
     """Return the arrays of a table, or None if there is none that is whole and has this key."""
     try:
         descriptor = os.open(path, READ_FLAGS)
@@ -51,7 +52,7 @@ def read_table(path: Path, key: list[Any]) -> list[NDArray[Any]] | None:
         return None
 
 
-def _read(stream: Any, n_stored: int, key: list[Any]) -> list[NDArray[Any]] | None:
+def _read(stream: Any, n_stored: int, key: list[Any]) -> list[Array] | None:
     mark, expected, length = _START.unpack(stream.read(_START.size))
     if mark != _MARK or length > _MAX_HEADER:
         return None
@@ -66,7 +67,7 @@ def _read(stream: Any, n_stored: int, key: list[Any]) -> list[NDArray[Any]] | No
     return arrays if checksum(stored, *(array.data for array in arrays)) == expected else None
 
 
-def write_table(path: Path, key: list[Any], arrays: Sequence[NDArray[Any]]) -> None:
+def write_table(path: Path, key: list[Any], arrays: Sequence[Array]) -> None:
     """Write a table beside its place and move it there, so that no one ever sees a part of it.
 
     ``key`` is a list of values that JSON returns unchanged.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.engine.arrays.reads import Read, run_reads
 from scdataset.engine.arrays.spans import Spans
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray, piece_of
@@ -96,7 +97,7 @@ def _(matrix: TransposedMatrix, place: str, found: Findings, _: ReadContext) -> 
     nans.report(place, found)
 
 
-def check_pointers(pieces: Iterator[NDArray[Any]], n_elements: int, place: str, found: Findings) -> None:
+def check_pointers(pieces: Iterator[Array], n_elements: int, place: str, found: Findings) -> None:
     """Check that row pointers rise from 0 to the number of elements, and note every fall."""
     row, previous, falls = 0, None, []
     for piece in pieces:
@@ -162,13 +163,13 @@ class _Nans:
     nan: _Count = field(default_factory=_Count)
     infinite: _Count = field(default_factory=_Count)
 
-    def add(self, values: NDArray[Any], start: int, table: RowPointers | None, first_row: int = 0) -> None:
+    def add(self, values: Array, start: int, table: RowPointers | None, first_row: int = 0) -> None:
         def where(at: int) -> str:
             return f"at position {start + at}" if table is None else f"in row {first_row + _row_of(table, start + at)}"
 
         self._count(values, where)
 
-    def add_dense(self, values: NDArray[Any], first_row: int, first_column: int = 0) -> None:
+    def add_dense(self, values: Array, first_row: int, first_column: int = 0) -> None:
         n_columns = values.shape[1]
 
         def where(at: int) -> str:
@@ -176,7 +177,7 @@ class _Nans:
 
         self._count(values.reshape(-1), where)
 
-    def _count(self, values: NDArray[Any], where: Any) -> None:
+    def _count(self, values: Array, where: Any) -> None:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             self.nan.add(np.isnan(values), where)
             self.infinite.add(np.isinf(values), where)
@@ -196,7 +197,7 @@ class _Rows:
     n_rows: int = 0
 
     def add(
-        self, numbers: NDArray[Any], readable: NDArray[np.bool_], lengths: NDArray[np.int64], first: int, limit: int
+        self, numbers: Array, readable: NDArray[np.bool_], lengths: NDArray[np.int64], first: int, limit: int
     ) -> None:
         row = np.repeat(np.arange(lengths.size), lengths)
         self.outside.add(_outside(numbers, limit) & readable, lambda at: f"in row {first + row[at]}")
@@ -219,7 +220,7 @@ class _Rows:
 
 
 def _repeats(
-    numbers: NDArray[Any],
+    numbers: Array,
     row: NDArray[np.int64],
     pairs: NDArray[np.bool_],
     falls: NDArray[np.bool_],
@@ -237,7 +238,7 @@ def _repeats(
     return repeats
 
 
-def _outside(numbers: NDArray[Any], limit: int) -> NDArray[np.bool_]:
+def _outside(numbers: Array, limit: int) -> NDArray[np.bool_]:
     outside: NDArray[np.bool_] = (numbers < 0) | (numbers >= limit)
     return outside
 
@@ -260,7 +261,7 @@ def _row_windows(table: RowPointers) -> Iterator[tuple[int, int]]:
 
 def _span(
     array: StoredArray, start: int, stop: int, place: str, found: Findings, context: ReadContext
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+) -> tuple[Array, NDArray[np.bool_]]:
     """Return elements, zeros where they cannot be read, and which can be."""
     out, readable = np.zeros(stop - start, array.dtype), np.ones(stop - start, bool)
     cuts = np.unique(np.linspace(start, stop, _PARTS + 1).astype(np.int64))
@@ -277,7 +278,7 @@ def _span(
     return out, readable
 
 
-def _read(array: StoredArray, cuts: NDArray[np.int64], out: NDArray[Any], context: ReadContext) -> None:
+def _read(array: StoredArray, cuts: NDArray[np.int64], out: Array, context: ReadContext) -> None:
     run_reads([Read(array, Spans(cuts[:-1], np.diff(cuts), cuts[:-1] - cuts[0]), out)], context)
 
 
@@ -294,7 +295,7 @@ def _strip(
     strip: StoredArray,
     number: int,
     rows: NDArray[np.int64],
-    out: NDArray[Any],
+    out: Array,
     place: str,
     found: Findings,
     context: ReadContext,

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scdataset._progress import late_bar
+from scdataset._types import Array
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import column_names, column_values, n_rows
@@ -289,7 +289,7 @@ def _of_labels(name: str, column: Column) -> ColumnDescription:
     return ColumnDescription(name, "labels", int(labels.size), int(np.count_nonzero(codes < 0)), examples)
 
 
-def _of_numbers(name: str, values: NDArray[Any]) -> ColumnDescription:
+def _of_numbers(name: str, values: Array) -> ColumnDescription:
     missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
     there = values[~missing]
     ends = (there.min(), there.max()) if there.size else ()

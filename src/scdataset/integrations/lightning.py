@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest, one_of
+from scdataset._types import Array
 from scdataset.dataset import scDataset
 from scdataset.errors import ArgumentValueError, CollectionError
 from scdataset.integrations.lightning_hosts import base_of
@@ -166,7 +167,7 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
         if label is None:
             message = "There are no classes without a label; give label=, the column of obs that has them."
             raise ArgumentValueError(message)
-        known: Mapping[str, NDArray[Any]] = getattr(self.collection, "categories", {})
+        known: Mapping[str, Array] = getattr(self.collection, "categories", {})
         if label not in known:
             message = (
                 f"label={label!r} is no column of labels in batches of this collection{nearest(label, known)} Classes "
@@ -196,8 +197,8 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
         weights[present] = counts.sum() / (present.sum() * counts[present])
         return torch.from_numpy(weights)
 
-    def _codes(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        codes: NDArray[Any] = self.collection.obs[self._settings.label].cat.codes.to_numpy()
+    def _codes(self, rows: NDArray[np.int64]) -> Array:
+        codes: Array = self.collection.obs[self._settings.label].cat.codes.to_numpy()
         return codes[rows]
 
     def split(self, name: str) -> NDArray[np.int64]:

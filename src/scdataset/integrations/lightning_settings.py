@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scdataset._arguments import flag, hook, optional_whole, whole
+from scdataset._types import Array
 from scdataset.dataset.state import IGNORABLE
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.integrations.splits import check_split
@@ -130,7 +130,7 @@ class LightningSettings:
             options["obs"] = [*obs, self.label]
         return options
 
-    def training_strategy(self, indices: NDArray[Any] | None) -> SamplingStrategy:
+    def training_strategy(self, indices: Array | None) -> SamplingStrategy:
         """Return the strategy of training over these cells."""
         if self.strategy is None:
             return BlockShuffling(self.block_size, indices)
@@ -162,7 +162,7 @@ class LightningSettings:
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
 
-def _called(strategy: Callable[..., Any], indices: NDArray[Any] | None) -> SamplingStrategy:
+def _called(strategy: Callable[..., Any], indices: Array | None) -> SamplingStrategy:
     """Return the strategy that a function makes."""
     try:
         made = strategy(indices=indices)

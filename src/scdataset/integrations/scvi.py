@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from scdataset._arguments import flag, optional_names, optional_whole, warn, whole
 from scdataset._packages import missing
+from scdataset._types import Array
 from scdataset.cells import CellCollection
 from scdataset.dataset import scDataset
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -216,7 +217,7 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
         return 0
 
     @property
-    def batch_labels(self) -> NDArray[Any]:
+    def batch_labels(self) -> Array:
         """Names of the batches, in the order of their codes."""
         return self._columns.batch.categories
 
@@ -227,7 +228,7 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
         return None if given is None else [given]
 
     @property
-    def labels_(self) -> NDArray[Any]:
+    def labels_(self) -> Array:
         """Each label once, the unlabelled category last: SCANVI saves them with the model.
 
         Raises

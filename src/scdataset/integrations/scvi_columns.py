@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
@@ -41,8 +42,8 @@ class Coded:
     """
 
     key: str
-    codes: NDArray[Any]
-    categories: NDArray[Any]
+    codes: Array
+    categories: Array
     given: str | None = None
 
     @classmethod
@@ -122,7 +123,7 @@ class ScviColumns:
         """Which cells have a label, shape ``(n_obs,)``."""
         return self.labels.codes < (0 if self.unlabeled is None else self.n_labels)
 
-    def refuse_missing(self, rows: NDArray[Any]) -> None:
+    def refuse_missing(self, rows: Array) -> None:
         """Raise if one of these rows, numbers or a mask, lacks a batch or a covariate."""
         coded = {self.batch.key: self.batch, **self.categorical}
         absent = {name: column.codes[rows] < 0 for name, column in coded.items()}
@@ -206,7 +207,7 @@ class ToScvi:
         return {"X": self._to_torch(batch["X"]), **columns}
 
 
-def _stacked(columns: Sequence[NDArray[Any]], rows: NDArray[np.int64]) -> torch.Tensor:
+def _stacked(columns: Sequence[Array], rows: NDArray[np.int64]) -> torch.Tensor:
     kind = np.float32 if columns[0].dtype.kind == "f" else np.int64
     return torch.from_numpy(np.stack([column[rows] for column in columns], axis=1).astype(kind, copy=False))
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import warn
+from scdataset._types import Array
 from scdataset.collections import as_collection
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, ScDatasetError
 from scdataset.strategy import Streaming
@@ -37,7 +38,7 @@ class Split:
         Which rows take part, shape ``(n_rows,)``.
     """
 
-    indices: NDArray[Any] | None
+    indices: Array | None
     mask: NDArray[np.bool_]
 
     @classmethod

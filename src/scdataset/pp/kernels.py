@@ -4,21 +4,20 @@ Each runs in one thread and adds the rows of a group in their order, so that flo
 of one group come together, which finds the sums of its genes in the cache.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 
 __all__ = ["add_clipped", "add_moments", "count_buckets", "sum_of_largest"]
 
 
 @compiled
 def add_moments(
-    indptr: NDArray[Any],
-    columns: NDArray[Any],
-    data: NDArray[Any],
+    indptr: Array,
+    columns: Array,
+    data: Array,
     groups: NDArray[np.int64],
     order: NDArray[np.int64],
     sums: NDArray[np.float64],
@@ -38,9 +37,9 @@ def add_moments(
 
 @compiled
 def add_clipped(
-    indptr: NDArray[Any],
-    columns: NDArray[Any],
-    data: NDArray[Any],
+    indptr: Array,
+    columns: Array,
+    data: Array,
     groups: NDArray[np.int64],
     order: NDArray[np.int64],
     limits: NDArray[np.float64],
@@ -59,7 +58,7 @@ def add_clipped(
 
 @compiled
 def count_buckets(
-    columns: NDArray[Any],
+    columns: Array,
     keys: NDArray[np.int64],
     lowest: NDArray[np.int64],
     shift: int,
@@ -77,9 +76,7 @@ def count_buckets(
 
 
 @compiled
-def sum_of_largest(
-    indptr: NDArray[Any], data: NDArray[Any], numbers: NDArray[np.int64], sums: NDArray[np.float64]
-) -> None:
+def sum_of_largest(indptr: Array, data: Array, numbers: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
     """Set ``sums[row, j]`` to the sum of the ``numbers[j]`` largest values of each row; ``numbers`` ascend."""
     for row in range(sums.shape[0]):
         values = np.sort(data[indptr[row] : indptr[row + 1]])

@@ -6,13 +6,13 @@ dictionary: count keys by their first bits, and look closer at the bucket in whi
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import array, positive
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.kernels import count_buckets
@@ -32,7 +32,7 @@ _IN_MEMORY = 1 << 24
 _BEYOND = np.int64(np.float64(np.inf).view(np.int64))
 """A key above all others."""
 
-Work = Callable[[NDArray[Any], NDArray[np.int64]], None]
+Work = Callable[[Array, NDArray[np.int64]], None]
 """Takes genes and keys of some values."""
 
 Pass = Callable[[Work], None]
@@ -103,9 +103,7 @@ def _checked(totals: object, cells: Cells) -> NDArray[np.float64]:
     return given[np.argsort(cells.given)]
 
 
-def _keys(
-    window: Window, totals: NDArray[np.float64] | None, target_sum: float
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _keys(window: Window, totals: NDArray[np.float64] | None, target_sum: float) -> tuple[Array, NDArray[np.int64]]:
     """Return the genes of all values of a window that are not zero, and their normalised values as keys."""
     rows = window.matrix
     check_not_negative(rows, "nonzero_medians")
@@ -155,15 +153,15 @@ class _Kept:
 
     def __init__(self, most: float) -> None:
         self.complete = True
-        self._parts: list[tuple[NDArray[Any], NDArray[np.int64]]] = []
+        self._parts: list[tuple[Array, NDArray[np.int64]]] = []
         self._room = most
 
-    def add(self, genes: NDArray[Any], keys: NDArray[np.int64]) -> None:
+    def add(self, genes: Array, keys: NDArray[np.int64]) -> None:
         self._room -= keys.size
         self.complete = self._room >= 0
         self._parts = [*self._parts, (genes, keys)] if self.complete else []
 
-    def sorted(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    def sorted(self) -> tuple[Array, NDArray[np.int64]]:
         """Return genes and keys, both ascending."""
         genes = np.concatenate([np.arange(0), *(part[0] for part in self._parts)])
         keys = np.concatenate([np.arange(0), *(part[1] for part in self._parts)])
@@ -176,7 +174,7 @@ def _medians(each: Pass, n_vars: int) -> NDArray[np.float64]:
     numbers, kept, above = np.zeros(n_vars, np.int64), _Kept(_IN_MEMORY), np.full(n_vars, _BEYOND)
     lowest = np.zeros(n_vars, np.int64)
 
-    def first(genes: NDArray[Any], keys: NDArray[np.int64]) -> None:
+    def first(genes: Array, keys: NDArray[np.int64]) -> None:
         numbers[:] += np.bincount(genes, minlength=n_vars)
         kept.add(genes, keys)
 
@@ -198,7 +196,7 @@ def _counted(each: Pass, lowest: NDArray[np.int64], bits: int, also: Work | None
     """Count the keys in the buckets of each gene that follow its lowest one, in one pass."""
     counts = np.zeros((lowest.size, 1 << _BUCKET_BITS), np.int32)
 
-    def work(genes: NDArray[Any], keys: NDArray[np.int64]) -> None:
+    def work(genes: Array, keys: NDArray[np.int64]) -> None:
         count_buckets(genes, keys, lowest, bits, counts)
         if also is not None:
             also(genes, keys)
@@ -214,7 +212,7 @@ def _bucket(each: Pass, search: _Search, above: NDArray[np.int64]) -> _Kept:
     """
     kept = _Kept(np.inf)
 
-    def work(genes: NDArray[Any], keys: NDArray[np.int64]) -> None:
+    def work(genes: Array, keys: NDArray[np.int64]) -> None:
         distance = keys - search.lowest[genes]
         beyond = distance >= 1 << search.bits
         np.minimum.at(above, genes[beyond], keys[beyond])
@@ -227,7 +225,7 @@ def _bucket(each: Pass, search: _Search, above: NDArray[np.int64]) -> _Kept:
 
 
 def _middle(
-    genes: NDArray[Any], keys: NDArray[np.int64], search: _Search, above: NDArray[np.int64]
+    genes: Array, keys: NDArray[np.int64], search: _Search, above: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the middle key of each gene and the one after it, given the sorted keys of the buckets."""
     is_last = search.place + 1 >= search.sizes

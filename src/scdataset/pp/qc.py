@@ -1,7 +1,6 @@
 """Quality metrics of cells and genes, out of core."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import array
 from scdataset._arguments import names as as_names
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.kernels import sum_of_largest
@@ -101,7 +101,7 @@ def qc_metrics(
     return pd.DataFrame(ordered, index=chosen.index), pd.DataFrame(var, index=chosen.var_names)
 
 
-def _with_log1p(name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _with_log1p(name: str, values: Array) -> dict[str, Array]:
     return {name: values, f"log1p_{name}": np.log1p(values)}
 
 

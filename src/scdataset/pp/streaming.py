@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import flag, nearest
 from scdataset._progress import late_bar
+from scdataset._types import Array
 from scdataset.collections import as_collection
 from scdataset.collections.multiindexable import row_index
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -92,9 +93,9 @@ class Cells:
         whole: pd.Index = obs.index
         return whole[self.given]
 
-    def as_given(self, values: NDArray[Any]) -> NDArray[Any]:
+    def as_given(self, values: Array) -> Array:
         """Return values of ascending rows in the order in which the rows were given."""
-        ordered: NDArray[Any] = values[np.searchsorted(self.rows, self.given)]
+        ordered: Array = values[np.searchsorted(self.rows, self.given)]
         return ordered
 
     def groups(self, key: str | None) -> tuple[NDArray[np.int64], list[Any]]:

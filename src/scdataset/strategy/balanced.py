@@ -3,12 +3,12 @@
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import warn
+from scdataset._types import Array
 from scdataset.strategy.labels import ClassCodes, encode_labels
 from scdataset.strategy.selection import AlignedTo, Rows
 from scdataset.strategy.weighted import BlockWeightedSampling
@@ -57,7 +57,7 @@ class ClassBalancedSampling(BlockWeightedSampling):
         self.labels = labels
 
     @property
-    def labels(self) -> NDArray[Any]:
+    def labels(self) -> Array:
         """The label of each entry, shape ``(n_labels,)``, decoded on each access; None where it is missing.
 
         An assigned value takes effect in the next epoch.
@@ -91,7 +91,7 @@ class ClassBalancedSampling(BlockWeightedSampling):
     def weights(self, weights: ArrayLike | None) -> None:
         self._keep_weights(weights)
 
-    def _tabled(self, values: NDArray[Any], lookup: Rows) -> Callable[[], Weights]:
+    def _tabled(self, values: Array, lookup: Rows) -> Callable[[], Weights]:
         if self._table is None:
             return super()._tabled(values, lookup)
         drawn_from = replace(self._encoded, codes=values).at(lookup)
@@ -105,7 +105,7 @@ class ClassBalancedSampling(BlockWeightedSampling):
             counts = np.append(counts, 0)
         return np.divide(1.0, counts, out=np.zeros(counts.size), where=counts > 0)
 
-    def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
+    def _arrays(self) -> Iterator[Array | Rows]:
         yield from super()._arrays()
         if self._table is not None and self._selection.count not in (None, self._encoded.codes.size):
             yield np.array("balanced over indices")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import optional_whole
+from scdataset._types import Array
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, UnimplementedError
 from scdataset.strategy.keys import MAX_SEED, make_key
 from scdataset.strategy.names import NamedRows
@@ -238,7 +239,7 @@ class SamplingStrategy:
             digest.update(_described(array))
         return f"{name}:{shown}:{digest.hexdigest()}"
 
-    def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
+    def _arrays(self) -> Iterator[Array | Rows]:
         """Yield the arrays among the parameters, and the rows that take part as if they were listed."""
         if self._raw_indices is not None:
             yield np.asarray(self._raw_indices)
@@ -251,7 +252,7 @@ class SamplingStrategy:
         """Return ``rng``, or a generator of ``seed`` if there is none."""
         return np.random.default_rng(seed) if rng is None else rng
 
-    def _validate_and_sort_indices(self, indices: ArrayLike | None) -> NDArray[Any] | None:
+    def _validate_and_sort_indices(self, indices: ArrayLike | None) -> Array | None:
         """Return indices checked and in ascending order."""
         return Selection(indices).given
 
@@ -276,7 +277,7 @@ class SamplingStrategy:
         return ListedOrder(np.asarray(rows), count_rows(data_collection), shuffles=bool(self._shuffle_before_yield))
 
 
-def _described(array: NDArray[Any] | Rows) -> bytes:
+def _described(array: Array | Rows) -> bytes:
     """Return type, shape and checksum of an array, or of the list of the rows that take part."""
     if isinstance(array, Rows):
         checksum = 0
@@ -309,7 +310,7 @@ def gives_length(strategy: SamplingStrategy) -> bool:
 class ListedOrder:
     """An epoch whose rows were written out, for strategies that only have ``get_indices``."""
 
-    def __init__(self, listed: NDArray[Any], n_rows: int, *, shuffles: bool) -> None:
+    def __init__(self, listed: Array, n_rows: int, *, shuffles: bool) -> None:
         if listed.ndim != 1 or (listed.size and listed.dtype.kind not in "iu"):
             message = (
                 f"get_indices returned an array of shape {listed.shape} and dtype {listed.dtype}; "

@@ -10,12 +10,13 @@ of two positions around it that are known, and the bit in it by counting the bit
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 
 __all__ = ["Bitmap", "fill_rows"]
 
@@ -105,7 +106,7 @@ class Bitmap(NamedTuple):
         count = int(self.ranks[-1])
         return (self.between(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE))
 
-    def taken(self, values: NDArray[Any]) -> NDArray[Any]:
+    def taken(self, values: Array) -> Array:
         """Return the entries of ``values`` at these rows."""
         return np.concatenate([values[rows] for rows in self.pieces()])
 

@@ -3,11 +3,11 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.labels import ClassCodes
 from scdataset.strategy.sets import count_codes
@@ -33,10 +33,10 @@ class Cells:
         Stratum of each row, shape ``(n_selected,)``, and the labels of the strata; both None if any control matches.
     """
 
-    groups: NDArray[Any]
-    labels: NDArray[Any]
+    groups: Array
+    labels: Array
     control: int
-    strata: NDArray[Any] | None
+    strata: Array | None
     match: Strata | None
 
     @property

@@ -10,12 +10,13 @@ follows::
                                                  -----               -----
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.strategy.sets import Members, Sets, cells_of_set, count_codes, drawn, members_by_code, split_key
 
 __all__ = ["Controls", "sets_with_controls"]
@@ -39,7 +40,7 @@ class Controls(NamedTuple):
     """
 
     members: Members
-    strata: NDArray[Any]
+    strata: Array
     sets_in_lap: NDArray[np.int64]
     n_controls: int
     block_size: int
@@ -49,7 +50,7 @@ class Controls(NamedTuple):
         cls,
         is_control: NDArray[np.bool_],
         is_cell: NDArray[np.bool_],
-        strata: NDArray[Any] | None,
+        strata: Array | None,
         n_strata: int,
         n_controls: int,
         block_size: int,
@@ -129,5 +130,5 @@ def _match(
 
 
 @compiled
-def _stratum(position: int, strata: NDArray[Any]) -> int:
+def _stratum(position: int, strata: Array) -> int:
     return int(strata[position]) if strata.size else 0

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import one_of, optional_whole, whole
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.strategy.base import EpochOrder, ListedOrder, SamplingStrategy
 from scdataset.strategy.cells import Cells, code_of
@@ -180,7 +181,7 @@ class GroupedSampling(SamplingStrategy):
         self.unmatched = unmatched
         self.block_size = block_size
         self.aligned_to = aligned_to
-        self._names: dict[str, NDArray[Any]] = {}
+        self._names: dict[str, Array] = {}
         self._owners: dict[str, NDArray[np.int64] | None] = {}
         self._match: Strata | None = None
         self.groups = groups
@@ -205,7 +206,7 @@ class GroupedSampling(SamplingStrategy):
         return self.set_size + (self.n_controls or 0)
 
     @property
-    def groups(self) -> NDArray[Any]:
+    def groups(self) -> Array:
         """The group of each entry, shape ``(n_groups,)``, decoded on each access; assign others for the next epoch."""
         return self._groups.labels()
 
@@ -216,7 +217,7 @@ class GroupedSampling(SamplingStrategy):
         self._groups = encoded
 
     @property
-    def match(self) -> dict[str, NDArray[Any]] | None:
+    def match(self) -> dict[str, Array] | None:
         """The columns of labels to match, decoded on each access; assign others for the next epoch."""
         return None if self._match is None else {name: one.labels() for name, one in self._match.columns.items()}
 
@@ -260,7 +261,7 @@ class GroupedSampling(SamplingStrategy):
             self._prepared = self._prepare(self._least_rows())
         return self._prepared
 
-    def _keep_names(self, name: str, names: NDArray[Any] | None, encoded: ClassCodes | None) -> None:
+    def _keep_names(self, name: str, names: Array | None, encoded: ClassCodes | None) -> None:
         """Keep the names that go with the labels of an argument."""
         if encoded is not None:
             self._selection.check_length(name, encoded.codes.size)
@@ -288,7 +289,7 @@ class GroupedSampling(SamplingStrategy):
         super()._forget()
         self._prepared = None
 
-    def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
+    def _arrays(self) -> Iterator[Array | Rows]:
         yield from super()._arrays()
         for labels in self._labels().values():
             yield labels.codes
@@ -349,7 +350,7 @@ class GroupedSampling(SamplingStrategy):
         present = count_codes(cells.groups, ~is_control, cells.labels.size) > 0
         return Prepared(self._targets(n_rows), sets, controls, np.flatnonzero(present & (in_round == 0)))
 
-    def _of_selected(self, name: str, codes: ClassCodes, n_rows: int) -> NDArray[Any]:
+    def _of_selected(self, name: str, codes: ClassCodes, n_rows: int) -> Array:
         owners = self._owners.get(name)
         values, lookup = self._selection.align(name, codes.from_zero(), n_rows, self.aligned_to, owners)
         columns = {name: codes} if name == "groups" or self._match is None else self._match.named("match")

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import one_axis, warn
 from scdataset._compiled import compiled
+from scdataset._types import Array, DType
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.selection import Rows
 from scdataset.strategy.weights import in_parts
@@ -40,13 +41,13 @@ class ClassCodes:
         Entries without a label.
     """
 
-    codes: NDArray[Any]
+    codes: Array
     offset: int
-    classes: NDArray[Any]
+    classes: Array
     counts: NDArray[np.int64]
     n_missing: int = 0
 
-    def labels(self) -> NDArray[Any]:
+    def labels(self) -> Array:
         """Return the label of each entry, shape ``(n,)``; None where it is missing."""
         places = self.codes.astype(np.intp) - self.offset
         return (np.append(self.classes.astype(object), [None]) if self.n_missing else self.classes)[places]
@@ -67,7 +68,7 @@ class ClassCodes:
             )
             raise ArgumentValueError(message)
 
-    def from_zero(self) -> NDArray[Any]:
+    def from_zero(self) -> Array:
         """Return codes that count from 0, as uint8, uint16 or int32: without a copy where they already are such."""
         n_classes = self.classes.size
         dtype = np.dtype(np.uint8 if n_classes <= 1 << 8 else np.uint16 if n_classes <= 1 << 16 else np.int32)
@@ -115,7 +116,7 @@ def encode_labels(labels: ArrayLike | Sequence[Hashable], name: str = "labels") 
     return _of_objects(values, name)
 
 
-def _of_integers(values: NDArray[Any], name: str) -> ClassCodes:
+def _of_integers(values: Array, name: str) -> ClassCodes:
     if values.size == 0:
         return _counted(values, 0, values, name)
     kind = values.dtype
@@ -134,7 +135,7 @@ def _of_integers(values: NDArray[Any], name: str) -> ClassCodes:
     return _counted(codes, 0, classes, name)
 
 
-def _shifted(values: NDArray[Any], first: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _shifted(values: Array, first: int, dtype: DType) -> Array:
     """Return ``values - first`` as ``dtype``, in parts that need little memory."""
     codes = np.empty(values.size, dtype)
     for start in range(0, values.size, _CHUNK):
@@ -142,7 +143,7 @@ def _shifted(values: NDArray[Any], first: int, dtype: np.dtype[Any]) -> NDArray[
     return codes
 
 
-def _of_floats(values: NDArray[Any], name: str) -> ClassCodes:
+def _of_floats(values: Array, name: str) -> ClassCodes:
     is_missing = np.isnan(values)
     classes = np.unique(values[~is_missing])
     if np.any(classes != np.round(classes)):
@@ -157,7 +158,7 @@ def _of_floats(values: NDArray[Any], name: str) -> ClassCodes:
     return _counted(codes.astype(np.min_scalar_type(classes.size)), 0, classes, name)
 
 
-def encode_present(values: NDArray[Any], is_present: NDArray[np.bool_], name: str) -> ClassCodes:
+def encode_present(values: Array, is_present: NDArray[np.bool_], name: str) -> ClassCodes:
     """Encode the values that are present; the others are missing."""
     classes, codes = np.unique(values[is_present], return_inverse=True)
     placed = np.full(values.size, -1, np.promote_types(np.int8, np.min_scalar_type(classes.size)))
@@ -175,7 +176,7 @@ class _CodeOf(dict[Hashable, int]):
         return code
 
 
-def _of_objects(values: Sequence[Hashable] | NDArray[Any], name: str) -> ClassCodes:
+def _of_objects(values: Sequence[Hashable] | Array, name: str) -> ClassCodes:
     code_of = _CodeOf()
     codes = np.empty(len(values), np.int16)
     iterator = _in_chunks(values) if isinstance(values, np.ndarray) else iter(values)
@@ -193,7 +194,7 @@ def _of_objects(values: Sequence[Hashable] | NDArray[Any], name: str) -> ClassCo
     return _counted(codes, 0, classes, name)
 
 
-def _in_chunks(values: NDArray[Any]) -> Iterator[Hashable]:
+def _in_chunks(values: Array) -> Iterator[Hashable]:
     """Iterate over Python objects: a tolist of everything would hold them all at once."""
     for start in range(0, values.size, _CHUNK):
         yield from values[start : start + _CHUNK].tolist()
@@ -208,7 +209,7 @@ def _is_missing(label: Hashable) -> bool:
         return True
 
 
-def _counted(codes: NDArray[Any], offset: int, classes: NDArray[Any], name: str) -> ClassCodes:
+def _counted(codes: Array, offset: int, classes: Array, name: str) -> ClassCodes:
     if codes.size == 0:
         message = f"{name} is empty; give one label a row of the collection or one an index."
         raise ArgumentValueError(message)
@@ -216,7 +217,7 @@ def _counted(codes: NDArray[Any], offset: int, classes: NDArray[Any], name: str)
     return ClassCodes(codes, offset, classes, counts, n_missing)
 
 
-def _counts(codes: NDArray[Any], offset: int, classes: NDArray[Any]) -> tuple[int, NDArray[np.int64]]:
+def _counts(codes: Array, offset: int, classes: Array) -> tuple[int, NDArray[np.int64]]:
     """Return the number of missing labels and the entries of each class, shape ``(n_classes,)``."""
     parts = in_parts(codes.size, lambda start, stop: _histogram(codes[start:stop], offset, classes.size))
     counts = np.sum(parts, axis=0) if parts else np.zeros(classes.size + 1, np.int64)
@@ -224,7 +225,7 @@ def _counts(codes: NDArray[Any], offset: int, classes: NDArray[Any]) -> tuple[in
 
 
 @compiled
-def _histogram(codes: NDArray[Any], offset: int, n_classes: int) -> NDArray[np.int64]:
+def _histogram(codes: Array, offset: int, n_classes: int) -> NDArray[np.int64]:
     """Count missing entries (place 0) and each class (places 1 to n_classes)."""
     even = np.zeros(n_classes + 1, np.int64)  # two counts: neighbours of one class would wait for each other
     odd = np.zeros(n_classes + 1, np.int64)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 
 __all__ = ["NamedRows", "names_of", "names_of_columns", "places_of", "rows_of"]
@@ -24,7 +25,7 @@ _N_NAMED = 3
 """Names that an error shows."""
 
 
-def names_of(values: object) -> NDArray[Any] | None:
+def names_of(values: object) -> Array | None:
     """Return the names that go with values, shape ``(n,)``: the index of a pandas Series unless it is 0, 1, 2, ..."""
     index = getattr(values, "index", None)
     if index is None or callable(index):  # lists and tuples have a method of that name
@@ -35,7 +36,7 @@ def names_of(values: object) -> NDArray[Any] | None:
     return None if _are_numbers(names) and np.array_equal(names, np.arange(names.size)) else names
 
 
-def names_of_columns(columns: object) -> NDArray[Any] | None:
+def names_of_columns(columns: object) -> Array | None:
     """Return the names that go with labels, or with all of the columns of a frame or mapping of labels."""
     if not isinstance(columns, Mapping):
         return names_of(columns)
@@ -61,7 +62,7 @@ class NamedRows(NamedTuple):
     collection: Any
     n_rows: int
 
-    def names(self, like: NDArray[Any]) -> NDArray[Any] | None:
+    def names(self, like: Array) -> Array | None:
         """Return the names of rows where these are of the type of ``like``, shape ``(n_rows,)``; None for nothing.
 
         A frame has an index, and so does obs, which may be row numbers; cells have ``obs_names``.
@@ -76,7 +77,7 @@ class NamedRows(NamedTuple):
         return None if names is None or callable(names) else np.asarray(names)
 
 
-def rows_of(argument: str, names: NDArray[Any], rows: NamedRows) -> NDArray[np.int64] | None:
+def rows_of(argument: str, names: Array, rows: NamedRows) -> NDArray[np.int64] | None:
     """Return the row of each name, shape ``(n,)``, or None if names are those of all rows in order.
 
     Parameters
@@ -138,7 +139,7 @@ def places_of(argument: str, selected: NDArray[np.int64], owners: NDArray[np.int
     return found
 
 
-def _refuse_repeated(argument: str, wanted: NDArray[Any], known: NDArray[Any]) -> None:
+def _refuse_repeated(argument: str, wanted: Array, known: Array) -> None:
     names, counts = np.unique(known.astype(str), return_counts=True)
     repeated = np.intersect1d(names[counts > 1], wanted.astype(str))
     if repeated.size:
@@ -149,9 +150,9 @@ def _refuse_repeated(argument: str, wanted: NDArray[Any], known: NDArray[Any]) -
         raise ArgumentValueError(message)
 
 
-def _are_numbers(names: NDArray[Any]) -> bool:
+def _are_numbers(names: Array) -> bool:
     return names.dtype.kind in "iu"
 
 
-def _shown(names: NDArray[Any]) -> str:
+def _shown(names: Array) -> str:
     return ", ".join(map(repr, names[:_N_NAMED].tolist())) + (", ..." if names.size > _N_NAMED else "")

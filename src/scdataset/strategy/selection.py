@@ -4,13 +4,14 @@ import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array as as_array
 from scdataset._arguments import one_axis, warn
+from scdataset._types import Array
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.bitmap import Bitmap
 from scdataset.strategy.names import NamedRows, names_of, places_of, rows_of
@@ -81,7 +82,7 @@ class Rows:
             return self.listed[start:stop].copy()
         return np.arange(self.start + self.step * start, self.start + self.step * stop, self.step)
 
-    def taken(self, values: NDArray[Any]) -> NDArray[Any]:
+    def taken(self, values: Array) -> Array:
         """Return the entries of ``values`` at these rows, shape ``(count,)``: a view of it where that is possible."""
         if self.bits.ranks.size:
             return self.bits.taken(values)
@@ -120,8 +121,8 @@ class Selection:
     def __init__(self, indices: ArrayLike | range | None, *, has_values: bool = True) -> None:
         self._has_values = has_values
         self.mask_length: int | None = None
-        self.sorting: NDArray[Any] | None = None
-        self.names: NDArray[Any] | None = None
+        self.sorting: Array | None = None
+        self.names: Array | None = None
         self.rows: Rows | None = None
         if indices is None:
             return
@@ -136,7 +137,7 @@ class Selection:
         return "indices=None" if self.count is None else f"indices=<{self.count} rows>"
 
     @cached_property
-    def given(self) -> NDArray[Any] | None:
+    def given(self) -> Array | None:
         """The selected rows in ascending order, shape ``(count,)``, or None for all rows; names as they were given."""
         return self.names if self.rows is None else self.rows.between(0, self.rows.count)
 
@@ -209,11 +210,11 @@ class Selection:
     def align(
         self,
         name: str,
-        values: NDArray[Any],
+        values: Array,
         n_rows: int,
         aligned_to: str,
         owners: NDArray[np.int64] | None = None,
-    ) -> tuple[NDArray[Any], Rows]:
+    ) -> tuple[Array, Rows]:
         """Return the values and where the selected rows stand in them.
 
         Parameters
@@ -312,20 +313,20 @@ def _rows_of_range(indices: range) -> Rows:
     return Rows(len(indices), indices.start, indices.step)
 
 
-def _is_mask(array: NDArray[Any]) -> bool:
+def _is_mask(array: Array) -> bool:
     """Tell whether these are booleans, also as objects, which pandas makes of nullable ones."""
     if array.dtype.kind == "O":
         return array.size > 0 and all(isinstance(value, (bool, np.bool_)) for value in array)
     return array.dtype == np.bool_
 
 
-def _other_than_rows(array: NDArray[Any]) -> str:
+def _other_than_rows(array: Array) -> str:
     """Return the part of a message that shows the first object that is neither a row number nor a boolean."""
     objects = array.tolist() if array.dtype.kind == "O" else []
     return next((f", with {value!r} among its values" for value in objects if not isinstance(value, int)), "")
 
 
-def _are_strings(array: NDArray[Any]) -> bool:
+def _are_strings(array: Array) -> bool:
     if array.dtype.kind == "O":
         return array.size > 0 and all(isinstance(value, str) for value in array)
     return array.dtype.kind in "UT"

@@ -8,12 +8,13 @@ goes on with another round, in another order::
     remainder="pad"                 |5 0 8 2|9 3 7 1|6 4 5 0|  |1 4 0 3|6 7 5 9|8 2 1 4|
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.strategy.blocks import block_positions
 from scdataset.strategy.keys import mix, unit_float
 from scdataset.strategy.permutation import shuffled
@@ -35,7 +36,7 @@ class Members(NamedTuple):
         ``positions[first[c]:first[c + 1]]`` have code c, shape ``(n_codes + 1,)``.
     """
 
-    positions: NDArray[Any]
+    positions: Array
     first: NDArray[np.int64]
 
     @property
@@ -44,7 +45,7 @@ class Members(NamedTuple):
         return np.diff(self.first)
 
 
-def members_by_code(codes: NDArray[Any], keep: NDArray[np.bool_], n_codes: int) -> Members:
+def members_by_code(codes: Array, keep: NDArray[np.bool_], n_codes: int) -> Members:
     """Sort the positions that are kept by their code, stably and in linear time.
 
     Parameters
@@ -62,7 +63,7 @@ def members_by_code(codes: NDArray[Any], keep: NDArray[np.bool_], n_codes: int) 
 
 
 @compiled
-def count_codes(codes: NDArray[Any], keep: NDArray[np.bool_], n_codes: int) -> NDArray[np.int64]:
+def count_codes(codes: Array, keep: NDArray[np.bool_], n_codes: int) -> NDArray[np.int64]:
     """Count the positions of each code that are kept, shape ``(n_codes,)``."""
     counts = np.zeros(n_codes, np.int64)
     for i in range(codes.size):
@@ -72,7 +73,7 @@ def count_codes(codes: NDArray[Any], keep: NDArray[np.bool_], n_codes: int) -> N
 
 
 @compiled
-def _place(codes: NDArray[Any], keep: NDArray[np.bool_], following: NDArray[np.int64], positions: NDArray[Any]) -> None:
+def _place(codes: Array, keep: NDArray[np.bool_], following: NDArray[np.int64], positions: Array) -> None:
     for i in range(codes.size):
         if keep[i]:
             code = np.int64(codes[i])

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import flag, one_axis, one_of, optional_whole, warn, whole
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.base import EpochOrder, ListedOrder, SamplingStrategy
 from scdataset.strategy.blocks import ShuffledBlocks
@@ -187,7 +188,7 @@ class BlockWeightedSampling(SamplingStrategy):
     def _keep_weights(self, weights: ArrayLike | None) -> None:
         self._keep("weights", weights, None if weights is None else _checked_weights(weights))
 
-    def _keep(self, name: str, given: object, values: NDArray[Any] | None) -> None:
+    def _keep(self, name: str, given: object, values: Array | None) -> None:
         """Keep the values of the argument ``name``, one a row or an index, and the names that go with them."""
         if values is not None:
             self._selection.check_length(name, values.size)
@@ -210,11 +211,11 @@ class BlockWeightedSampling(SamplingStrategy):
         super()._forget()
         self._prepared = None
 
-    def _tabled(self, values: NDArray[Any], lookup: Rows) -> Callable[[], Weights]:
+    def _tabled(self, values: Array, lookup: Rows) -> Callable[[], Weights]:
         """Return a function for the weights of selected rows, which are in ``values`` at ``lookup``."""
         return partial(Weights.from_values, values, lookup)
 
-    def _arrays(self) -> Iterator[NDArray[Any] | Rows]:
+    def _arrays(self) -> Iterator[Array | Rows]:
         yield from super()._arrays()
         sorting = None if self._selection.sorting is None else self._selection.sorting.astype(np.int64)
         yield from (array for array in (self._values, self._table, sorting, self._owners) if array is not None)
@@ -272,7 +273,7 @@ class BlockWeightedSampling(SamplingStrategy):
             raise ArgumentValueError(message)
 
 
-def _checked_weights(weights: ArrayLike) -> NDArray[Any]:
+def _checked_weights(weights: ArrayLike) -> Array:
     values = np.asarray(one_axis(weights))
     if values.ndim != 1 or values.size == 0:
         message = f"weights has shape {values.shape}; give one number a row of the collection or one an index."

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled, read_only
 from scdataset._cores import usable_cores
+from scdataset._types import Array
 from scdataset.strategy.bitmap import Bitmap, fill_rows
 from scdataset.strategy.selection import Rows
 
@@ -53,7 +54,7 @@ class Weights(NamedTuple):
 
     @classmethod
     def from_values(
-        cls, values: NDArray[Any] | None, lookup: Rows, table: NDArray[np.float64] | None = None, offset: int = 0
+        cls, values: Array | None, lookup: Rows, table: NDArray[np.float64] | None = None, offset: int = 0
     ) -> "Weights":
         """Weights found in ``values`` at the rows of ``lookup``; None for uniform ones."""
         given = np.empty(0, np.float64) if values is None else values
@@ -134,7 +135,7 @@ def _fill_numbers(
 
 
 @compiled
-def _fill(out: NDArray[np.float64], values: NDArray[Any], rows: NDArray[np.int64], first: int, step: int) -> None:
+def _fill(out: NDArray[np.float64], values: Array, rows: NDArray[np.int64], first: int, step: int) -> None:
     """Write the numbers at ``rows``; without any, at every ``step``-th row from ``first`` on."""
     if rows.size:
         for i in range(out.size):

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import NDArray
 
 from scdataset._arguments import optional_names
+from scdataset._types import Array
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
@@ -61,7 +61,7 @@ def _column(obs: Any, name: str) -> Any:
     return getattr(column, "values", column)
 
 
-def _dense(cells: Any) -> NDArray[Any]:
+def _dense(cells: Any) -> Array:
     try:
         stored = cells.X
     except KeyError:  # a file without X

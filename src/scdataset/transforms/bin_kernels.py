@@ -5,12 +5,12 @@ choice by chance is done once for each of them.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.strategy.keys import mix, unit_float
 from scdataset.transforms.ordering import ASCENDING, N_BUCKETS, PLACE, ordered, sort_by_comparison
 
@@ -29,10 +29,10 @@ _ONE = np.uint64(1)
 
 @compiled
 def bin_rows(
-    data: NDArray[Any],
-    bits: NDArray[Any],
-    indices: NDArray[Any],
-    indptr: NDArray[Any],
+    data: Array,
+    bits: Array,
+    indices: Array,
+    indptr: Array,
     keys: NDArray[np.uint64],
     grades: NDArray[np.float64],
     is_random: bool,  # noqa: FBT001 compiled functions take positions
@@ -85,10 +85,10 @@ def bin_rows(
 
 @compiled
 def _hashed(
-    values: NDArray[Any],
-    bits: NDArray[Any],
+    values: Array,
+    bits: Array,
     of_value: NDArray[np.int32],
-    distinct: NDArray[Any],
+    distinct: Array,
     numbers: NDArray[np.int64],
     table: NDArray[np.int32],
 ) -> int:
@@ -120,7 +120,7 @@ def _hashed(
 @compiled
 def _put_in_order(
     of_value: NDArray[np.int32],
-    distinct: NDArray[Any],
+    distinct: Array,
     ends: NDArray[np.int64],
     memory: tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32]],
 ) -> None:
@@ -138,9 +138,9 @@ def _put_in_order(
 
 @compiled
 def _sorted(
-    values: NDArray[Any],
+    values: Array,
     of_value: NDArray[np.int32],
-    distinct: NDArray[Any],
+    distinct: Array,
     ends: NDArray[np.int64],
     memory: tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32]],
 ) -> int:
@@ -159,7 +159,7 @@ def _sorted(
 
 @compiled
 def _bins_of_distinct(
-    distinct: NDArray[Any], edges: NDArray[np.float64], first: NDArray[np.int32], last: NDArray[np.int32]
+    distinct: Array, edges: NDArray[np.float64], first: NDArray[np.int32], last: NDArray[np.int32]
 ) -> None:
     """Count the edges below each of the ascending values, and those up to it."""
     n_below = n_up_to = 0
@@ -173,7 +173,7 @@ def _bins_of_distinct(
 
 @compiled
 def _quantiles_of_numpy(
-    distinct: NDArray[Any], ends: NDArray[np.int64], grades: NDArray[np.float64], edges: NDArray[np.float64]
+    distinct: Array, ends: NDArray[np.int64], grades: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> None:
     """Fill ``edges`` with quantiles, rounded as ``np.quantile`` does: differences in the type of the values.
 
@@ -198,7 +198,7 @@ def _quantiles_of_numpy(
 
 @compiled
 def _quantiles_of_torch(
-    distinct: NDArray[Any], ends: NDArray[np.int64], grades: NDArray[np.float64], edges: NDArray[np.float64]
+    distinct: Array, ends: NDArray[np.int64], grades: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> None:
     """Fill ``edges`` with quantiles, rounded as ``torch.quantile`` of float32 does."""
     last, k = ends[-1] - 1, 0

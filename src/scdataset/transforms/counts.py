@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import InitVar, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, flag, number, positive
+from scdataset._types import DType
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import divide_rows
@@ -190,7 +190,7 @@ def _bound(name: str, value: object) -> None:
         raise ArgumentValueError(message)
 
 
-def _holds(dtype: np.dtype[Any], bound: float) -> bool:
+def _holds(dtype: DType, bound: float) -> bool:
     """Tell whether a bound is a value of a type."""
     if dtype.kind not in "iu":
         return dtype.kind == "f"

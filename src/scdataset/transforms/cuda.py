@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.collections.rows import as_rows, take_rows
 from scdataset.engine.buffers import lock_pages
 from scdataset.errors import ArgumentValueError
@@ -181,7 +181,7 @@ def _check(steps: Sequence[Any], batch: object, *, tells_kind: bool) -> None:
         Compose(*steps)(batch if window is None else take_rows(window, slice(0, min(_TRIED, matrix.shape[0]))))
 
 
-def _are_finite_and_not_negative(values: NDArray[Any]) -> bool:
+def _are_finite_and_not_negative(values: Array) -> bool:
     if values.dtype.kind == "f" and values.flags.c_contiguous:  # one look at bits, where these are the smallest
         bits = values.view(f"u{values.itemsize}")
         return bool(bits.max() < values.dtype.type(np.inf).view(bits.dtype))

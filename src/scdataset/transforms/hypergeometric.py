@@ -1,11 +1,10 @@
 """Counts drawn without replacement, compiled, as a pure function of keys."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.strategy.keys import mix, unit_float
 
 __all__ = ["downsampled", "first_uncountable", "hypergeometric"]
@@ -18,7 +17,7 @@ _NEGLIGIBLE = 1e-20
 
 
 @compiled
-def first_uncountable(data: NDArray[Any]) -> int:
+def first_uncountable(data: Array) -> int:
     """Return the place of the first value that is no count: negative, fractional or not finite; -1 if there is none."""
     for place in range(data.size):
         value = data[place]
@@ -29,13 +28,13 @@ def first_uncountable(data: NDArray[Any]) -> int:
 
 @compiled
 def downsampled(
-    data: NDArray[Any],
-    indices: NDArray[Any],
-    indptr: NDArray[Any],
+    data: Array,
+    indices: Array,
+    indptr: Array,
     keys: NDArray[np.uint64],
     totals: NDArray[np.int64],
     wanted: NDArray[np.int64],
-) -> NDArray[Any]:
+) -> Array:
     """Return the counts of every row after ``wanted`` of its ``totals`` were drawn without replacement.
 
     The multivariate distribution is drawn gene by gene, each from what is left. Totals may count more genes than X has.

@@ -1,17 +1,16 @@
 """Compiled loops over the values of a CSR matrix."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 
 __all__ = ["divide_rows", "is_canonical", "sum_rows"]
 
 
 @compiled
-def sum_rows(data: NDArray[Any], indptr: NDArray[Any]) -> NDArray[np.float64]:
+def sum_rows(data: Array, indptr: Array) -> NDArray[np.float64]:
     """Return the sum of every row, shape ``(n_rows,)``."""
     sums = np.zeros(indptr.size - 1, np.float64)
     for row in range(sums.size):
@@ -21,7 +20,7 @@ def sum_rows(data: NDArray[Any], indptr: NDArray[Any]) -> NDArray[np.float64]:
 
 
 @compiled
-def divide_rows(data: NDArray[Any], indptr: NDArray[Any], divisors: NDArray[Any]) -> NDArray[Any]:
+def divide_rows(data: Array, indptr: Array, divisors: Array) -> Array:
     """Return the values of every row divided by its divisor."""
     out = np.empty_like(data)
     for row in range(divisors.size):
@@ -32,7 +31,7 @@ def divide_rows(data: NDArray[Any], indptr: NDArray[Any], divisors: NDArray[Any]
 
 
 @compiled
-def is_canonical(data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], n_columns: int) -> bool:
+def is_canonical(data: Array, indices: Array, indptr: Array, n_columns: int) -> bool:
     """Tell whether the columns of every row ascend, lie in ``[0, n_columns)``, and none of their values is 0."""
     for row in range(indptr.size - 1):
         before = -1

@@ -9,6 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._arguments import array, finite, flag, number, whole
+from scdataset._types import Array
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
@@ -94,7 +95,7 @@ class MaskValues(Transform):
         masked = with_data(rows, np.where(self._chosen(rows, keys), data.dtype.type(self.mask_value), data))
         return masked if is_sparse(matrix) else masked.toarray()
 
-    def _of_sentences(self, batch: Any, keys: RowKeys | None) -> NDArray[Any]:
+    def _of_sentences(self, batch: Any, keys: RowKeys | None) -> Array:
         values = array("values", batch["values"], "numbers of shape (n_cells, length)")
         if values.ndim != 2:
             message = f"values has shape {values.shape}; give those of sentences, shape (n_cells, length)."
@@ -122,7 +123,7 @@ class MaskValues(Transform):
         drawn_keys = drawn(checked_keys(self, keys, rows.shape[0]), "mask", self.stream)
         return choose(rows.indices, rows.indptr, drawn_keys, float(self.ratio))
 
-    def _holding_mask_value(self, values: NDArray[Any]) -> NDArray[Any]:
+    def _holding_mask_value(self, values: Array) -> Array:
         """Return values in a type that has the mask value: floats, where integers do not; raise if one equals it."""
         n_equal = np.count_nonzero(values == self.mask_value)
         if n_equal:
@@ -134,6 +135,6 @@ class MaskValues(Transform):
         if values.dtype.kind in "iu":
             bounds = np.iinfo(values.dtype)
             if self.mask_value != int(self.mask_value) or not bounds.min <= self.mask_value <= bounds.max:
-                floats: NDArray[Any] = as_floats(values)
+                floats: Array = as_floats(values)
                 return floats
         return values

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
@@ -148,11 +148,11 @@ def as_canonical_csr(matrix: Matrix) -> Any:
     return rows
 
 
-def _sparse(matrix: NDArray[Any]) -> Any:
+def _sparse(matrix: Array) -> Any:
     return scipy.sparse.csr_array(_in_machine_type(matrix))
 
 
-def _in_machine_type(values: NDArray[Any]) -> NDArray[Any]:
+def _in_machine_type(values: Array) -> Array:
     """Return values in a type that scipy and compiled loops take: not half floats, nor those of another byte order."""
     dtype = values.dtype.newbyteorder("=")
     if dtype.kind == "f":

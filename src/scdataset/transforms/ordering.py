@@ -5,12 +5,11 @@ by orders of magnitude spread evenly over buckets of equal width, about one in e
 sort.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 
 __all__ = ["ASCENDING", "DESCENDING", "N_BUCKETS", "PLACE", "ordered", "sort_by_comparison"]
 
@@ -30,7 +29,7 @@ _MOVES_AN_ENTRY = 8
 
 @compiled
 def ordered(
-    values: NDArray[Any],
+    values: Array,
     entries: NDArray[np.uint64],
     spare: NDArray[np.uint64],
     counts: NDArray[np.int32],
@@ -77,7 +76,7 @@ def ordered(
 
 
 @compiled
-def _insert(values: NDArray[Any], entries: NDArray[np.uint64], flip: np.uint32) -> bool:
+def _insert(values: Array, entries: NDArray[np.uint64], flip: np.uint32) -> bool:
     """Sort entries that are nearly in order, equal keys by their exact values; give up after many moves."""
     n_moves = 0
     for k in range(1, entries.size):
@@ -102,7 +101,7 @@ def _insert(values: NDArray[Any], entries: NDArray[np.uint64], flip: np.uint32) 
 
 @compiled
 def sort_by_comparison(
-    values: NDArray[Any], entries: NDArray[np.uint64], spare: NDArray[np.uint64], flip: np.uint32
+    values: Array, entries: NDArray[np.uint64], spare: NDArray[np.uint64], flip: np.uint32
 ) -> NDArray[np.uint64]:
     """Return places in the order of any ``values``, as `ordered` does, in one of two arrays of that size: a merge sort.
 
@@ -128,7 +127,7 @@ def sort_by_comparison(
 
 @compiled
 def _merge(
-    values: NDArray[Any],
+    values: Array,
     entries: NDArray[np.uint64],
     out: NDArray[np.uint64],
     start: int,

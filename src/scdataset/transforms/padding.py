@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, one_of, optional_whole
+from scdataset._types import Array
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.values import check_values
@@ -60,7 +61,7 @@ def checked_values(asked_by: str, rows: Any, ids: NDArray[np.int64]) -> None:
     check_values(asked_by, rows, "values that are finite and not negative", least=0)
 
 
-def trimmed(tokens: NDArray[Any], lengths: NDArray[np.int64], padding: str) -> NDArray[Any]:
+def trimmed(tokens: Array, lengths: NDArray[np.int64], padding: str) -> Array:
     """Return padded tokens, as long as the longest of them if that is asked for."""
     if padding == "max_length" or not lengths.size:
         return tokens

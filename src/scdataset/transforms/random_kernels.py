@@ -4,21 +4,18 @@ A value's draw is the step of its row's stream that has the number of its column
 else is stored.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.strategy.keys import mix, unit_float
 
 __all__ = ["choose_exactly", "choose_independently"]
 
 
 @compiled
-def choose_independently(
-    indices: NDArray[Any], indptr: NDArray[Any], keys: NDArray[np.uint64], ratio: float
-) -> NDArray[np.bool_]:
+def choose_independently(indices: Array, indptr: Array, keys: NDArray[np.uint64], ratio: float) -> NDArray[np.bool_]:
     """Choose each stored value with probability ``ratio``."""
     chosen = np.zeros(indptr[-1], np.bool_)
     for row in range(keys.size):
@@ -28,9 +25,7 @@ def choose_independently(
 
 
 @compiled
-def choose_exactly(
-    indices: NDArray[Any], indptr: NDArray[Any], keys: NDArray[np.uint64], ratio: float
-) -> NDArray[np.bool_]:
+def choose_exactly(indices: Array, indptr: Array, keys: NDArray[np.uint64], ratio: float) -> NDArray[np.bool_]:
     """Choose ``int(n * ratio)`` of the ``n`` values of each row (selection sampling: Fan, Muller and Rezucha 1962)."""
     chosen = np.zeros(indptr[-1], np.bool_)
     for row in range(keys.size):

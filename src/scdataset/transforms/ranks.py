@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, optional_whole, whole
 from scdataset._arguments import names as as_names
+from scdataset._types import Array
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
@@ -178,9 +179,7 @@ class RankTokens(Transform):
             rows = _merged(rows, self._slots, self._tokens.size)
         return in_place_of_x(value, self._padded(as_floats(rows), rows.indices, rows.indptr, totals))
 
-    def _padded(
-        self, data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], totals: NDArray[np.float64]
-    ) -> dict[str, NDArray[Any]]:
+    def _padded(self, data: Array, indices: Array, indptr: Array, totals: NDArray[np.float64]) -> dict[str, Array]:
         first, last = int(self.cls is not None), int(self.eos is not None)
         ids = np.full((totals.size, self.max_length), self.pad, np.int64)
         longest, end = int(np.diff(indptr).max(initial=0)), self.max_length - last

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import finite, flag, one_of, optional_whole, whole
+from scdataset._types import Array
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
@@ -131,7 +132,7 @@ class GeneSentence(Transform):
             row_keys = drawn(checked_keys(self, keys, rows.shape[0]), "sentence", self.stream)
         return in_place_of_x(value, self._sentences(rows, row_keys))
 
-    def _sentences(self, rows: Any, row_keys: NDArray[np.uint64]) -> dict[str, NDArray[Any]]:
+    def _sentences(self, rows: Any, row_keys: NDArray[np.uint64]) -> dict[str, Array]:
         shape, first = (row_keys.size, self.max_length), int(self.cls is not None)
         ids, values = np.full(shape, self.pad, np.int64), np.full(shape, self.pad_value, np.float32)
         fill = fill_sampled if self.sample == "random" else fill_top

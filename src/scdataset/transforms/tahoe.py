@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import array, whole
+from scdataset._types import Array
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
 __all__ = ["hf_tahoe_to_tensor"]
@@ -73,9 +74,7 @@ def hf_tahoe_to_tensor(
     return torch.from_numpy(dense)
 
 
-def _joined(
-    name: str, cells: Sequence[Any], kinds: str, dtype: type[np.generic]
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _joined(name: str, cells: Sequence[Any], kinds: str, dtype: type[np.generic]) -> tuple[Array, NDArray[np.int64]]:
     """Return the entries of all cells one after the other, and how many each has."""
     allowed = f"a list of {'integers' if kinds == 'iu' else 'numbers'}"
     if not isinstance(cells, Iterable):

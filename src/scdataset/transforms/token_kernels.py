@@ -1,11 +1,10 @@
 """Compiled loops from CSR rows, in the order of columns, to padded tokens."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.strategy.keys import mix, unit_float
 from scdataset.transforms.ordering import DESCENDING, N_BUCKETS, PLACE, ordered
 
@@ -14,9 +13,9 @@ __all__ = ["fill_ranked", "fill_sampled", "fill_top"]
 
 @compiled
 def fill_ranked(
-    data: NDArray[Any],
-    indices: NDArray[Any],
-    indptr: NDArray[Any],
+    data: Array,
+    indices: Array,
+    indptr: Array,
     totals: NDArray[np.float64],
     tokens: NDArray[np.int64],
     medians: NDArray[np.float64],
@@ -57,9 +56,9 @@ def fill_ranked(
 
 @compiled
 def fill_sampled(
-    data: NDArray[Any],
-    indices: NDArray[Any],
-    indptr: NDArray[Any],
+    data: Array,
+    indices: Array,
+    indptr: Array,
     keys: NDArray[np.uint64],
     ids: NDArray[np.int64],
     n_known: int,
@@ -110,9 +109,9 @@ def fill_sampled(
 
 @compiled
 def fill_top(
-    data: NDArray[Any],
-    indices: NDArray[Any],
-    indptr: NDArray[Any],
+    data: Array,
+    indices: Array,
+    indptr: Array,
     keys: NDArray[np.uint64],
     ids: NDArray[np.int64],
     n_known: int,

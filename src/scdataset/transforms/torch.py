@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 from scdataset._arguments import names as as_names
 from scdataset._arguments import one_of, optional_whole, whole
+from scdataset._types import Array
 from scdataset.collections import MultiIndexable
 from scdataset.collections.device import as_tensor
 from scdataset.engine.buffers import BufferPool
@@ -170,7 +170,7 @@ class ToTorch(Transform):
             self._threads.share_among(info.num_workers)
         n_rows, n_columns = matrix.shape
         bits = np.dtype(f"i{self.dtype.itemsize}")
-        out: NDArray[Any] = self._buffers.empty(n_rows * n_columns, bits).reshape(n_rows, n_columns)
+        out: Array = self._buffers.empty(n_rows * n_columns, bits).reshape(n_rows, n_columns)
         if not self._fill(matrix, out):
             matrix = matrix.copy()  # columns that do not ascend, or are there twice
             matrix.check_format(full_check=True)
@@ -178,7 +178,7 @@ class ToTorch(Transform):
             self._fill(matrix, out)
         return torch.from_numpy(out).view(self.dtype)
 
-    def _fill(self, matrix: Any, out: NDArray[Any]) -> bool:
+    def _fill(self, matrix: Any, out: Array) -> bool:
         values = matrix.data
         if (values.dtype, self.dtype) not in _SAME_FLOATS or not values.flags.carray:
             bits = getattr(torch, f"int{8 * self.dtype.itemsize}")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.hypergeometric import first_uncountable
 
@@ -41,9 +42,9 @@ def check_counts(asked_by: str, matrix: Any) -> None:
         _refuse(asked_by, matrix, ~sound, "counts, which are whole numbers and not negative", _COUNTS)
 
 
-def _stored(matrix: Any) -> NDArray[Any]:
+def _stored(matrix: Any) -> Array:
     """Return the values of a dense array, or those that CSR stores in its rows."""
-    data: NDArray[Any] = matrix if isinstance(matrix, np.ndarray) else matrix.data[: matrix.indptr[-1]]
+    data: Array = matrix if isinstance(matrix, np.ndarray) else matrix.data[: matrix.indptr[-1]]
     return data
 
 

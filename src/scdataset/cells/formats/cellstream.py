@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
+from scdataset._types import Array, DType
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.context import ReadContext
@@ -77,7 +78,7 @@ class _Rows(ReadApart):
         self._file = LocalFile(path)
         with _store(path) as store:
             self.shape = (int(store.n_obs), int(store.n_vars))
-            self.dtype: np.dtype[Any] = np.dtype(store.manifest["value_dtype_on_disk"])
+            self.dtype: DType = np.dtype(store.manifest["value_dtype_on_disk"])
 
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:
         """Return rows, in any order and repeated or not."""
@@ -113,7 +114,7 @@ class _Held(ReadApart):
 
     kind = "dense"
 
-    def __init__(self, values: NDArray[Any]) -> None:
+    def __init__(self, values: Array) -> None:
         self._values = values
         self.shape: tuple[int, int] = values.shape
         self.dtype = values.dtype

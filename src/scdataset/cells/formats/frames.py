@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.cells.encoding import encoded
 from scdataset.cells.formats.nodes import Node, as_text
 from scdataset.cells.formats.reading import reading
@@ -128,7 +129,7 @@ def values_of(stored: Node) -> Any:
     return values
 
 
-def _masked(strings: NDArray[Any], is_missing: NDArray[np.bool_]) -> NDArray[Any]:
+def _masked(strings: Array, is_missing: NDArray[np.bool_]) -> Array:
     """Return strings as objects, None for those that are missing."""
     objects = strings.astype(object)
     objects[is_missing] = None
@@ -175,7 +176,7 @@ def _fields(records: Node) -> list[str]:
     return [str(name) for name in names]
 
 
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
+def _plain(values: Array) -> Array:
     """Return a field of records, its strings decoded."""
     if values.dtype.kind not in "SO":
         return values

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.cells.columns import Column, no_column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import frame_of, n_rows
@@ -48,7 +48,7 @@ class MuDataFile:
 
     path: str
     n_obs: int
-    rows: dict[str, NDArray[Any]]
+    rows: dict[str, Array]
     obs: pd.DataFrame
 
     @classmethod
@@ -139,7 +139,7 @@ class ModalityObs:
             cells.close()
 
 
-def _spread(column: Column, rows: NDArray[Any]) -> Column:
+def _spread(column: Column, rows: Array) -> Column:
     """Return a column of a modality as one of all cells."""
     lacking = rows < 0
     codes = column.codes[rows] if column.codes.size else np.zeros(rows.size, column.codes.dtype)
@@ -160,7 +160,7 @@ def _modalities(root: Node) -> list[str]:
     return ordered if sorted(ordered) == names else names
 
 
-def _rows(root: Node, name: str, n_cells: int) -> NDArray[Any]:
+def _rows(root: Node, name: str, n_cells: int) -> Array:
     """Return the row of each cell in a modality."""
     n_there = n_rows(root.child("mod").child(name).child("obs"))
     stored = root.child("obsmap").child(name)

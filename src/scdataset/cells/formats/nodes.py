@@ -10,9 +10,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from scdataset._packages import needing
+from scdataset._types import Array, DType
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.containers.hdf5_expansion import check_expansion
 from scdataset.engine.containers.heaps import by_path, child_of, found_in, takes_others, tried
@@ -50,10 +50,10 @@ class Node:
         return hasattr(self.stored, "dtype")
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """Type of an array."""
         with reading(self.path, self.name):
-            dtype: np.dtype[Any] = np.dtype(self.stored.dtype)
+            dtype: DType = np.dtype(self.stored.dtype)
             return dtype
 
     @property
@@ -121,7 +121,7 @@ class Node:
             raise DamagedFileError(message)
         return found
 
-    def values(self) -> NDArray[Any]:
+    def values(self) -> Array:
         """Read an array as it is stored."""
         with reading(self.path, self.name):
             check_expansion(self.stored)
@@ -156,7 +156,7 @@ class Node:
             return kind is not None and kind.length is None and self.kind in ("string-array", None)
         return self.kind == "string-array" and self.dtype.kind in "OT"
 
-    def pieces(self, *others: "Node") -> Iterator[list[NDArray[Any]]]:
+    def pieces(self, *others: "Node") -> Iterator[list[Array]]:
         """Read arrays of one length together, piece by piece: as many whole chunks of this one as make some MB."""
         (length,) = self.shape or (0,)
         with reading(self.path, self.name):
@@ -165,13 +165,13 @@ class Node:
             (chunk,) = getattr(self.stored, "shards", None) or self.stored.chunks or (1,)
         return ([node.part(piece) for node in (self, *others)] for piece in pieces_of(length, chunk))
 
-    def part(self, rows: slice) -> NDArray[Any]:
+    def part(self, rows: slice) -> Array:
         """Read some rows of an array as they are stored."""
         with reading(self.path, self.name):
             check_lengths(self.stored, rows=rows)
             return np.asarray(self.stored[rows])
 
-    def strings(self) -> NDArray[Any] | None:
+    def strings(self) -> Array | None:
         """Read an array of strings of HDF5, shape ``(n,)``, several times as fast as anndata; None for any other."""
         if not isinstance(self.stored, h5py.Dataset) or self.kind != "string-array" or len(self.shape or ()) != 1:
             return None
@@ -180,7 +180,7 @@ class Node:
             return None
         return self.decoded(values)
 
-    def decoded(self, values: Iterable[Any]) -> NDArray[Any]:
+    def decoded(self, values: Iterable[Any]) -> Array:
         """Return strings that are stored here, which HDF5 has as bytes, as an array of them."""
         with reading(self.path, self.name):
             texts = [value.decode() if isinstance(value, bytes) else value for value in values]

@@ -6,14 +6,13 @@ https://www.10xgenomics.com/support/software/cell-ranger/latest/analysis/outputs
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
+from scdataset._types import Array
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
@@ -98,7 +97,7 @@ class TenxFile(InHdf5):
         """Columns of obs: ``barcode`` at most."""
         return [] if self._matrix_group.find("barcodes") is None else ["barcode"]
 
-    def _obs_values(self, name: str) -> NDArray[Any]:  # noqa: ARG002 there is one
+    def _obs_values(self, name: str) -> Array:  # noqa: ARG002 there is one
         return _strings(self._child("barcodes"))
 
     @property
@@ -161,7 +160,7 @@ def _groups(file: h5py.File) -> list[str]:
     ]
 
 
-def _strings(stored: Node) -> NDArray[Any]:
+def _strings(stored: Node) -> Array:
     values = np.atleast_1d(stored.values()).tolist()
     with reading(stored.path, stored.name):
         return np.array([value.decode() if isinstance(value, bytes) else value for value in values], dtype=object)

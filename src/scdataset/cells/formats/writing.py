@@ -10,9 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from scdataset._packages import needing
+from scdataset._types import Array
 from scdataset.cells.formats.cell_file import ObsFile
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.object_store import is_url
@@ -32,7 +32,7 @@ class ObsmWriter(Protocol):
         """Return the arrays of obsm that are there."""
         ...
 
-    def write(self, name: str, values: NDArray[Any]) -> None:
+    def write(self, name: str, values: Array) -> None:
         """Write an array, in place of one of that name."""
         ...
 
@@ -71,7 +71,7 @@ def write_rows(files: Sequence[ObsFile], name: str, array: Any, *, overwrite: bo
         first += file.n_obs
 
 
-def _checked(name: str, array: Any, n_obs: int) -> NDArray[Any]:
+def _checked(name: str, array: Any, n_obs: int) -> Array:
     if not isinstance(name, str) or not name or "/" in name:
         message = f"name={name!r}; give the name of an array of obsm, a string without slashes, such as 'X_emb'."
         raise ArgumentValueError(message)
@@ -136,7 +136,7 @@ class H5Writer:
             raise CollectionError(message)
         return list(obsm)
 
-    def write(self, name: str, values: NDArray[Any]) -> None:
+    def write(self, name: str, values: Array) -> None:
         """Write under another name, and give the array its name when it is whole."""
         partial = f"{name}.partial"
         self._file.bytes.check()
@@ -188,7 +188,7 @@ class ZarrWriter:
             raise CollectionError(message)
         return [entry.name for entry in obsm.iterdir() if entry.is_dir()] if obsm.is_dir() else []
 
-    def write(self, name: str, values: NDArray[Any]) -> None:
+    def write(self, name: str, values: Array) -> None:
         """Write beside the store, and move the array into it when it is whole."""
         import zarr  # noqa: PLC0415 an optional package
 

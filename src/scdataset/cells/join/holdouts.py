@@ -11,6 +11,7 @@ from pandas.api.types import is_scalar
 
 from scdataset._arguments import nearest
 from scdataset._paths import same_place
+from scdataset._types import Array
 from scdataset.cells.columns import Column
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
@@ -121,13 +122,13 @@ def _listed(name: str, wanted: Any, single: tuple[type, ...]) -> list[Any]:
     return list(wanted)
 
 
-def _is_in(value: object, known: NDArray[Any]) -> bool:
+def _is_in(value: object, known: Array) -> bool:
     try:
         return bool(value in known)
     except OverflowError:  # an integer beyond those of numpy
         return False
 
 
-def _some(known: NDArray[Any]) -> str:
+def _some(known: Array) -> str:
     listed = ", ".join(map(repr, known[:_LISTED].tolist()))
     return listed if len(known) <= _LISTED else f"{listed} and {len(known) - _LISTED} more"

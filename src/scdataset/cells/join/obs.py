@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import array, flag
 from scdataset._arguments import names as checked_names
+from scdataset._types import Array
 from scdataset.cells.columns import Column, joined, no_column
 from scdataset.cells.formats.cell_file import ObsFile
 from scdataset.cells.join.holdouts import Holdout, of_files, of_values, parted
@@ -268,7 +269,7 @@ class HasObs:
         return self._obs.names
 
     @property
-    def categories(self) -> dict[str, NDArray[Any]]:
+    def categories(self) -> dict[str, Array]:
         """Labels by column, in the order of the codes that are in batches."""
         return {name: c.categories for name, c in self._obs.batch.items() if c.categories is not None}
 
@@ -411,7 +412,7 @@ class HasObs:
         return {name: value for name, value in self.__dict__.items() if name != "_frame"}
 
 
-def _of_rows(series: "pd.Series[Any]", obs: Obs) -> NDArray[Any]:
+def _of_rows(series: "pd.Series[Any]", obs: Obs) -> Array:
     """Return the values of a Series in the order of the rows."""
     rows = pd.RangeIndex(obs.n_obs)
     if series.index.equals(rows) or len(series) != obs.n_obs:

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.collections.ascending import ascending, runs
 from scdataset.collections.handles import OwnedHandle, is_on_disk, refuse_closed
 from scdataset.errors import CollectionError
@@ -36,7 +37,7 @@ class H5Rows(OwnedHandle):
     def __len__(self) -> int:
         return int(self.source.shape[0])
 
-    def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+    def read(self, rows: NDArray[np.int64]) -> Array:
         """Return the rows, shape ``(n, *shape[1:])``."""
         self.check()
         dataset = self.source
@@ -47,7 +48,7 @@ class H5Rows(OwnedHandle):
             _read(dataset, distinct, fetched)
         return fetched if places is None else fetched.take(places, axis=0)
 
-    def _read_plain(self, rows: NDArray[np.int64], out: NDArray[Any]) -> bool:
+    def _read_plain(self, rows: NDArray[np.int64], out: Array) -> bool:
         """Read ascending rows past HDF5, which takes five times as long for a few; return whether that was possible."""
         process = os.getpid()
         if process not in self._plain:
@@ -75,7 +76,7 @@ class H5Rows(OwnedHandle):
         return [source.file] if is_on_disk(source.file) else []
 
 
-def _read(dataset: h5py.Dataset, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+def _read(dataset: h5py.Dataset, rows: NDArray[np.int64], out: Array) -> None:
     """Read ascending rows through HDF5, in stretches where they lie near each other."""
     stretches = runs(rows, _GAP_BYTES * rows.size // max(out.nbytes, 1))
     if 2 * len(stretches) > rows.size:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
+from scdataset._types import Array
 from scdataset.collections.handles import mapped_file, mapped_whole
 from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.rows import RowIndex
@@ -39,7 +40,7 @@ class MemmapRows(InMemory):
         """Return a function that takes rows, for one iteration, and looks at the file as often as a window would."""
         mapped, unchecked = self.source.view(np.ndarray), 0
 
-        def checked(rows: NDArray[np.int64]) -> NDArray[Any]:
+        def checked(rows: NDArray[np.int64]) -> Array:
             nonlocal unchecked
             if unchecked <= 0:
                 self._check()
@@ -74,7 +75,7 @@ def adapt(source: Any) -> InMemory | None:
     return InMemory(source)
 
 
-def take(value: NDArray[Any], rows: RowIndex) -> NDArray[Any]:
+def take(value: Array, rows: RowIndex) -> Array:
     """Take rows: a view for a slice, new memory otherwise."""
     if isinstance(rows, slice):
         return value[rows]
@@ -82,7 +83,7 @@ def take(value: NDArray[Any], rows: RowIndex) -> NDArray[Any]:
     return plain.take(rows, axis=0) if type(plain) is np.ndarray else plain[rows]
 
 
-def cut(value: NDArray[Any], rows: slice) -> NDArray[Any]:
+def cut(value: Array, rows: slice) -> Array:
     """Copy rows, or return them as a part of a buffer.
 
     A worker always copies, since it would send all of the buffer along.

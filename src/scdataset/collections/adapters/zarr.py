@@ -8,6 +8,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore, MemoryStore, ZipStore
 
+from scdataset._types import Array
 from scdataset.collections.ascending import ascending
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.reopening import OpenedFile
@@ -28,7 +29,7 @@ class ZarrRows(OwnedHandle):
     def __len__(self) -> int:
         return int(self.source.shape[0])
 
-    def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+    def read(self, rows: NDArray[np.int64]) -> Array:
         """Return the rows, shape ``(n, *shape[1:])``."""
         if self._metadata is not None:
             self._metadata.check_path()

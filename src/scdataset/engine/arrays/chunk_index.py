@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array, DType
+
 __all__ = ["NOT_STORED", "ChunkIndex", "ChunkTable", "overlapping"]
 
 NOT_STORED = -1
@@ -49,7 +51,7 @@ class ChunkTable:
     skipped: NDArray[np.uint32]
 
     @classmethod
-    def from_arrays(cls, arrays: Sequence[NDArray[Any]], n_chunks: int) -> "ChunkTable | None":
+    def from_arrays(cls, arrays: Sequence[Array], n_chunks: int) -> "ChunkTable | None":
         """Return the table of three arrays, or None if they are not of the types and shapes of one."""
         wanted = [np.dtype(np.int64), np.dtype(np.int64), np.dtype(np.uint32)]
         if [array.dtype for array in arrays] != wanted or any(array.shape != (n_chunks,) for array in arrays):
@@ -57,7 +59,7 @@ class ChunkTable:
         return cls(*arrays)
 
     @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
+    def arrays(self) -> tuple[Array, ...]:
         """The arrays that `from_arrays` takes."""
         return self.offsets, self.sizes, self.skipped
 
@@ -99,7 +101,7 @@ class ChunkIndex:
     """
 
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: DType
     chunk: tuple[int, ...]
     table: ChunkTable | None
     filters: tuple[tuple[str, Any], ...] = ()

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, scatter
 from scdataset.engine.arrays.stored_arrays import StoredArray, Task
@@ -29,7 +29,7 @@ class SingleFloats:
     def __init__(self, stored: StoredArray) -> None:
         self._stored = stored
 
-    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+    def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans side by side, the last of which converts them and puts them in their places."""
         packed = spans.packed()
         halves = np.empty(int(spans.lengths.sum()), np.float16)

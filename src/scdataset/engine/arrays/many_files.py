@@ -6,13 +6,14 @@ Python's work for a file costs as much as reading some dozen rows of it.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.engine.arrays.spans import Columns, Spans, scratch
 from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, StoredArray, Task, equal_parts
 from scdataset.engine.bytes.descriptors import all_opened
@@ -57,7 +58,7 @@ class PlainArrays:
             ]
         )
 
-    def change(self, out: NDArray[Any]) -> bool:
+    def change(self, out: Array) -> bool:
         """Tell whether numbers of one of the arrays are others in ``out``, or of another size."""
         return bool(self.table[:, 5].any()) or out.itemsize != self.arrays[0].dtype.itemsize
 
@@ -104,7 +105,7 @@ class ManyReads:
         numbers: NDArray[np.int64],
         spans: Spans,
         bounds: NDArray[np.int64],
-        out: NDArray[Any],
+        out: Array,
     ) -> None:
         self.files = [arrays.files[number] for number in numbers.tolist()]
         self._arrays = arrays
@@ -204,9 +205,9 @@ def _gather_files_of_numbers(
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
     places: NDArray[np.int64],
-    out: NDArray[Any],
+    out: Array,
     max_gap: int,
-    buffer: NDArray[Any],
+    buffer: Array,
 ) -> int:
     """Do as `gather_numbers` for one file after the other; see `_gather_files`."""
     for k in range(descriptors.size):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.engine.arrays.many_files import MANY, ManyReads, PlainArrays, is_joinable, tasks_of_many
 from scdataset.engine.arrays.spans import ANY, Columns, Spans, scatter
 from scdataset.engine.arrays.stored_arrays import StoredArray, Task
@@ -23,7 +23,7 @@ class Read:
 
     array: StoredArray
     spans: Spans
-    out: NDArray[Any]
+    out: Array
     columns: Columns = ANY
 
     @property

@@ -6,11 +6,11 @@ bytes of the file ──► memory of the stored type ──► other numbers, o
 
 import threading
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.engine.kernels.gather import NO_LIMIT, renumber_piece, scatter_piece
 
 __all__ = ["ANY", "Columns", "Spans", "Target", "scatter", "scratch"]
@@ -35,7 +35,7 @@ class Columns:
     limit: int
     table: NDArray[np.int32]
 
-    def change(self, item: int, out: NDArray[Any]) -> bool:
+    def change(self, item: int, out: Array) -> bool:
         """Tell whether numbers of ``item`` bytes are others in ``out``, or of another size."""
         return self.table.size > 0 or out.itemsize != item
 
@@ -102,12 +102,12 @@ class Target:
     spans: Spans
     octets: NDArray[np.uint8]
     _final: Spans
-    _out: NDArray[Any]
+    _out: Array
     _columns: Columns
     _item: int
 
     @classmethod
-    def from_spans(cls, spans: Spans, out: NDArray[Any], columns: Columns, item: int) -> "Target":
+    def from_spans(cls, spans: Spans, out: Array, columns: Columns, item: int) -> "Target":
         """Return ``out`` itself, or memory of elements of ``item`` bytes where those in ``out`` are to be others."""
         if not columns.change(item, out):
             return cls(spans, out.view(np.uint8), spans, out, columns, item)
@@ -123,7 +123,7 @@ class Target:
         renumber_piece(stored, 0, 0, n_spans, starts, final.lengths, final.places, out, NO_LIMIT, self._columns.table)
 
 
-def scatter(source: NDArray[Any], spans: Spans, out: NDArray[Any]) -> None:
+def scatter(source: Array, spans: Spans, out: Array) -> None:
     """Copy spans of an array in memory to ``out``, which is of its type."""
     item = out.itemsize
     octets, where = source.view(np.uint8), (spans.starts, spans.lengths, spans.places)

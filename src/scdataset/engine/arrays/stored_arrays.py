@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array, DType
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target, scratch
@@ -65,10 +66,10 @@ Task = tuple[Callable[[int, int], None], int, int]
 class StoredArray(Protocol):
     """A stored 1-D array."""
 
-    dtype: np.dtype[Any]
+    dtype: DType
     """Type of the elements, in the byte order of this machine."""
 
-    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+    def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``: about ``n_parts``, which may run at the same time."""
         ...
 
@@ -100,16 +101,14 @@ class PlainArray:
         First byte of each chunk, shape ``(n_chunks,)``.
     """
 
-    def __init__(
-        self, file: ByteSource, name: str, dtype: np.dtype[Any], chunk: int, offsets: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, file: ByteSource, name: str, dtype: DType, chunk: int, offsets: NDArray[np.int64]) -> None:
         self.dtype = dtype
         self.file = file
         self.chunk = chunk
         self.offsets = offsets
         self._name = name
 
-    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+    def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``; a remote source is asked for all of them at once."""
         self.request(spans)
 
@@ -118,7 +117,7 @@ class PlainArray:
 
         return [(work, *bounds) for bounds in equal_parts(spans.lengths, n_parts)]
 
-    def read(self, spans: Spans, out: NDArray[Any], columns: Columns) -> None:
+    def read(self, spans: Spans, out: Array, columns: Columns) -> None:
         """Read spans to ``out``."""
         status, span = self._gather(spans, out, columns)
         if status == SHORT_READ:  # no descriptor, a signal, or an error that the compiled loop has no name for
@@ -184,7 +183,7 @@ class PlainArray:
         """Return the offsets and sizes of the bytes of spans, a range for each part of a span in a chunk of its own."""
         return byte_ranges(self.offsets, self.chunk, self.dtype.itemsize, spans.starts, spans.lengths)
 
-    def _gather(self, spans: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
+    def _gather(self, spans: Spans, out: Array, columns: Columns) -> tuple[int, int]:
         """Read spans by a compiled loop; see `gather_spans`."""
         item, where = self.dtype.itemsize, (spans.starts, spans.lengths, spans.places)
         max_gap, buffer = GAP_BYTES // item, scratch("buffer", BUFFER_BYTES)
@@ -199,7 +198,7 @@ class PlainArray:
                 target, numbers = out.view(f"u{out.itemsize}"), buffer.view(f"u{item}")
                 return gather_numbers(*place, *where, target, columns.limit, columns.table, max_gap, numbers)
 
-    def _gather_by_ranges(self, spans: Spans, out: NDArray[Any], columns: Columns) -> tuple[int, int]:
+    def _gather_by_ranges(self, spans: Spans, out: Array, columns: Columns) -> tuple[int, int]:
         """Do the same with ranges of bytes that the source returns; its reads go on after a signal and name errors."""
         item = self.dtype.itemsize
         target = Target.from_spans(spans, out, columns, item)
@@ -257,7 +256,7 @@ class Chunks(Protocol):
 
     path: str
     name: str
-    dtype: np.dtype[Any]
+    dtype: DType
     length: int
     """Elements in a chunk."""
 
@@ -266,7 +265,7 @@ class Chunks(Protocol):
         """Whether bytes come by requests; see `ByteSource`."""
         ...
 
-    def piece(self, number: int) -> NDArray[Any]:
+    def piece(self, number: int) -> Array:
         """Return the elements of a chunk, shape ``(length,)`` or less for the last, in native byte order."""
         ...
 
@@ -287,7 +286,7 @@ class Chunks(Protocol):
         ...
 
 
-def piece_of(chunks: Chunks, number: int) -> NDArray[Any]:
+def piece_of(chunks: Chunks, number: int) -> Array:
     """Return the elements of a chunk.
 
     Raises
@@ -327,7 +326,7 @@ class ChunkedArray:
         """Name and chunk index, of which `array_at` makes the same; None where only a library can read them."""
         return self._chunks.place if isinstance(self._chunks, FileChunks) else None
 
-    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+    def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that decode the chunks of spans, and copy the spans to ``out``."""
         item, length = self.dtype.itemsize, self._chunks.length
         numbers, firsts, lasts = chunks_of_spans(spans.starts, spans.lengths, length)
@@ -388,7 +387,7 @@ class FileChunks:
         self,
         file: ByteSource,
         name: str,
-        dtype: np.dtype[Any],
+        dtype: DType,
         length: int,
         table: ChunkTable,
         filters: tuple[tuple[str, Any], ...],
@@ -415,7 +414,7 @@ class FileChunks:
         shape = (self._table.offsets.size * self.length,)
         return self.name, ChunkIndex(shape, self._stored, (self.length,), self._table, self._filters, self._fill)
 
-    def piece(self, number: int) -> NDArray[Any]:
+    def piece(self, number: int) -> Array:
         """Read and decode a chunk."""
         offset, size = int(self._table.offsets[number]), int(self._table.sizes[number])
         if offset == NOT_STORED:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled, read_only
+from scdataset._types import Array, DType
 from scdataset.engine.codecs import compressors
 from scdataset.engine.codecs.bitshuffle import bitshuffle
 from scdataset.errors import DamagedFileError, MissingDependencyError
@@ -20,9 +21,7 @@ except ImportError:
     _zlib = zlib  # type: ignore[misc]
 
 
-def decode(
-    stored: bytes, filters: tuple[tuple[str, Any], ...], skipped: int, dtype: np.dtype[Any], n_bytes: int
-) -> NDArray[Any]:
+def decode(stored: bytes, filters: tuple[tuple[str, Any], ...], skipped: int, dtype: DType, n_bytes: int) -> Array:
     """Undo the filters of a chunk, last applied first.
 
     Parameters

@@ -19,6 +19,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from scdataset._progress import log_or_bar
+from scdataset._types import Array, DType
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task
@@ -64,7 +65,7 @@ class PiecedElements:
     """
 
     def __init__(
-        self, file: LocalFile, name: str, dtype: np.dtype[Any], firsts: NDArray[np.int64], offsets: NDArray[np.int64]
+        self, file: LocalFile, name: str, dtype: DType, firsts: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> None:
         self.dtype = dtype
         self._firsts = firsts
@@ -72,7 +73,7 @@ class PiecedElements:
         # The file as one chunk: an element's number is its place in it.
         self._whole = PlainArray(file, name, dtype, 1 << 62, np.zeros(1, np.int64))
 
-    def tasks(self, spans: Spans, out: NDArray[Any], columns: Columns, n_parts: int) -> list[Task]:
+    def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``."""
         return self._whole.tasks(self._moved(spans), out, columns, n_parts)
 
@@ -99,7 +100,7 @@ class _Lists(NamedTuple):
     lengths: NDArray[np.int64]
     sizes: NDArray[np.int64]
     offsets: NDArray[np.int64]
-    dtype: np.dtype[Any]
+    dtype: DType
 
 
 def csr_matrix(file: LocalFile, columns: str, values: str) -> CsrMatrix:

@@ -4,13 +4,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset._progress import log_or_bar
+from scdataset._types import Array, DType
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.containers.matrix_market import Entries, MatrixMarket
 from scdataset.engine.containers.npy import npy_array, values_of
@@ -100,7 +100,7 @@ def csr_matrix(files: Mapping[str, LocalFile], n_columns: int) -> CsrMatrix:
     return CsrMatrix((indptr.size - 1, n_columns), data, indices, table)
 
 
-def _write(text: MatrixMarket, folder: Path, dtype: np.dtype[Any], starts: NDArray[np.int64] | None) -> _Seen:
+def _write(text: MatrixMarket, folder: Path, dtype: DType, starts: NDArray[np.int64] | None) -> _Seen:
     """Write values and genes, in the order of the text or to the next place of each cell, from ``starts`` on."""
     data = _file_of(folder / "data.npy", dtype, text.n_entries)
     indices = _file_of(folder / "indices.npy", np.dtype(np.int32), text.n_entries)
@@ -115,12 +115,12 @@ def _write(text: MatrixMarket, folder: Path, dtype: np.dtype[Any], starts: NDArr
     return seen
 
 
-def _file_of(path: Path, dtype: np.dtype[Any], length: int) -> NDArray[Any]:
+def _file_of(path: Path, dtype: DType, length: int) -> Array:
     """Make a file for an array, with its space: a full disk is an error here, and in a mapped page the end."""
     if length == 0:
         np.save(path, np.empty(0, dtype))
         return np.empty(0, dtype)
-    array: NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
+    array: Array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

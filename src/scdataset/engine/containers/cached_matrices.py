@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.engine.arrays.chunk_index import ChunkIndex, ChunkTable
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray, array_at
 from scdataset.engine.bytes.source import ByteSource
@@ -29,12 +30,12 @@ class CachedArrays:
         The result of `joined`; empty to add arrays.
     """
 
-    def __init__(self, stored: NDArray[Any] | None = None) -> None:
+    def __init__(self, stored: Array | None = None) -> None:
         self._stored = np.empty(0, np.uint8) if stored is None else stored.view(np.uint8)
         self._parts: list[bytes] = []
         self.n_bytes = 0
 
-    def add(self, array: NDArray[Any]) -> list[Any]:
+    def add(self, array: Array) -> list[Any]:
         """Add an array, and return where it is."""
         where = [array.dtype.str, self.n_bytes, array.size]
         stored = array.tobytes()
@@ -43,7 +44,7 @@ class CachedArrays:
         self.n_bytes += len(padded)
         return where
 
-    def __getitem__(self, where: list[Any]) -> NDArray[Any]:
+    def __getitem__(self, where: list[Any]) -> Array:
         """Return an array, of which only one that lies within those stored is known."""
         dtype, first, size = np.dtype(str(where[0])), int(where[1]), int(where[2])
         last = first + dtype.itemsize * size

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array, DType
+
 __all__ = ["NoEntryError", "parse_lines"]
 
 _BLANKS = b" \t\r"
@@ -25,9 +27,7 @@ class NoEntryError(ValueError):
         self.line = line
 
 
-def parse_lines(
-    lines: bytes, dtype: np.dtype[Any] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any] | None]:
+def parse_lines(lines: bytes, dtype: DType | None) -> tuple[NDArray[np.int64], NDArray[np.int64], Array | None]:
     """Parse lines of a row and a column, from 1 on, and a value; empty lines and those that begin with % are skipped.
 
     Parameters
@@ -51,7 +51,7 @@ def parse_lines(
     return rows - 1, columns - 1, values[0] if values else None
 
 
-def _parsed_together(lines: bytes, dtype: np.dtype[Any] | None) -> list[NDArray[Any]] | None:
+def _parsed_together(lines: bytes, dtype: DType | None) -> list[Array] | None:
     """Return the columns of lines, or None if pyarrow is not there, or some lines are not for it."""
     arrow = _arrow()
     hexadecimal, line_ends = b"x" in lines or b"X" in lines, lines.count(b"\r") != lines.count(b"\r\n")
@@ -67,7 +67,7 @@ def _parsed_together(lines: bytes, dtype: np.dtype[Any] | None) -> list[NDArray[
         )
     except arrow.ArrowInvalid:
         return None
-    parsed: list[NDArray[Any]] = [column.to_numpy() for column in table.columns]
+    parsed: list[Array] = [column.to_numpy() for column in table.columns]
     is_entry = all(numbers.min(initial=1) >= 1 for numbers in parsed[:2])
     return parsed if is_entry else None
 
@@ -82,14 +82,14 @@ def _arrow() -> Any:
     return pyarrow
 
 
-def _parsed_one_by_one(lines: bytes, dtype: np.dtype[Any] | None) -> list[NDArray[Any]]:
+def _parsed_one_by_one(lines: bytes, dtype: DType | None) -> list[Array]:
     told = [line for each in lines.split(b"\n") if (line := each.strip(_BLANKS)) and not line.startswith(b"%")]
     entries = [_entry(line, dtype) for line in told]
     rows, columns, *values = zip(*entries, strict=True) if entries else ((),) * (2 if dtype is None else 3)
     return [np.array(rows, np.int64), np.array(columns, np.int64), *(np.array(each, dtype) for each in values)]
 
 
-def _entry(line: bytes, dtype: np.dtype[Any] | None) -> tuple[int | float, ...]:
+def _entry(line: bytes, dtype: DType | None) -> tuple[int | float, ...]:
     words = line.split()
     if len(words) != (2 if dtype is None else 3) or b"_" in line:  # which Python allows between digits
         raise NoEntryError(line)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array, DType
 from scdataset.engine.containers.handles import handles_open
 from scdataset.engine.observer import DECODE, note, observed
 from scdataset.errors import DamagedFileError
@@ -36,7 +37,7 @@ class LibraryChunks:
     """
 
     def __init__(
-        self, open_array: Callable[[], Any], path: str, name: str, rows: int, width: int, dtype: np.dtype[Any]
+        self, open_array: Callable[[], Any], path: str, name: str, rows: int, width: int, dtype: DType
     ) -> None:
         self.path = path
         self.name = name
@@ -47,7 +48,7 @@ class LibraryChunks:
 
     is_remote = False  # the library reads when it likes
 
-    def piece(self, number: int) -> NDArray[Any]:
+    def piece(self, number: int) -> Array:
         """Read rows through the library."""
         with handles_open(), _LOCKS.setdefault(os.getpid(), threading.Lock()):
             try:
@@ -89,7 +90,7 @@ class Tiles:
         self._array = open_array()
         self._tile = tile
 
-    def __getitem__(self, rows: slice) -> NDArray[Any]:
+    def __getitem__(self, rows: slice) -> Array:
         """Return one tile, shape ``(1, tile[0] * tile[1])``; ``rows`` starts at its number."""
         height, width = self._tile
         row, column = divmod(rows.start, -(-self._array.shape[1] // width))

@@ -6,11 +6,12 @@ https://math.nist.gov/MatrixMarket/formats.html
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array, DType
 from scdataset.engine.containers.entry_lines import NoEntryError, parse_lines
 from scdataset.engine.containers.packed_text import UNREADABLE, packed_text
 from scdataset.errors import CollectionError, DamagedFileError, ScDatasetError
@@ -38,7 +39,7 @@ class Entries(NamedTuple):
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    values: NDArray[Any]
+    values: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class MatrixMarket:
         return cls(path, words[3], (sizes[0], sizes[1]), sizes[2])
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """Type of the values, int64 or float64."""
         return np.dtype(_FIELDS[self.field])
 

@@ -2,11 +2,11 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import DType
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError
@@ -17,7 +17,7 @@ _LONGEST_HEADER = (1 << 16) + 12
 """Bytes before the elements of a .npy file at most, unless it names fields."""
 
 
-def raw_array(file: ByteSource, name: str, dtype: np.dtype[Any], length: int, offset: int = 0) -> StoredArray:
+def raw_array(file: ByteSource, name: str, dtype: DType, length: int, offset: int = 0) -> StoredArray:
     """Return ``length`` elements that a file holds from byte ``offset`` on; ``name`` is the array's for messages.
 
     Raises

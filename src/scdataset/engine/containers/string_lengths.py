@@ -6,8 +6,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.engine.codecs.decoding import decode
 from scdataset.engine.containers.hdf5_filters import filters_of
 from scdataset.engine.containers.hdf5_groups import datasets_within
@@ -57,7 +57,7 @@ def _holds_references(dataset: h5py.Dataset) -> bool:
     return plain and dataset.file.id.get_create_plist().get_sizes()[0] == REFERENCE["address"].itemsize
 
 
-def _references(dataset: h5py.Dataset, path: str, rows: slice) -> Iterator[NDArray[Any]]:
+def _references(dataset: h5py.Dataset, path: str, rows: slice) -> Iterator[Array]:
     """Yield the references of at least these rows."""
     if dataset.chunks is None:
         yield from _contiguous(dataset, path, rows)
@@ -72,7 +72,7 @@ def _references(dataset: h5py.Dataset, path: str, rows: slice) -> Iterator[NDArr
             yield decode(content, filters, skipped, REFERENCE, length * REFERENCE.itemsize)
 
 
-def _contiguous(dataset: h5py.Dataset, path: str, rows: slice) -> Iterator[NDArray[Any]]:
+def _contiguous(dataset: h5py.Dataset, path: str, rows: slice) -> Iterator[Array]:
     offset = dataset.id.get_offset()
     if offset is None:  # never written, or in the header
         return

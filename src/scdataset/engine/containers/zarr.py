@@ -16,6 +16,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray
 from scdataset.engine.bytes.object_store import is_url
@@ -181,7 +182,7 @@ class StoreChunks:
         """Whether the store is."""
         return self._finder.store.keys.is_remote
 
-    def piece(self, number: int) -> NDArray[Any]:
+    def piece(self, number: int) -> Array:
         """Read and decode a chunk; edge chunks are stored whole."""
         array = self._finder.array
         stored = self._finder.find(number, self._strip)
@@ -346,7 +347,7 @@ def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
     return node, key
 
 
-def _pieces(pointers: StoredArray, array: Any, size: int) -> Iterator[NDArray[Any]]:
+def _pieces(pointers: StoredArray, array: Any, size: int) -> Iterator[Array]:
     """Read an array of one axis piece by piece; each is valid until the next is asked for."""
     chunk = array.length if isinstance(array, ZarrArray) else int((array.shards or array.chunks)[0])
     out = np.empty(0, pointers.dtype)

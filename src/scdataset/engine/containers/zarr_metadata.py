@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from scdataset._types import DType
+
 __all__ = ["COMPRESSORS", "ShardIndex", "ZarrArray", "array_of", "named"]
 
 COMPRESSORS = {"blosc": "blosc", "zstd": "zstd", "gzip": "gzip_file", "zlib": "gzip", "lz4": "lz4"}
@@ -39,7 +41,7 @@ class ShardIndex:
 
     at_end: bool
     checked: bool
-    dtype: np.dtype[Any]
+    dtype: DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class ZarrArray:
     """
 
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: DType
     chunk: tuple[int, ...]
     shard: tuple[int, ...]
     filters: tuple[tuple[str, Any], ...]
@@ -162,9 +164,7 @@ def named(codec: Any) -> tuple[str, dict[str, Any]]:
     return (codec, {}) if isinstance(codec, str) else (codec["name"], codec.get("configuration", {}))
 
 
-def _encoding(
-    codecs: Sequence[tuple[str, dict[str, Any]]], dtype: np.dtype[Any]
-) -> tuple[np.dtype[Any], tuple[tuple[str, Any], ...]]:
+def _encoding(codecs: Sequence[tuple[str, dict[str, Any]]], dtype: DType) -> tuple[DType, tuple[tuple[str, Any], ...]]:
     """Return the stored dtype and the filters of a chain of codecs; KeyError for one that is not known here."""
     (first, options), *others = codecs
     orders: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}
@@ -173,7 +173,7 @@ def _encoding(
     return dtype.newbyteorder(order), tuple((known[name], None) for name, _ in others)
 
 
-def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
+def _fill(value: Any, dtype: DType) -> Any:
     """Return a fill value, which JSON has as a number, a name such as "NaN", the bits in hexadecimal, or null."""
     if isinstance(value, str) and value.startswith("0x"):
         return np.frombuffer(bytes.fromhex(value[2:]), dtype.newbyteorder(">"))[0]

@@ -8,12 +8,13 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
+
+from scdataset._types import Array
 
 __all__ = ["address_of", "pointer"]
 
 
-def address_of(array: NDArray[Any]) -> int:
+def address_of(array: Array) -> int:
     """Return the address of the first byte of a C-contiguous array."""
     address: int = array.__array_interface__["data"][0]
     return address

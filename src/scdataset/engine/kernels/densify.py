@@ -7,12 +7,10 @@
 An output that fits the cache is set to zero and filled in place, in any order of columns.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.engine.kernels.nontemporal import STEP, copy_nontemporal
 from scdataset.engine.threads import Threads
 
@@ -31,9 +29,7 @@ _ROWS_A_PART = 1 << 22
 """Bytes of output from which on another thread is worth its start."""
 
 
-def fill_dense(
-    indptr: NDArray[Any], columns: NDArray[Any], values: NDArray[Any], out: NDArray[Any], threads: Threads
-) -> bool:
+def fill_dense(indptr: Array, columns: Array, values: Array, out: Array, threads: Threads) -> bool:
     """Write the rows of a CSR matrix to a dense array.
 
     Parameters
@@ -76,11 +72,11 @@ def fill_dense(
 def _scatter(
     first: int,
     last: int,
-    indptr: NDArray[Any],
-    columns: NDArray[Any],
-    values: NDArray[Any],
+    indptr: Array,
+    columns: Array,
+    values: Array,
     width: int,
-    out: NDArray[Any],
+    out: Array,
 ) -> bool:
     """Set rows [first, last) of ``out`` to zero and fill them, unless a column is out of bounds or comes twice."""
     for row in range(first, last):
@@ -98,11 +94,11 @@ def _scatter(
 def _stream(
     first: int,
     last: int,
-    indptr: NDArray[Any],
-    columns: NDArray[Any],
-    values: NDArray[Any],
+    indptr: Array,
+    columns: Array,
+    values: Array,
     width: int,
-    out: NDArray[Any],
+    out: Array,
 ) -> bool:
     """Store rows [first, last) past the cache, tile by tile, unless columns are out of bounds or do not ascend."""
     size = _TILE // out.itemsize
@@ -147,7 +143,7 @@ def _stream(
 
 
 @compiled
-def _store(tile: NDArray[Any], out: NDArray[Any], start: int, end: int) -> None:
+def _store(tile: Array, out: Array, start: int, end: int) -> None:
     """Copy the tile to ``out[start:end]``, past the cache where it is aligned and whole steps are left."""
     item = out.itemsize
     target = out.ctypes.data + start * item

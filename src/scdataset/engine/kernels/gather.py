@@ -13,6 +13,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from scdataset._compiled import COMPILES, compiled
+from scdataset._types import Array
 from scdataset.engine.kernels.nontemporal import STEP, copy_nontemporal
 
 __all__ = [
@@ -217,11 +218,11 @@ def gather_numbers(
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
     places: NDArray[np.int64],
-    out: NDArray[Any],
+    out: Array,
     limit: int,
     columns: NDArray[np.int32],
     max_gap: int,
-    buffer: NDArray[Any],
+    buffer: Array,
 ) -> tuple[int, int]:
     """Do as `gather_spans`, and write numbers as `renumber_piece` does; ``buffer`` is of the stored type."""
     item = buffer.itemsize
@@ -243,14 +244,14 @@ def gather_numbers(
 
 @compiled
 def renumber_piece(
-    piece: NDArray[Any],
+    piece: Array,
     piece_start: int,
     first: int,
     last: int,
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
     places: NDArray[np.int64],
-    out: NDArray[Any],
+    out: Array,
     limit: int,
     columns: NDArray[np.int32],
 ) -> int:
@@ -312,7 +313,7 @@ def _reaches(values: NDArray[np.uint8], item: int, limit: int) -> bool:
 
 
 @compiled
-def reaches(values: NDArray[Any], limit: int) -> bool:
+def reaches(values: Array, limit: int) -> bool:
     """Tell whether one of some unsigned values is at or above the limit."""
     if values.size == 0:
         return False

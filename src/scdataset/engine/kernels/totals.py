@@ -7,6 +7,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 
 __all__ = ["add_up", "row_totals"]
 
@@ -25,7 +26,7 @@ def row_totals(values: Any) -> NDArray[np.float64]:
 
 @compiled
 def add_up(
-    data: NDArray[Any], base: int, starts: NDArray[np.int64], lengths: NDArray[np.int64], totals: NDArray[np.float64]
+    data: Array, base: int, starts: NDArray[np.int64], lengths: NDArray[np.int64], totals: NDArray[np.float64]
 ) -> None:
     """Set ``totals`` to the sums of rows; ``data`` has values from ``base`` on.
 

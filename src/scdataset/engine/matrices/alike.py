@@ -13,6 +13,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.engine.arrays.many_files import MANY, ManyReads, PlainArrays, is_joinable, tasks_of_many
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.context import ReadContext
@@ -57,7 +58,7 @@ class AlikeMatrices:
     def read(self, split: Split, context: ReadContext, totals: NDArray[np.float64] | None) -> scipy.sparse.csr_matrix:
         """Return rows as CSR; ``totals`` as in `Matrix.read_parts`."""
 
-        def read(spans: Spans, data: NDArray[Any], indices: NDArray[Any]) -> None:
+        def read(spans: Spans, data: Array, indices: Array) -> None:
             where = split.numbers, spans, split.bounds
             reads = [ManyReads(self._data, *where, data), ManyReads(self._indices, *where, indices)]
             context.threads.run(operator.call, tasks_of_many(reads, context.n_tasks))
@@ -110,7 +111,7 @@ def _fill_spans_of_many(
     tables: NDArray[np.int64],
     bounds: NDArray[np.int64],
     rows: NDArray[np.int64],
-    like: NDArray[Any],
+    like: Array,
     starts: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> None:

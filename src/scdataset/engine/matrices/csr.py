@@ -6,12 +6,13 @@ rows ──► parts: the rows of each matrix, and their places ──► tasks 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from scdataset._types import Array, DType
 from scdataset.engine.arrays.half_floats import SingleFloats
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.reads import Read, run_reads
@@ -58,7 +59,7 @@ class CsrMatrix:
             object.__setattr__(self, "data", SingleFloats(self.data))
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """Type of the values."""
         return self.data.dtype
 
@@ -71,7 +72,7 @@ class CsrMatrix:
         cls,
         parts: "Sequence[Part[CsrMatrix]]",
         n_columns: int,
-        dtype: np.dtype[Any],
+        dtype: DType,
         context: ReadContext,
         totals: NDArray[np.float64] | None = None,
     ) -> scipy.sparse.csr_matrix:
@@ -85,7 +86,7 @@ class CsrMatrix:
         lengths = np.concatenate([np.arange(0), *(lengths for _, lengths in where)])
         bounds = np.cumsum([0, *(part.rows.size for part in parts)]).tolist()
 
-        def read(spans: Spans, data: NDArray[Any], indices: NDArray[Any]) -> None:
+        def read(spans: Spans, data: Array, indices: Array) -> None:
             own = [spans.part(*bounds[k : k + 2]) for k in range(len(parts))]
             matrices = [part.matrix for part in parts]
             reads = [Read(matrix.data, spans, data) for matrix, spans in zip(matrices, own, strict=True)]
@@ -146,9 +147,9 @@ class CsrMatrix:
 
 def whole_rows(
     rows: Spans,
-    read: Callable[[Spans, NDArray[Any], NDArray[Any]], None],
+    read: Callable[[Spans, Array, Array], None],
     n_columns: int,
-    dtype: np.dtype[Any],
+    dtype: DType,
     context: ReadContext,
     totals: NDArray[np.float64] | None,
 ) -> scipy.sparse.csr_matrix:
@@ -176,9 +177,7 @@ def whole_rows(
     return result
 
 
-def csr_of(
-    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[np.int64], n_columns: int
-) -> scipy.sparse.csr_matrix:
+def csr_of(data: Array, indices: Array, indptr: NDArray[np.int64], n_columns: int) -> scipy.sparse.csr_matrix:
     """Return the arrays as CSR, its row pointer of the type of ``indices``."""
     shape = (indptr.size - 1, n_columns)
     return scipy.sparse.csr_matrix((data, indices, indptr.astype(indices.dtype, copy=False)), shape=shape)

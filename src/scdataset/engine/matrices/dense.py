@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence  # noqa: TC003 as in the other modules
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array, DType
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.reads import Read, run_reads
 from scdataset.engine.arrays.spans import Spans
@@ -39,11 +39,11 @@ class DenseMatrix:
     kind = "dense"
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """Type of the values."""
         return self.strips[0].dtype
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> NDArray[Any]:
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Array:
         """Return rows as an array, shape ``(len(rows), n_columns)``."""
         return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, context)
 
@@ -52,10 +52,10 @@ class DenseMatrix:
         cls,
         parts: "Sequence[Part[DenseMatrix]]",
         n_columns: int,
-        dtype: np.dtype[Any],
+        dtype: DType,
         context: ReadContext,
         totals: NDArray[np.float64] | None = None,
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Return rows of several matrices as one array; see `Matrix.read_parts`."""
         n_rows = sum(part.rows.size for part in parts)
         out = context.buffers.empty(n_rows * n_columns, dtype)

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import DType
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 
@@ -81,7 +82,7 @@ class Matrix(Protocol):
         ...
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """Type of the values."""
         ...
 
@@ -94,7 +95,7 @@ class Matrix(Protocol):
         cls,
         parts: Sequence[Part[Self]],
         n_columns: int,
-        dtype: np.dtype[Any],
+        dtype: DType,
         context: ReadContext,
         totals: NDArray[np.float64] | None = None,
     ) -> Any:

@@ -9,6 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array, DType
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 from scdataset.engine.kernels.totals import row_totals
@@ -21,7 +22,7 @@ __all__ = ["NumberedColumns", "OwnColumns", "ReadApart", "RemappedColumns", "rea
 def read_apart(
     parts: Sequence[Part[Any]],
     n_columns: int,
-    dtype: np.dtype[Any],
+    dtype: DType,
     context: ReadContext,
     totals: NDArray[np.float64] | None = None,
 ) -> Any:
@@ -68,7 +69,7 @@ class ReadApart:
         cls,
         parts: Sequence[Part[Any]],
         n_columns: int,
-        dtype: np.dtype[Any],
+        dtype: DType,
         context: ReadContext,
         totals: NDArray[np.float64] | None = None,
     ) -> Any:
@@ -101,7 +102,7 @@ class OwnColumns(ReadApart):
         return self.matrix.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """Type of the values."""
         return self.matrix.dtype
 
@@ -218,7 +219,7 @@ def remapped_of(before: NDArray[np.int32] | None, remapping: NDArray[np.int32]) 
 
 
 def _taken(
-    stored: scipy.sparse.csr_matrix, columns: NDArray[Any], n_columns: int, context: ReadContext
+    stored: scipy.sparse.csr_matrix, columns: Array, n_columns: int, context: ReadContext
 ) -> scipy.sparse.csr_matrix:
     """Return ``stored`` with other columns for its values, less those for which they are -1."""
     indptr = np.zeros(stored.indptr.size, stored.indptr.dtype)
@@ -230,7 +231,7 @@ def _taken(
 
 
 @compiled
-def _count(stored: NDArray[Any], columns: NDArray[Any], indptr: NDArray[Any]) -> None:
+def _count(stored: Array, columns: Array, indptr: Array) -> None:
     selected = 0
     for row in range(stored.size - 1):
         for i in range(stored[row], stored[row + 1]):
@@ -239,7 +240,7 @@ def _count(stored: NDArray[Any], columns: NDArray[Any], indptr: NDArray[Any]) ->
 
 
 @compiled
-def _take(columns: NDArray[Any], values: NDArray[Any], indices: NDArray[Any], data: NDArray[Any]) -> None:
+def _take(columns: Array, values: Array, indices: Array, data: Array) -> None:
     selected = 0
     for i in range(columns.size):
         if columns[i] >= 0:
@@ -250,7 +251,7 @@ def _take(columns: NDArray[Any], values: NDArray[Any], indices: NDArray[Any], da
 
 @compiled
 def _numbered(
-    numbers: NDArray[Any], ascending: NDArray[np.int64], order: NDArray[np.int64], columns: NDArray[np.int32]
+    numbers: Array, ascending: NDArray[np.int64], order: NDArray[np.int64], columns: NDArray[np.int32]
 ) -> int:
     """Find the column of each number, -1 for none; return how many have none."""
     n_unknown = 0

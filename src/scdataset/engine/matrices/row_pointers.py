@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 
 __all__ = ["RowPointers", "fill_spans", "pieces_of"]
 
@@ -37,18 +38,18 @@ class RowPointers:
         Rows that are longer than the type of ``lengths`` holds, ascending, and by how much; shape ``(n_long,)``, int64.
     """
 
-    lengths: NDArray[Any]
+    lengths: Array
     firsts: NDArray[np.int64]
     long_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     excess: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
-    def from_pointers(cls, indptr: NDArray[Any], n_elements: int) -> "RowPointers":
+    def from_pointers(cls, indptr: Array, n_elements: int) -> "RowPointers":
         """Make the row pointers from stored ones in memory, shape ``(n_rows + 1,)``; see `from_pieces`."""
         return cls.from_pieces([indptr], indptr.size - 1, n_elements)
 
     @classmethod
-    def from_pieces(cls, pieces: Iterable[NDArray[Any]], n_rows: int, n_elements: int) -> "RowPointers":
+    def from_pieces(cls, pieces: Iterable[Array], n_rows: int, n_elements: int) -> "RowPointers":
         """Make the row pointers from pieces that follow each other, ``n_rows + 1`` entries in all.
 
         Raises
@@ -78,7 +79,7 @@ class RowPointers:
         return cls(noted.lengths, firsts, noted.long_rows, noted.long_lengths - noted.limit)
 
     @classmethod
-    def from_arrays(cls, arrays: Sequence[NDArray[Any]], n_rows: int, n_elements: int) -> "RowPointers | None":
+    def from_arrays(cls, arrays: Sequence[Array], n_rows: int, n_elements: int) -> "RowPointers | None":
         """Return the table of two arrays, or None if they are not one of so many rows and elements."""
         if len(arrays) != 4 or [array.size for array in arrays[:2]] != [n_rows, -(-n_rows // _GROUP)]:
             return None
@@ -90,7 +91,7 @@ class RowPointers:
         return table if table._agrees(n_elements) else None
 
     @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
+    def arrays(self) -> tuple[Array, ...]:
         """The arrays that `from_arrays` takes."""
         return self.lengths, self.firsts, self.long_rows, self.excess
 
@@ -149,7 +150,7 @@ def pieces_of(size: int, chunk: int) -> Iterator[slice]:
     return (slice(start, min(start + step, size)) for start in range(0, size, step))
 
 
-def _overlapping(pieces: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.int64]]:
+def _overlapping(pieces: Iterable[Array]) -> Iterator[NDArray[np.int64]]:
     """Return pieces that begin with the last entry of the one before, as int64."""
     last = np.empty(0, np.int64)
     for piece in pieces:
@@ -174,7 +175,7 @@ class _Lengths:
     """
 
     def __init__(self, n_rows: int) -> None:
-        self.lengths: NDArray[Any] = np.zeros(n_rows, np.uint8)
+        self.lengths: Array = np.zeros(n_rows, np.uint8)
         self.long_rows = self.long_lengths = np.empty(0, np.int64)
 
     @property
@@ -201,7 +202,7 @@ class _Lengths:
 @compiled
 def fill_spans(
     rows: NDArray[np.int64],
-    lengths: NDArray[Any],
+    lengths: Array,
     firsts: NDArray[np.int64],
     long_rows: NDArray[np.int64],
     excess: NDArray[np.int64],

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array, DType
 from scdataset.engine.arrays.spans import ANY, Columns, Spans, scatter, scratch
 from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, StoredArray, equal_parts
 from scdataset.engine.context import ReadContext
@@ -26,7 +27,7 @@ from scdataset.engine.observer import READ, SCATTER, observed
 
 __all__ = ["NO_ADDENDS", "ReadSpec", "Selected", "few_columns", "keep_runs", "put_together", "read_selected"]
 
-_Stored = tuple[NDArray[Any], NDArray[Any], NDArray[np.int64], int]
+_Stored = tuple[Array, Array, NDArray[np.int64], int]
 """Values and column numbers of some rows, side by side, how many there are of each row, and the first row."""
 
 Stored = Callable[[int, int], Iterator[_Stored]]
@@ -77,15 +78,15 @@ class Selected:
     places: NDArray[np.int64]
     counts: NDArray[np.int64]
     columns: NDArray[np.int32]
-    values: NDArray[Any]
+    values: Array
 
 
 def read_selected(
     parts: Sequence[ReadSpec],
-    dtype: np.dtype[Any],
+    dtype: DType,
     context: ReadContext,
     totals: NDArray[np.float64] | None = None,
-) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
+) -> tuple[Array, NDArray[np.int32], NDArray[np.int64]]:
     """Return values, column numbers and row pointer of the selected elements of rows.
 
     Parameters
@@ -110,8 +111,8 @@ def read_selected(
 
 
 def put_together(
-    selected: Sequence[Selected], n_rows: int, dtype: np.dtype[Any], context: ReadContext
-) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
+    selected: Sequence[Selected], n_rows: int, dtype: DType, context: ReadContext
+) -> tuple[Array, NDArray[np.int32], NDArray[np.int64]]:
     """Return values, column numbers and row pointer of all rows of the result, ``n_rows`` in all."""
     indptr = np.zeros(n_rows + 1, np.int64)
     for rows in selected:
@@ -125,7 +126,7 @@ def put_together(
 
 def _tasks(
     part: ReadSpec,
-    dtype: np.dtype[Any],
+    dtype: DType,
     selected: list[Selected],
     totals: NDArray[np.float64] | None,
     context: ReadContext,
@@ -166,7 +167,7 @@ def _keep_runs_of(
     table: NDArray[np.int32],
     few: NDArray[np.uint32],
     columns: NDArray[np.int32],
-    values: NDArray[Any],
+    values: Array,
     counts: NDArray[np.int64],
     sums: NDArray[np.float64],
 ) -> bool:
@@ -202,7 +203,7 @@ def _keep_stored(
     table: NDArray[np.int32],
     few: NDArray[np.uint32],
     columns: NDArray[np.int32],
-    values: NDArray[Any],
+    values: Array,
     counts: NDArray[np.int64],
     sums: NDArray[np.float64],
 ) -> None:
@@ -219,7 +220,7 @@ def _keep_stored(
                 add_up(data, 0, starts, lengths, sums[own])
 
 
-def _unsigned(values: NDArray[Any]) -> NDArray[Any]:
+def _unsigned(values: Array) -> Array:
     return values.view(f"u{values.itemsize}")
 
 
@@ -255,7 +256,7 @@ def _of_memory(part: ReadSpec, context: ReadContext, n_tasks: int) -> Stored:
     return stored
 
 
-def _put_in_place(rows: Selected, indptr: NDArray[np.int64], data: NDArray[Any], indices: NDArray[np.int32]) -> None:
+def _put_in_place(rows: Selected, indptr: NDArray[np.int64], data: Array, indices: NDArray[np.int32]) -> None:
     spans = Spans(np.cumsum(rows.counts) - rows.counts, rows.counts, indptr[:-1][rows.places])
     with observed(SCATTER):
         scatter(rows.values, spans, data)
@@ -276,12 +277,12 @@ def keep_runs(
     table: NDArray[np.int32],
     few: NDArray[np.uint32],
     max_gap: int,
-    data: NDArray[Any],
-    indices: NDArray[Any],
+    data: Array,
+    indices: Array,
     columns: NDArray[np.int32],
-    values: NDArray[Any],
+    values: Array,
     counts: NDArray[np.int64],
-    addends: NDArray[Any],
+    addends: Array,
     sums: NDArray[np.float64],
 ) -> int:
     """Read runs of rows that lie close together to two buffers, and keep the selected elements of each.
@@ -316,8 +317,8 @@ def keep_runs(
 
 @compiled
 def _keep_rows(
-    data: NDArray[Any],
-    indices: NDArray[Any],
+    data: Array,
+    indices: Array,
     base: int,
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
@@ -325,7 +326,7 @@ def _keep_rows(
     table: NDArray[np.int32],
     few: NDArray[np.uint32],
     columns: NDArray[np.int32],
-    values: NDArray[Any],
+    values: Array,
     position: int,
     counts: NDArray[np.int64],
 ) -> int:
@@ -348,10 +349,10 @@ def _keep_rows(
 
 @compiled
 def _select_few(
-    numbers: NDArray[Any],
-    data: NDArray[Any],
+    numbers: Array,
+    data: Array,
     columns: NDArray[np.int32],
-    values: NDArray[Any],
+    values: Array,
     table: NDArray[np.int32],
     few: NDArray[np.uint32],
 ) -> int:
@@ -368,10 +369,10 @@ def _select_few(
 
 @compiled
 def _select_many(
-    numbers: NDArray[Any],
-    data: NDArray[Any],
+    numbers: Array,
+    data: Array,
     columns: NDArray[np.int32],
-    values: NDArray[Any],
+    values: Array,
     table: NDArray[np.int32],
 ) -> int:
     """Select a good part, without a branch that would go either way: the next element overwrites a dropped one."""

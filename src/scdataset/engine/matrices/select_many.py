@@ -2,13 +2,13 @@
 
 import operator
 from collections.abc import Sequence
-from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array
 from scdataset.engine.arrays.many_files import PlainArrays, groups_of_files
 from scdataset.engine.arrays.spans import Columns, scratch
 from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES
@@ -46,7 +46,7 @@ class SelectedColumns:
         lengths: NDArray[np.int64],
         context: ReadContext,
         totals: NDArray[np.float64] | None,
-    ) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]] | None:
+    ) -> tuple[Array, NDArray[np.int32], NDArray[np.int64]] | None:
         """Return values, column numbers and row pointer of rows, or None if some could not be read."""
         dtype = self._data.arrays[0].dtype
         ends = np.concatenate(([0], np.cumsum(lengths)))
@@ -80,7 +80,7 @@ class SelectedColumns:
         starts: NDArray[np.int64],
         lengths: NDArray[np.int64],
         columns: NDArray[np.int32],
-        values: NDArray[Any],
+        values: Array,
         counts: NDArray[np.int64],
         sums: NDArray[np.float64],
     ) -> int:
@@ -122,12 +122,12 @@ def _keep_runs_of_files(
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
     max_gap: int,
-    data: NDArray[Any],
-    indices: NDArray[Any],
+    data: Array,
+    indices: Array,
     columns: NDArray[np.int32],
-    values: NDArray[Any],
+    values: Array,
     counts: NDArray[np.int64],
-    addends: NDArray[Any],
+    addends: Array,
     sums: NDArray[np.float64],
 ) -> int:
     """Do as `keep_runs` for one file after the other, side by side; return how many were kept, or -1.

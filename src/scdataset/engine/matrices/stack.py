@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import DType
 from scdataset.engine.arrays.many_files import MANY
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
@@ -40,7 +41,7 @@ class Stack:
         self.kind = matrices[0].kind
         self.shape = (int(self._firsts[-1]), matrices[0].shape[1])
         # The same type whichever matrices a read happens to touch.
-        self.dtype: np.dtype[Any] = np.result_type(*(matrix.dtype for matrix in matrices))
+        self.dtype: DType = np.result_type(*(matrix.dtype for matrix in matrices))
 
     def read(self, rows: NDArray[np.int64], context: ReadContext, totals: NDArray[np.float64] | None = None) -> Any:
         """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""

@@ -9,12 +9,12 @@ stored: genes x cells, in tiles      read: cells x genes
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset._types import Array, DType
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.stored_arrays import Chunks, cost_of_chunks, piece_of
 from scdataset.engine.context import ReadContext
@@ -44,11 +44,11 @@ class TransposedMatrix(ReadApart):
     kind = "dense"
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """Type of the values."""
         return self.tiles.dtype
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> NDArray[Any]:
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Array:
         """Return rows as an array, shape ``(len(rows), n_columns)``."""
         n_genes = self.shape[1]
         out = context.buffers.empty(rows.size * n_genes, self.dtype).reshape(rows.size, n_genes)
@@ -94,9 +94,7 @@ class TransposedMatrix(ReadApart):
 
 
 @compiled
-def _scatter(
-    tile: NDArray[Any], columns: NDArray[np.int64], places: NDArray[np.int64], first: int, out: NDArray[Any]
-) -> None:
+def _scatter(tile: Array, columns: NDArray[np.int64], places: NDArray[np.int64], first: int, out: Array) -> None:
     """Copy columns of a tile to rows of ``out``, from its column ``first`` on."""
     n = min(tile.shape[0], out.shape[1] - first)
     for gene in range(n):

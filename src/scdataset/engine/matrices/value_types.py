@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from scdataset._types import DType
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["converted", "delivered_type"]
 
 
-def delivered_type(kind: str, wanted: Any) -> np.dtype[Any]:
+def delivered_type(kind: str, wanted: Any) -> DType:
     """Return the type to which the values of a matrix are converted.
 
     Parameters
@@ -29,7 +30,7 @@ def delivered_type(kind: str, wanted: Any) -> np.dtype[Any]:
     """
     advice = 'give a type such as "float32", or None for the stored type.'
     try:
-        dtype: np.dtype[Any] = np.dtype(wanted)
+        dtype: DType = np.dtype(wanted)
     except TypeError as error:
         message = f"dtype={wanted!r} is not a type of numbers; {advice}"
         raise ArgumentTypeError(message) from error
@@ -42,7 +43,7 @@ def delivered_type(kind: str, wanted: Any) -> np.dtype[Any]:
     return dtype
 
 
-def converted(matrix: Any, dtype: "np.dtype[Any]") -> Any:
+def converted(matrix: Any, dtype: "DType") -> Any:
     """Return a matrix, CSR or dense, with its values in another type.
 
     Raises
