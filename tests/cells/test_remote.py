@@ -147,7 +147,8 @@ def test_a_fault_at_any_request_of_a_store_gives_the_right_rows_or_a_typed_error
         except ScDatasetError:
             n_failed += 1
         n_requests = len(server.requests) if number < 0 else n_requests
-    assert 0 < n_failed <= n_requests
+    assert n_requests > 20
+    assert n_failed or fault != "replaced"  # of others, the object may be asked for again
 
 
 @pytest.mark.parametrize("name", ["Arrow", "Parquet"])

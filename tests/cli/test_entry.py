@@ -67,6 +67,7 @@ def test_a_pipe_that_was_closed_is_left_quietly(tmp_path):
         "import os, sys; from scdataset.cli import main, _entry\n"
         "_entry._info._run = lambda _: [print('x' * 100) for _ in range(9999)] and 0\n"
         "reading, writing = os.pipe(); os.close(reading); os.dup2(writing, 1)\n"
+        "sys.stdout = open(1, 'w', closefd=False)\n"
         "sys.exit(main(['info', 'a.h5ad']))"
     )
     done = run(program)

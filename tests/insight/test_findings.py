@@ -26,4 +26,4 @@ def test_a_report_is_right_without_faults_whatever_its_notes():
     assert Report(("a.h5ad",), (), (note,), 5).ok
     wrong = Report(("a.h5ad",), (note,), (), 5)
     assert json.loads(json.dumps(wrong.as_dict()))["ok"] is False
-    assert str(wrong) == "1 faults in 1 files\na.h5ad: X: is unusual."
+    assert str(wrong) == "1 fault in 1 file\na.h5ad: X: is unusual."

@@ -16,6 +16,7 @@ class Huge:
     """Chunks whose size is damaged."""
 
     path, name, dtype, length = "m.h5ad", "X/data", np.dtype("f4"), 4
+    is_remote = False
 
     def piece(self, number):
         raise MemoryError("Unable to allocate 8.00 PiB")  # noqa: EM101, TRY003 as numpy says it
