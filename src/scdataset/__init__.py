@@ -115,7 +115,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what reads cells on first use: it needs anndata and h5py."""
+    """Import a public name on first use, since reading cells needs anndata and h5py."""
     if name not in _LAZY:
         message = f"module 'scdataset' has no attribute {name!r}"
         raise AttributeError(message)

@@ -85,7 +85,7 @@ class _Notice(event.Listener):  # type: ignore[misc]
 
     @property
     def _is_own(self) -> bool:
-        """Whether what is compiled now is needed by a function of this package."""
+        """Whether the function that is compiled now is needed by one of this package."""
         package: str = self._running[0].__module__.partition(".")[0]
         return package == __package__
 

@@ -1,18 +1,20 @@
-"""Short tables of names and values, as text and as HTML for notebooks."""
+"""Figures as text, and short tables of names and values, for terminals and for notebooks."""
 
 from collections.abc import Sequence
 from html import escape
 
-__all__ = ["counted", "html_table", "size", "text_table"]
+__all__ = ["bytes_text", "counted", "html_table", "size", "text_table"]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+_DECIMAL_UNITS = ("bytes", "KB", "MB", "GB", "TB", "PB")
 
 Rows = Sequence[tuple[str, str]]
 """Names and values; a row without a name goes on with the one before, and one without a value begins a section."""
 
 
 def size(n_bytes: float) -> str:
-    """Return a number of bytes with three digits, and its unit.
+    """Return a number of bytes of memory with three digits, in powers of 1024.
 
     Examples
     --------
@@ -24,6 +26,20 @@ def size(n_bytes: float) -> str:
         n_bytes, unit = n_bytes / 1024, unit + 1
     digits = 0 if unit == 0 or n_bytes >= 100 else 1 if n_bytes >= 10 else 2
     return f"{n_bytes:.{digits}f} {_UNITS[unit]}"
+
+
+def bytes_text(n_bytes: float) -> str:
+    """Return a number of bytes on a disk with three digits, in powers of 1000.
+
+    Examples
+    --------
+    >>> bytes_text(900), bytes_text(123_456_789)
+    ('900 bytes', '123 MB')
+    """
+    unit = 0
+    while n_bytes >= 1000 and unit + 1 < len(_DECIMAL_UNITS):
+        n_bytes, unit = n_bytes / 1000, unit + 1
+    return f"{n_bytes:.3g} {_DECIMAL_UNITS[unit]}"
 
 
 def counted(n: int, noun: str) -> str:

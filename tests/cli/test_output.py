@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from scdataset.cli._output import Bar, Fields, Heading, Table, Text, bytes_text, show, show_json
+from scdataset._tables import bytes_text
+from scdataset.cli._output import Bar, Fields, Heading, Table, Text, show, show_json
 
 BLOCKS = [
     Heading("cells"),

@@ -26,7 +26,7 @@ def urls_of(url: str) -> list[str]:
     Raises
     ------
     ArgumentValueError
-        If a pattern matches nothing, a folder holds nothing or several kinds, or a host cannot list what it has.
+        If a pattern matches nothing, a folder holds nothing or several kinds, or a host cannot list its objects.
     MissingFileError
         If there is nothing of this name; the message has names that are near.
     """

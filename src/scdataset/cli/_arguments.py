@@ -1,4 +1,4 @@
-"""Types of arguments that commands share, with one line of help for what is wrong."""
+"""Types of arguments that commands share; a wrong one is refused in one line."""
 
 import argparse
 from importlib.util import find_spec

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
-from scdataset._tables import counted
+from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import add_json, add_sizes, example, seconds
-from scdataset.cli._output import Bar, Block, Fields, Heading, Text, bytes_text, show, show_json
+from scdataset.cli._output import Bar, Block, Fields, Heading, Text, show, show_json
 
 if TYPE_CHECKING:
     from scdataset.insight.benching import BenchResult

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
-from scdataset._tables import counted
+from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import add_json, example, positive, whole
-from scdataset.cli._output import Block, Fields, Text, bytes_text, show, show_json
+from scdataset.cli._output import Block, Fields, Text, show, show_json
 from scdataset.errors import ArgumentValueError
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
-from scdataset._tables import counted
+from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import add_json, example
-from scdataset.cli._output import Block, Fields, Heading, Table, Text, bytes_text, show, show_json
+from scdataset.cli._output import Block, Fields, Heading, Table, Text, show, show_json
 
 if TYPE_CHECKING:
     from scdataset.insight.advice import Advice

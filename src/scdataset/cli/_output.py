@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Bar", "Block", "Fields", "Heading", "Table", "Text", "bytes_text", "show", "show_json"]
+__all__ = ["Bar", "Block", "Fields", "Heading", "Table", "Text", "show", "show_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,6 @@ _RICH_MARKS = {
     "bad": ("✗ ", "red"),
     "note": ("• ", "yellow"),
 }
-_UNITS = ("bytes", "KB", "MB", "GB", "TB", "PB")
 
 
 def show(blocks: Iterable[Block]) -> None:
@@ -84,14 +83,6 @@ def show_json(value: Any) -> None:
     """Write a value to stdout as JSON: dataclasses as dicts are, numbers of numpy as numbers, NaN as null."""
     json.dump(_jsonable(value), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
-
-
-def bytes_text(n_bytes: float) -> str:
-    """Return a number of bytes in the unit that fits."""
-    unit = 0
-    while n_bytes >= 1000 and unit < len(_UNITS) - 1:
-        n_bytes, unit = n_bytes / 1000, unit + 1
-    return f"{n_bytes:.3g} {_UNITS[unit]}"
 
 
 def _is_rich() -> bool:

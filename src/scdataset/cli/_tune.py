@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
+from scdataset._tables import bytes_text
 from scdataset.cli._arguments import add_json, add_plot, checked_plot, example, positive, seconds
-from scdataset.cli._output import Block, Fields, Heading, Table, Text, bytes_text, show, show_json
+from scdataset.cli._output import Block, Fields, Heading, Table, Text, show, show_json
 
 if TYPE_CHECKING:
     from scdataset.insight.trials import Trial

@@ -1,4 +1,4 @@
-"""What is asked of a conversion, checked, and as JSON by which an interrupted one is told from any other."""
+"""The arguments of a conversion, checked, and as JSON, by which an interrupted one is told from any other."""
 
 import hashlib
 import inspect

@@ -40,7 +40,7 @@ class MatrixSource:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a pass over a matrix found.
+    """The result of a pass over a matrix.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Whether the disk has room for a store, by what a sample of it takes."""
+"""Whether the disk has room for a store, by the size of a sample of it."""
 
 import shutil
 from collections.abc import Mapping, Sequence

@@ -32,7 +32,7 @@ __all__ = ["Task"]
 
 
 class Task:
-    """One conversion, or what is left of it."""
+    """One conversion, or the rest of one that was interrupted."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Task:
             self._complete(root, plan)
 
     def _annotate(self, root: zarr.Group) -> None:
-        """Write all but matrices: what is wrong there shows before anything takes long."""
+        """Write all but matrices, so that faults in it show before anything takes long."""
         marker = self._space.folder / "annotated"
         if marker.exists():
             return

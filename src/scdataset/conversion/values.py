@@ -15,7 +15,7 @@ _LARGEST = int(np.iinfo(np.uint32).max)
 
 @dataclass(slots=True)
 class ValueRange:
-    """What is known of the values of a matrix.
+    """Type and range of the values of a matrix.
 
     Attributes
     ----------

@@ -175,7 +175,7 @@ class Workspace:
 
 @contextmanager
 def writing_to(out: Path) -> Iterator[None]:
-    """Turn errors of the file system into one that says what to do.
+    """Turn errors of the file system into one that names the remedy.
 
     Raises
     ------

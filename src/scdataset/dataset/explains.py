@@ -1,4 +1,4 @@
-"""Methods of a dataset that tell what it will do."""
+"""Methods of a dataset that tell of an epoch before it begins."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ class Explains(Settings):
         Returns
         -------
         scdataset.insight.Explanation
-            Printed as a table, with a field for each line; what cannot be known is None, and ``notes`` say why.
+            Printed as a table, with a field for each line; unknown fields are None, and ``notes`` say why.
 
         Raises
         ------

@@ -125,7 +125,7 @@ class Monitor:
     Attributes
     ----------
     observer
-        Counts what is read and done; None where nobody asked.
+        Counts reads and other work; None where nobody asked.
     """
 
     def __init__(self) -> None:

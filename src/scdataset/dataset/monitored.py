@@ -12,7 +12,7 @@ __all__ = ["Monitored"]
 
 
 class Monitored(Settings):
-    """Base of a dataset that counts what its iterations do, once it is asked to."""
+    """Base of a dataset that counts the work of its iterations, once it is asked to."""
 
     _monitor: Monitor
 
@@ -21,7 +21,7 @@ class Monitored(Settings):
 
         Counting begins with the first call, which has nothing to tell yet, and goes on from there: call it before the
         loop, and in it or after it as often as you like. A loop that nobody asks about reads no clock. DataLoader
-        workers count if they are started after the first call, and what they count is part of the result.
+        workers count if they are started after the first call, and their counts are part of the result.
 
         Returns
         -------

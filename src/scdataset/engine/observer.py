@@ -1,4 +1,4 @@
-"""Counts of what reading does: bytes, requests, chunks, and seconds by phase.
+"""Counts of the work of reads: bytes, requests, chunks, and seconds by phase.
 
     with observing(observer):      in the thread that reads
         collection.read(rows)      its threads report to the same observer
@@ -87,7 +87,7 @@ _COUNTED = ("reads", "rows", "bytes", "requests", "fetches", "fetched_bytes", "c
 
 
 class _Tally:
-    """What one thread counted: no other thread writes to it, so that it takes no lock, which a fork could leave taken.
+    """The counts of one thread: no other thread writes to it, so that it takes no lock, which a fork could leave taken.
 
     Attributes
     ----------
@@ -226,7 +226,7 @@ def observer_here() -> Observer | None:
 
 
 class observing:  # noqa: N801 called as a function, and a class for its speed
-    """Count to ``observer`` what this thread reads while the context lasts, and whatever threads read for it."""
+    """Count to ``observer`` the reads of this thread while the context lasts, and those of threads that read for it."""
 
     __slots__ = ("_observer", "_token")
 

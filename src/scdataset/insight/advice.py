@@ -1,4 +1,4 @@
-"""Advice on files: what would make reading slow or needs an option, each with its remedy; rules on a description."""
+"""Advice on files: reasons for slow reading and options that are needed, each with its remedy."""
 
 import os
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from scdataset._tables import bytes_text
 
 if TYPE_CHECKING:
     from scdataset.insight.description import CellsDescription, FileDescription
@@ -46,9 +48,9 @@ class Advice:
     about
         The matrix or file it is about.
     problem
-        What is so, and its effect.
+        The reason, and its effect.
     remedy
-        What to do.
+        The way to mend it.
     """
 
     about: str
@@ -123,7 +125,7 @@ def _on_codecs(one: "StoredMatrix") -> Iterator[Advice]:
         yield Advice(
             one.name,
             f"A {one.codecs[-1]} chunk holds about {rows:,} cells, and one cell of it costs decoding all "
-            f"{_size(one.decoded_bytes)}.",
+            f"{bytes_text(one.decoded_bytes)}.",
             "Take a large fetch_factor so that a chunk serves many cells of a window, or write it again with "
             f"{_smaller(one)}.",
         )
@@ -164,14 +166,6 @@ def _on_types(one: "StoredMatrix") -> Iterator[Advice]:
             f"Its values are {one.dtype}, of which models use float32 at most.",
             "Write it as float32 to read half the bytes of values.",
         )
-
-
-def _size(n_bytes: float) -> str:
-    for unit in ("bytes", "KB", "MB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.3g} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.3g} GB"
 
 
 def network_of(path: str, mounts: str = "/proc/mounts") -> str | None:

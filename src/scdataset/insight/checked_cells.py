@@ -155,7 +155,7 @@ class CellsCheck:
         self._tried(at, look)
 
     def _matrix(self, node: Node, wanted: tuple[int | None, int | None]) -> None:
-        """Check a matrix and its shape; what is none is read with the rest."""
+        """Check a matrix and its shape; other nodes are read with the rest."""
         if not node.is_array and node.kind == "dataframe":
             rows = n_rows(node)
             self._check_shape(node, (rows,), wanted[:1])

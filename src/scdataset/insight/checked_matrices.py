@@ -88,6 +88,7 @@ def _(matrix: TransposedMatrix, place: str, found: Findings, _: ReadContext) -> 
         gene, cell = number // in_row * genes, number % in_row * cells
         try:
             tile = piece_of(matrix.tiles, number).reshape(matrix.tile)
+            matrix.tiles.check()
         except DamagedFileError as error:
             found.add(place, error)
             continue

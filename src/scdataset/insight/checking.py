@@ -153,7 +153,7 @@ def _check_nodes(probe: Probe, format_: str, found: Findings, context: ReadConte
 
 
 def _check_opening(probe: Probe, format_: str, found: Findings, context: ReadContext) -> None:
-    """Open the cells as training does; check the matrix of formats that are no trees, and note what is new."""
+    """Open the cells as training does; check the matrix of formats that are no trees, and note new faults."""
     if format_ == "MuData" or (format_ == "10x .h5" and found.faults):
         return
     options = Options(ids_as_columns=True) if format_ == "Arrow or Parquet" else Options()

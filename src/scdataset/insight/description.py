@@ -1,4 +1,4 @@
-"""Describe files of cells: their content, how it is stored, and what would make reading it slow."""
+"""Describe files of cells: their content, how it is stored, and reasons for slow reading."""
 
 import os
 import reprlib
@@ -120,7 +120,7 @@ class FileDescription:
     cells
         Its cells; one for each modality of MuData, and for each genome of an old 10x file.
     advice
-        What would make reading slow, or needs an option, and the remedy.
+        Reasons for slow reading and options that are needed, each with the remedy.
     """
 
     path: str

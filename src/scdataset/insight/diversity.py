@@ -51,7 +51,7 @@ _LARGEST_SAMPLE = 2048
 """Rows of the sample up to which its binomial is added up; beyond it the entropy is linear in their inverse."""
 
 _FEWEST_WINDOWS = 8
-"""With fewer, blocks are drawn from so few that each window has much of what the last one has."""
+"""With fewer, blocks are drawn from so few that windows have many of their rows in common."""
 
 _CURVE = tuple(2**k for k in range(13))
 """Block sizes of a plot."""
@@ -344,7 +344,7 @@ def _random_entropy(shares: NDArray[np.float64], size: int) -> float:
 
 
 def _terms(size: int) -> NDArray[np.float64]:
-    """Return what a class that has 0, 1, ... of the draws adds to the entropy, in bits."""
+    """Return the part of the entropy, in bits, of a class that has 0, 1, ... of the draws."""
     parts = np.arange(1, size + 1) / size
     return np.concatenate([[0.0], -parts * np.log2(parts)])
 

@@ -148,7 +148,7 @@ class Explanation:
     read_amplification
         Bytes decoded, or read if they are plain, for each byte of a row; at least 1.
     labels
-        What the diversity is of: the name of a column, ``"files"`` or ``"labels"``; None if there is nothing to mix.
+        The labels of the diversity: the name of a column, ``"files"`` or ``"labels"``; None if there is nothing to mix.
     diversity
         The expected entropy of these labels in a batch, and that in true random order.
     notes

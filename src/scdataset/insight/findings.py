@@ -21,7 +21,7 @@ class Fault:
     place
         The array or group in it, such as ``"X/indices"``; ``"file"`` for the whole.
     message
-        What is wrong, with chunk, row or position.
+        The fault, with chunk, row or position.
     """
 
     file: str
@@ -41,9 +41,9 @@ class Report:
     files
         Paths of all files that were read.
     faults
-        What is wrong, in the order in which it was found.
+        Faults, in the order in which they were found.
     notes
-        What is unusual and no fault, such as rows whose columns are not in ascending order.
+        Findings that are unusual and no fault, such as rows whose columns are not in ascending order.
     n_bytes
         Bytes of values that were checked, decoded.
     """

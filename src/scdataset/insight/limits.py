@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset.engine.arrays.spans import Spans
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, Chunks, PlainArray, StoredArray, piece_of
+from scdataset.engine.kernels.chunks import chunks_of_spans
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
 from scdataset.engine.threads import Threads
@@ -59,7 +60,7 @@ class WindowReads:
                 if isinstance(array, PlainArray):
                     plain.append((array, *_joined(*array.ranges(spans))))
                 elif isinstance(array, ChunkedArray):
-                    encoded.append((array.chunks, _touched(spans, array.chunks.length)))
+                    encoded.append((array.chunks, chunks_of_spans(spans.starts, spans.lengths, array.chunks.length)[0]))
                 else:
                     return None
         return cls(tuple(plain), tuple(encoded)) if plain or encoded else None
@@ -92,6 +93,7 @@ def _share(reads: WindowReads, number: int, buffer: NDArray[np.uint8], count: in
     for chunks, numbers in reads.encoded:
         for chunk in numbers[number::count].tolist():
             piece_of(chunks, chunk)
+        chunks.check()
 
 
 def _arrays_of(matrix: Any, rows: NDArray[np.int64]) -> Iterator[tuple[StoredArray | None, Spans]]:
@@ -103,15 +105,6 @@ def _arrays_of(matrix: Any, rows: NDArray[np.int64]) -> Iterator[tuple[StoredArr
         yield from ((strip, matrix.spans(rows, rows, number)) for number, strip in enumerate(matrix.strips))
     else:
         yield None, Spans(rows, rows, rows)
-
-
-def _touched(spans: Spans, length: int) -> NDArray[np.int64]:
-    """Return the chunks that hold spans."""
-    some = spans.lengths > 0
-    firsts, lasts = spans.starts[some] // length, (spans.starts + spans.lengths - 1)[some] // length
-    counts = lasts - firsts + 1
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.unique(np.repeat(firsts, counts) + within)
 
 
 def _joined(offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,10 +1,11 @@
-"""Where the time of a loop goes, and what to do about it."""
+"""Where the time of a loop goes, and the remedy."""
 
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from scdataset._tables import size
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
 from scdataset.dataset.monitor import AHEAD, COMPILE, LOOP, MODEL, WAIT, WAIT_FOR_BATCHES, WINDOW, Totals
 from scdataset.engine.observer import DECODE, READ, SCATTER, WHOLE
@@ -37,8 +38,8 @@ class LoaderStats:
         Seconds in which the loop waited for a window to be read.
     waiting_for_compiler, waiting_for_disk, waiting_for_decoding, waiting_for_collection
         How these divide: first come the seconds in which functions were compiled, once for a machine; the others go by
-        the time that reading bytes, decoding chunks and copying what was decoded take in the threads that read. All of
-        it is of the collection where the package does not read the files itself.
+        the time that reading bytes, decoding chunks and copying decoded values take in the threads that read. All of it
+        is of the collection where the package does not read the files itself.
     hooks
         Seconds of the loop in each hook, by its name. Of a ``fetch_transform`` that runs ahead, the seconds in which
         the loop waited for it.
@@ -158,7 +159,7 @@ class LoaderStats:
 
     @property
     def verdict(self) -> str:
-        """What limits the loop, and what to do."""
+        """The limit of the loop, and the remedy, in a sentence or two."""
         if self.bottleneck is None:
             return "Counting has begun; iterate, and call stats() again."
         (first, share), *others = self.shares.items()
@@ -207,12 +208,12 @@ class LoaderStats:
             if seconds or name == "model"
         ]
         busy = f"{self.seconds_reading:.2f} s reading, {self.seconds_decoding:.2f} s decoding, "
-        fetched = ("fetched", _bytes(self.bytes_fetched), f"{self.fetches:,} requests to an object store")
+        fetched = ("fetched", size(self.bytes_fetched), f"{self.fetches:,} requests to an object store")
         read = [
-            ("read", _bytes(self.bytes_read), f"{self.requests:,} requests, {self.chunks_decoded:,} chunks decoded"),
+            ("read", size(self.bytes_read), f"{self.requests:,} requests, {self.chunks_decoded:,} chunks decoded"),
             *([fetched] if self.fetches else []),
             ("in threads", f"{self.seconds_read_wall:.2f} s", f"{busy}{self.seconds_scattering:.2f} s scattering"),
-            ("in flight", _bytes(self.bytes_in_flight), "windows in use and read ahead"),
+            ("in flight", size(self.bytes_in_flight), "windows in use and read ahead"),
         ]
         return [*listed, *(read if self.bytes_read else [])]
 
@@ -249,7 +250,7 @@ class LoaderStats:
 
 
 def _divided_wait(totals: Totals) -> dict[str, float]:
-    """Divide the seconds in which the loop waited for windows, by what was done to read them."""
+    """Divide the seconds in which the loop waited for windows, by the work of reading them."""
     busy = totals.seconds
     for_compiler = busy.get(COMPILE, 0.0)
     wait = totals.whole.get(WAIT, 0.0) - for_compiler
@@ -270,14 +271,6 @@ def _called(function: Any) -> str:
     """Return a name for a function or transform."""
     name: str = getattr(function, "__qualname__", type(function).__qualname__)
     return name
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} TiB"
 
 
 _TITLES = {

@@ -209,7 +209,7 @@ def tune(
         Keyword only. Labels that batches shall mix: the name of a column of obs, or one a row. None for the files, if
         there are several, or else for 16 equal stretches of the collection, as if each were a class.
     memory
-        Keyword only. What the loop may take: a number of bytes, or a string such as ``"500 MB"``.
+        Keyword only. Memory that the loop may take: a number of bytes, or a string such as ``"500 MB"``.
     diversity
         Keyword only. Entropy of labels in a batch, as a share of that in true random order, in (0, 1]; 1 is true random
         order, blocks of one row.

@@ -1,4 +1,4 @@
-"""A training loop that shows how fast it is, and what limits it, while it runs."""
+"""A training loop that shows its rate and its bottleneck while it runs."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ __all__ = ["Watched", "dataset_of", "watch"]
 
 
 def watch(loader: Any, *, every: float = 1.0, description: str = "Training") -> "Watched":
-    """Show the rate of a loop over a loader and what limits it: in a terminal or notebook a bar, elsewhere the log.
+    """Show the rate of a loop over a loader and its bottleneck: in a terminal or notebook a bar, elsewhere the log.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class StatsLogger(_Callback):  # type: ignore[misc]  # typed by the package that
         self._before = self._dataset.stats()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002 as Lightning calls it
-        """Log what came since the last entry."""
+        """Log the figures since the last entry."""
         if self._dataset is None or (batch_idx + 1) % self._every or not trainer.loggers:
             return
         stats: LoaderStats = self._dataset.stats()

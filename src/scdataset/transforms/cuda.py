@@ -52,7 +52,7 @@ class CudaSender:
     Parameters
     ----------
     steps
-        What is done to X there.
+        The transforms of X there.
     """
 
     def __init__(self, device: torch.device, to_torch: ToTorch, steps: Sequence[Any]) -> None:
@@ -86,7 +86,7 @@ class CudaSender:
         return receive
 
     def _arrived(self, tensors: Any) -> Any:
-        """Return on the device what is in memory: copied from there if its pages are locked, and all else together."""
+        """Return tensors on the device: each copied from its own pages if they are locked, and all others together."""
         parts = list(_in_memory(_parts(tensors)))
         are_locked = [part.nbytes >= _WORTH_A_COPY and part.is_pinned() for part in parts]
         sizes = (0 if locked else part.nbytes for part, locked in zip(parts, are_locked, strict=True))
@@ -119,7 +119,7 @@ class CudaSender:
         return found
 
     def _made(self, arrived: Any, name: str | int = "X", beside: Mapping[Any, Any] | None = None) -> Any:
-        """Return what arrived in its last form, over no memory but its own."""
+        """Return the tensors that arrived in their last form, over no memory but their own."""
         if isinstance(arrived, Mapping):
             return {name: self._made(member, name, arrived) for name, member in arrived.items()}
         steps = self._steps if name == "X" else ()

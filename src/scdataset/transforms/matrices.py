@@ -127,7 +127,7 @@ def as_csr(matrix: Any) -> Any:
 
 
 def as_canonical_csr(matrix: Matrix) -> Any:
-    """Return a matrix as CSR whose rows have ascending columns, each once, and no zeros among what is stored.
+    """Return a matrix as CSR whose rows have ascending columns, each once, and store no zeros.
 
     Raises
     ------

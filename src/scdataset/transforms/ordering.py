@@ -14,7 +14,7 @@ from scdataset._types import Array
 __all__ = ["ASCENDING", "DESCENDING", "N_BUCKETS", "PLACE", "ordered", "sort_by_comparison"]
 
 ASCENDING, DESCENDING = np.uint32(0), np.uint32(0xFFFFFFFF)
-"""What the bits of a float are inverted by, so that keys ascend."""
+"""Masks that invert the bits of a float, so that keys ascend."""
 
 PLACE = np.uint64(0xFFFFFFFF)
 """The bits of an entry that are a place."""

@@ -69,7 +69,7 @@ def trimmed(tokens: Array, lengths: NDArray[np.int64], padding: str) -> Array:
 
 
 def in_place_of_x(value: object, members: dict[str, Any]) -> Any:
-    """Return what came with X and, in its place, ``members``: a `MultiIndexable` or dict as ``value`` is."""
+    """Return ``members`` in place of X, with all else of ``value``: a `MultiIndexable` or dict, as that is."""
     if isinstance(value, MultiIndexable):
         kept = {name: member for name, member in value.items() if name != "X"}
         return MultiIndexable({**kept, **members}, unstructured=value.unstructured)

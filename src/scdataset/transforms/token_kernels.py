@@ -123,7 +123,7 @@ def fill_top(
 ) -> NDArray[np.int64]:
     """Write genes and values as `fill_sampled` does, those of the largest values, which come first.
 
-    With ``with_zeros`` what is left is filled with a random sample of the genes without a value.
+    With ``with_zeros`` the places left are filled with a random sample of the genes without a value.
     """
     lengths = np.empty(keys.size, np.int64)
     entries, spare = np.empty(longest, np.uint64), np.empty(longest, np.uint64)

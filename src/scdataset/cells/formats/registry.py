@@ -32,8 +32,8 @@ class Options:
     Attributes
     ----------
     ids_as_columns
-        Of Arrow and Parquet: True to open one without a ``gene_table``, to look at what is stored; its columns are the
-        ids themselves, and have no names.
+        Of Arrow and Parquet: True to open one without a ``gene_table``, to look into it; its columns are the ids
+        themselves, and have no names.
     """
 
     layer: Any = None

@@ -47,7 +47,7 @@ class SingleFloats:
         return self._stored.announce(spans)
 
     def read_cost(self, spans: Spans) -> ReadCost:
-        """Return what reading the stored half floats would cost."""
+        """Return the cost of reading the stored half floats."""
         return self._stored.read_cost(spans)
 
     def close(self) -> None:

@@ -78,7 +78,7 @@ class StoredArray(Protocol):
         ...
 
     def read_cost(self, spans: Spans) -> ReadCost:
-        """Return what reading these spans, ascending, would cost; nothing of the array is read."""
+        """Return the cost of reading these spans, ascending; nothing of the array is read."""
         ...
 
     def close(self) -> None:
@@ -302,7 +302,7 @@ def piece_of(chunks: Chunks, number: int) -> Array:
 
 
 def cost_of_chunks(chunks: Chunks, numbers: NDArray[np.int64], used_bytes: int) -> ReadCost:
-    """Return what it costs to read and decode chunks, of which ``used_bytes`` decoded bytes are asked for."""
+    """Return the cost of reading and decoding chunks, of which ``used_bytes`` decoded bytes are asked for."""
     chunk_bytes, sizes = chunks.length * chunks.dtype.itemsize, chunks.stored_sizes(numbers)
     n_chunks = numbers.size if sizes is None else sizes.size
     n_bytes = None if sizes is None else int(sizes.sum())

@@ -1,4 +1,4 @@
-"""Objects of a store as sources of bytes: what is read is fetched in blocks to a sparse local file first.
+"""Objects of a store as sources of bytes, which are fetched in blocks to a sparse local file before they are read.
 
     ranges ──► blocks that are missing ──► requests, many at once ──► sparse file ──► compiled loops
 
@@ -206,7 +206,7 @@ class RemoteFile:
         return blocks_of(offsets, np.minimum(sizes, np.maximum(self.size - offsets, 0)), BLOCK)
 
     def _fetch(self, file: SparseFile, descriptor: int, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        """Fetch what is missing of some ranges, and wait for it.
+        """Fetch the missing blocks of some ranges, and wait for them.
 
         Raises
         ------

@@ -3,8 +3,8 @@
     blocks of the object, holes where none was fetched | an entry a block | a token
 
 A block is written before its entry, which has its checksum: after a crash, or damage of the disk, an entry that does
-not fit its block counts as none. What is written is never taken back: a file is removed as a whole, and processes that
-have it open read on what they have until they notice.
+not fit its block counts as none. Blocks are never taken back: a file is removed as a whole, and processes that have
+it open read on from their own until they notice.
 
 ``SCDATASET_OBJECTS_GIB`` bounds the folder, 8 by default; the files that were used longest ago are removed
 for others. 0 keeps fetched bytes in a file of the process alone.

@@ -82,7 +82,7 @@ class PiecedElements:
         return self._whole.announce(self._moved(spans))
 
     def read_cost(self, spans: Spans) -> ReadCost:
-        """Return what reading these spans would cost."""
+        """Return the cost of reading these spans."""
         return self._whole.read_cost(self._moved(spans))
 
     def close(self) -> None:

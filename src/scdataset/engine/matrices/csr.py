@@ -106,7 +106,7 @@ class CsrMatrix:
         return any(told)
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
-        """Return what reading these rows, ascending, would cost; columns that are left out count as made."""
+        """Return the cost of reading these rows, ascending; columns that are left out count as made."""
         starts, lengths = self.table.spans(rows)
         spans, n_elements = Spans(starts, lengths, starts), int(lengths.sum())
         index_bytes = 4 if max(n_elements, self.shape[1]) <= _INT32_MAX else 8

@@ -80,7 +80,7 @@ class DenseMatrix:
         return any(told)
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
-        """Return what reading these rows, ascending, would cost."""
+        """Return the cost of reading these rows, ascending."""
         made = ReadCost(result_bytes=rows.size * self.shape[1] * self.dtype.itemsize)
         strips = (strip.read_cost(self.spans(rows, rows, number)) for number, strip in enumerate(self.strips))
         return sum(strips, made)

@@ -113,7 +113,7 @@ class Matrix(Protocol):
         ...
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
-        """Return what reading these rows, ascending, would cost; no values are read."""
+        """Return the cost of reading these rows, ascending; no values are read."""
         ...
 
     def remap(self, remapping: NDArray[np.int32], n_columns: int) -> "Matrix":

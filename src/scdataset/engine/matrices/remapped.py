@@ -54,7 +54,7 @@ class ReadApart:
     """Methods of a matrix that is not read together with others."""
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
-        """Return what is known of the cost of reading rows: nothing, unless the matrix says more."""
+        """Return the cost of reading rows as far as it is known: not at all, unless the matrix says more."""
         matrix: Any = self
         is_dense = matrix.kind == "dense"
         return ReadCost.unknown(rows.size * matrix.shape[1] * matrix.dtype.itemsize if is_dense else None)
@@ -115,7 +115,7 @@ class OwnColumns(ReadApart):
         return self.matrix.announce(rows)
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
-        """Return what reading these rows of the other matrix would cost."""
+        """Return the cost of reading these rows of the other matrix."""
         return self.matrix.read_cost(rows)
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class RemappedColumns(OwnColumns):
         return self.taken(self.matrix.read(rows, context), context)
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
-        """Return what reading these rows would cost; the stored rows are in memory beside the result."""
+        """Return the cost of reading these rows; the stored rows are in memory beside the result."""
         dense = rows.size * self.n_columns * self.dtype.itemsize if self.kind == "dense" else 0
         return self.matrix.read_cost(rows) + ReadCost(result_bytes=dense)
 

@@ -70,7 +70,7 @@ class Stack:
             part.matrix.announce(part.rows)
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
-        """Return what reading these rows, in any order, would cost; no values are read."""
+        """Return the cost of reading these rows, in any order; no values are read."""
         return sum((part.matrix.read_cost(part.rows) for part in self._parts(rows)), ReadCost())
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ class TransposedMatrix(ReadApart):
         return self.tiles.announce(np.sort(self._numbers(self._columns(np.sort(rows))[0])))
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
-        """Return what reading these rows would cost."""
+        """Return the cost of reading these rows."""
         made = rows.size * self.shape[1] * self.dtype.itemsize
         numbers = np.sort(self._numbers(self._columns(np.sort(rows))[0]))
         return cost_of_chunks(self.tiles, numbers, made) + ReadCost(result_bytes=made)
