@@ -3,6 +3,7 @@
 import os
 import shutil
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from zarr_files import ROWS, written, zipped
 
 from scdataset import DamagedFileError, ScDatasetError, open_collection
+from scdataset.engine.containers.zarr import ZarrStore, csr_matrix
 
 
 def chunk_file(path):
@@ -155,3 +157,15 @@ def test_entries_of_a_zip_file_that_have_other_names_than_its_directory_says_are
 
 def _swapped(text, one, other):
     return text.replace(one, b"?" * len(one)).replace(other, one).replace(b"?" * len(one), other)
+
+
+def test_a_thread_looks_at_the_files_that_it_read_whoever_else_looks_meanwhile(tmp_path):
+    path = str(tmp_path / "a.zarr")
+    written(path)
+    chunks = csr_matrix(ZarrStore(path), "X", open_collection(path).shape).data.chunks
+    chunks.piece(2)
+    overwrite_chunk(path)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(chunks.check).exception()
+    with pytest.raises(DamagedFileError, match="X/data"):
+        chunks.check()

@@ -72,10 +72,10 @@ def test_rows_are_summed(whole, matrices):
 
 
 def test_matrices_of_other_types_are_not_alike(whole, matrices, tmp_path):
-    assert AlikeMatrices.of(matrices) is not None
-    assert AlikeMatrices.of(matrices[:7]) is None
+    assert AlikeMatrices.from_matrices(matrices) is not None
+    assert AlikeMatrices.from_matrices(matrices[:7]) is None
     doubles = _stored(tmp_path / "doubles", whole[0].astype(np.float64))
-    assert AlikeMatrices.of([*matrices, doubles]) is None
+    assert AlikeMatrices.from_matrices([*matrices, doubles]) is None
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_where_selected_columns_cannot_be_read_together_each_file_is_read_by_its
 
 def test_reads_of_selected_columns_are_counted_as_of_each_file_by_itself(chosen, monkeypatch):
     together = Stack(chosen[0])
-    monkeypatch.setattr(AlikeMatrices, "of", lambda _: None)
+    monkeypatch.setattr(AlikeMatrices, "from_matrices", lambda _: None)
     counts = []
     for stack in (together, Stack(chosen[0])):
         with observing(Observer()) as observer:

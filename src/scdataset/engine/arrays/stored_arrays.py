@@ -270,7 +270,7 @@ class Chunks(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise if bytes read since the last check may be of another file than the one that was opened."""
+        """Raise if bytes that this thread read since its last check may be of another file than was opened."""
         ...
 
     def announce(self, numbers: NDArray[np.int64]) -> bool:

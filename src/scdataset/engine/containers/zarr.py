@@ -7,6 +7,7 @@ Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. Other arrays 
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -175,7 +176,7 @@ class StoreChunks:
         self._finder = finder
         self._strip = strip
         self._gap = gap
-        self._unchecked: set[ByteSource] = set()
+        self._unchecked: dict[int, set[ByteSource]] = {}  # by thread: each looks at the files that it read itself
 
     @property
     def is_remote(self) -> bool:
@@ -194,7 +195,7 @@ class StoreChunks:
             return np.full(self.length, array.fill, self.dtype)
         content = stored.read_unchecked()
         if not stored.file.is_remote:  # requests for objects demand their version
-            self._unchecked.add(stored.file)
+            self._unchecked.setdefault(threading.get_ident(), set()).add(stored.file)
         try:
             if len(content) != stored.size:
                 message = f"has {len(content)} of {stored.size} bytes; the file is truncated"
@@ -207,12 +208,10 @@ class StoreChunks:
             raise DamagedFileError(message) from error
 
     def check(self) -> None:
-        """Raise if the store was replaced, or a file of it that was read since the last look."""
+        """Raise if the store was replaced, or a file of it that this thread has read since it last looked."""
         self._finder.check()
-        # Other threads add files once they have read them, and take them out as this one does.
-        with suppress(KeyError):
-            while True:
-                self._unchecked.pop().check()
+        for file in self._unchecked.pop(threading.get_ident(), ()):
+            file.check()
 
     def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the kernel which bytes will be read soon."""

@@ -32,7 +32,7 @@ class AlikeMatrices:
     Parameters
     ----------
     matrices
-        The matrices; `of` says which.
+        The matrices, of which `from_matrices` tells whether they are alike.
     """
 
     def __init__(self, matrices: Sequence[CsrMatrix]) -> None:
@@ -49,7 +49,7 @@ class AlikeMatrices:
         self._indices = PlainArrays(indices, columns)
 
     @classmethod
-    def of(cls, matrices: Sequence[Matrix]) -> "AlikeMatrices | None":
+    def from_matrices(cls, matrices: Sequence[Matrix]) -> "AlikeMatrices | None":
         """Return the matrices as such, or None if they are few or not alike."""
         sparse = [matrix for matrix in matrices if isinstance(matrix, CsrMatrix) and _is_plain(matrix)]
         kinds = {(matrix.data.dtype, matrix.indices.dtype) for matrix in sparse}
@@ -73,7 +73,7 @@ class AlikeMatrices:
         return csr_of(*selected, first.shape[1])
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return AlikeMatrices.of, (self._matrices,)  # addresses are of this process
+        return AlikeMatrices.from_matrices, (self._matrices,)  # addresses are of this process
 
 
 def _is_plain(matrix: CsrMatrix) -> bool:

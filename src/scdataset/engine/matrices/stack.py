@@ -35,7 +35,7 @@ class Stack:
 
     def __init__(self, matrices: Sequence[Matrix]) -> None:
         self._matrices = list(matrices)
-        self._alike = AlikeMatrices.of(self._matrices)
+        self._alike = AlikeMatrices.from_matrices(self._matrices)
         self._types = {type(matrix) for matrix in matrices}
         self._firsts = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
         self.kind = matrices[0].kind

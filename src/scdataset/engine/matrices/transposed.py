@@ -63,9 +63,9 @@ class TransposedMatrix(ReadApart):
             part = places[bounds[at] : bounds[at + 1]]
             with observed(SCATTER):
                 _scatter(tile, rows[part] - columns[at] * self.tile[1], part, gene * self.tile[0], target)
+            self.tiles.check()
 
         context.threads.run(work, [(i,) for i in range(numbers.size)])
-        self.tiles.check()
         return out
 
     def announce(self, rows: NDArray[np.int64]) -> bool:
