@@ -9,6 +9,8 @@ from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers
+from scdataset.engine.matrices.transposed import TransposedMatrix
+from scdataset.errors import DamagedFileError
 from scdataset.insight.checked_matrices import check_columns, check_matrix, check_pointers, check_values
 from scdataset.insight.findings import Findings
 
@@ -90,3 +92,20 @@ def test_row_pointers_are_the_same_faults_in_any_pieces(found, pointers, said, c
     assert len(found.faults) == len(said)
     for (_, message), expected in zip(faults(found), said, strict=True):
         assert message.startswith(expected)
+
+
+class ChangedTiles:
+    """Tiles of a file that has changed since it was opened."""
+
+    path, name, is_remote, dtype, length = "a.loom", "matrix", False, np.dtype("f4"), 6
+
+    def piece(self, _):
+        return np.zeros(6, "f4")
+
+    def check(self):
+        raise DamagedFileError("has changed.")  # noqa: EM101, TRY003 a stand-in
+
+
+def test_tiles_of_a_file_that_has_changed_are_a_fault(found):
+    check_matrix(TransposedMatrix((3, 2), ChangedTiles(), (2, 3)), "matrix", found, ReadContext())
+    assert [place for place, _ in faults(found)] == ["matrix"]

@@ -108,8 +108,9 @@ def test_a_file_among_many_that_ends_early_is_named(copies):
         collection[:]
 
 
-def test_a_file_among_many_that_was_replaced_while_they_are_read_is_named(copies):
-    collection = open_collection(copies)
+@pytest.mark.parametrize("genes", [None, ["g3", "g1"]])
+def test_a_file_among_many_that_was_replaced_while_they_are_read_is_named(copies, genes):
+    collection = open_collection(copies, genes=genes)
     collection[:]
     copies[4].replace(copies[13])
     with pytest.raises(DamagedFileError, match=r"(4|13)\.h5ad .*(replaced|vanished)"):

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.transposed import TransposedMatrix
+from scdataset.engine.threads import Threads
+from scdataset.errors import DamagedFileError
 
 
 class Tiles:
@@ -56,3 +58,17 @@ def test_tiles_that_will_be_read_are_announced(rows):
     announced, tiles.seen = tiles.seen, []
     matrix.read(np.array(rows, np.int64), ReadContext())
     assert announced == sorted(tiles.seen)
+
+
+class Changed(Tiles):
+    """Tiles of a store that has changed since it was opened."""
+
+    def check(self):
+        raise DamagedFileError(self.path)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_rows_of_tiles_that_have_changed_are_refused(n_threads):
+    matrix = TransposedMatrix((6, 4), Changed(np.zeros((4, 6), "f4"), (2, 3)), (2, 3))
+    with pytest.raises(DamagedFileError, match="memory"):
+        matrix.read(np.array([1]), ReadContext(Threads(n_threads)))
