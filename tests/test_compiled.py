@@ -4,11 +4,14 @@ import gc
 import os
 import re
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import TypingError
 
 import scdataset
@@ -88,16 +91,25 @@ def test_a_function_that_cannot_be_compiled_leaves_collections_on():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_process_forked_meanwhile_collects(monkeypatch):
-    listener = _compiled._WITHOUT_COLLECTIONS
-    listener.on_start(None)
-    try:
-        if not (child := os.fork()):
-            os._exit(0 if gc.isenabled() else 1)
-    finally:
-        listener.on_end(None)
+def test_a_process_forked_while_a_thread_compiles_can_compile(compiling):
+    compiles, ends = threading.Event(), threading.Event()
+
+    def work():
+        with global_compiler_lock:
+            compiling.on_start(None)
+            compiles.set()
+            ends.wait(0.5)  # the fork waits for this
+            compiling.on_end(None)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    compiles.wait()
+    if not (child := os.fork()):
+        signal.alarm(60)  # ends a child that hangs
+        os._exit(0 if gc.isenabled() and numba.njit(lambda number: number + 1)(1) == 2 else 1)
+    ends.set()
+    thread.join()
     assert os.waitpid(child, 0)[1] == 0
-    assert gc.isenabled()
 
 
 class Started:
@@ -150,13 +162,11 @@ def test_other_packages_may_compile_as_long_as_they_like(clock, caplog):
     assert not caplog.records
 
 
-def test_a_process_forked_meanwhile_begins_to_count_anew(clock, caplog):
-    notice, own = _compiled._Notice(), Started("scdataset.engine")
-    notice.on_start(own)
-    notice.end_all()
+def test_functions_without_a_module_are_others(clock, caplog):
+    notice, nameless = _compiled._Notice(), Started(None)
+    notice.on_start(nameless)
     clock[0] = 5
-    notice.on_start(own)
-    notice.on_end(own)
+    notice.on_end(nameless)
     assert not caplog.records
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 from numba.core import event
+from numba.core.compiler_lock import global_compiler_lock
 
 from scdataset._types import Array
 
@@ -49,12 +50,6 @@ class _WithoutCollections(event.Listener):  # type: ignore[misc]
         if self._depth == 0 and self._collects:
             gc.enable()
 
-    def end_all(self) -> None:
-        """Forget compilations that another thread had begun when this process was forked, and that never end here."""
-        if self._depth:
-            self._depth = 1
-            self.on_end(None)
-
 
 class _Notice(event.Listener):  # type: ignore[misc]
     """Says in the log that functions of this package are compiled, where that takes long: a warning, to be seen."""
@@ -79,15 +74,11 @@ class _Notice(event.Listener):  # type: ignore[misc]
         if is_own and not self._running:
             self.seconds += time.monotonic() - self._begun
 
-    def end_all(self) -> None:
-        """Forget compilations that another thread had begun when this process was forked."""
-        self._running.clear()
-
     @property
     def _is_own(self) -> bool:
         """Whether the function that is compiled now is needed by one of this package."""
-        package: str = self._running[0].__module__.partition(".")[0]
-        return package == __package__
+        module: str | None = self._running[0].__module__  # None for functions that exec made
+        return module is not None and module.partition(".")[0] == __package__
 
     def _say_if_long(self) -> None:
         seconds = self.seconds + time.monotonic() - self._begun
@@ -99,10 +90,11 @@ class _Notice(event.Listener):  # type: ignore[misc]
 _WITHOUT_COLLECTIONS, _NOTICE = _WithoutCollections(), _Notice()
 
 if COMPILES:
-    for _listener in (_WITHOUT_COLLECTIONS, _NOTICE):
-        event.register("numba:compile", _listener)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_listener.end_all)
+    event.register("numba:compile", _WITHOUT_COLLECTIONS)
+    event.register("numba:compile", _NOTICE)
+    if hasattr(os, "register_at_fork"):  # a child that is forked while a thread compiles could never compile
+        _unlock = global_compiler_lock.release
+        os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=_unlock, after_in_child=_unlock)
 
 
 def compiled(function: F) -> F:
