@@ -1,8 +1,11 @@
 """Fixtures that all tests share."""
 
+import faulthandler
 import gc
 import os
+import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,8 @@ from tests.written import Written
 settings.register_profile("tests", deadline=None, derandomize=not EVERYTHING)
 settings.load_profile("tests")
 compile_once()
+if hasattr(os, "register_at_fork"):  # a child that hangs says where, before the test that waits for it is ended
+    os.register_at_fork(after_in_child=partial(faulthandler.dump_traceback_later, 400, file=sys.__stderr__))
 
 collect_ignore = ["preloaded.py"]  # is imported by other processes
 

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import flag
 from scdataset._packages import needing
+from scdataset._properties import cached_property
 from scdataset._tables import html_table
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile

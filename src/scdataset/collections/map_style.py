@@ -1,7 +1,6 @@
 """Map-style datasets, and torch's own ways of combining them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset, StackDataset, Subset, TensorDataset, default_collate
 
+from scdataset._properties import cached_property
 from scdataset.collections.indexable import Indexable
 from scdataset.collections.join import join_rows
 from scdataset.collections.rows import ColumnList, RowList, take_rows

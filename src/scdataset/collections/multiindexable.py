@@ -4,12 +4,13 @@ import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scdataset._properties import cached_property
 from scdataset.collections.base import Collection, as_collection
 from scdataset.collections.device import as_tensor
 from scdataset.collections.handles import OwnedHandle

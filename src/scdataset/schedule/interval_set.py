@@ -3,9 +3,10 @@
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 from typing import Self
+
+from scdataset._properties import cached_property
 
 __all__ = ["IntervalSet"]
 

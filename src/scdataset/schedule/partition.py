@@ -12,8 +12,8 @@ are divided in the same way: the fetches that nobody has begun are whole, and th
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
+from scdataset._properties import cached_property
 from scdataset.schedule.interval_set import IntervalSet
 from scdataset.schedule.worker_assignment import WorkerAssignment
 

@@ -9,8 +9,9 @@ or workers begin a new link. A link from which nothing was taken is left out.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
+from scdataset._properties import cached_property
 from scdataset.errors import StateError
 from scdataset.schedule.partition import Partition
 from scdataset.schedule.worker_assignment import WorkerAssignment

@@ -3,7 +3,6 @@
 import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array as as_array
 from scdataset._arguments import one_axis, warn
+from scdataset._properties import cached_property
 from scdataset._types import Array
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.bitmap import Bitmap

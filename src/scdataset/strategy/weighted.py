@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import flag, one_axis, one_of, optional_whole, warn, whole
 from scdataset._compiled import compiled
+from scdataset._properties import cached_property
 from scdataset._types import Array
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.base import EpochOrder, ListedOrder, SamplingStrategy

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from scdataset._properties import cached_property
 from scdataset.collections.device import as_tensor, csr_tensor
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.compose import Compose

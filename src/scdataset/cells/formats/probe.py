@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scdataset._properties import cached_property
 from scdataset.cells.formats.loom import is_loom
 from scdataset.cells.formats.nodes import Node
 from scdataset.cells.formats.reading import naming, reading

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import array, flag
 from scdataset._arguments import names as checked_names
+from scdataset._properties import cached_property
 from scdataset._types import Array
 from scdataset.cells.columns import Column, joined, no_column
 from scdataset.cells.formats.cell_file import ObsFile

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import anndata
@@ -11,6 +10,7 @@ import pandas as pd
 from anndata.experimental import AnnCollection
 from numpy.typing import NDArray
 
+from scdataset._properties import cached_property
 from scdataset.collections.adapters.annotated import as_stored
 from scdataset.collections.adapters.backed_anndata import BackedMatrix, BackedRows
 from scdataset.collections.ascending import ascending

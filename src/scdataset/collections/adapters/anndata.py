@@ -1,7 +1,6 @@
 """AnnData, in memory and backed, lists of them, their sparse matrices on disk, and AnnCollection."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import anndata
@@ -11,6 +10,7 @@ from anndata.abc import CSCDataset, CSRDataset
 from anndata.experimental import AnnCollection
 from numpy.typing import NDArray
 
+from scdataset._properties import cached_property
 from scdataset.collections.adapters.anncollection import AnnCollectionRows
 from scdataset.collections.adapters.anndata_list import AnnDataListRows
 from scdataset.collections.adapters.annotated import (

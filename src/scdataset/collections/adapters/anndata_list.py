@@ -1,7 +1,6 @@
 """Lists of AnnData with the same genes: their cells, one after the other."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import anndata
@@ -10,6 +9,7 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from scdataset._properties import cached_property
 from scdataset.collections.adapters.annotated import as_stored, matrix_of, without_matrix
 from scdataset.collections.adapters.backed_anndata import BackedMatrix, BackedRows
 from scdataset.collections.ascending import ascending

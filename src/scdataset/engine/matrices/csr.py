@@ -5,13 +5,13 @@ rows ──► parts: the rows of each matrix, and their places ──► tasks 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Self
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from scdataset._properties import cached_property
 from scdataset._types import Array, DType
 from scdataset.engine.arrays.half_floats import SingleFloats
 from scdataset.engine.arrays.read_cost import ReadCost
