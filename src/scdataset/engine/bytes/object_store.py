@@ -166,7 +166,7 @@ class _Process:
 
 
 def _begin_anew() -> None:
-    """Note that stores were the parent's; they are kept, for to let them go is to speak to threads that are not here."""
+    """Note that stores are the parent's; they are kept, since closing them takes threads that are not here."""
     _Process.inherited = _Process.inherited or _Process.used
     _Process.used = False
 
