@@ -5,7 +5,6 @@ import gc
 import os
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,18 @@ from tests.written import Written
 settings.register_profile("tests", deadline=None, derandomize=not EVERYTHING)
 settings.load_profile("tests")
 compile_once()
-if hasattr(os, "register_at_fork"):  # a child that hangs says where, before the test that waits for it is ended
-    os.register_at_fork(after_in_child=partial(faulthandler.dump_traceback_later, 400, file=sys.__stderr__))
+_watched = []
+
+
+def _watch():
+    """Let a child that hangs say where, before the test that waits for it is ended; its own children cannot be."""
+    if not _watched:
+        _watched.append(os.getpid())
+        faulthandler.dump_traceback_later(400, file=sys.__stderr__)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_watch)
 
 collect_ignore = ["preloaded.py"]  # is imported by other processes
 
