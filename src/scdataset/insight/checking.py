@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 from scdataset._progress import late_bar
 from scdataset._tables import counted
 from scdataset.cells.formats.probe import Probe, probing
 from scdataset.cells.formats.registry import Options, format_of, open_file
 from scdataset.cells.sources import Source, paths_of
+from scdataset.engine.bytes.folders import is_file, is_folder
 from scdataset.engine.context import ReadContext
 from scdataset.errors import (
     ArgumentValueError,
@@ -122,11 +122,11 @@ def _check_file(found: Findings, progress: _Progress, context: ReadContext) -> N
     except (UnreadableFileError, MissingDependencyError):
         raise
     except CollectionError as error:
-        if not path.endswith(_ENDINGS) or Path(path).is_dir():
+        if not path.endswith(_ENDINGS) or is_folder(path):
             raise
         found.add("file", error)
     except DamagedFileError as error:
-        if not (Path(path).is_file() or Path(path).is_dir()):  # a pipe or device, and no damaged file
+        if not (is_file(path) or is_folder(path)):  # a pipe or device, and no damaged file
             raise
         found.add("file", error)
 

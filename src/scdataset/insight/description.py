@@ -1,11 +1,9 @@
 """Describe files of cells: their content, how it is stored, and reasons for slow reading."""
 
-import os
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from scdataset.cells.formats.registry import Options, format_of, open_file
 from scdataset.cells.object_sources import size_of_url
 from scdataset.cells.sources import Source, paths_of
 from scdataset.collections.values import ValueKind, kind_of_values
+from scdataset.engine.bytes.folders import bytes_in
 from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.context import ReadContext
 from scdataset.errors import ScDatasetError
@@ -171,10 +170,7 @@ def bytes_of(path: str) -> int:
     """Return the bytes of a file or object, or of all in a folder or store."""
     if is_url(path):
         return size_of_url(path)
-    if not Path(path).is_dir():
-        return Path(path).stat().st_size
-    folders = os.walk(path)
-    return sum(Path(folder, name).lstat().st_size for folder, _, names in folders for name in names)
+    return bytes_in(path)
 
 
 def _each_cells(probe: Probe, format_: str) -> Iterator[CellsDescription]:

@@ -15,7 +15,7 @@ from scdataset.errors import DamagedFileError
 def test_a_table_comes_back_as_pandas_wrote_it(tmp_path):
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]}, index=pd.Index(["i", "j"], name="names"))
     frame.to_parquet(tmp_path / "a=b.parquet")
-    pd.testing.assert_frame_equal(parquet_table(tmp_path / "a=b.parquet", 2), frame)
+    pd.testing.assert_frame_equal(parquet_table(str(tmp_path / "a=b.parquet"), 2), frame)
 
 
 def test_a_small_file_of_many_rows_is_not_read(tmp_path):
@@ -23,7 +23,7 @@ def test_a_small_file_of_many_rows_is_not_read(tmp_path):
     pd.DataFrame({"a": np.zeros(10**5, np.int8)}).to_parquet(path)
     assert path.stat().st_size < 10**4
     with pytest.raises(DamagedFileError, match=f"{path} has 100000 rows, where at most 99999 can be"):
-        parquet_table(path, 99_999)
+        parquet_table(str(path), 99_999)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", None])
@@ -31,7 +31,7 @@ def test_what_is_no_table_is_told_with_the_file(tmp_path, content):
     path = tmp_path / "a.parquet"
     os.mkfifo(path) if content is None else path.write_bytes(content)
     with pytest.raises(DamagedFileError, match=str(path)):
-        parquet_table(path, 9)
+        parquet_table(str(path), 9)
 
 
 @pytest.mark.parametrize("name", ["genes.csv", "genes.parquet"])
@@ -49,4 +49,4 @@ def test_flipped_bytes_under_a_checksum_are_found(tmp_path):
     stored[stored.index((1111).to_bytes(8, "little"))] ^= 1
     path.write_bytes(stored)
     with pytest.raises(DamagedFileError, match=f"{path}.*checksum"):
-        parquet_table(path, 9)
+        parquet_table(str(path), 9)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import gc
+import io
 import os
 import pickle
 import threading
@@ -18,7 +19,7 @@ from tests.children import output_of
 from scdataset.engine.buffers import BufferPool
 from scdataset.engine.bytes import descriptors as pool
 from scdataset.engine.bytes.descriptors import all_opened
-from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.local import LocalFile, WaitingFile
 from scdataset.engine.containers.hdf5 import H5File, csr_matrix
 from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
@@ -349,3 +350,24 @@ def test_a_file_that_another_process_truncates_a_thousand_times_never_ends_its_r
                 file.write(whole)
         done.touch()
         assert reader.result() == "ended\n"
+
+
+def test_mapped_bytes_are_those_of_the_file_that_was_opened(path):
+    mapped = LocalFile(str(path)).mapped()
+    assert bytes(mapped) == bytes(range(100))
+    file = LocalFile(str(path))
+    replace(path)
+    with pytest.raises(DamagedFileError, match=r"some\.bin was replaced or changed"):
+        file.mapped()
+    assert bytes(mapped) == bytes(range(100))
+    path.write_bytes(b"")
+    assert LocalFile(str(path)).mapped().nbytes == 0
+
+
+def test_bytes_that_are_not_there_yet_are_an_error_and_not_nothing():
+    ours, theirs = os.pipe2(os.O_NONBLOCK)
+    try:
+        with io.BufferedReader(WaitingFile(ours)) as file, pytest.raises(BlockingIOError):
+            file.read(2)
+    finally:
+        os.close(theirs)

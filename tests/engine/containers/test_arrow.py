@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from scdataset import DamagedFileError, open_collection
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.containers.arrow import arrow_batches
 
 HARMS = [(-5, 0), (2**30, 0), (-5, 5), (2**30, 5), (1, 5)]
@@ -29,7 +30,7 @@ def written(path):
 
 def offsets_of(path, name):
     """Return where the offsets of a column, or of its dictionary, are in the file."""
-    with arrow_batches(path) as ([batch], mapped):
+    with arrow_batches(LocalFile(path)) as ([batch], mapped):
         column = batch.column(name)
         values = column.dictionary if name == "plate" else column
         return values.buffers()[1].address - mapped.address
@@ -55,7 +56,7 @@ def test_offsets_that_lead_elsewhere_are_refused(tmp_path, name, value, place):
 def test_buffers_that_are_too_small_are_refused(tmp_path, name):
     path = written(tmp_path / "a.arrow")
     content = (tmp_path / "a.arrow").read_bytes()
-    with arrow_batches(path) as ([batch], mapped):
+    with arrow_batches(LocalFile(path)) as ([batch], mapped):
         buffer = batch.column(name).buffers()[1]
         entry = np.array([buffer.address - mapped.address, buffer.size])
     body = next(at for at in range(0, 4096, 8) if content.find(np.array([at, entry[1]]).tobytes()) > 0)

@@ -10,6 +10,7 @@ import pytest
 
 from scdataset import open_collection
 from scdataset.cells.formats.parquet_tables import parquet_table
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.containers import arrow, expansion
 from scdataset.engine.containers.arrow_claims import claimed_size
 from scdataset.engine.containers.expansion import Expansion, least_size
@@ -69,7 +70,7 @@ def test_the_least_size_is_below_that_of_the_rows(tmp_path):
     pa.parquet.write_table(table, tmp_path / "a.parquet")
     least = least_size(pa.parquet.read_metadata(tmp_path / "a.parquet"))
     assert 9000 <= least <= table.nbytes
-    Expansion(str(tmp_path / "a.parquet"), tmp_path / "a.arrow", least).add(table.nbytes)
+    Expansion(LocalFile(str(tmp_path / "a.parquet")), tmp_path / "a.arrow", least).add(table.nbytes)
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_pages_of_parquet_count_with_their_decompressed_size(tmp_path, monkeypat
     monkeypatch.setattr(expansion, "_FREE", 1 << 10)
     monkeypatch.setattr(expansion, "_RATIO", 1)
     with pytest.raises(DamagedFileError, match=f"{path} unpacks to"):
-        parquet_table(path, 1000)
+        parquet_table(str(path), 1000)
 
 
 def test_a_footer_with_more_batches_than_the_stream_of_the_file_is_refused(tmp_path):

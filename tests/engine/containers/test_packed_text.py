@@ -6,8 +6,9 @@ import os
 
 import pytest
 
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.containers import packed_text as module
-from scdataset.engine.containers.packed_text import Limited, WaitingFile, packed_text
+from scdataset.engine.containers.packed_text import Limited, packed_text
 from scdataset.errors import DamagedFileError
 
 
@@ -16,12 +17,12 @@ def test_text_within_its_limit_is_read_and_beyond_it_refused(tmp_path, packed):
     content = bytes(range(256)) * 40
     path = tmp_path / "a"
     path.write_bytes(gzip.compress(content) if packed else content)
-    with packed_text(str(path)) as (stored, text):
-        assert io.BufferedReader(Limited(str(path), text, len(content), "said")).read() == content
+    with packed_text(LocalFile(str(path))) as (stored, text):
+        assert io.BufferedReader(Limited(LocalFile(str(path)), text, len(content), "said")).read() == content
         assert stored.tell() == path.stat().st_size
     said = "a holds more than 9999 bytes of text, said"
-    with packed_text(str(path)) as (_, text), pytest.raises(DamagedFileError, match=said):
-        io.BufferedReader(Limited(str(path), text, 9999, "said")).read()
+    with packed_text(LocalFile(str(path))) as (_, text), pytest.raises(DamagedFileError, match=said):
+        io.BufferedReader(Limited(LocalFile(str(path)), text, 9999, "said")).read()
 
 
 def test_the_limit_grows_with_the_file_too(tmp_path, monkeypatch):
@@ -30,21 +31,15 @@ def test_the_limit_grows_with_the_file_too(tmp_path, monkeypatch):
     path = tmp_path / "a"
     path.write_bytes(gzip.compress(bytes(100_000)))
     limit = 1000 + 100 * path.stat().st_size
-    with packed_text(str(path)) as (_, text), pytest.raises(DamagedFileError, match=f"more than {limit} bytes"):
-        io.BufferedReader(Limited(str(path), text, 10**12, "said")).read()
+    with (
+        packed_text(LocalFile(str(path))) as (_, text),
+        pytest.raises(DamagedFileError, match=f"more than {limit} bytes"),
+    ):
+        io.BufferedReader(Limited(LocalFile(str(path)), text, 10**12, "said")).read()
     assert limit < 100_000
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a")
-    with pytest.raises(DamagedFileError, match="no regular file"), packed_text(str(tmp_path / "a")):
+    with pytest.raises(DamagedFileError, match="no regular file"), packed_text(LocalFile(str(tmp_path / "a"))):
         pass
-
-
-def test_bytes_that_are_not_there_yet_are_an_error_and_not_nothing():
-    ours, theirs = os.pipe2(os.O_NONBLOCK)
-    try:
-        with io.BufferedReader(WaitingFile(ours)) as file, pytest.raises(BlockingIOError):
-            file.read(2)
-    finally:
-        os.close(theirs)

@@ -4,6 +4,7 @@ import zipfile
 
 import pytest
 
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.containers import zip_members
 from scdataset.errors import DamagedFileError
 
@@ -13,7 +14,7 @@ def archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as written:
         written.writestr("zarr.json", "{}")
         written.writestr("X/c/0", b"0" * 100, zipfile.ZIP_DEFLATED)
-    return str(tmp_path / "a.zip")
+    return LocalFile(str(tmp_path / "a.zip"))
 
 
 def test_sizes_and_encoding_are_those_of_the_entries(archive):
@@ -31,9 +32,10 @@ def test_metadata_that_are_too_large_are_refused(archive, monkeypatch):
 
 def test_a_file_that_is_none_is_damaged(tmp_path):
     (tmp_path / "b.zip").write_bytes(b"no archive")
-    assert not zip_members.is_zip(str(tmp_path / "b.zip"))
-    with pytest.raises(DamagedFileError, match="cannot be read as a zip file"):
-        zip_members.names_in(str(tmp_path / "b.zip"))
+    other = LocalFile(str(tmp_path / "b.zip"))
+    assert not zip_members.is_zip(other)
+    with pytest.raises(DamagedFileError, match=r"b\.zip cannot be read as a zip file"):
+        zip_members.names_in(other)
 
 
 def test_chunks_are_told_from_metadata():

@@ -1,13 +1,13 @@
 """One file of cells: the parts that all formats share."""
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 
 from scdataset._paths import same_place
 from scdataset.cells.columns import Column, no_column
+from scdataset.engine.bytes.folders import bytes_in, is_file
 from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.matrices.parts import Matrix
 from scdataset.errors import ArgumentValueError, DamagedFileError
@@ -81,7 +81,7 @@ class CellFile(ABC):
     @property
     def n_bytes(self) -> int:
         """Size of the file, 0 for a folder or a store."""
-        return 0 if is_url(self.path) or not Path(self.path).is_file() else Path(self.path).stat().st_size
+        return bytes_in(self.path) if not is_url(self.path) and is_file(self.path) else 0
 
     @property
     @abstractmethod

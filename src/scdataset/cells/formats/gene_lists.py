@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,8 @@ from scdataset._paths import existing
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
-from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.object_store import is_url
+from scdataset.engine.bytes.opening import buffered, open_bytes
 from scdataset.engine.containers import arrow
 from scdataset.engine.matrices.remapped import NumberedColumns
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
@@ -79,11 +78,11 @@ class GeneTable:
 
 
 def _frame(path: str) -> pd.DataFrame:
-    if Path(path).suffix != ".csv":
-        return parquet_table(Path(path), MOST_GENES)
-    LocalFile(path)  # refuses a pipe, whose opening would wait for a writer
-    with reading(path, "its table of genes"):
-        return pd.read_csv(path)
+    if not path.endswith(".csv"):
+        return parquet_table(path, MOST_GENES)
+    source = open_bytes(path)
+    with reading(path, "its table of genes"), buffered(source) as stream:
+        return pd.read_csv(stream)
 
 
 def _by_id(path: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +139,7 @@ class GeneListFile(CellFile):
         return [field.name for field in self._schema() if not pa.types.is_nested(field.type)]
 
     def _obs_values(self, name: str) -> Any:
-        with arrow.arrow_batches(self._plain.place, self.path) as (batches, _):
+        with arrow.arrow_batches(self._plain) as (batches, _):
             column = pa.chunked_array([arrow.checked_column(self.path, name, batch) for batch in batches])
             with reading(self.path, name):
                 if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -148,7 +147,7 @@ class GeneListFile(CellFile):
                 return column.to_pandas().array
 
     def _schema(self) -> Any:
-        with arrow.arrow_batches(self._plain.place, self.path) as (batches, _):
+        with arrow.arrow_batches(self._plain) as (batches, _):
             if not batches:
                 message = f"{self.path} has no rows."
                 raise CollectionError(message)

@@ -5,9 +5,9 @@ https://www.10xgenomics.com/support/software/cell-ranger/latest/analysis/outputs
 """
 
 import io
+import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,8 @@ import pandas as pd
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.reading import reading
+from scdataset.engine.bytes.folders import is_file, within
+from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.cache_folder import cached_copy
 from scdataset.engine.containers import by_cell
 from scdataset.engine.containers.matrix_market import MatrixMarket
@@ -104,19 +106,20 @@ class MtxFile(CellFile):
 
 def _beside(path: str, *names: str) -> str:
     """Return the file of one of some names, gzipped or not, with the prefix that the matrix has."""
-    matrix = Path(path)
-    prefix = re.sub(r"matrix\.mtx(\.gz)?$", "", matrix.name)
-    tried = [matrix.with_name(f"{prefix}{name}.tsv{ending}") for name in names for ending in (".gz", "")]
-    for file in tried:
-        if file.is_file():
-            return str(file)
-    message = f"{path} lies beside none of {[file.name for file in tried]}, which name its genes and cells."
+    folder, matrix = os.path.split(path)  # of URLs too
+    prefix = re.sub(r"matrix\.mtx(\.gz)?$", "", matrix)
+    tried = [f"{prefix}{name}.tsv{ending}" for name in names for ending in (".gz", "")]
+    for name in tried:
+        if is_file(within(folder, name)):
+            return within(folder, name)
+    message = f"{path} lies beside none of {tried}, which name its genes and cells."
     raise CollectionError(message)
 
 
 def _table(path: str, n_rows: int) -> pd.DataFrame:
     """Read a table of text that has as many rows as a side of the matrix."""
     reason = f"where the matrix has {n_rows} of its rows"
-    with reading(path, "its table"), packed_text(path) as (_, text):
-        lines = io.BufferedReader(Limited(path, text, _FREE + _LONGEST_ROW * n_rows, reason), _BUFFER)
+    source = open_bytes(path)
+    with reading(path, "its table"), packed_text(source) as (_, text):
+        lines = io.BufferedReader(Limited(source, text, _FREE + _LONGEST_ROW * n_rows, reason), _BUFFER)
         return pd.read_csv(lines, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)

@@ -1,12 +1,10 @@
 """Small tables in Parquet files: genes, and columns of obs."""
 
-from pathlib import Path
-
 import pandas as pd
 import pyarrow.parquet
 
 from scdataset.cells.formats.reading import reading
-from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.opening import buffered, open_bytes
 from scdataset.engine.containers.expansion import check_unpacked, least_size
 from scdataset.errors import DamagedFileError
 
@@ -16,13 +14,13 @@ MOST_GENES = 1 << 24
 """Rows that a table of genes may have."""
 
 
-def parquet_table(path: Path, most_rows: int) -> pd.DataFrame:
+def parquet_table(path: str, most_rows: int) -> pd.DataFrame:
     """Read a table.
 
     Parameters
     ----------
     path
-        The file.
+        The file, or its URL.
     most_rows
         Rows that it can have: a kilobyte of Parquet may claim any number of them.
 
@@ -31,12 +29,16 @@ def parquet_table(path: Path, most_rows: int) -> pd.DataFrame:
     DamagedFileError
         If it has more, cannot be read, or is no regular file.
     """
-    LocalFile(str(path))  # refuses a pipe, whose opening would wait for a writer
-    with reading(str(path), "its table"), pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+    source = open_bytes(path)
+    with (
+        reading(path, "its table"),
+        buffered(source) as stream,
+        pyarrow.parquet.ParquetFile(stream, page_checksum_verification=True) as file,
+    ):
         n_rows = file.metadata.num_rows
         if n_rows > most_rows:
             message = f"{path} has {n_rows} rows, where at most {most_rows} can be; it is damaged."
             raise DamagedFileError(message)
-        check_unpacked(str(path), least_size(file.metadata))
+        check_unpacked(source, least_size(file.metadata))
         table: pd.DataFrame = file.read().to_pandas()
         return table

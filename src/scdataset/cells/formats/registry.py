@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Literal
 
 from scdataset._arguments import nearest
@@ -16,8 +15,10 @@ from scdataset.cells.formats.probe import Probe, is_remote_store
 from scdataset.cells.formats.reading import naming
 from scdataset.cells.formats.tenx import TenxFile
 from scdataset.cells.formats.unknown import description
-from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.folders import is_file, is_folder, within
 from scdataset.engine.bytes.object_store import is_url
+from scdataset.engine.bytes.opening import open_bytes
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.matrix_market import is_matrix_market
 from scdataset.engine.containers.zip_members import names_in
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
@@ -135,17 +136,17 @@ def is_zarr(path: str) -> bool:
     """Return whether a folder or a zip file is a zarr store."""
     if is_url(path):
         return is_remote_store(path)
-    if Path(path).is_dir():
-        return any((Path(path) / mark).is_file() for mark in ("zarr.json", ".zgroup"))
-    return path.endswith(".zip") and _is_zarr_zip(path)
+    if is_folder(path):
+        return any(is_file(within(path, mark)) for mark in ("zarr.json", ".zgroup"))
+    return path.endswith(".zip") and is_file(path) and _is_zarr_zip(open_bytes(path))
 
 
-def _is_zarr_zip(path: str) -> bool:
+def _is_zarr_zip(source: ByteSource) -> bool:
     """Return whether a zip file holds a store, or is too damaged to tell."""
     try:
-        return any(mark in ("zarr.json", ".zgroup") for mark in names_in(path))
+        return any(mark in ("zarr.json", ".zgroup") for mark in names_in(source))
     except DamagedFileError:
-        return LocalFile(path).read(0, 2) == b"PK"
+        return source.read(0, 2) == b"PK"
 
 
 def _by_path(fits: Callable[[str], bool]) -> Callable[[Probe], bool]:
@@ -196,7 +197,7 @@ def _zarr_file(probe: Probe, options: Options, group: str = "") -> CellFile:
 
 def is_scdl(path: str) -> bool:
     """Return whether a folder is of SCDL."""
-    return all((Path(path) / name).is_file() for name in _SCDL)
+    return all(is_file(within(path, name)) for name in _SCDL)
 
 
 def _is_cellstream(probe: Probe) -> bool:
@@ -220,7 +221,7 @@ def _is_arrow(probe: Probe) -> bool:
 
 
 def _is_text(probe: Probe) -> bool:
-    return probe.is_file and not is_url(probe.path) and is_matrix_market(probe.path)
+    return probe.source is not None and not is_url(probe.path) and is_matrix_market(probe.source)
 
 
 def _gene_list_file(probe: Probe, options: Options) -> CellFile:
@@ -242,8 +243,6 @@ _ARROW = (b"ARROW1", b"PAR1", b"\xff\xff\xff\xff")
 """First bytes of files of Arrow, of Parquet, and of streams of Arrow."""
 
 _SCDL = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
-
-_OF_LISTS = ("gene_table", "gene_lists", "unknown_genes", "ids_as_columns")
 
 _OF_LISTS = ("gene_table", "gene_lists", "unknown_genes", "ids_as_columns")
 

@@ -6,16 +6,18 @@ arrays (4); of each its name (4 bytes of length, then text), length (8), type (4
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from scdataset._types import Array, DType
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
-from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.folders import files_in, within
+from scdataset.engine.bytes.opening import open_bytes
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.npy import raw_array
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers
@@ -49,23 +51,23 @@ class ScdlFile(CellFile):
     def __init__(self, path: str) -> None:
         self.path = path
         with reading(path, "its header"):
-            types = {name: np.dtype(kind) for name, kind in _types(Path(path) / "header.sch").items()}
+            types = {name: np.dtype(kind) for name, kind in _types(within(path, "header.sch")).items()}
         genes = self._features(MOST_GENES, "var_features", "features")
         if len(genes) != 1:
             message = f"{path} has {len(genes)} lists of genes, one for each data set it joins; it has to have one."
             raise CollectionError(message)
         self._var = genes[0]
-        indptr = np.fromfile(self._file("ROWPTR"), types["ROWPTR"])
+        pointers, stored, columns = (open_bytes(within(path, _FILES[name])) for name in ("ROWPTR", "DATA", "COLPTR"))
+        indptr = _whole(pointers, types["ROWPTR"])
         self.n_obs = indptr.size - 1
-        n_elements = Path(self._file("DATA")).stat().st_size // types["DATA"].itemsize
+        n_elements = stored.size // types["DATA"].itemsize
         try:
             table = RowPointers.from_pointers(indptr, n_elements)
         except ValueError as error:
-            message = f"{self._file('ROWPTR')} {error}."
+            message = f"{pointers.path} {error}."
             raise DamagedFileError(message) from error
-        data, indices = (
-            raw_array(LocalFile(self._file(one)), one, types[one], n_elements) for one in ("DATA", "COLPTR")
-        )
+        data = raw_array(stored, "DATA", types["DATA"], n_elements)
+        indices = raw_array(columns, "COLPTR", types["COLPTR"], n_elements)
         self.matrix = CsrMatrix((self.n_obs, len(self._var)), data, indices, table)
 
     @property
@@ -83,23 +85,27 @@ class ScdlFile(CellFile):
         parts = self._features(self.n_obs, "obs_features")
         return pd.concat([part[name] for part in parts], ignore_index=True).array
 
-    def _file(self, name: str) -> str:
-        return str(Path(self.path) / _FILES[name])
-
     def _features(self, most_rows: int, *folders: str) -> list[pd.DataFrame]:
         """Read the tables of a folder of features, one for each data set that was joined and has other features."""
         for folder in folders:
-            files = sorted((Path(self.path) / folder).glob("*.parquet"))
+            files = files_in(within(self.path, folder), ".parquet")
             if files:
                 return [parquet_table(file, most_rows) for file in files]
         return []
 
 
-def _types(header: Path) -> dict[str, str]:
+def _whole(file: ByteSource, dtype: DType) -> Array:
+    """Return all elements of a file."""
+    stored = np.frombuffer(file.read(0, file.size // dtype.itemsize * dtype.itemsize), dtype)
+    return stored.copy()  # compiled code takes no array that is read-only
+
+
+def _types(header: str) -> dict[str, str]:
     """Return the type of each array."""
-    if not header.exists():
+    try:
+        stored = open_bytes(header).read(0, _MAX_HEADER)
+    except FileNotFoundError:  # on a disk or in a store
         return _DEFAULTS
-    stored = LocalFile(str(header)).read(0, _MAX_HEADER)
     if stored[:4] != b"SCDL" or stored[7] != 1:
         message = f"it begins with {stored[:8]!r}"
         raise ValueError(message)

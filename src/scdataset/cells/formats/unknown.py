@@ -1,7 +1,8 @@
 """Files that hold no cells, recognised by their first bytes, with their kind and the remedy."""
 
-from pathlib import Path
-
+from scdataset.engine.bytes.folders import is_file, is_folder
+from scdataset.engine.bytes.opening import open_bytes
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.zip_members import is_zip, names_in
 
 __all__ = ["description"]
@@ -40,11 +41,11 @@ def description(path: str) -> str | None:
     path
         A file, or a folder.
     """
-    if not Path(path).is_file():
+    if not is_file(path):
         folder = "a folder that is no store; give the path of a file, or of a folder of files of one kind"
-        return folder if Path(path).is_dir() else "a pipe, socket or device, and no regular file"
-    with Path(path).open("rb") as file:
-        start = file.read(_LOOKED_AT)
+        return folder if is_folder(path) else "a pipe, socket or device, and no regular file"
+    source = open_bytes(path)
+    start = source.read(0, _LOOKED_AT)
     if not start:
         return "an empty file; it may not have been written to its end"
     if not any(start):
@@ -53,8 +54,8 @@ def description(path: str) -> str | None:
     for beginning, is_a, to_do in _STARTS:
         if lowered.startswith(beginning):
             return f"{is_a}; {to_do}"
-    if is_zip(path):
-        return _zipped(path)
+    if is_zip(source):
+        return _zipped(source)
     return _named(path.lower(), start)
 
 
@@ -71,8 +72,8 @@ def _named(path: str, start: bytes) -> str | None:
     return "text" if _is_text(start) else None
 
 
-def _zipped(path: str) -> str:
-    names = names_in(path)[:3]
+def _zipped(source: ByteSource) -> str:
+    names = names_in(source)[:3]
     return (
         f"a zip file without zarr.json or .zgroup at its top, but {names}; unpack it, or zip the content of the store "
         "and not its folder"

@@ -1,12 +1,15 @@
 """Files of this machine, each opened anew in every process and watched for being replaced."""
 
+import errno
 import io
+import mmap
 import os
 import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,10 @@ from scdataset.engine.bytes.identity import FileIdentity
 from scdataset.engine.kernels.gather import READS_COMPILED, advise_ranges
 from scdataset.errors import DamagedFileError, UnreadableFileError
 
-__all__ = ["LocalFile"]
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["LocalFile", "WaitingFile"]
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """Flags for opening files: a path that has become a pipe meanwhile is not waited for."""
@@ -104,7 +110,25 @@ class LocalFile:
 
     def stream(self) -> io.RawIOBase:
         """Return a stream over the file with a descriptor of its own, or raise if it is not the one that was opened."""
-        return os.fdopen(self.open_now(), "rb", buffering=0)
+        return WaitingFile(self.open_now())
+
+    def mapped(self) -> memoryview:
+        """Return all bytes of the file, mapped for as long as they are used, or raise if it is not the one opened.
+
+        A file that becomes shorter meanwhile ends the process: only for libraries that read no other way.
+        """
+        if self.size == 0:  # which cannot be mapped
+            return memoryview(b"")
+        descriptor = self.open_now()
+        try:
+            if hasattr(os, "posix_fadvise"):  # it is read from one end to the other
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_NORMAL)
+            return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+        except OSError as error:
+            message = f"{self.path} cannot be mapped: {error}."
+            raise DamagedFileError(message) from error
+        finally:
+            os.close(descriptor)
 
     def open_now(self) -> int:
         """Open the file and return the descriptor, or raise if it is not the one that was opened."""
@@ -224,6 +248,23 @@ class LocalFile:
 
     def __del__(self, close: Callable[["LocalFile"], None] = descriptors.close) -> None:
         close(self)  # by a name of its own: as the interpreter ends, modules are emptied before objects go
+
+
+class WaitingFile(io.FileIO):
+    """A file whose bytes that are not there yet are an error; Python returns None for them, which readers take for any.
+
+    Raises
+    ------
+    BlockingIOError
+        By every read that the system answers so, as it may on a network's file system.
+    """
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Read some bytes."""
+        n_read: int | None = super().readinto(buffer)
+        if n_read is None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return n_read
 
 
 def _status(path: str) -> os.stat_result:

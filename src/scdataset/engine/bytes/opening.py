@@ -1,5 +1,6 @@
 """From a path or URL to its bytes."""
 
+import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,15 +14,23 @@ from scdataset.engine.bytes.remote import RemoteFile
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import ScDatasetError
 
-__all__ = ["fetched_ahead", "open_bytes"]
+__all__ = ["buffered", "fetched_ahead", "open_bytes"]
 
 _AHEAD = 8
 """Objects that are fetched while others are opened."""
+
+_BUFFER = 1 << 20
+"""Bytes that are read from a stream at a time: the system reads nothing ahead of those that are asked for."""
 
 
 def open_bytes(path: str) -> ByteSource:
     """Return the bytes of a file of this machine, or of an object of a store in the version that was listed last."""
     return RemoteFile(path, opening().versions.get(path)) if is_url(path) else LocalFile(path)
+
+
+def buffered(source: ByteSource) -> io.BufferedReader:
+    """Return a stream over an object for libraries that read all of it, or long stretches."""
+    return io.BufferedReader(source.stream(), _BUFFER)
 
 
 def fetched_ahead(paths: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,7 @@ from scdataset.engine.arrays.spans import Columns, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.object_store import is_url
-from scdataset.engine.bytes.opening import open_bytes
+from scdataset.engine.bytes.opening import buffered, open_bytes
 from scdataset.engine.cache_folder import cached_copy
 from scdataset.engine.containers.arrow_claims import claimed_size
 from scdataset.engine.containers.expansion import Expansion, check_unpacked, least_size
@@ -121,7 +121,7 @@ def csr_matrix(file: LocalFile, columns: str, values: str) -> CsrMatrix:
         If a row has more or fewer numbers than values.
     """
     path = file.path
-    with arrow_batches(file.place, path) as (batches, mapped):
+    with arrow_batches(file) as (batches, mapped):
         parts = {name: _lists(path, name, batches, mapped) for name in (columns, values)}
     numbers, data = parts[columns], parts[values]
     if numbers.dtype.kind not in "iu":
@@ -138,7 +138,7 @@ def csr_matrix(file: LocalFile, columns: str, values: str) -> CsrMatrix:
 
 
 @contextmanager
-def arrow_batches(place: str, path: str | None = None) -> Iterator[tuple[list[Any], Any]]:
+def arrow_batches(file: LocalFile) -> Iterator[tuple[list[pa.RecordBatch], pa.Buffer]]:
     """Open a file, stream or not, as record batches over the mapped bytes, which are there until the end.
 
     Raises
@@ -147,35 +147,33 @@ def arrow_batches(place: str, path: str | None = None) -> Iterator[tuple[list[An
         If it cannot be read.
     """
     try:
-        mapped = pa.memory_map(place)
-        with mapped:
-            whole = mapped.read_buffer(mapped.size())
-            is_file = whole.slice(0, min(len(_MAGIC), whole.size)).to_pybytes() == _MAGIC
-            stream = whole.slice(min(_FIRST_MESSAGE, whole.size)) if is_file else whole
-            n_batches, claimed = claimed_size(stream)
-            check_unpacked(place, claimed)
-            if is_file and not claimed:
-                reader = pa.ipc.open_file(pa.BufferReader(whole))
-                _check_footer(reader, n_batches)
-                batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-            else:
-                batches = list(pa.ipc.open_stream(pa.BufferReader(stream)))  # the batches whose sizes were checked
-            yield batches, whole
+        whole = pa.py_buffer(file.mapped())
+        is_file = whole.slice(0, min(len(_MAGIC), whole.size)).to_pybytes() == _MAGIC
+        stream = whole.slice(min(_FIRST_MESSAGE, whole.size)) if is_file else whole
+        n_batches, claimed = claimed_size(stream)
+        check_unpacked(file, claimed)
+        if is_file and not claimed:
+            reader = pa.ipc.open_file(pa.BufferReader(whole))
+            _check_footer(reader, n_batches)
+            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        else:
+            batches = list(pa.ipc.open_stream(pa.BufferReader(stream)))  # the batches whose sizes were checked
+        yield batches, whole
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, DamagedFileError):
+        if isinstance(error, ScDatasetError):
             raise
-        message = f"{place if path is None else path} cannot be read as Arrow: {error}"
+        message = f"{file.path} cannot be read as Arrow: {error}"
         raise DamagedFileError(message) from error
 
 
-def _check_footer(reader: Any, n_batches: int) -> None:
+def _check_footer(reader: pa.RecordBatchFileReader, n_batches: int) -> None:
     """Raise if a footer has more batches than its stream, whose sizes were checked."""
     if reader.num_record_batches > n_batches:
         message = f"its footer has {reader.num_record_batches} record batches, and its stream {n_batches}"
         raise pa.ArrowInvalid(message)
 
 
-def checked_column(path: str, name: str, batch: Any) -> Any:
+def checked_column(path: str, name: str, batch: pa.RecordBatch) -> pa.Array:
     """Return a column of a record batch, once its buffers were found to lie within each other.
 
     pyarrow follows the offsets of lists, strings and dictionaries in mapped bytes wherever they lead: a damaged one
@@ -204,32 +202,32 @@ def plain_arrow(path: str) -> LocalFile:
     """
     if is_url(path):
         return cached_copy(path, "plain-arrow-2", lambda folder: _write_fetched(path, folder / _COPY))[_COPY]
-    if _is_plain(path):
-        return LocalFile(path)
-    return cached_copy(path, "plain-arrow-2", lambda folder: _write_plain(path, folder / _COPY))[_COPY]
+    file = LocalFile(path)
+    if _is_plain(file):
+        return file
+    return cached_copy(path, "plain-arrow-2", lambda folder: _write_plain(file, folder / _COPY))[_COPY]
 
 
-def _is_plain(path: str) -> bool:
-    if _is_parquet(path):
+def _is_plain(file: LocalFile) -> bool:
+    if _is_parquet(file):
         return False
-    with arrow_batches(path) as (batches, mapped):
+    with arrow_batches(file) as (batches, mapped):
         first = (buffer for batch in batches[:1] for column in batch for buffer in column.buffers())
         return all(buffer is None or buffer.size == 0 or _within(buffer, mapped) for buffer in first)
 
 
-def _is_parquet(path: str) -> bool:
-    with Path(path).open("rb") as file:
-        return file.read(4) == b"PAR1"
+def _is_parquet(file: LocalFile) -> bool:
+    return file.read(0, 4) == b"PAR1"
 
 
-def _within(buffer: Any, mapped: Any) -> bool:
+def _within(buffer: pa.Buffer, mapped: pa.Buffer) -> bool:
     return bool(mapped.address <= buffer.address and buffer.address + buffer.size <= mapped.address + mapped.size)
 
 
-def _write_plain(path: str, target: Path) -> dict[str, NDArray[np.int64]]:
+def _write_plain(file: LocalFile, target: Path) -> dict[str, NDArray[np.int64]]:
     """Write rows as uncompressed Arrow, and return where its lists have their values; see `Make`."""
-    _write_batches(path, target)
-    with arrow_batches(str(target)) as (batches, mapped):
+    _write_batches(file, target)
+    with arrow_batches(LocalFile(str(target))) as (batches, mapped):
         stretches = [stretch for batch in batches for stretch in _stretches_of_values(batch, mapped)]
     return {target.name: np.array(stretches, np.int64).reshape(-1, 2)}
 
@@ -242,14 +240,12 @@ def _write_fetched(url: str, target: Path) -> dict[str, NDArray[np.int64]]:
             source.announce(np.array([start + _FETCHED]), np.array([_FETCHED]))
             file.write(source.read_unchecked(start, _FETCHED))
     try:
-        return _write_plain(str(fetched), target)
-    except ScDatasetError as error:
-        raise type(error)(str(error).replace(str(fetched), url)) from error
+        return _write_plain(LocalFile(str(fetched), url), target)
     finally:
         fetched.unlink()
 
 
-def _stretches_of_values(batch: Any, mapped: Any) -> Iterator[tuple[int, int]]:
+def _stretches_of_values(batch: pa.RecordBatch, mapped: pa.Buffer) -> Iterator[tuple[int, int]]:
     """Yield first byte and end of the values of each column of lists of numbers."""
     for column in batch:
         if (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)) and _is_number(
@@ -261,32 +257,38 @@ def _stretches_of_values(batch: Any, mapped: Any) -> Iterator[tuple[int, int]]:
                 yield start, start + stored.size
 
 
-def _write_batches(path: str, target: Path) -> None:
+def _write_batches(file: LocalFile, target: Path) -> None:
     try:
-        if not _is_parquet(path):
-            written = Expansion(path, target)
-            with arrow_batches(path) as (batches, _), pa.ipc.new_stream(str(target), batches[0].schema) as writer:
-                for batch in batches:
-                    written.add(batch.nbytes)
-                    for name in batch.schema.names:
-                        checked_column(path, name, batch)
-                    writer.write_batch(batch)
-            return
-        stored = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
-        written = Expansion(path, target, least_size(stored.metadata))
+        (_write_parquet if _is_parquet(file) else _write_arrow)(file, target)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, ScDatasetError) or _of_the_target(error, target):
+            raise
+        message = f"{file.path} cannot be read: {error}"
+        raise DamagedFileError(message) from error
+
+
+def _write_arrow(file: LocalFile, target: Path) -> None:
+    written = Expansion(file, target)
+    with arrow_batches(file) as (batches, _), pa.ipc.new_stream(str(target), batches[0].schema) as writer:
+        for batch in batches:
+            written.add(batch.nbytes)
+            for name in batch.schema.names:
+                checked_column(file.path, name, batch)
+            writer.write_batch(batch)
+
+
+def _write_parquet(file: LocalFile, target: Path) -> None:
+    with buffered(file) as stream:
+        stored = pyarrow.parquet.ParquetFile(stream, page_checksum_verification=True)
+        written = Expansion(file, target, least_size(stored.metadata))
         with (
-            log_or_bar(f"Reading {path} once, to the cache", stored.metadata.num_rows) as advance,
+            log_or_bar(f"Reading {file.path} once, to the cache", stored.metadata.num_rows) as advance,
             pa.ipc.new_stream(str(target), stored.schema_arrow) as writer,
         ):
             for batch in stored.iter_batches(_ROWS):
                 written.add(batch.nbytes)
                 writer.write_batch(batch)
                 advance(batch.num_rows)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, DamagedFileError) or _of_the_target(error, target):
-            raise
-        message = f"{path} cannot be read: {error}"
-        raise DamagedFileError(message) from error
 
 
 def _of_the_target(error: Exception, target: Path) -> bool:
@@ -294,7 +296,7 @@ def _of_the_target(error: Exception, target: Path) -> bool:
     return getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or str(target) in str(error)
 
 
-def _lists(path: str, name: str, batches: list[Any], mapped: Any) -> _Lists:
+def _lists(path: str, name: str, batches: list[pa.RecordBatch], mapped: pa.Buffer) -> _Lists:
     """Return where the lists of a column are."""
     lengths, sizes, offsets, kinds = [np.empty(0, np.int64)], [], [], set()
     for batch in batches:
@@ -321,11 +323,11 @@ def _lists(path: str, name: str, batches: list[Any], mapped: Any) -> _Lists:
     return _Lists(np.concatenate(lengths), np.array(sizes, np.int64), np.array(offsets, np.int64), dtype)
 
 
-def _is_list(kind: Any) -> bool:
+def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-def _is_number(kind: Any) -> bool:
+def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 

@@ -4,9 +4,13 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
 
 __all__ = ["Expansion", "check_unpacked", "least_size"]
 
@@ -25,7 +29,7 @@ class Expansion:
 
     Parameters
     ----------
-    path, target
+    source, target
         The file, and its copy.
     least
         Bytes that the copy will have at least, as far as that is known.
@@ -38,10 +42,10 @@ class Expansion:
         If these are more than there is space for, ENOSPC.
     """
 
-    def __init__(self, path: str, target: Path, least: int = 0) -> None:
-        self._path = path
+    def __init__(self, source: ByteSource, target: Path, least: int = 0) -> None:
+        self._source = source
         self._written = 0
-        check_unpacked(path, least)
+        check_unpacked(source, least)
         free = shutil.disk_usage(target.parent).free
         if least > free:
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {least} bytes, of {free} free", str(target))
@@ -55,21 +59,21 @@ class Expansion:
             If they are more than the copy can have.
         """
         self._written += n_bytes
-        check_unpacked(self._path, self._written)
+        check_unpacked(self._source, self._written)
 
 
-def check_unpacked(path: str, n_bytes: int) -> None:
+def check_unpacked(source: ByteSource, n_bytes: int) -> None:
     """Raise if a file unpacks to more bytes than one of its size can hold."""
-    most = _FREE + _RATIO * Path(path).stat().st_size
+    most = _FREE + _RATIO * source.size
     if n_bytes > most:
         message = (
-            f"{path} unpacks to {n_bytes} bytes or more, where a file of its size can hold at most {most}; it is "
-            "damaged, or was made to fill disks or memory."
+            f"{source.path} unpacks to {n_bytes} bytes or more, where a file of its size can hold at most {most}; it "
+            "is damaged, or was made to fill disks or memory."
         )
         raise DamagedFileError(message)
 
 
-def least_size(metadata: Any) -> int:
+def least_size(metadata: "FileMetaData") -> int:
     """Return how many bytes the columns of a Parquet file take at least, by its metadata.
 
     Pages are counted as they are when they are decompressed, or by the width of their values if that is more.

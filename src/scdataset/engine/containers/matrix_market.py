@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._types import Array, DType
+from scdataset.engine.bytes.opening import open_bytes
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.entry_lines import NoEntryError, parse_lines
 from scdataset.engine.containers.packed_text import UNREADABLE, packed_text
 from scdataset.errors import CollectionError, DamagedFileError, ScDatasetError
@@ -74,7 +76,7 @@ class MatrixMarket:
         DamagedFileError
             If there is no header.
         """
-        with packed_text(path) as (_, text), _reading(path, "its header"):
+        with packed_text(open_bytes(path)) as (_, text), _reading(path, "its header"):
             words, sizes = _header(text)
         if words[1:3] != ["matrix", "coordinate"] or words[3:4] == [] or words[4:] != ["general"]:
             message = f"{path} is {' '.join(words)!r}; it has to be 'matrix coordinate', of numbers, and 'general'."
@@ -98,7 +100,7 @@ class MatrixMarket:
             If a line is no entry or is outside the matrix, or there are more or fewer than the header says.
         """
         n_seen = n_bytes = 0
-        with packed_text(self.path) as (stored, text):
+        with packed_text(open_bytes(self.path)) as (stored, text):
             with _reading(self.path, "its header"):
                 _header(text)
             for lines in self._lines(text):
@@ -150,7 +152,7 @@ class MatrixMarket:
         return DamagedFileError(message)
 
 
-def is_matrix_market(path: str) -> bool:
+def is_matrix_market(source: ByteSource) -> bool:
     """Return whether a file begins as Matrix Market does, unpacked if it is gzipped.
 
     Raises
@@ -159,12 +161,12 @@ def is_matrix_market(path: str) -> bool:
         If it is called as such a file is, and cannot be unpacked.
     """
     try:
-        with packed_text(path) as (_, text):
+        with packed_text(source) as (_, text):
             return bool(text.read(14).lower() == b"%%matrixmarket")
     except UNREADABLE as error:
-        if not path.endswith((".mtx", ".mtx.gz")):
+        if not source.path.endswith((".mtx", ".mtx.gz")):
             return False
-        message = f"{path}: its header cannot be read: {error}"
+        message = f"{source.path}: its header cannot be read: {error}"
         raise DamagedFileError(message) from error
 
 

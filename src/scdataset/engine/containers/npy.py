@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scdataset._types import DType
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError
 
@@ -55,7 +56,8 @@ def npy_array(file: ByteSource, name: str) -> tuple[StoredArray, int]:
 
 def values_of(path: Path) -> NDArray[np.int64]:
     """Return where the elements of a .npy file lie: first byte and end, shape ``(1, 2)``."""
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        return np.array([[file.tell(), path.stat().st_size]], np.int64)
+    file = LocalFile(str(path))
+    with file.stream() as stream:
+        np.lib.format.read_magic(stream)
+        np.lib.format.read_array_header_1_0(stream)
+        return np.array([[stream.tell(), file.size]], np.int64)

@@ -3,16 +3,14 @@
 A megabyte of gzip can hold a gigabyte: more text than was asked for is damage, and is not unpacked.
 """
 
-import errno
 import io
-import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, cast
 
-from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.opening import buffered
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError
 
 try:
@@ -22,9 +20,15 @@ except ImportError:  # a platform it is not built for: slower, and equal
     from gzip import GzipFile  # type: ignore[assignment]
     from zlib import error as _IsalError  # type: ignore[assignment]  # noqa: N812
 
-__all__ = ["UNREADABLE", "Limited", "WaitingFile", "packed_text"]
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
-UNREADABLE: tuple[Any, ...] = (OSError, EOFError, ValueError, zlib.error, _IsalError)
+__all__ = ["UNREADABLE", "Limited", "packed_text"]
+
+UNREADABLE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, ValueError, zlib.error),
+    cast("type[Exception]", _IsalError),
+)
 """Errors of reading and unpacking damaged text."""
 
 _FREE = 1 << 26
@@ -35,37 +39,13 @@ _RATIO = 100
 
 
 @contextmanager
-def packed_text(path: str) -> Iterator[tuple[IO[bytes], Any]]:
-    """Open a file, and the text in it.
-
-    Raises
-    ------
-    DamagedFileError
-        If it is no regular file, such as a pipe.
-    """
-    kind: Any = GzipFile
-    LocalFile(path)  # refuses a pipe, whose opening would wait for a writer
-    with io.BufferedReader(WaitingFile(path)) as stored:
+def packed_text(source: ByteSource) -> Iterator[tuple[io.BufferedReader, IO[bytes]]]:
+    """Open a file, and the text in it."""
+    with buffered(source) as stored:
         packed = stored.read(2) == b"\x1f\x8b"
         stored.seek(0)
-        yield stored, kind(fileobj=stored, mode="rb") if packed else stored
-
-
-class WaitingFile(io.FileIO):
-    """A file whose bytes that are not there yet are an error; Python returns None for them, which readers take for any.
-
-    Raises
-    ------
-    BlockingIOError
-        By every read that the system answers so, as it may on a network's file system.
-    """
-
-    def readinto(self, buffer: Any) -> int:
-        """Read some bytes."""
-        n_read = super().readinto(buffer)
-        if n_read is None:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return n_read
+        unpacked = cast("Callable[..., IO[bytes]]", GzipFile)
+        yield stored, unpacked(fileobj=stored, mode="rb") if packed else stored
 
 
 class Limited(io.RawIOBase):
@@ -73,16 +53,16 @@ class Limited(io.RawIOBase):
 
     Parameters
     ----------
-    path, text
-        The file, for messages, and its text.
+    source, text
+        The file and its text.
     n_bytes, reason
         The number, unless a hundred times the bytes of the file are fewer, and its reason, for messages.
     """
 
-    def __init__(self, path: str, text: Any, n_bytes: int, reason: str) -> None:
-        self._path = path
-        self._text = text
-        self._limit = min(n_bytes, _FREE + _RATIO * Path(path).stat().st_size)
+    def __init__(self, source: ByteSource, text: IO[bytes], n_bytes: int, reason: str) -> None:
+        self._path = source.path
+        self._text = cast("io.BufferedIOBase", text)
+        self._limit = min(n_bytes, _FREE + _RATIO * source.size)
         self._left = self._limit
         self._reason = reason
 
@@ -90,7 +70,7 @@ class Limited(io.RawIOBase):
         """Tell that it can be read."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         """Read some bytes.
 
         Raises
@@ -98,7 +78,7 @@ class Limited(io.RawIOBase):
         DamagedFileError
             If there are more than there may be.
         """
-        n_read: int = self._text.readinto(buffer)
+        n_read = self._text.readinto(buffer)
         self._left -= n_read
         if self._left < 0:
             message = f"{self._path} holds more than {self._limit} bytes of text, {self._reason}; it is damaged."

@@ -5,9 +5,9 @@ import os
 import struct
 import time
 import zlib
-from pathlib import Path
 from typing import Any
 
+from scdataset.engine.bytes.folders import is_folder, last_change
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.zarr_claims import Claims, most_bytes
@@ -32,10 +32,10 @@ class Keys:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._zip = LocalFile(path) if is_zip(path) else None
+        self._zip = None if is_folder(path) else _zip_file(path)
         self._opened = time.time_ns()
         self._claims: dict[str, Claims] = {}
-        self._members = {} if self._zip is None else members_of(path)
+        self._members = {} if self._zip is None else members_of(self._zip)
 
     @property
     def is_zip(self) -> bool:
@@ -140,8 +140,7 @@ class Keys:
     def check_absent(self, key: str) -> None:
         """Raise if a key that is not there may have been there when the store was opened."""
         if self._zip is None:
-            folder = next(folder for folder in Path(self.path, key).parents if folder.is_dir())
-            self._refuse_newer(str(folder), folder.stat().st_mtime_ns)
+            self._refuse_newer(*last_change(os.path.join(self.path, key)))  # noqa: PTH118 as in find
 
     def _refuse_newer(self, path: str, changed: int) -> None:
         """Raise for a chunk that was written after the store was opened, and a folder that lost or gained one."""
@@ -162,3 +161,9 @@ class Keys:
         """Close the zip file in this process."""
         if self._zip is not None:
             self._zip.close()
+
+
+def _zip_file(path: str) -> LocalFile | None:
+    """Return a zip file, or None if it is none; zarr tells why it is no store either."""
+    file = LocalFile(path)
+    return file if is_zip(file) else None

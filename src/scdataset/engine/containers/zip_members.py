@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from scdataset.engine.bytes.opening import buffered
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError
 
 __all__ = ["MAX_METADATA", "METADATA", "Member", "is_chunk", "is_zip", "members_of", "names_in"]
@@ -50,24 +52,24 @@ class Member:
     checksum: int
 
 
-def is_zip(path: str) -> bool:
-    """Tell whether a path leads to a zip file."""
-    with _unpacking(path):
-        return zipfile.is_zipfile(path)
+def is_zip(source: ByteSource) -> bool:
+    """Tell whether a file is a zip file."""
+    with _unpacking(source.path), buffered(source) as stream:
+        return zipfile.is_zipfile(stream)
 
 
-def names_in(path: str) -> list[str]:
+def names_in(source: ByteSource) -> list[str]:
     """Return the names of the entries of a zip file."""
-    with _archive(path) as archive:
+    with _archive(source) as archive:
         return archive.namelist()
 
 
-def members_of(path: str) -> dict[str, Member]:
+def members_of(source: ByteSource) -> dict[str, Member]:
     """Return the entries of a zip file; of those that share a name the last one counts."""
-    with _archive(path) as archive:
+    with _archive(source) as archive:
         listed = archive.infolist()
         for member in listed:
-            _check_metadata(archive, member)
+            _check_metadata(source.path, archive, member)
     members = {}
     for member in listed:
         encoded = member.compress_type != zipfile.ZIP_STORED or bool(member.flag_bits & 1)
@@ -77,8 +79,8 @@ def members_of(path: str) -> dict[str, Member]:
 
 
 @contextmanager
-def _archive(path: str) -> Iterator[zipfile.ZipFile]:
-    with _unpacking(path), zipfile.ZipFile(path) as archive:
+def _archive(source: ByteSource) -> Iterator[zipfile.ZipFile]:
+    with _unpacking(source.path), buffered(source) as stream, zipfile.ZipFile(stream) as archive:
         yield archive
 
 
@@ -93,11 +95,11 @@ def _unpacking(path: str) -> Iterator[None]:
         raise DamagedFileError(message) from error
 
 
-def _check_metadata(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+def _check_metadata(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Raise if an entry of metadata takes more memory than metadata do, whatever it says of its size."""
     if is_chunk(member.filename):
         return
-    named = f"{archive.filename}: {member.filename}"
+    named = f"{path}: {member.filename}"
     if member.file_size > MAX_METADATA:
         message = f"{named} has {member.file_size} bytes, and metadata at most {MAX_METADATA}."
         raise DamagedFileError(message)
