@@ -11,11 +11,11 @@ import pytest
 import torch.utils.data
 from hypothesis import settings
 from tests.compiling import compile_once
-from tests.examples import EVERYTHING, rare
+from tests.examples import EVERYTHING, examples, rare
 from tests.written import Written
 
 # No test asserts a time. What make test says depends on the code alone; make test-slow looks for new examples.
-settings.register_profile("tests", deadline=None, derandomize=not EVERYTHING)
+settings.register_profile("tests", deadline=None, derandomize=not EVERYTHING, max_examples=examples(100))
 settings.load_profile("tests")
 compile_once()
 _watched = []

@@ -8,9 +8,9 @@ EVERYTHING = os.environ.get("SCDATASET_TESTS") == "all"
 """Whether this is a run of ``make test-slow``."""
 
 
-def examples(number):
+def examples(number, at_least=8):
     """Return how many of ``number`` examples of a property to try in this run."""
-    return number if EVERYTHING else max(number // 8, 8)
+    return number if EVERYTHING else max(number // 8, at_least)
 
 
 def rare(*values):

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 pytest.importorskip("obstore")
 
 from tests.cells.formats import test_cell_file as formats
+from tests.examples import rare
 
 from scdataset import BlockShuffling, open_collection, scDataset
 from scdataset.engine.bytes import remote, remote_stream, sparse_file
@@ -380,7 +381,7 @@ def test_the_fingerprint_is_that_of_the_version(server, tmp_path):
         assert f"'s3://bucket/plates/plate0.h5ad', {len(server.objects['plates/plate0.h5ad'])}" in one.fingerprint()
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.parametrize("method", ["fork", *rare("spawn")])
 def test_workers_read_the_same_unless_they_are_forked(server, tmp_path, monkeypatch, method):
     monkeypatch.setenv("SCDATASET_OBJECTS_GIB", "0")  # so that nothing is there without a request
     path = plates(server, tmp_path, 1)

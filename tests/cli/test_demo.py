@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from tests.cli.demo_runs import ORDERS, SMALL, demo, interrupt
+from tests.examples import rare
 
 from scdataset.cli import _demo, _demo_cells
 from scdataset.cli._demo_cells import open_cells, split
 from scdataset.simulation import simulate_atlas
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, *rare(2)])
 def test_it_prints_a_row_for_each_order(atlas: Path, capsys: pytest.CaptureFixture[str], workers: int) -> None:
     assert demo("--data", atlas, "--label", "cell_type", "--workers", workers) == 0
     printed = capsys.readouterr().out

@@ -1,11 +1,9 @@
 """A collection returns any of its rows, in any order, as often as asked."""
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reference import IDS, N_ROWS
-from tests.examples import rare
 
 from scdataset import Collection, as_collection
 from scdataset.collections.rows import as_rows, take_rows
@@ -20,27 +18,17 @@ def test_rows_come_in_the_order_asked_for(container, rows):
     assert container.rows(as_rows(fetched, rows.size)) == rows.tolist()
 
 
-@pytest.mark.parametrize("row", [N_ROWS - 1, *rare(0, 17)])
-def test_a_single_row_is_a_batch_of_one(container, row):
-    fetched = container.collection().read(np.array([row]))
-    assert container.rows(as_rows(fetched, 1)) == [row]
-
-
-def test_a_row_asked_for_twice_comes_twice(container):
-    rows = np.repeat(IDS, 2)
-    fetched = container.collection().read(rows)
-    assert container.rows(as_rows(fetched, rows.size)) == rows.tolist()
-
-
-def test_no_rows_are_an_empty_batch(container):
-    fetched = container.collection().read(np.empty(0, np.int64))
-    window = as_rows(fetched, 0)
+def test_a_single_row_is_a_batch_of_one_and_no_rows_are_an_empty_one(container):
+    for row in (0, 17, N_ROWS - 1):
+        fetched = container.collection().read(np.array([row]))
+        assert container.rows(as_rows(fetched, 1)) == [row]
+    window = as_rows(container.collection().read(np.empty(0, np.int64)), 0)
     assert window is not None
     assert type(window) is type(as_rows(container.collection().read(IDS), N_ROWS))
 
 
-def test_rows_may_be_read_only(container):
-    rows = IDS[::-3].copy()
+def test_row_numbers_may_be_read_only_and_come_twice(container):
+    rows = np.repeat(IDS[::-3], 2)
     rows.flags.writeable = False
     fetched = container.collection().read(rows)
     assert container.rows(as_rows(fetched, rows.size)) == rows.tolist()
@@ -61,11 +49,8 @@ def test_a_collection_has_the_length_of_its_container(container):
     assert as_collection(collection) is collection
 
 
-def test_a_fingerprint_is_text_and_stays_the_same(container):
+def test_a_fingerprint_stays_the_same_and_the_dataset_gives_back_the_collection(container):
     fingerprint = container.collection().fingerprint()
     assert isinstance(fingerprint, str)
     assert container.collection().fingerprint() == fingerprint
-
-
-def test_the_dataset_gives_back_the_collection_it_was_given(container):
     assert container.dataset().collection is container.data

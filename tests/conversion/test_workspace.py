@@ -9,13 +9,12 @@ import anndata
 import pytest
 import zarr
 from tests.conversion.stores import SMALL, content
+from tests.examples import rare
 
 from scdataset import ArgumentValueError, OutputError, convert, open_collection
 from scdataset.conversion.workspace import Workspace
 
-SLOW = [
-    f"{moment}-{number}" for moment in ("before", "after") for number in range(4) if (moment, number) != ("after", 1)
-]
+KILLS = [f"{moment}-{number}" for moment in ("before", "after") for number in range(4)]
 
 
 KILLED = """
@@ -45,7 +44,7 @@ convert(source, out, chunk_size=1024, shard_size=2048, progress=False, shuffle=T
 """
 
 
-@pytest.mark.parametrize("where", ["after-1", *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW)])
+@pytest.mark.parametrize("where", rare(*KILLS))
 def test_a_killed_conversion_goes_on_to_the_same_bytes(path, tmp_path, expected, where):
     out = tmp_path / "a.zarr"
     killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(out), where], check=False)

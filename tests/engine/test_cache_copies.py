@@ -73,6 +73,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_a_copy_that_another_process_reads_is_not_removed_until_it_ends(cache, tmp_path, monkeypatch):
     copy = make(tmp_path, "a", when=10)
     with subprocess.Popen(

@@ -8,9 +8,9 @@ from tests.soak.damage import children, running
 @pytest.mark.parametrize(
     ("n_cases", "kinds", "files"),
     [
-        (15, "damaged", "gzip,h5mu rna,10x 3,text,hugging"),
-        (8, "cached,changing", "text,list of,v3 sharded,dense gzip"),
-        (40, "state", "Block"),
+        (9, "damaged", "gzip,h5mu rna,10x 3,text,hugging"),
+        (4, "cached,changing", "text,list of,v3 sharded,dense gzip"),
+        (10, "state", "Block"),
         pytest.param(400, "", "", marks=pytest.mark.slow),
     ],
 )

@@ -23,7 +23,13 @@ VALUES = {
     "double": np.log1p(COUNTS * GENERATOR.random((40, 1))),
     "no ties": np.where(COUNTS > 0, GENERATOR.random(COUNTS.shape), 0).astype(np.float32),
 }
-in_all_values = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+in_all_values = pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(values, marks=pytest.mark.slow if name == "double" else (), id=name)
+        for name, values in VALUES.items()
+    ],
+)
 ROWS = np.arange(40) * 1_000_003
 KEYS = RowKeys(ROWS, seed=0, epoch=0)
 

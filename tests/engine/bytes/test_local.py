@@ -28,12 +28,17 @@ from scdataset.errors import DamagedFileError
 
 def n_open():
     """Count open files of tests: what the test runner and torch hold comes and goes by itself."""
-    gc.collect()  # what earlier tests hold in cycles
     targets = []
     for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # closed since it was listed
             targets.append(str(link.readlink()))
     return sum("pytest" in target and "socket" not in target for target in targets)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_files_of_these_tests():
+    """Collect what earlier tests hold in cycles."""
+    gc.collect()
 
 
 @pytest.fixture
