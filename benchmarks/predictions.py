@@ -3,19 +3,17 @@
     python benchmarks/predictions.py [--cells 40000] [--genes 2000] [--rows 400000]
 
 Files of one simulated matrix, made in the folder of the data and kept: plain, gzip in chunks of several sizes, and
-zarr. Each setting runs in a process of its own, which reads a small file first, so that compiled code is loaded: an
-epoch is iterated over, counted by the observer of reads, and the peak of resident memory is that of the process less
-that before. Entropy is that of the batches of as many epochs as ``--rows`` ask for.
+zarr. Each setting runs in a process of its own, forked from this one, which reads a small file first, so that compiled
+code is loaded: an epoch is iterated over, counted by the observer of reads, and the peak of resident memory is that of
+the process less that before. Entropy is that of the batches of as many epochs as ``--rows`` ask for.
 
 Exact are chunks and bytes. Entropy is to be within 0.02 bit where the closed form holds, and memory within 15 % from
-16 MB on; below, pages and threads count for more than windows. On a busy machine a window more may be in memory.
+16 MB on; below, pages and threads count for more than windows, and a window more may be in memory.
 """
 
 import argparse
 import gc
-import json
-import subprocess
-import sys
+import multiprocessing
 import warnings
 from itertools import islice
 from pathlib import Path
@@ -59,11 +57,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=40_000, help="rows of the files")
     parser.add_argument("--genes", type=int, default=2_000, help="genes, of which one in five is found in a cell")
     parser.add_argument("--rows", type=int, default=400_000, help="rows whose labels are counted")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        sys.stdout.write(json.dumps(measured(*json.loads(options.one))))
-        return
     kept = results.Results("predictions", options)
     folder = options.data / f"predictions-{options.cells}-{options.genes}"
     paths = {name: make(folder, name, options.cells, options.genes) for name in STORES}
@@ -71,9 +65,8 @@ def main() -> None:
     print(HEAD)  # noqa: T201
     worst: dict[str, list[float]] = {"bits": [], "memory": []}
     for name, *sizes in SETTINGS:
-        asked = json.dumps([str(paths[name]), str(paths["small"]), *sizes, options.rows])
-        command = [sys.executable, __file__, "--one", asked]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        with multiprocessing.get_context("fork").Pool(1) as process:
+            found = process.apply(measured, (str(paths[name]), str(paths["small"]), *sizes, options.rows))
         kept.add("predicted and measured", f"{name}, block {sizes[0]}", f"{sizes[1]} batches of {sizes[2]}", **found)
         print(line(name, sizes, found), flush=True)  # noqa: T201
         assert found["chunks"][0] == found["chunks"][1], "chunks"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-__all__ = ["bytes_text", "counted", "html_table", "size", "text_table"]
+__all__ = ["bytes_text", "counted", "html_table", "size", "text_table", "verb"]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -47,10 +47,30 @@ def counted(n: int, noun: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "gene"), counted(2_000, "gene")
-    ('1 gene', '2,000 genes')
+    >>> counted(1, "gene"), counted(2_000, "gene"), counted(3, "batch"), counted(2, "empty entry")
+    ('1 gene', '2,000 genes', '3 batches', '2 empty entries')
     """
-    return f"{n:,} {noun}{'' if n == 1 else 'es' if noun.endswith(('ch', 's')) else 's'}"
+    return f"{n:,} {noun if n == 1 else _plural(noun)}"
+
+
+def verb(n: int, plural: str) -> str:
+    """Return a verb in the form that goes with ``n`` things.
+
+    Examples
+    --------
+    >>> verb(1, "are"), verb(2, "are"), verb(1, "have")
+    ('is', 'are', 'has')
+    """
+    return _SINGULAR[plural] if n == 1 else plural
+
+
+_SINGULAR = {"are": "is", "differ": "differs", "do": "does", "have": "has", "were": "was"}
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y") and not noun.endswith(("ay", "ey", "oy")):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("ch", "s", "x")) else f"{noun}s"
 
 
 def text_table(title: str, rows: Rows) -> str:

@@ -34,7 +34,7 @@ def test_a_whole_file_is_code_0(file, capsys):
 def test_faults_are_code_1_and_named(file, damaged, capsys):
     assert main(["check", str(file.parent)]) == 1
     printed = capsys.readouterr().out
-    assert f"\n{damaged}\n! X/indices: has 1 column numbers outside the matrix, the first in row 2.\n" in printed
+    assert f"\n{damaged}\n! X/indices: has 1 column number outside the matrix, the first in row 2.\n" in printed
     assert "1 fault in 2 files" in printed
     assert str(file) not in printed
 

@@ -62,7 +62,7 @@ def test_cells_that_cannot_be_used_are_reported(tmp_path: Path, capsys: pytest.C
     assert demo("--data", tmp_path / "a.h5ad", "--label", "kind") == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "Left out 3 cells without a value in 'kind'." in printed
-    assert "Left out 1 classes with a single cell: lonely." in printed
+    assert "Left out 1 class with a single cell: lonely." in printed
     assert "2 classes" in printed
 
 

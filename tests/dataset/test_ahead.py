@@ -2,12 +2,13 @@
 
 import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
 
-from scdataset import BlockShuffling, scDataset
+from scdataset import BlockShuffling, Streaming, scDataset
 from scdataset.dataset import ahead
 
 
@@ -105,3 +106,38 @@ def test_closing_an_iterator_ends_the_thread_and_the_batches():
     batches.close()
     assert of_ours() == []
     assert list(batches) == []
+
+
+class Rows:
+    """An array that a weak reference can see."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, rows):
+        return Rows(self.values[rows])
+
+
+class Held:
+    """A collection that counts, when it reads, how many of the windows before are held."""
+
+    def __init__(self):
+        self.windows, self.counts = weakref.WeakSet(), []
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, rows):
+        self.counts.append(len(self.windows))
+        window = Rows(np.asarray(rows))
+        self.windows.add(window)
+        return window
+
+
+def test_a_window_is_let_go_of_before_the_next_is_read():
+    held = Held()
+    assert sum(1 for _ in scDataset(held, Streaming(), 5, 2, batch_transform=len)) == 8
+    assert held.counts[-4:] == [0, 0, 0, 0]

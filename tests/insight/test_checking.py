@@ -129,12 +129,12 @@ def repeat(file):
 
 
 PLANTED = {
-    "column number too large": (put("X/indices", 333, N_VARS), "X/indices", "1 column numbers outside the matrix"),
-    "column number negative": (put("X/indices", 333, -3), "X/indices", "column numbers outside the matrix"),
-    "column twice": (repeat, "X/indices", "1 rows with a column more than once, the first in row 7"),
-    "columns out of order": (swap, "X/indices", "1 rows whose columns do not ascend"),
-    "NaN": (put("X/data", 5, np.nan), "X/data", "1 values that are NaN, the first in row 0"),
-    "infinite": (put("X/data", 5, -np.inf), "X/data", "1 infinite values"),
+    "column number too large": (put("X/indices", 333, N_VARS), "X/indices", "1 column number outside the matrix"),
+    "column number negative": (put("X/indices", 333, -3), "X/indices", "column number outside the matrix"),
+    "column twice": (repeat, "X/indices", "1 row with a column more than once, the first in row 7"),
+    "columns out of order": (swap, "X/indices", "1 row whose columns do not ascend"),
+    "NaN": (put("X/data", 5, np.nan), "X/data", "1 NaN value, the first in row 0"),
+    "infinite": (put("X/data", 5, -np.inf), "X/data", "1 infinite value,"),
     "NaN in a layer": (put("layers/dense", (7, 3), np.nan), "layers/dense", "NaN, the first in row 7, column 3"),
     "NaN in obsm": (put("obsm/X_pca", (7, 2), np.nan), "obsm/X_pca", "in row 7, column 2"),
     "pointer that falls": (put("X/indptr", 50, 3), "X/indptr", "falls after row 49"),
@@ -142,12 +142,12 @@ PLANTED = {
     "last pointer": (put("X/indptr", N_OBS, 9), "X/indptr", "ends with 9"),
     "pointers too few": (cut("X/indptr", N_OBS - 1), "X/indptr", "is of 198 rows, and the matrix has 200"),
     "data too short": (cut("X/data", 99), "X/indices", "elements, and data has 99"),
-    "obs column too short": (cut("obs/depth", 150), "obs/depth", "has 150 values, and there are 200 rows"),
+    "obs column too short": (cut("obs/depth", 150), "obs/depth", "has 150 values for 200 rows"),
     "obs column missing": (remove("obs/depth"), "obs", "has no column 'depth'"),
     "codes outside": (
         put("obs/type/codes", 9, 5),
         "obs/type/codes",
-        "1 codes outside the 2 categories, the first in row 9",
+        "1 code outside of 2 categories, the first in row 9",
     ),
     "layer too short": (cut("layers/dense", 150), "layers/dense", "has 150 rows, and obs has 200 rows"),
     "obsm too short": (cut("obsm/X_pca", 150), "obsm/X_pca", "has 150 rows"),

@@ -122,7 +122,7 @@ def _blocks(converted: "Conversion", *, verified: bool) -> Iterator[Block]:
             ("store", converted.path),
             ("cells", f"{counted(n_obs, 'cell')} x {counted(n_vars, 'gene')}"),
             ("values", converted.dtype),
-            ("on disk", f"{bytes_text(converted.n_bytes)}, {each:,.0f} bytes a cell"),
+            ("on disk", f"{bytes_text(converted.n_bytes)}, {counted(round(each), 'byte')} a cell"),
         )
     )
     if verified:

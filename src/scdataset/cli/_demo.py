@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, Streaming, scDataset
 from scdataset._progress import progress_bar
+from scdataset._tables import counted
 from scdataset.cli._demo_cells import LabelledCells, Split, cached_atlas, open_cells, split
 from scdataset.cli._demo_curves import Curve, Snapshots, accuracies, draw
 from scdataset.cli._demo_training import Batch, Window, score, to_tensors, train
@@ -134,9 +135,9 @@ def _introduction(cells: LabelledCells, rows: Split, training: Training) -> str:
     """Return the data of the training."""
     n_cells, n_genes = cells.collection.shape
     return (
-        f"{n_cells:,} cells x {n_genes:,} genes; {len(cells.classes)} classes of {cells.label!r}; {len(rows.train):,} "
-        f"cells to train on and {len(rows.test):,} to test on; batches of {training.batch_size} from windows of "
-        f"{training.fetch_factor * training.batch_size:,} cells."
+        f"{counted(n_cells, 'cell')} x {counted(n_genes, 'gene')}; {counted(len(cells.classes), 'class')} of "
+        f"{cells.label!r}; {counted(len(rows.train), 'cell')} to train on and {len(rows.test):,} to test on; batches "
+        f"of {training.batch_size} from windows of {counted(training.fetch_factor * training.batch_size, 'cell')}."
     )
 
 

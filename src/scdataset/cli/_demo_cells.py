@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from scdataset._paths import existing
+from scdataset._tables import counted
 from scdataset.cells.formats.unknown import description
 from scdataset.errors import ArgumentValueError, CollectionError
 from scdataset.simulation import simulate_atlas
@@ -97,7 +98,8 @@ def split(cells: LabelledCells, test_fraction: float, seed: int) -> Split:
     try:
         train, test = train_test_split(rows, test_size=test_fraction, stratify=cells.codes[rows], random_state=seed)
     except ValueError as error:
-        message = f"{len(rows)} cells of {len(cells.classes)} classes cannot be split at {test_fraction}: {error}"
+        found = f"{counted(len(rows), 'cell')} of {counted(len(cells.classes), 'class')}"
+        message = f"{found} cannot be split at {test_fraction}: {error}"
         raise ArgumentValueError(message) from error
     return Split(train=np.sort(train), test=np.sort(test))
 
@@ -148,13 +150,14 @@ def _label(collection: AnnData | AnnCollection, label: str) -> LabelledCells:
     sizes = np.bincount(column.codes[column.codes >= 0], minlength=len(column.categories))
     kept = sizes >= _SMALLEST_CLASS
     if kept.sum() < _FEWEST_CLASSES:
-        message = f"label {label!r} has {kept.sum()} classes of two or more cells; a classifier needs two classes."
+        found = counted(int(kept.sum()), "class")
+        message = f"label {label!r} has {found} of two or more cells; a classifier needs two classes."
         raise ArgumentValueError(message)
     renumbered = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)  # the last is for cells without a label
     names = column.categories.astype(str)
     left_out = []
     if n_unlabelled := int((column.codes < 0).sum()):
-        left_out.append(f"Left out {n_unlabelled} cells without a value in {label!r}.")
+        left_out.append(f"Left out {counted(n_unlabelled, 'cell')} without a value in {label!r}.")
     if singles := list(names[sizes == 1]):
-        left_out.append(f"Left out {len(singles)} classes with a single cell: {', '.join(singles)}.")
+        left_out.append(f"Left out {counted(len(singles), 'class')} with a single cell: {', '.join(singles)}.")
     return LabelledCells(collection, label, tuple(names[kept]), renumbered[column.codes], tuple(left_out))

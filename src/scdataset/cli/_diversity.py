@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
+from scdataset._tables import counted
 from scdataset.cli._arguments import add_json, add_plot, add_sizes, checked_plot, example
 from scdataset.cli._output import Block, Heading, Table, Text, show, show_json
 
@@ -61,7 +62,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _blocks(label: str, curve: "Sequence[Diversity]", chosen: "Diversity", plot: Path | None) -> Iterator[Block]:
     yield Heading(
-        f"{label}: {chosen.n_classes} classes, {chosen.whole:.3f} bits; batches of {chosen.batch_size}, "
+        f"{label}: {counted(chosen.n_classes, 'class')}, {chosen.whole:.3f} bits; batches of {chosen.batch_size}, "
         f"{chosen.fetch_factor} a window"
     )
     rows = tuple(

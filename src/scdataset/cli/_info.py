@@ -119,12 +119,12 @@ def _advice(advice: "Sequence[Advice]") -> Iterator[Block]:
 
 
 def _of_many(files: "Sequence[FileDescription]") -> Iterator[Block]:
-    yield Heading(f"{len(files)} files, {bytes_text(sum(file.n_bytes for file in files))}")
+    yield Heading(f"{counted(len(files), 'file')}, {bytes_text(sum(file.n_bytes for file in files))}")
     headings = ("file", "format", "cells", "genes", "values", "stored as", "codecs", "on disk")
     rows = tuple(_line(file, cells) for file in files for cells in file.cells)
     yield Table(headings, rows, frozenset({2, 3, 7}))
     total = sum(cells.n_obs for file in files for cells in file.cells[:1])
-    yield Text(f"{total:,} cells in all. For one of them in full: scdataset info {files[0].path}")
+    yield Text(f"{counted(total, 'cell')} in all. For one of them in full: scdataset info {files[0].path}")
     grouped: dict[Advice, list[str]] = {}
     for file in files:
         for one in file.advice:

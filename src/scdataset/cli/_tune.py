@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
-from scdataset._tables import bytes_text
+from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import add_json, add_plot, checked_plot, example, positive, seconds
 from scdataset.cli._output import Block, Fields, Heading, Table, Text, show, show_json
 
@@ -77,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _blocks(files: list[str], tuned: "Tuned", plot: Path | None) -> Iterator[Block]:
     best = tuned.best
-    yield Heading(f"{files[0] if len(files) == 1 else f'{len(files)} files'}: the fastest within the limits")
+    yield Heading(f"{files[0] if len(files) == 1 else counted(len(files), 'file')}: the fastest within the limits")
     threads = () if tuned.threads is None else (("threads", str(tuned.threads)),)
     yield Fields(
         (

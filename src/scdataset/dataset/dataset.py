@@ -346,6 +346,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
             for window in self._windows(fetches, begun.remaining.n_workers, hooks, ahead):
                 begun.window = begun.given, window.bounds
                 yield from hooks.batches(window, keys_of, is_transformed=runs_ahead, of_batches=of_batches, made=made)
+                del window  # its memory is wanted for the next but one, which is read from here on
 
     def _runs_ahead(self, hooks: Hooks, transform: Hook | None) -> bool:
         """Tell whether a transform may be called in the background, with windows that are read there or batches."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from scdataset._types import Array
 
-__all__ = ["BufferPool", "Locked", "give_back_unused", "lock_pages", "part"]
+__all__ = ["BufferPool", "Locked", "give_back_unused", "is_reused", "lock_pages", "part"]
 
 _SPARE = 4
 """Idle buffers that are retained: for the window read ahead, the one in use, and two more."""
@@ -185,7 +185,7 @@ class BufferPool:
         n_bytes = size * np.dtype(dtype).itemsize
         if n_bytes < _GRAIN:  # a fresh one costs little, and does not keep a buffer from its return
             return np.empty(size, dtype)
-        memory = self._take(-(-n_bytes // _GRAIN) * _GRAIN)
+        memory = self._take(_rounded(n_bytes))
         if self._is_of_windows:
             memory.lock()
         return _whole_array(_Lease(_Buffer(memory, self._idle), memory.array[:n_bytes].view(dtype)))
@@ -196,13 +196,30 @@ class BufferPool:
                 memory = self._idle.pop()  # the last that came back, which may still be in the cache
             except IndexError:  # another thread took it
                 break
-            if n_bytes <= memory.array.size <= 2 * n_bytes:
+            if _serves(memory.array.size, n_bytes):
                 return memory
             self._idle.appendleft(memory)
-        return _Memory(n_bytes + n_bytes // _SLACK)
+        return _Memory(_size_for(n_bytes))
 
     def __reduce__(self) -> tuple[Callable[[], "BufferPool"], tuple[()]]:
         return partial(BufferPool, is_of_windows=self._is_of_windows), ()
+
+
+def is_reused(n_bytes: int, n_bytes_then: int) -> bool:
+    """Tell whether an array of ``n_bytes_then`` gets the memory that an array of ``n_bytes`` had, once that died."""
+    return _serves(_size_for(_rounded(n_bytes)), _rounded(n_bytes_then))
+
+
+def _serves(n_bytes_there: int, n_bytes: int) -> bool:
+    return n_bytes <= n_bytes_there <= 2 * n_bytes  # else a small array would keep a large buffer
+
+
+def _size_for(n_bytes: int) -> int:
+    return n_bytes + n_bytes // _SLACK
+
+
+def _rounded(n_bytes: int) -> int:
+    return -(-n_bytes // _GRAIN) * _GRAIN
 
 
 def part(array: Array, start: int, stop: int) -> Array | None:

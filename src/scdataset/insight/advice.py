@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scdataset._tables import bytes_text
+from scdataset._tables import bytes_text, counted
 
 if TYPE_CHECKING:
     from scdataset.insight.description import CellsDescription, FileDescription
@@ -109,7 +109,7 @@ def _on_matrix(one: "StoredMatrix", density: float | None) -> Iterator[Advice]:
     yield from _on_dense(one, density)
     yield from _on_types(one)
     if one.n_chunks > _MANY_FILES and one.place and not one.codecs and one.chunk:
-        yield Advice(one.name, f"It has {one.n_chunks:,} chunks.", "Write larger chunks, or shards in zarr.")
+        yield Advice(one.name, f"It has {counted(one.n_chunks, 'chunk')}.", "Write larger chunks, or shards in zarr.")
 
 
 def _on_codecs(one: "StoredMatrix") -> Iterator[Advice]:
@@ -124,7 +124,7 @@ def _on_codecs(one: "StoredMatrix") -> Iterator[Advice]:
         rows = round(one.rows_a_chunk)
         yield Advice(
             one.name,
-            f"A {one.codecs[-1]} chunk holds about {rows:,} cells, and one cell of it costs decoding all "
+            f"A {one.codecs[-1]} chunk holds about {counted(rows, 'cell')}, and one cell of it costs decoding all "
             f"{bytes_text(one.decoded_bytes)}.",
             "Take a large fetch_factor so that a chunk serves many cells of a window, or write it again with "
             f"{_smaller(one)}.",

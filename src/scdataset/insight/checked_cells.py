@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from scdataset._tables import counted
 from scdataset.cells.formats.frames import column_names, n_rows
 from scdataset.cells.formats.nodes import Node, as_text
 from scdataset.cells.formats.probe import Probe
@@ -129,7 +130,7 @@ class CellsCheck:
         for part in parts:
             length = (part.shape or (0,))[0]
             if length != rows:
-                self._found.add(part.name, f"has {length:,} values, and there are {rows:,} rows.")
+                self._found.add(part.name, f"has {counted(length, 'value')} for {counted(rows, 'row')}.")
         codes, categories = (None, None) if column.is_array else (column.find("codes"), column.find("categories"))
         if codes is not None and categories is not None:
             self._codes(codes, categories)
@@ -144,7 +145,9 @@ class CellsCheck:
         if wrong.any():
             row = int(np.argmax(wrong))
             count = int(np.count_nonzero(wrong))
-            self._found.add(codes.name, f"has {count:,} codes outside the {n} categories, the first in row {row}.")
+            self._found.add(
+                codes.name, f"has {counted(count, 'code')} outside of {counted(n, 'category')}, the first in row {row}."
+            )
 
     def _matrix_of(self, at: Node, name: str, wanted: tuple[int | None, int | None]) -> None:
         def look() -> None:
@@ -176,11 +179,11 @@ class CellsCheck:
                 check_matrix(self._stored.dense(node.name), node.name, self._found, self._context)
 
     def _check_shape(self, node: Node, shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> None:
-        for size, need, which in zip(shape, wanted, ("rows", "columns"), strict=False):
+        for size, need, which in zip(shape, wanted, ("row", "column"), strict=False):
             if need is not None and size != need:
                 frame = "var" if node.name.partition("/")[0] in _BY_VAR else "obs"
-                of = frame if which == "rows" or node.name.partition("/")[0] in _PAIRS else "var"
-                self._found.add(node.name, f"has {size:,} {which}, and {of} has {need:,} rows.")
+                of = frame if which == "row" or node.name.partition("/")[0] in _PAIRS else "var"
+                self._found.add(node.name, f"has {counted(size, which)}, and {of} has {counted(need, 'row')}.")
 
     def _sparse(self, node: Node) -> None:
         """Check a sparse matrix; where it cannot be opened, each of its arrays by itself."""
@@ -203,9 +206,10 @@ class CellsCheck:
         data, indices, indptr = (node.child(part) for part in ("data", "indices", "indptr"))
         n, n_rows_stored = (data.shape or (0,))[0], (indptr.shape or (0,))[0] - 1
         if (indices.shape or (0,))[0] != n:
-            self._found.add(indices.name, f"has {(indices.shape or (0,))[0]:,} elements, and data has {n:,}.")
+            n_columns = counted((indices.shape or (0,))[0], "element")
+            self._found.add(indices.name, f"has {n_columns}, and data has {n:,}.")
         if n_rows_stored != shape[0]:
-            self._found.add(indptr.name, f"is of {n_rows_stored:,} rows, and the matrix has {shape[0]:,}.")
+            self._found.add(indptr.name, f"is of {counted(n_rows_stored, 'row')}, and the matrix has {shape[0]:,}.")
         self._tried(
             indptr, lambda: check_pointers((piece for (piece,) in indptr.pieces()), n, indptr.name, self._found)
         )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.engine.arrays.reads import Read, run_reads
 from scdataset.engine.arrays.spans import Spans
@@ -136,7 +137,7 @@ def check_columns(
         wrong = _outside(numbers, n_columns) & readable
         outside.add(wrong, lambda at, start=start: f"at position {start + at}")
         found.checked(numbers.nbytes)
-    outside.report(place, found, f"column numbers outside [0, {n_columns})")
+    outside.report(place, found, "column number", f" outside [0, {n_columns})")
 
 
 @dataclass
@@ -152,9 +153,9 @@ class _Count:
             self.first = where(int(np.argmax(wrong)))
         self.n += n
 
-    def report(self, place: str, found: Findings, which: str) -> None:
+    def report(self, place: str, found: Findings, noun: str, which: str = "") -> None:
         if self.n:
-            found.add(place, f"has {self.n:,} {which}, the first {self.first}.")
+            found.add(place, f"has {counted(self.n, noun)}{which}, the first {self.first}.")
 
 
 @dataclass
@@ -184,8 +185,8 @@ class _Nans:
             self.infinite.add(np.isinf(values), where)
 
     def report(self, place: str, found: Findings) -> None:
-        self.nan.report(place, found, "values that are NaN")
-        self.infinite.report(place, found, "infinite values")
+        self.nan.report(place, found, "NaN value")
+        self.infinite.report(place, found, "infinite value")
 
 
 @dataclass
@@ -210,14 +211,16 @@ class _Rows:
         self.repeated.add(_repeats(numbers, row, pairs, falls, readable), lambda at: f"in row {first + at}")
 
     def report(self, place: str, found: Findings) -> None:
-        self.outside.report(f"{place}/indices", found, "column numbers outside the matrix")
-        self.repeated.report(f"{place}/indices", found, "rows with a column more than once")
+        self.outside.report(f"{place}/indices", found, "column number", " outside the matrix")
+        self.repeated.report(f"{place}/indices", found, "row", " with a column more than once")
         is_graph = place.rpartition("/")[0].endswith(("obsp", "varp"))  # neighbours come in any order
         if not is_graph and self.n_rows >= _ENOUGH_ROWS and self.unsorted.n <= _RARE * self.n_rows:
-            which = f"rows whose columns do not ascend, as those of all other {self.n_rows - self.unsorted.n:,} rows do"
-            self.unsorted.report(f"{place}/indices", found, which)
+            others = counted(self.n_rows - self.unsorted.n, "other row")
+            which = f" whose columns do not ascend, as those of {others} do"
+            self.unsorted.report(f"{place}/indices", found, "row", which)
         elif self.unsorted.n:
-            found.note(f"{place}/indices", f"{self.unsorted.n:,} rows have columns in no order, which reading allows.")
+            rows = counted(self.unsorted.n, "row")
+            found.note(f"{place}/indices", f"has {rows} with columns in no order, which reading allows.")
 
 
 def _repeats(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scdataset._progress import late_bar
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
@@ -260,7 +261,7 @@ def _density(sample: Any) -> float:
 
 def _columns(file: CellFile) -> tuple[ColumnDescription, ...]:
     names = file.obs_keys
-    with late_bar(f"Reading {len(names)} columns of obs", len(names)) as advance:
+    with late_bar(f"Reading {counted(len(names), 'column')} of obs", len(names)) as advance:
         return tuple(_advanced(advance, _column(file.column, name)) for name in names)
 
 

@@ -25,6 +25,7 @@ from scipy.special import gammaln, xlog1py, xlogy
 
 from scdataset._arguments import optional_whole, whole
 from scdataset._packages import needing
+from scdataset._tables import counted
 from scdataset.errors import ArgumentValueError
 from scdataset.schedule.partition import Partition
 from scdataset.schedule.windows import rows_of_batches
@@ -99,7 +100,7 @@ class Diversity:
     def __str__(self) -> str:
         return (
             f"{self.entropy:.3f} bits a batch, {100 * self.share:.1f}% of {self.random:.3f} in true random order "
-            f"({self.n_classes} classes, {self.method})"
+            f"({counted(self.n_classes, 'class')}, {self.method})"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import whole
-from scdataset._tables import html_table, size, text_table
+from scdataset._tables import counted, html_table, size, text_table
 from scdataset.collections.base import Collection, TellsReadCost
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.insight.diversity import Diversity, codes_of, expected
-from scdataset.insight.memory import peak_memory, row_bytes
+from scdataset.insight.memory import WindowSizes, peak_memory, row_bytes
 from scdataset.schedule.partition import Partition
 from scdataset.schedule.windows import rows_of_batches
 from scdataset.strategy.base import EpochOrder, SamplingStrategy
@@ -137,8 +137,9 @@ class Explanation:
         Memory of the largest of these windows, in bytes.
     peak_bytes
         Memory that the loop takes at the same time, in bytes, in each process that reads: windows in use and read
-        ahead, and chunks that threads decode. Without the row table, obs and the hooks' own. One window more comes to
-        it where the next read begins before the last batch of the window before is let go of, as on a busy machine.
+        ahead, a last one that is less than half as large, which is read into memory of its own, and chunks that
+        threads decode. Without the row table, obs and the hooks' own. One window more comes to it where the last batch
+        of a window is held on to while the next ones are asked for.
     bytes_read_per_row
         Stored bytes that are read for each row, in bytes.
     requests_per_window
@@ -198,7 +199,7 @@ class Explanation:
         ranks = f"; {self.batches_of_rank:,} on rank {self.rank} of {self.world_size}" if self.world_size > 1 else ""
         workers = ", ".join(f"{n:,}" for n in self.batches_of_workers)
         rows = f"{self.rows:,}" + ("" if self.rows == self.collection_rows else f" of {self.collection_rows:,}")
-        window = f"{self.window_rows:,} ({self.fetch_factor} batches of {self.batch_size})"
+        window = f"{self.window_rows:,} ({counted(self.fetch_factor, 'batch')} of {self.batch_size})"
         counts = [("rows", rows), ("batches", f"{self.batches:,}{ranks}")]
         counts += [("batches of workers", workers)] if workers else []
         return [*counts, ("windows", f"{self.windows:,}"), ("rows of a window", window)]
@@ -228,6 +229,7 @@ def explained(plan: Plan, labels: ArrayLike | str | None = None, num_workers: in
     n_windows = -(-part.n_batches // part.fetch_factor)
     numbers = _spread(n_windows, part.batch_size * part.fetch_factor)
     windows = plan.windows(numbers)
+    of_workers = tuple(assignment.n_steps_of(worker) for worker in range(num_workers))
     mixed = None
     if codes is not None and part.n_batches:
         mixed = expected(codes, part, plan.order_of, plan.block_size, plan.seed)
@@ -242,11 +244,11 @@ def explained(plan: Plan, labels: ArrayLike | str | None = None, num_workers: in
         rank=part.rank,
         world_size=part.world_size,
         batches_of_rank=len(part),
-        batches_of_workers=tuple(assignment.n_steps_of(worker) for worker in range(num_workers)),
+        batches_of_workers=of_workers,
         windows_examined=len(windows),
         labels=name if mixed is not None else None,
         diversity=mixed,
-        **_costs(plan, windows),
+        **_costs(plan, windows, max(of_workers, default=len(part))),
     )
 
 
@@ -269,7 +271,8 @@ def labels_of(
         return labels, codes_of(_column(source, collection, labels))
     codes = codes_of(labels)
     if codes.size != n_rows:
-        message = f"labels has {codes.size} entries and the collection {n_rows} rows; give one label a row."
+        found = f"{counted(codes.size, 'entry')} and the collection {counted(n_rows, 'row')}"
+        message = f"labels has {found}; give one label a row."
         raise ArgumentValueError(message)
     return "labels", codes
 
@@ -296,8 +299,8 @@ def _spread(n_windows: int, window_rows: int) -> list[int]:
     return sorted(set(np.linspace(0, n_windows - 1, wanted).astype(int).tolist())) if wanted else []
 
 
-def _costs(plan: Plan, windows: Sequence[NDArray[np.int64]]) -> dict[str, Any]:
-    """Return the fields of an `Explanation` about memory and reading."""
+def _costs(plan: Plan, windows: Sequence[NDArray[np.int64]], n_batches: int) -> dict[str, Any]:
+    """Return the fields of an `Explanation` about memory and reading, of processes that yield ``n_batches``."""
     costs = [_read_cost(plan, rows) for rows in windows]
     total, n_rows = sum(costs, ReadCost()), sum(rows.size for rows in windows)
     a_row, largest = _per(total.result_bytes, n_rows), max((cost.result_bytes or 0 for cost in costs), default=0)
@@ -306,8 +309,10 @@ def _costs(plan: Plan, windows: Sequence[NDArray[np.int64]]) -> dict[str, Any]:
         largest = round((a_row or 0) * max(rows.size for rows in windows))
     peak = None
     if a_row is not None:
-        held = plan.windows_held
-        peak = peak_memory(held, largest if held else 0, total.largest_chunk or 0)
+        part, is_pooled = plan.partition, total.result_bytes is not None
+        batch_bytes = a_row * part.batch_size
+        sizes = WindowSizes.from_batches(n_batches, part.fetch_factor, largest, batch_bytes, is_pooled=is_pooled)
+        peak = peak_memory(plan.windows_held, sizes, total.largest_chunk or 0)
     return {
         "row_bytes": a_row,
         "window_bytes": None if a_row is None else largest,
@@ -350,8 +355,7 @@ def _notes(plan: Plan, total: ReadCost, a_row: float | None) -> Iterator[str]:
 def _note_on_ranks(part: Partition) -> Iterator[str]:
     more = 0 if part.uneven else part.world_size * len(part) - part.n_batches
     if more:
-        n = "1 batch" if abs(more) == 1 else f"{abs(more):,} batches"
-        yield f"Ranks end equal: {n} {'repeated' if more > 0 else 'dropped'}."
+        yield f"Ranks end equal: {counted(abs(more), 'batch')} {'repeated' if more > 0 else 'dropped'}."
 
 
 def _number(value: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from scdataset._tables import size
+from scdataset._tables import counted, size
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
 from scdataset.dataset.monitor import AHEAD, COMPILE, LOOP, MODEL, WAIT, WAIT_FOR_BATCHES, WINDOW, Totals
 from scdataset.engine.observer import DECODE, READ, SCATTER, WHOLE
@@ -208,9 +208,13 @@ class LoaderStats:
             if seconds or name == "model"
         ]
         busy = f"{self.seconds_reading:.2f} s reading, {self.seconds_decoding:.2f} s decoding, "
-        fetched = ("fetched", size(self.bytes_fetched), f"{self.fetches:,} requests to an object store")
+        fetched = ("fetched", size(self.bytes_fetched), f"{counted(self.fetches, 'request')} to an object store")
         read = [
-            ("read", size(self.bytes_read), f"{self.requests:,} requests, {self.chunks_decoded:,} chunks decoded"),
+            (
+                "read",
+                size(self.bytes_read),
+                f"{counted(self.requests, 'request')}, {counted(self.chunks_decoded, 'chunk')} decoded",
+            ),
             *([fetched] if self.fetches else []),
             ("in threads", f"{self.seconds_read_wall:.2f} s", f"{busy}{self.seconds_scattering:.2f} s scattering"),
             ("in flight", size(self.bytes_in_flight), "windows in use and read ahead"),
@@ -225,7 +229,7 @@ class LoaderStats:
     def _summary(self) -> str:
         of = f" by {self.processes} workers" if self.processes > 1 else ""
         return (
-            f"{self.rows:,} rows in {self.batches:,} batches{of}, {self.seconds:.2f} s: "
+            f"{counted(self.rows, 'row')} in {counted(self.batches, 'batch')}{of}, {self.seconds:.2f} s: "
             f"{self.rows_per_second:,.0f} rows a second"
         )
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import finite, flag, number, positive, whole
 from scdataset._progress import late_bar
-from scdataset._tables import html_table, size, text_table
+from scdataset._tables import counted, html_table, size, text_table
 from scdataset.collections import as_collection
 from scdataset.collections.base import TellsReadCost
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -27,7 +27,7 @@ from scdataset.experimental import estimate_sample_size
 from scdataset.insight.diversity import diversity as diversity_of
 from scdataset.insight.diversity import new_figure
 from scdataset.insight.explain import labels_of
-from scdataset.insight.memory import peak_memory
+from scdataset.insight.memory import WindowSizes, peak_memory
 from scdataset.insight.trials import Bench, Trial
 from scdataset.strategy.blocks import BlockShuffling
 
@@ -239,7 +239,8 @@ def tune(
     seconds, verbose = positive("seconds", seconds), flag("verbose", verbose)
     rows = as_collection(collection)
     if len(rows) < batch_size:
-        message = f"The collection has {len(rows)} rows, and batch_size={batch_size}; give one of more rows to measure."
+        found = counted(len(rows), "row")
+        message = f"The collection has {found}, and batch_size={batch_size}; give one of more rows to measure."
         raise ArgumentValueError(message)
     name, codes = labels_of(collection, rows, len(rows), labels)
     if codes is None:
@@ -293,7 +294,11 @@ class _Search:
         return [factor for factor in allowed if factor >= 4] or allowed[-1:]
 
     def _peak(self, fetch_factor: int) -> int:
-        return peak_memory(2, round(self._row_bytes * self._batch_size * fetch_factor), 0)
+        n_batches, batch_bytes = -(-len(self._rows) // self._batch_size), self._row_bytes * self._batch_size
+        is_pooled = isinstance(self._rows, TellsReadCost)
+        window_bytes = round(batch_bytes * fetch_factor)
+        sizes = WindowSizes.from_batches(n_batches, fetch_factor, window_bytes, batch_bytes, is_pooled=is_pooled)
+        return peak_memory(2, sizes, 0)
 
     def _climb(self, factors: list[int], advance: Callable[[int], None]) -> None:
         """Measure each fetch factor once, with the largest block that is random enough, from small windows to large."""

@@ -70,7 +70,7 @@ def test_the_same_repeated_names_everywhere_are_no_matter():
 
 
 def test_repeated_names_are_refused_where_files_differ():
-    with pytest.raises(CollectionError, match=r"1\.h5ad has 1 gene names more than once, such as \['a'\], as 1 of 2"):
+    with pytest.raises(CollectionError, match=r"1\.h5ad has 1 gene name more than once, such as \['a'\], as 1 of 2"):
         joined([["a", "b"], ["a", "a"]], join="inner")
     with pytest.raises(CollectionError, match="more than once"):
         joined([["a", "a", "b"]], genes=["a"])
@@ -78,7 +78,7 @@ def test_repeated_names_are_refused_where_files_differ():
 
 
 def test_genes_that_no_file_has_are_named_with_the_nearest_ones():
-    with pytest.raises(ArgumentValueError, match=r"1 of 2 genes are in no file.*'CD33a': \['CD33', 'CD34'\]"):
+    with pytest.raises(ArgumentValueError, match=r"1 of 2 genes is in no file.*'CD33a': \['CD33', 'CD34'\]"):
         joined([["CD33", "CD34", "ACTB"]], genes=["ACTB", "CD33a"])
 
 
@@ -90,7 +90,7 @@ def test_lists_of_genes_that_are_none_are_refused(genes):
 
 def test_genes_that_a_file_lacks_are_zeros_only_on_request():
     lists = [["a", "b"], ["b"]]
-    with pytest.raises(CollectionError, match=r"1 of 2 genes are not in all files.*lacks some is 1\.h5ad"):
+    with pytest.raises(CollectionError, match=r"1 of 2 genes is not in all files.*lacks some is 1\.h5ad"):
         joined(lists, genes=["b", "a"], join="inner")
     found = joined(lists, genes=["b", "a"], join="outer")
     assert [table.tolist() for table in found.tables] == [[1, 0], [0]]
@@ -103,7 +103,7 @@ def test_an_unknown_join_is_refused():
 
 @pytest.mark.parametrize("other", [["ensg2.3", "x"], ["Ensg1.9", "x"]])
 def test_other_spellings_of_a_gene_are_pointed_out(other):
-    with pytest.warns(UserWarning, match="1 genes differ between files only in capitals or in a version"):
+    with pytest.warns(UserWarning, match="1 gene differs between files only in capitals or in a version"):
         joined([["ENSG1.1", "ENSG2"], other], join="outer")
 
 

@@ -95,7 +95,7 @@ def test_cells_of_several_modalities_are_held_out_too(frame, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"donor": ["D1", "D9"]}, "1 of 2 values are not in that column of obs, such as 'D9'; it has 'D1', 'D2'"),
+        ({"donor": ["D1", "D9"]}, "1 of 2 values is not in that column of obs, such as 'D9'; it has 'D1', 'D2'"),
         ({"drug": "DMSo"}, "Did you mean 'DMSO'"),
         ({"plate": 7}, "such as 7; it has 1, 2, 3"),
         ({"doner": "D1"}, "Did you mean 'donor'"),

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest, warn
+from scdataset._tables import counted, verb
 from scdataset.cells.join.gene_ids import found_elsewhere
 from scdataset.errors import ArgumentValueError, CollectionError
 
@@ -182,10 +183,10 @@ def _check_unique(names: Sequence[pd.Index], paths: Sequence[str], genes: Sequen
         if len(repeated):
             n_files = sum(not other.is_unique for other in names)
             message = (
-                f"{path} has {len(repeated)} gene names more than once, such as {_some(repeated)}, as {n_files} of "
-                f"{len(names)} files do, so it is not known which gene is which. Match by a column of var that is "
-                'unique, such as gene_key="gene_ids", or make the names unique (var_names_make_unique) and write the '
-                "file again."
+                f"{path} has {counted(len(repeated), 'gene name')} more than once, such as {_some(repeated)}, as "
+                f"{n_files} of {counted(len(names), 'file')} {verb(n_files, 'do')}, so it is not known which gene is "
+                'which. Match by a column of var that is unique, such as gene_key="gene_ids", or make the names unique '
+                "(var_names_make_unique) and write the file again."
             )
             raise CollectionError(message)
 
@@ -213,16 +214,15 @@ def _wanted(
         known = list(reduce(pd.Index.union, _distinct(names)).astype(str))
         nearest = {gene: _nearest(gene, known) for gene in unknown[:_EXAMPLES]}
         hint = "" if var_of is None else found_elsewhere(unknown, ((p, var_of(n)) for n, p in enumerate(paths[:3])))
-        message = (
-            f"{len(unknown)} of {len(wanted)} genes are in no file; the first and the nearest names: {nearest}.{hint}"
-        )
+        which = f"{len(unknown)} of {counted(len(wanted), 'gene')} {verb(len(unknown), 'are')}"
+        message = f"{which} in no file; the first and the nearest names: {nearest}.{hint}"
         raise ArgumentValueError(message)
     lacking = wanted[np.flatnonzero(~there.all(axis=0))]
     if len(lacking) and join != "outer":
         file = paths[int(np.argmin(there.all(axis=1)))]
         message = (
-            f"{len(lacking)} of {len(wanted)} genes are not in all files, such as {_some(lacking)}; the first file "
-            f'that lacks some is {file}. Give join="outer" to have zeros there.'
+            f"{len(lacking)} of {counted(len(wanted), 'gene')} {verb(len(lacking), 'are')} not in all files, such as "
+            f'{_some(lacking)}; the first file that lacks some is {file}. Give join="outer" to have zeros there.'
         )
         raise CollectionError(message)
     return wanted
@@ -244,9 +244,10 @@ def _warn_of_spellings(distinct: Sequence[pd.Index], n_joined: int, join: Join) 
             pairs = dict(zip(first, distinct[0], strict=True))
             examples = [(pairs[p], o) for p, o in zip(plain, other, strict=True) if p in pairs and pairs[p] != o]
             warn(
-                f"{n_more} genes differ between files only in capitals or in a version at their end, such as "
-                f"{examples[:3]}. They count as different genes: join={join!r} gives {n_joined}. To match them, give a "
-                "function of var as gene_key, such as lambda var: var.index.str.upper().str.split('.').str[0]."
+                f"{counted(n_more, 'gene')} {verb(n_more, 'differ')} between files only in capitals or in a version at "
+                f"their end, such as {examples[:3]}. They count as different genes: join={join!r} gives {n_joined}. To "
+                "match them, give a function of var as gene_key, such as lambda var: "
+                "var.index.str.upper().str.split('.').str[0]."
             )
             return
 
@@ -258,9 +259,10 @@ def _plain_spelling(names: pd.Index) -> pd.Index:
 def _difference(names: Sequence[pd.Index], paths: Sequence[str]) -> str:
     different = [number for number, index in enumerate(names) if not index.equals(names[0])]
     other = names[different[0]]
+    n_both = len(names[0].intersection(other))
     return (
-        f"{len(different)} of {len(names)} files have other genes than {paths[0]}: the first is {paths[different[0]]}, "
-        f"with {len(other)} genes against {len(names[0])}, {len(names[0].intersection(other))} in both. Give "
+        f"{len(different)} of {len(names)} files {verb(len(different), 'have')} other genes than {paths[0]}: the first "
+        f"is {paths[different[0]]}, with {counted(len(other), 'gene')} against {len(names[0])}, {n_both} in both. Give "
         'join="inner" for the genes that all have, or join="outer" for those that any has.'
     )
 

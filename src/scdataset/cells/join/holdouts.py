@@ -11,6 +11,7 @@ from pandas.api.types import is_scalar
 
 from scdataset._arguments import nearest
 from scdataset._paths import same_place
+from scdataset._tables import counted, verb
 from scdataset._types import Array
 from scdataset.cells.columns import Column
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -86,8 +87,8 @@ def of_values(name: str, column: Column, wanted: Any) -> NDArray[np.bool_]:
     if unknown:
         near = nearest(unknown[0], known) if column.categories is not None else "."
         message = (
-            f"{name}: {len(unknown)} of {len(values)} values are not in that column of obs, such as "
-            f"{unknown[0]!r}; it has {_some(known)}{near}"
+            f"{name}: {len(unknown)} of {counted(len(values), 'value')} {verb(len(unknown), 'are')} not in that column "
+            f"of obs, such as {unknown[0]!r}; it has {_some(known)}{near}"
         )
         raise ArgumentValueError(message)
     if column.categories is None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from scdataset._tables import counted
 from scdataset.errors import CollectionError
 
 __all__ = ["check_unique", "joined_names"]
@@ -38,8 +39,8 @@ def check_unique(whole: pd.Index, sizes: Sequence[int], paths: Sequence[str]) ->
         one, other = (paths[owners[row]] for row in (first, again[0]))
         where = f"{one} and {other}" if one != other else f"{one} alone"
         message = (
-            f"{len(repeated)} names of cells are there more than once, such as {repeated[:_EXAMPLES].tolist()}; the "
-            f"first is in {where}. Give files of different cells, index_unique='-' to add the file to each name, "
+            f"The cells have {counted(len(repeated), 'name')} more than once, such as {repeated[:_EXAMPLES].tolist()}; "
+            f"the first is in {where}. Give files of different cells, index_unique='-' to add the file to each name, "
             "or unique_names=False to tell cells by their rows."
         )
         raise CollectionError(message)
