@@ -13,8 +13,8 @@ from scdataset.conversion.workspace import Workspace
 def test_verifying_finds_a_shard_that_differs(path, tmp_path, expected, monkeypatch, where):
     note = Workspace.note
 
-    def damaging(self, matrix, number):
-        note(self, matrix, number)
+    def damaging(self, matrix, number, stored):
+        note(self, matrix, number, stored)
         if (matrix.name, number) == ("X", 1):
             content = bytearray((self.store / where).read_bytes())
             content[len(content) // 2] ^= 1

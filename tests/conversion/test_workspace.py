@@ -32,9 +32,9 @@ def die(moment, number):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def counted(self, matrix, number):
+def counted(self, matrix, number, stored):
     die("before", step["before"])
-    note(self, matrix, number)
+    note(self, matrix, number, stored)
     die("after", step["before"])
     step["before"] += 1
 
@@ -62,10 +62,10 @@ class Stopped(BaseException):
 def test_a_conversion_that_ends_at_any_shard_goes_on_to_the_same_bytes(path, tmp_path, expected, monkeypatch):
     out, note, written = tmp_path / "a.zarr", Workspace.note, []
 
-    def stop(self, matrix, number):
+    def stop(self, matrix, number, stored):
         written.append((matrix.name, number))
         if len(written) % 2:
-            note(self, matrix, number)
+            note(self, matrix, number, stored)
         raise Stopped
 
     monkeypatch.setattr(Workspace, "note", stop)
@@ -115,8 +115,8 @@ def interrupted(path, tmp_path, monkeypatch):
     """A conversion that ended after its first shard."""
     note = Workspace.note
 
-    def stop(self, matrix, number):
-        note(self, matrix, number)
+    def stop(self, matrix, number, stored):
+        note(self, matrix, number, stored)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import dataclass
 
 import anndata
 import mudata
@@ -11,13 +12,30 @@ import pytest
 
 from scdataset import ArgumentTypeError, _progress, open_collection
 from scdataset.pp import library_sizes
-from scdataset.pp.streaming import Cells
+from scdataset.pp.streaming import Cells, Pass
+
+
+@dataclass(frozen=True)
+class ListPass(Pass):
+    """Lists windows; or fails, if that is wanted."""
+
+    fails: bool = False
+
+    def begin(self, n_rows):
+        return []
+
+    def add(self, totals, window):
+        if self.fails:
+            raise ZeroDivisionError
+        totals.append((window.places, window.matrix.toarray()))
+
+    def join(self, totals, part, places):
+        totals += part
 
 
 def test_windows_have_all_rows_once_and_in_order(counts, opened, small_windows):
-    places, rows = [], np.arange(0, 300, 2)
-    cells = Cells(opened(counts, rows_per_file=130), rows[::-1])
-    cells.each("", lambda window: places.append((window.places, window.matrix.toarray())))
+    rows = np.arange(0, 300, 2)
+    places = Cells(opened(counts, rows_per_file=130), rows[::-1]).over("", ListPass())
     assert len(places) > 5
     assert np.array_equal(np.concatenate([matrix for _, matrix in places]), counts.X[rows].toarray())
     assert np.array_equal(np.concatenate([np.arange(150)[place] for place, _ in places]), np.arange(150))
@@ -27,7 +45,7 @@ def test_an_error_of_the_work_leaves_no_thread_behind(counts, opened, small_wind
     before = set(threading.enumerate())
     cells = Cells(opened(counts, num_threads=1))
     with pytest.raises(ZeroDivisionError):
-        cells.each("", lambda window: 1 / 0)
+        cells.over("", ListPass(fails=True))
     assert set(threading.enumerate()) <= before  # those of earlier tests may have ended meanwhile
 
 

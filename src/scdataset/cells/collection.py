@@ -21,6 +21,7 @@ from scdataset.cells.join.genes import Genes, joined_var
 from scdataset.cells.join.names import check_unique
 from scdataset.cells.join.obs import MANY, HasObs, Obs, joined_column
 from scdataset.cells.join.origin import Origin
+from scdataset.cells.opening import Opening
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.collections.values import ValueKind, kind_of_values, kinds_joined, sampled_rows
@@ -82,7 +83,11 @@ class CellCollection(HasObs, ReadsInBackground):
         Number of cells and of genes.
     files
         Paths, in the order of the rows.
+    opening
+        The call that made it; None for one of several modalities that were opened together.
     """
+
+    opening: Opening | None = None
 
     def __init__(
         self,
@@ -364,6 +369,10 @@ class CellCollection(HasObs, ReadsInBackground):
         for file in self._files:
             file.close()
         self._context.threads.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The call may hold functions, which cannot be pickled; nothing that is read depends on it.
+        return {name: value for name, value in super().__getstate__().items() if name != "opening"}
 
     def __enter__(self) -> Self:
         return self

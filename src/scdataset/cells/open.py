@@ -17,6 +17,7 @@ from scdataset.cells.join.genes import GeneKey, Genes, Join, join_genes
 from scdataset.cells.join.origin import Origin
 from scdataset.cells.modalities import ModalityCollection, joined_modalities
 from scdataset.cells.open_many import OpenSpec, open_each, open_many
+from scdataset.cells.opening import Opening
 from scdataset.cells.sources import Source, paths_of, warn_of_repeated
 from scdataset.engine.bytes.object_store import using_options
 from scdataset.engine.containers.handles import handles_open
@@ -147,6 +148,7 @@ def open_collection(
     genes = optional_names("genes", genes)
     if not isinstance(modality, str):
         modality = optional_names("modality", modality)
+    arguments = dict(locals())
     threads, row_sums = optional_whole("num_threads", num_threads, minimum=1), flag("row_sums", row_sums)
     with using_options(_checked_options(storage_options)):
         paths, origin = Origin.from_source(source, paths_of, keys, label, index_unique)
@@ -170,9 +172,11 @@ def open_collection(
             spec = OpenSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
             cells = open_many(paths, spec, first)
         joined = _joined(cells, join, genes, gene_key) if matched else None
-        return CellCollection(
+        collection = CellCollection(
             cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin, row_sums=row_sums
         )
+        collection.opening = Opening.of_call(arguments, paths, origin, collection.sizes)
+        return collection
 
 
 def _checked_options(options: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -15,7 +15,7 @@ from scdataset.conversion.sources import MatrixSource
 from scdataset.conversion.values import exactly
 from scdataset.errors import CollectionChangedError
 
-__all__ = ["Shard", "ShardWriter", "compressor_of", "create"]
+__all__ = ["Shard", "ShardWriter", "compressor_of", "create", "open_arrays"]
 
 Shard = tuple[Array, ...]
 """The content of a shard, an array for each of ``MatrixPlan.arrays``."""
@@ -68,6 +68,15 @@ def _array(root: zarr.Group, matrix: MatrixPlan, name: str, dtype: DType, compre
             compressors=compressor,
             filters=None,
         )
+    return _opened(root, name)
+
+
+def open_arrays(root: zarr.Group, matrix: MatrixPlan) -> "Arrays":
+    """Open the arrays of a matrix, which `create` made, maybe in another process."""
+    return tuple(_opened(root, name) for name in matrix.arrays)
+
+
+def _opened(root: zarr.Group, name: str) -> Any:
     # A chunk that is not there is damage, then, and not one of zeros.
     with zarr.config.set({"array.write_empty_chunks": True}):
         return root[name]

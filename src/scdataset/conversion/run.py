@@ -15,6 +15,7 @@ import zarr
 from numpy.typing import DTypeLike
 
 from scdataset._arguments import flag
+from scdataset._clusters import cluster_of
 from scdataset.cells import CellCollection
 from scdataset.cells.join.genes import Join
 from scdataset.conversion.order import RowOrder
@@ -72,6 +73,7 @@ def convert(
     shard_size: int = _SHARD,
     verify: bool = False,
     progress: bool = True,
+    engine: Any = None,
     **options: Any,
 ) -> Conversion:
     """Convert cells to AnnData in a sharded zarr store (version 3), which plain anndata and zarr read.
@@ -120,6 +122,10 @@ def convert(
     progress
         Whether to show a bar with rate and time left, or to log where there is no terminal, if it takes longer than a
         second.
+    engine
+        Who writes the shards: None for this process, ``"ray"`` for all CPUs of a Ray cluster, or
+        `scdataset.integrations.ray.Actors`. The store is the same to the byte. Every machine has to see the source and
+        the folder of ``out`` under the same paths. Each process holds two shards and 16 bytes a row.
     **options
         Other options of `open_collection`, such as ``gene_key``, ``missing_obs`` or ``num_threads``.
 
@@ -142,13 +148,14 @@ def convert(
         source, layer, layers, obs, obsm, shuffle, seed, block_size, {**options, "genes": genes, "join": join}
     )
     storage = Storage.checked(compact, dtype, chunk_size, shard_size)
+    cluster = cluster_of(engine)
     bar = rate_bar if flag("progress", progress) else no_bar
     with Workspace.opened(out) as space, ExitStack() as stack:
         cells = stack.enter_context(wanted.opened(wanted.layer, wanted.obsm))
         order = _order(cells, wanted, indices)
         space.claim(wanted.as_json(cells, order.selected, storage))
         if not space.is_finished:
-            Task(space, cells, wanted, storage, order, stack, bar).run(verify=flag("verify", verify))
+            Task(space, cells, wanted, storage, order, stack, bar).run(verify=flag("verify", verify), cluster=cluster)
         space.clean_up()
     return _described(space.out)
 

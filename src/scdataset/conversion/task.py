@@ -1,9 +1,12 @@
 """One conversion, or the rest of one: annotations, scan, shards, and the metadata of the whole."""
 
+import platform
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,24 +14,31 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
+from scdataset._clusters import Cluster
 from scdataset._types import DType
 from scdataset._version import __version__
 from scdataset.cells import CellCollection
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.frames import write_element, write_frame, write_groups
-from scdataset.conversion.matrices import ShardWriter, create
+from scdataset.conversion.matrices import ShardWriter, create, open_arrays
 from scdataset.conversion.names import NamesFile, numbers_as_names
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.plan import MatrixPlan, Plan
 from scdataset.conversion.request import Storage, Wanted
-from scdataset.conversion.showing import Bar
+from scdataset.conversion.showing import Bar, no_bar
 from scdataset.conversion.sources import MatrixSource, Scan, scanned
 from scdataset.conversion.space import check_space
 from scdataset.conversion.verification import verify_store
 from scdataset.conversion.workspace import Workspace, writing_to
-from scdataset.errors import ArgumentValueError, CollectionError
+from scdataset.errors import ArgumentValueError, CollectionError, OutputError
 
-__all__ = ["Task"]
+__all__ = ["ShardWork", "Task"]
+
+PlannedShard = tuple[MatrixPlan, int]
+"""A shard that is to be written."""
+
+WrittenShard = tuple[MatrixPlan, int, dict[str, list[int]]]
+"""A shard that is complete, with the size and CRC-32 of each of its keys."""
 
 
 class Task:
@@ -58,14 +68,14 @@ class Task:
         for name in wanted.obsm:
             self._sources.append(MatrixSource(f"obsm/{name}", partial(cells.read_array, name)))
 
-    def run(self, *, verify: bool) -> None:
-        """Write all that is not written yet."""
+    def run(self, *, verify: bool, cluster: Cluster | None = None) -> None:
+        """Write all that is not written yet; shards on a cluster, if there is one."""
         with writing_to(self._space.out):
             root = zarr.open_group(self._space.store, mode="a", zarr_format=3)
             self._annotate(root)
             plan = self._plan()
             writers = self._writers(root, plan)
-            self._write(plan, writers)
+            self._write(plan, writers, cluster)
             if verify:
                 verify_store(self._space, plan, writers, self._bar)
             self._complete(root, plan)
@@ -167,23 +177,58 @@ class Task:
             for pointers in [plan.pointers.get(matrix.name)]
         }
 
-    def _write(self, plan: Plan, writers: dict[str, ShardWriter]) -> None:
+    def _write(self, plan: Plan, writers: dict[str, ShardWriter], cluster: Cluster | None) -> None:
         complete = self._space.complete()
         left = [(matrix, number) for matrix, number in plan.shards() if (matrix.name, number) not in complete]
         check_space(self._space.out, left, writers)
-
-        def read(item: tuple[MatrixPlan, int]) -> Any:
-            matrix, number = item
-            return writers[matrix.name].read(number)
-
+        written = self._written_here(left, writers) if cluster is None else self._written_by(cluster, left)
         with self._bar(
             f"Writing {self._space.out.name}", sum(matrix.n_cells(number) for matrix, number in left)
         ) as advance:
-            for (matrix, number), content in read_ahead(read, left):
-                self._space.drop(matrix, number)  # zarr would read a half of one, to put it together with the rest
-                writers[matrix.name].write(number, content)
-                self._space.note(matrix, number)
+            for matrix, number, stored in written:
+                self._space.note(matrix, number, stored)
                 advance(matrix.n_cells(number))
+
+    def _written_here(self, left: Sequence[PlannedShard], writers: dict[str, ShardWriter]) -> Iterator[WrittenShard]:
+        def read(item: PlannedShard) -> Any:
+            matrix, number = item
+            return writers[matrix.name].read(number)
+
+        for (matrix, number), content in read_ahead(read, left):
+            self._space.drop(matrix, number)  # zarr would read a half of one, to put it together with the rest
+            writers[matrix.name].write(number, content)
+            yield matrix, number, self._space.checksums(matrix, number)
+
+    def _written_by(self, cluster: Cluster, left: Sequence[PlannedShard]) -> Iterator[WrittenShard]:
+        opening = self._cells.opening
+        assert opening is not None  # noqa: S101 the source was opened by open_collection
+        wanted = replace(self._wanted, source=opening.arguments["source"])  # the files that were found here
+        work = ShardWork(self._space.out, wanted, self._storage, self._order)
+        for place, stored in cluster.each(work, [(matrix.name, number) for matrix, number in left]):
+            yield *left[place], stored
+
+    def shard_writers(self) -> dict[str, ShardWriter]:
+        """Return the writers of the matrices, in a process that did not make the plan.
+
+        Raises
+        ------
+        OutputError
+            If this process does not see the folder that the other one writes to.
+        """
+        plan = Plan.load(self._space.folder)
+        if plan is None:
+            message = (
+                f"The machine {platform.node()!r} does not see {self._space.folder}. Every machine that writes needs "
+                "the folder of the store under the same path: give one on a file system that all share."
+            )
+            raise OutputError(message)
+        root = zarr.open_group(self._space.store, mode="r+", use_consolidated=False)
+        return {
+            matrix.name: ShardWriter(
+                matrix, source, self._order, plan.pointers.get(matrix.name), open_arrays(root, matrix)
+            )
+            for matrix, source in zip(plan.matrices, self._sources, strict=True)
+        }
 
     def _complete(self, root: zarr.Group, plan: Plan) -> None:
         """Write the metadata of the whole, and give the store its name."""
@@ -197,6 +242,36 @@ class Task:
         root.attrs["scdataset"] = {"version": __version__, "crc32": checksums}
         _consolidate(root)
         self._space.finish()
+
+
+class ShardWork:
+    """Writes shards in another process: a shard depends on these arguments and on its number alone.
+
+    Parameters
+    ----------
+    out, wanted, storage, order
+        As of the `Task` whose shards they are; ``wanted`` lists the files.
+    """
+
+    def __init__(self, out: Path, wanted: Wanted, storage: Storage, order: RowOrder) -> None:
+        self._arguments = out, wanted, storage, order
+        self._writers: dict[str, ShardWriter] | None = None
+
+    def __call__(self, shard: tuple[str, int], num_threads: int) -> dict[str, list[int]]:
+        """Write a shard, and return the size and CRC-32 of each of its keys."""
+        name, number = shard
+        out, wanted, storage, order = self._arguments
+        space = Workspace(out)
+        with writing_to(out):
+            if self._writers is None:
+                own = replace(wanted, options={**wanted.options, "num_threads": num_threads})
+                cells = own.opened(own.layer, own.obsm)
+                self._writers = Task(space, cells, own, storage, order, ExitStack(), no_bar).shard_writers()
+            writer = self._writers[name]
+            content = writer.read(number)
+            space.drop(writer.matrix, number)
+            writer.write(number, content)
+            return space.checksums(writer.matrix, number)
 
 
 def _read_x(cells: CellCollection, rows: NDArray[np.int64]) -> Any:

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -92,10 +92,10 @@ class Workspace:
                 done[name, number] = stored
         return done
 
-    def note(self, matrix: MatrixPlan, number: int) -> None:
-        """Note that a shard is complete, with the size and CRC-32 of each of its keys."""
+    def note(self, matrix: MatrixPlan, number: int, stored: Mapping[str, Sequence[int]]) -> None:
+        """Note that a shard is complete, with the size and CRC-32 of each of its keys, as `checksums` returns them."""
         # A line that was cut short does not spoil this one.
-        line = "\n" + json.dumps([matrix.name, number, self.checksums(matrix, number)])
+        line = "\n" + json.dumps([matrix.name, number, stored])
         with self._journal.open("a", encoding="utf-8") as journal:
             journal.write(line)
 

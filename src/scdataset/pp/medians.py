@@ -4,8 +4,10 @@ Floats that are not negative ascend as their bits do, read as integers. So a med
 dictionary: count keys by their first bits, and look closer at the bucket in which the median lies.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.kernels import count_buckets
-from scdataset.pp.streaming import Cells, Window
+from scdataset.pp.streaming import Cells, Pass, Window
 
 __all__ = ["nonzero_medians"]
 
@@ -32,11 +34,7 @@ _IN_MEMORY = 1 << 24
 _BEYOND = np.int64(np.float64(np.inf).view(np.int64))
 """A key above all others."""
 
-Work = Callable[[Array, NDArray[np.int64]], None]
-"""Takes genes and keys of some values."""
-
-Pass = Callable[[Work], None]
-"""Calls a function with genes and keys of all values, part by part."""
+T = TypeVar("T")
 
 
 def nonzero_medians(
@@ -46,6 +44,7 @@ def nonzero_medians(
     totals: object = None,
     indices: object = None,
     progress: bool = True,
+    engine: object = None,
 ) -> "pd.Series[float]":
     """Return the median of the non-zero values of every gene, after each cell was normalised to the same total.
 
@@ -65,6 +64,9 @@ def nonzero_medians(
         Rows, each once; None for all.
     progress
         Whether to show a bar if a pass takes more than a second.
+    engine
+        Who makes the passes: None for this process, ``"ray"`` for all CPUs of a Ray cluster, or
+        `scdataset.integrations.ray.Actors`. Results are the same.
 
     Returns
     -------
@@ -84,10 +86,11 @@ def nonzero_medians(
     chosen = Cells(cells, indices)
     given = None if totals is None else _checked(totals, chosen)
 
-    def each(work: Work) -> None:
-        chosen.each("Medians of genes", lambda window: work(*_keys(window, given, target_sum)), progress=progress)
+    def over(work: "_KeysPass[T]") -> T:
+        whole = replace(work, target_sum=target_sum, given=given)
+        return chosen.over("Medians of genes", whole, progress=progress, engine=engine)
 
-    medians = _medians(each, chosen.n_vars)
+    medians = _medians(over, chosen.n_vars, _IN_MEMORY / chosen.rows.size)
     return pd.Series(medians, index=chosen.var_names, name="nonzero_median")
 
 
@@ -158,8 +161,15 @@ class _Kept:
 
     def add(self, genes: Array, keys: NDArray[np.int64]) -> None:
         self._room -= keys.size
-        self.complete = self._room >= 0
+        self.complete = self.complete and self._room >= 0
         self._parts = [*self._parts, (genes, keys)] if self.complete else []
+
+    def join(self, other: "_Kept") -> None:
+        """Take what another one holds; if that is not complete, neither is this one then."""
+        if not other.complete:
+            self.complete, self._parts = False, []
+        for genes, keys in other._parts:  # noqa: SLF001 our own
+            self.add(genes, keys)
 
     def sorted(self) -> tuple[Array, NDArray[np.int64]]:
         """Return genes and keys, both ascending."""
@@ -169,59 +179,134 @@ class _Kept:
         return genes[order], keys[order]
 
 
-def _medians(each: Pass, n_vars: int) -> NDArray[np.float64]:
-    """Return the medians of the keys of each gene as floats, NaN for genes without keys."""
-    numbers, kept, above = np.zeros(n_vars, np.int64), _Kept(_IN_MEMORY), np.full(n_vars, _BEYOND)
-    lowest = np.zeros(n_vars, np.int64)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeysPass(Pass[T]):
+    """A pass over the keys of all values that are not zero; the totals of cells may be given.
 
-    def first(genes: Array, keys: NDArray[np.int64]) -> None:
-        numbers[:] += np.bincount(genes, minlength=n_vars)
-        kept.add(genes, keys)
+    Attributes
+    ----------
+    lowest
+        First key that is looked at, of each gene, shape ``(n_vars,)``.
+    bits
+        Size of a bucket, ``2 ** bits`` keys.
+    target_sum
+        Total of a cell after normalisation.
+    """
 
-    bits = _KEY_BITS - _BUCKET_BITS
-    counts = _counted(each, lowest, bits, first)
+    lowest: NDArray[np.int64]
+    bits: int
+    target_sum: float = 1.0
+
+    def add(self, totals: T, window: Window) -> None:
+        """Add the keys of a window."""
+        self.add_keys(totals, *_keys(window, self.given, self.target_sum))
+
+    @abstractmethod
+    def add_keys(self, totals: T, genes: Array, keys: NDArray[np.int64]) -> None:
+        """Add keys, and the gene of each."""
+
+
+@dataclass(slots=True)
+class _Counted:
+    """Counts of keys.
+
+    Attributes
+    ----------
+    counts
+        Keys by gene and bucket, shape ``(n_vars, n_buckets)``.
+    kept
+        The keys themselves, if they are few.
+    """
+
+    counts: NDArray[np.int32]
+    kept: _Kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CountPass(_KeysPass[_Counted]):
+    """Count the keys in the buckets of each gene that follow its lowest one.
+
+    Attributes
+    ----------
+    most_per_row
+        Keys a cell that are kept at most: parts of a pass that go from process to process keep no more than the whole.
+    """
+
+    most_per_row: float = 0
+
+    def begin(self, n_rows: int) -> _Counted:
+        """Return counts of none."""
+        counts = np.zeros((self.lowest.size, 1 << _BUCKET_BITS), np.int32)
+        return _Counted(counts, _Kept(self.most_per_row * n_rows))
+
+    def add_keys(self, totals: _Counted, genes: Array, keys: NDArray[np.int64]) -> None:
+        """Count keys."""
+        count_buckets(genes, keys, self.lowest, self.bits, totals.counts)
+        totals.kept.add(genes, keys)
+
+    def join(self, totals: _Counted, part: _Counted, places: slice) -> None:  # noqa: ARG002 as above
+        """Add counts."""
+        totals.counts += part.counts
+        totals.kept.join(part.kept)
+
+
+@dataclass(slots=True)
+class _Inside:
+    """The bucket of each gene.
+
+    Attributes
+    ----------
+    kept
+        Its keys; of buckets of a single key none.
+    above
+        First key beyond it, shape ``(n_vars,)``.
+    """
+
+    kept: _Kept
+    above: NDArray[np.int64]
+
+
+class _BucketPass(_KeysPass[_Inside]):
+    """Keep the keys in the bucket of each gene that begins at its lowest key, and the first key beyond it."""
+
+    def begin(self, n_rows: int) -> _Inside:  # noqa: ARG002 cells have no values of their own
+        """Return no keys."""
+        return _Inside(_Kept(np.inf), np.full(self.lowest.size, _BEYOND))
+
+    def add_keys(self, totals: _Inside, genes: Array, keys: NDArray[np.int64]) -> None:
+        """Keep keys."""
+        distance = keys - self.lowest[genes]
+        beyond = distance >= 1 << self.bits
+        np.minimum.at(totals.above, genes[beyond], keys[beyond])
+        if self.bits:
+            inside = ~beyond & (distance >= 0)
+            totals.kept.add(genes[inside], keys[inside])
+
+    def join(self, totals: _Inside, part: _Inside, places: slice) -> None:  # noqa: ARG002 as above
+        """Keep those of a part."""
+        np.minimum(totals.above, part.above, out=totals.above)
+        totals.kept.join(part.kept)
+
+
+def _medians(over: Callable[[Any], Any], n_vars: int, most_per_row: float) -> NDArray[np.float64]:
+    """Return the medians of the keys of each gene as floats, NaN for genes without keys.
+
+    ``over`` makes a pass and returns its totals; the first keeps keys if there are no more a row than said.
+    """
+    lowest, bits = np.zeros(n_vars, np.int64), _KEY_BITS - _BUCKET_BITS
+    first: _Counted = over(_CountPass(lowest=lowest, bits=bits, most_per_row=most_per_row))
+    numbers = first.counts.sum(axis=1, dtype=np.int64)
     search = _Search(lowest, _KEY_BITS, np.maximum(numbers - 1, 0) // 2, numbers)
-    if not kept.complete:
-        search.narrow(counts, bits)
+    found = _Inside(first.kept, np.full(n_vars, _BEYOND))
+    if not first.kept.complete:
+        search.narrow(first.counts, bits)
         while search.bits and search.sizes.sum() > _IN_MEMORY:
             bits = max(search.bits - _BUCKET_BITS, 0)
-            search.narrow(_counted(each, search.lowest, bits), bits)
-        kept = _bucket(each, search, above)
-    lower, upper = _middle(*kept.sorted(), search, above)
+            search.narrow(over(_CountPass(lowest=search.lowest, bits=bits)).counts, bits)
+        found = over(_BucketPass(lowest=search.lowest, bits=search.bits))
+    lower, upper = _middle(*found.kept.sorted(), search, found.above)
     upper = np.where(numbers % 2 == 0, upper, lower)
     return np.where(numbers > 0, (lower.view(np.float64) + upper.view(np.float64)) / 2, np.nan)
-
-
-def _counted(each: Pass, lowest: NDArray[np.int64], bits: int, also: Work | None = None) -> NDArray[np.int32]:
-    """Count the keys in the buckets of each gene that follow its lowest one, in one pass."""
-    counts = np.zeros((lowest.size, 1 << _BUCKET_BITS), np.int32)
-
-    def work(genes: Array, keys: NDArray[np.int64]) -> None:
-        count_buckets(genes, keys, lowest, bits, counts)
-        if also is not None:
-            also(genes, keys)
-
-    each(work)
-    return counts
-
-
-def _bucket(each: Pass, search: _Search, above: NDArray[np.int64]) -> _Kept:
-    """Return the keys in the bucket of each gene, in one pass; ``above`` gets the first key beyond it.
-
-    Of buckets of a single key none is kept.
-    """
-    kept = _Kept(np.inf)
-
-    def work(genes: Array, keys: NDArray[np.int64]) -> None:
-        distance = keys - search.lowest[genes]
-        beyond = distance >= 1 << search.bits
-        np.minimum.at(above, genes[beyond], keys[beyond])
-        if search.bits:
-            inside = ~beyond & (distance >= 0)
-            kept.add(genes[inside], keys[inside])
-
-    each(work)
-    return kept
 
 
 def _middle(

@@ -1,5 +1,6 @@
 """Means and variances of genes, over the cells of each group."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.pp.kernels import add_moments
-from scdataset.pp.streaming import Cells, Window
+from scdataset.pp.streaming import Cells, Pass, Window
 
-__all__ = ["Moments", "moments_of"]
+__all__ = ["Moments", "Sums", "SumsPass", "moments_of"]
+
+Sums = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Sums of values and of their squares, each of shape ``(n_groups, n_vars)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,48 @@ class Moments:
         return _mean_and_variance(int(self.sizes.sum()), self.sums.sum(axis=0), self.squares.sum(axis=0))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumsPass(Pass[Sums]):
+    """A pass that adds up values and their squares, by gene and group; the group of each cell is given.
+
+    Attributes
+    ----------
+    shape
+        Numbers of groups and of genes.
+    """
+
+    shape: tuple[int, int]
+
+    def begin(self, n_rows: int) -> Sums:  # noqa: ARG002 cells have no values of their own
+        """Return zeros."""
+        return np.zeros(self.shape), np.zeros(self.shape)
+
+    def add(self, totals: Sums, window: Window) -> None:
+        """Add a window."""
+        own = np.asarray(self.given)[window.places]
+        self.add_rows(totals, window.matrix, own, np.argsort(own, kind="stable"))
+
+    @abstractmethod
+    def add_rows(self, totals: Sums, matrix: Any, groups: Array, order: NDArray[np.int64]) -> None:
+        """Add the rows of a matrix, CSR, in an order that brings those of a group together."""
+
+    def join(self, totals: Sums, part: Sums, places: slice) -> None:  # noqa: ARG002 as above
+        """Add sums."""
+        for total, more in zip(totals, part, strict=True):
+            np.add(total, more, out=total)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MomentsPass(SumsPass):
+    """The sums of values as ``prepare`` returns them, shape ``(n_stored,)``, given a window, CSR, which it checks."""
+
+    prepare: Callable[[Any], Any]
+
+    def add_rows(self, totals: Sums, matrix: Any, groups: Array, order: NDArray[np.int64]) -> None:
+        """Add the rows of a window."""
+        add_moments(matrix.indptr, matrix.indices, self.prepare(matrix), groups, order, *totals)
+
+
 def moments_of(
     cells: Cells,
     groups: NDArray[np.int64],
@@ -45,6 +92,7 @@ def moments_of(
     prepare: Callable[[Any], Any],
     *,
     progress: bool,
+    engine: object = None,
 ) -> Moments:
     """Add up the values of every gene in every group, in one pass.
 
@@ -56,14 +104,11 @@ def moments_of(
         The group of each, shape ``(n_rows,)``.
     prepare
         Checks a window, CSR, and returns its values as they are to be added, shape ``(n_stored,)``.
+    progress, engine
+        As in `Cells.over`.
     """
-    sums, squares = (np.zeros((n_groups, cells.n_vars)) for _ in range(2))
-
-    def work(window: Window) -> None:
-        rows, own = window.matrix, groups[window.places]
-        add_moments(rows.indptr, rows.indices, prepare(rows), own, np.argsort(own, kind="stable"), sums, squares)
-
-    cells.each("Means and variances of genes", work, progress=progress)
+    work = _MomentsPass(shape=(n_groups, cells.n_vars), prepare=prepare, given=groups)
+    sums, squares = cells.over("Means and variances of genes", work, progress=progress, engine=engine)
     return Moments(np.bincount(groups, minlength=n_groups), sums, squares)
 
 

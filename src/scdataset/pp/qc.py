@@ -1,6 +1,7 @@
 """Quality metrics of cells and genes, out of core."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.kernels import sum_of_largest
-from scdataset.pp.streaming import Cells, Window
+from scdataset.pp.streaming import Cells, Pass, Window
 from scdataset.transforms.kernels import sum_rows
 
 __all__ = ["qc_metrics"]
@@ -28,6 +29,7 @@ def qc_metrics(
     percent_top: Sequence[int] | None = None,
     indices: object = None,
     progress: bool = True,
+    engine: object = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return metrics of cells and of genes, as ``scanpy.pp.calculate_qc_metrics`` does, in one pass.
 
@@ -45,6 +47,10 @@ def qc_metrics(
         Rows, each once; None for all.
     progress
         Whether to show a bar if it takes more than a second.
+    engine
+        Who makes the pass: None for this process, ``"ray"`` for all CPUs of a Ray cluster, or
+        `scdataset.integrations.ray.Actors`. Metrics of cells are the
+        same, and so are sums of whole numbers over genes; those of others differ by rounding.
 
     Returns
     -------
@@ -71,34 +77,93 @@ def qc_metrics(
     chosen = Cells(cells, indices)
     numbers = _numbers(percent_top, chosen.n_vars)
     is_mitochondrial = None if mitochondrial is None else _genes(mitochondrial, chosen.var_names)
-    n_rows, n_vars = chosen.rows.size, chosen.n_vars
-    n_genes, n_cells = np.zeros(n_rows, np.int64), np.zeros(n_vars, np.int64)
-    totals, mitochondrial_totals, sums = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_vars)
-    largest = np.zeros((n_rows, numbers.size))
-
-    def work(window: Window) -> None:
-        rows, places = window.matrix, window.places
-        check_not_negative(rows, "qc_metrics")
-        there = (rows.data != 0).astype(np.float64)
-        n_genes[places] = sum_rows(there, rows.indptr)
-        n_cells[:] += np.bincount(rows.indices, there, minlength=n_vars).astype(np.int64)
-        sums[:] += np.bincount(rows.indices, rows.data, minlength=n_vars)
-        totals[places] = sum_rows(rows.data, rows.indptr)
-        sum_of_largest(rows.indptr, rows.data, numbers, largest[places])
-        if is_mitochondrial is not None:
-            mitochondrial_totals[places] = sum_rows(rows.data * is_mitochondrial[rows.indices], rows.indptr)
-
-    chosen.each("Quality metrics", work, progress=progress)
+    work = _MetricsPass(chosen.n_vars, numbers, is_mitochondrial)
+    found = chosen.over("Quality metrics", work, progress=progress, engine=engine)
+    totals, largest, n_cells, sums = found.totals, found.largest, found.n_cells, found.sums
     with np.errstate(invalid="ignore"):
-        obs = _with_log1p("n_genes_by_counts", n_genes) | _with_log1p("total_counts", totals)
+        obs = _with_log1p("n_genes_by_counts", found.n_genes) | _with_log1p("total_counts", totals)
         obs |= {f"pct_counts_in_top_{n}_genes": largest[:, j] / totals * 100 for j, n in enumerate(numbers)}
         if is_mitochondrial is not None:
-            obs |= _with_log1p("total_counts_mt", mitochondrial_totals)
-            obs["pct_counts_mt"] = mitochondrial_totals / totals * 100
+            obs |= _with_log1p("total_counts_mt", found.mitochondrial)
+            obs["pct_counts_mt"] = found.mitochondrial / totals * 100
+    n_rows = chosen.rows.size
     var = {"n_cells_by_counts": n_cells, **_with_log1p("mean_counts", sums / n_rows)}
     var |= {"pct_dropout_by_counts": (1 - n_cells / n_rows) * 100, **_with_log1p("total_counts", sums)}
     ordered = {name: chosen.as_given(values) for name, values in obs.items()}
     return pd.DataFrame(ordered, index=chosen.index), pd.DataFrame(var, index=chosen.var_names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Metrics:
+    """Sums over cells and over genes.
+
+    Attributes
+    ----------
+    n_genes, totals, mitochondrial
+        Of each cell its number of genes, its counts, and those of mitochondrial genes, shape ``(n_rows,)``.
+    largest
+        The sums of its largest counts, shape ``(n_rows, n_numbers)``.
+    n_cells, sums
+        Of each gene its number of cells, and its counts, shape ``(n_vars,)``.
+    """
+
+    n_genes: NDArray[np.int64]
+    totals: NDArray[np.float64]
+    mitochondrial: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    n_cells: NDArray[np.int64]
+    sums: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _MetricsPass(Pass[_Metrics]):
+    """A pass over cells that makes the sums.
+
+    Attributes
+    ----------
+    n_vars
+        Number of genes.
+    numbers
+        Numbers of genes whose largest counts are added up.
+    is_mitochondrial
+        Which genes are, shape ``(n_vars,)``; None if that is not wanted.
+    """
+
+    n_vars: int
+    numbers: NDArray[np.int64]
+    is_mitochondrial: NDArray[np.bool_] | None
+
+    def begin(self, n_rows: int) -> _Metrics:
+        """Return zeros."""
+        return _Metrics(
+            np.zeros(n_rows, np.int64),
+            np.zeros(n_rows),
+            np.zeros(n_rows),
+            np.zeros((n_rows, self.numbers.size)),
+            np.zeros(self.n_vars, np.int64),
+            np.zeros(self.n_vars),
+        )
+
+    def add(self, totals: _Metrics, window: Window) -> None:
+        """Add a window."""
+        matrix, rows = window.matrix, window.places
+        check_not_negative(matrix, "qc_metrics")
+        there = (matrix.data != 0).astype(np.float64)
+        totals.n_genes[rows] = sum_rows(there, matrix.indptr)
+        totals.n_cells[:] += np.bincount(matrix.indices, there, minlength=self.n_vars).astype(np.int64)
+        totals.sums[:] += np.bincount(matrix.indices, matrix.data, minlength=self.n_vars)
+        totals.totals[rows] = sum_rows(matrix.data, matrix.indptr)
+        sum_of_largest(matrix.indptr, matrix.data, self.numbers, totals.largest[rows])
+        if self.is_mitochondrial is not None:
+            values = matrix.data * self.is_mitochondrial[matrix.indices]
+            totals.mitochondrial[rows] = sum_rows(values, matrix.indptr)
+
+    def join(self, totals: _Metrics, part: _Metrics, places: slice) -> None:
+        """Add the sums of genes, and set those of cells."""
+        for name in ("n_genes", "totals", "mitochondrial", "largest"):
+            getattr(totals, name)[places] = getattr(part, name)
+        totals.n_cells[:] += part.n_cells
+        totals.sums[:] += part.sums
 
 
 def _with_log1p(name: str, values: Array) -> dict[str, Array]:

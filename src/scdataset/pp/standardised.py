@@ -1,6 +1,7 @@
 """Highly variable genes by the variance of standardised counts: Seurat v3, as in scanpy."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import warn
 from scdataset._packages import needing
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.kernels import add_clipped
-from scdataset.pp.moments import Moments
-from scdataset.pp.streaming import Cells, Window
+from scdataset.pp.moments import Moments, Sums, SumsPass
+from scdataset.pp.streaming import Cells
 
 __all__ = ["by_standardised_variance", "loess_class"]
 
@@ -41,6 +43,7 @@ def by_standardised_variance(
     span: float,
     seed: int,
     progress: bool,
+    engine: object,
 ) -> pd.DataFrame:
     """Return one row a gene, with the columns of scanpy; a second pass adds up the clipped counts.
 
@@ -52,10 +55,12 @@ def by_standardised_variance(
         Part of the genes that loess looks at around each.
     seed
         Of the noise.
+    progress, engine
+        As in `Cells.over`.
     """
     means, variances = moments.of_all()
     spreads, fitted = _spreads(moments, labels, span, seed)
-    by_group = _normalised(cells, groups, moments, spreads, progress=progress)
+    by_group = _normalised(cells, groups, moments, spreads, progress=progress, engine=engine)
     if fitted.size < by_group.shape[0]:
         by_group = by_group[fitted]
     ranks = np.empty(by_group.shape, np.float32)
@@ -84,22 +89,33 @@ def _median_ranks(ranks: NDArray[np.float32]) -> NDArray[np.float32]:
     return medians
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ClippedPass(SumsPass):
+    """The sums of counts of at most ``limits``, shape ``(n_groups, n_vars)``."""
+
+    limits: NDArray[np.float64]
+
+    def add_rows(self, totals: Sums, matrix: Any, groups: Array, order: NDArray[np.int64]) -> None:
+        """Add the rows of a window."""
+        add_clipped(matrix.indptr, matrix.indices, matrix.data, groups, order, self.limits, *totals)
+
+
 def _normalised(
-    cells: Cells, groups: NDArray[np.int64], moments: Moments, spreads: NDArray[np.float64], *, progress: bool
+    cells: Cells,
+    groups: NDArray[np.int64],
+    moments: Moments,
+    spreads: NDArray[np.float64],
+    *,
+    progress: bool,
+    engine: object,
 ) -> NDArray[np.float64]:
     """Return the variance of standardised and clipped counts, shape ``(n_groups, n_vars)``; takes ``moments`` apart."""
     sizes = moments.sizes[:, None]
     means = np.divide(moments.sums, sizes, out=moments.sums)
-    sums, squares = np.zeros_like(means), np.zeros_like(means)
     limits = spreads * np.sqrt(sizes)
     limits += means
-
-    def work(window: Window) -> None:
-        rows, own = window.matrix, groups[window.places]
-        order = np.argsort(own, kind="stable")
-        add_clipped(rows.indptr, rows.indices, rows.data, own, order, limits, sums, squares)
-
-    cells.each("Standardised variances of genes", work, progress=progress)
+    work = _ClippedPass(shape=(limits.shape[0], limits.shape[1]), limits=limits, given=groups)
+    sums, squares = cells.over("Standardised variances of genes", work, progress=progress, engine=engine)
     for group, n in enumerate(moments.sizes.tolist()):
         scale = 1 / ((max(n, 2) - 1) * np.square(spreads[group]))
         squares[group] = scale * ((n * np.square(means[group])) + squares[group] - 2 * sums[group] * means[group])

@@ -1,10 +1,11 @@
-"""Windows of rows in file order, read while the one before is worked on."""
+"""Passes over cells: windows of rows in file order, read while the one before is worked on, here or on a cluster."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,21 +13,34 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._arguments import flag, nearest
+from scdataset._clusters import cluster_of, in_order
 from scdataset._progress import late_bar
 from scdataset._types import Array
+from scdataset.cells import Opening, open_again
 from scdataset.collections import as_collection
 from scdataset.collections.multiindexable import row_index
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import sum_rows
 from scdataset.transforms.matrices import is_sparse
 
-__all__ = ["Cells", "Window"]
+__all__ = ["Cells", "Pass", "Window"]
+
+T = TypeVar("T")
 
 _TARGET_BYTES = 64 << 20
 """Size of a window, about."""
 
 _FIRST_ROWS = 512
 """Rows of the first window, by which the others are sized."""
+
+_PART_ROWS = 1 << 15
+"""Rows that a process of a cluster gets at a time, at least."""
+
+_MAX_PARTS = 256
+"""Parts of a pass at most: the totals of each are sent, and those of many groups are large.
+
+Parts depend on the number of rows alone, so that results do not depend on the number of processes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,31 @@ class Window:
     def totals(self) -> NDArray[np.float64]:
         """Total counts over all genes, or the sums of the values that there are, shape ``(n_rows,)``."""
         return sum_rows(self.matrix.data, self.matrix.indptr) if self.given_totals is None else self.given_totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass(ABC, Generic[T]):
+    """One pass over cells, which makes totals of genes, and values of cells.
+
+    Attributes
+    ----------
+    given
+        A number for each cell, shape ``(n_rows,)``, if the pass needs one.
+    """
+
+    given: Array | None = None
+
+    @abstractmethod
+    def begin(self, n_rows: int) -> T:
+        """Return the totals of no cells, with room for the values of so many."""
+
+    @abstractmethod
+    def add(self, totals: T, window: Window) -> None:
+        """Add a window of cells, which come after all that were added before."""
+
+    @abstractmethod
+    def join(self, totals: T, part: T, places: slice) -> None:
+        """Add the totals of cells that come after all that were added before, and put their values at ``places``."""
 
 
 class Cells:
@@ -128,25 +167,88 @@ class Cells:
         column: pd.Series[Any] = (self._source.obs if frame_of is None else frame_of([key]))[key]
         return column
 
-    def each(self, description: str, work: Callable[[Window], None], *, progress: bool = True) -> None:
-        """Call ``work`` with windows of all rows, in ascending order.
+    def over(self, description: str, work: Pass[T], *, progress: bool = True, engine: object = None) -> T:
+        """Return the totals of a pass over all rows, in ascending order.
 
-        The next window is read meanwhile, if the collection reads in the background.
+        Parameters
+        ----------
+        description
+            Of the bar.
+        work
+            The pass.
+        progress
+            Whether to show it if it takes more than a second.
+        engine
+            The cluster that makes the pass, as `cluster_of` takes it; None for this process.
         """
-        bar = late_bar(description, self.rows.size) if flag("progress", progress) else nullcontext(lambda _: None)
-        with bar as advance, ThreadPoolExecutor(1) as ahead:
+        cluster = cluster_of(engine)
+        totals = work.begin(self.rows.size)
+        with _bar(description, self.rows.size, shown=flag("progress", progress)) as advance:
+            if cluster is None:
+                self.add_to(totals, work, advance)
+                return totals
+            size = max(_PART_ROWS, -(-self.rows.size // _MAX_PARTS))
+            places = [slice(first, min(first + size, self.rows.size)) for first in range(0, self.rows.size, size)]
+            given = work.given
+            parts = [(self.rows[one], None if given is None else given[one]) for one in places]
+            here = _PartOf(self._opening(), replace(work, given=None))
+            for one, part in zip(places, in_order(cluster.each(here, parts)), strict=True):
+                work.join(totals, part, one)
+                advance(one.stop - one.start)
+        return totals
+
+    def _opening(self) -> Opening:
+        opening: Opening | None = getattr(self._source, "opening", None)
+        if opening is None:
+            message = (
+                f"cells is of type {type(self._source).__qualname__}, which other processes cannot open; give what "
+                "open_collection returns, of one modality (modality=...), or leave out engine."
+            )
+            raise ArgumentTypeError(message)
+        return opening
+
+    def add_to(self, totals: T, work: Pass[T], advance: Callable[[int], None]) -> None:
+        """Add windows of all rows; the next is read meanwhile, if the collection reads in the background."""
+        with ThreadPoolExecutor(1) as ahead:
             begin = ahead.submit if self._reads_ahead else _at_once
             start, stop = 0, min(_FIRST_ROWS, self.rows.size)
             reading = begin(self.read, self.rows[start:stop])
             while start < self.rows.size:
-                matrix, totals = reading.result()
+                matrix, sums = reading.result()
                 rows = stop - start
                 following = min(stop + _rows_in_window(matrix, rows), self.rows.size)
                 if following > stop:
                     reading = begin(self.read, self.rows[stop:following])
-                work(Window(slice(start, stop), _as_csr(matrix), totals))
+                work.add(totals, Window(slice(start, stop), _as_csr(matrix), sums))
                 advance(rows)
                 start, stop = stop, following
+
+
+@dataclass(frozen=True, slots=True)
+class _PartOf:
+    """A part of a pass, in another process.
+
+    Attributes
+    ----------
+    opening
+        Opens the cells.
+    work
+        The pass, without the numbers that are given for cells.
+    """
+
+    opening: Opening
+    work: Pass[Any]
+
+    def __call__(self, part: tuple[NDArray[np.int64], Array | None], num_threads: int) -> Any:
+        rows, given = part
+        cells = Cells(open_again(self.opening, num_threads), rows)
+        totals = self.work.begin(rows.size)
+        cells.add_to(totals, replace(self.work, given=given), lambda _: None)
+        return totals
+
+
+def _bar(description: str, total: int, *, shown: bool) -> AbstractContextManager[Callable[[int], None]]:
+    return late_bar(description, total) if shown else nullcontext(lambda _: None)
 
 
 class _Done:

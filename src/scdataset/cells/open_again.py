@@ -1,0 +1,63 @@
+"""Opening a collection again, in a process that was sent the call that opened it first."""
+
+import platform
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+from scdataset.cells.open import open_collection
+from scdataset.cells.opening import Opening
+from scdataset.errors import CollectionError, MissingFileError, UnreachableStoreError, UnreadableFileError
+
+if TYPE_CHECKING:
+    from scdataset.cells.collection import CellCollection
+
+__all__ = ["open_again"]
+
+_KEPT = 2
+"""Collections that a process keeps open for the next part of its work."""
+
+_NOT_HERE = (MissingFileError, UnreadableFileError, UnreachableStoreError)
+
+
+@lru_cache(_KEPT)
+def open_again(opening: Opening, num_threads: int | None = None) -> "CellCollection":
+    """Open a collection as another process opened it, or return it if it was opened here before.
+
+    Parameters
+    ----------
+    opening
+        The call that the other process made.
+    num_threads
+        Threads that read and decode here; None for as many as in that call.
+
+    Raises
+    ------
+    MissingFileError, UnreadableFileError, UnreachableStoreError
+        If a file cannot be reached from this machine, which is named.
+    CollectionError
+        If the files here hold other numbers of cells.
+    """
+    threads = {} if num_threads is None else {"num_threads": num_threads}
+    try:
+        cells: Any = open_collection(**{**opening.arguments, **threads})
+    except _NOT_HERE as error:
+        message = (
+            f"On the machine {platform.node()!r}: {error} Every machine that reads needs the files, under the same "
+            "paths: put them on a file system that all share, in a bucket, or on a local disk of each."
+        )
+        raise type(error)(message) from error
+    _check_sizes(cells.sizes, opening)
+    return cast("CellCollection", cells)
+
+
+def _check_sizes(sizes: Sequence[int], opening: Opening) -> None:
+    found = zip(opening.paths, opening.sizes, sizes, strict=True)
+    unlike = [(path, expected, size) for path, expected, size in found if size != expected]
+    if unlike:
+        path, expected, size = unlike[0]
+        message = (
+            f"On the machine {platform.node()!r}: {path} has {size} cells, and {expected} where it was opened first. "
+            "Give every machine that reads the same files."
+        )
+        raise CollectionError(message)
