@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from scdataset import _cores
-from scdataset._cores import usable_cores
+from scdataset import ArgumentValueError, _cores
+from scdataset._cores import limit_cores, usable_cores
 
 
 @pytest.fixture
@@ -20,6 +20,23 @@ def test_it_is_the_affinity_at_most_and_the_quota_at_most(quota, monkeypatch):
     for allowed, expected in ((None, 4), (2, 2), (64, 4), (0, 1)):
         quota(allowed)
         assert usable_cores() == expected
+
+
+def test_the_environment_may_allow_fewer(quota, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    quota(None)
+    monkeypatch.setenv("SCDATASET_CORES", "")
+    assert usable_cores() == 4
+    for limit, expected in ((3, 3), (1, 1), (9, 4)):
+        limit_cores(limit)
+        assert usable_cores() == expected
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "two", "1.5"])
+def test_what_is_no_number_of_cores_is_refused(monkeypatch, said):
+    monkeypatch.setenv("SCDATASET_CORES", said)
+    with pytest.raises(ArgumentValueError, match=f"SCDATASET_CORES='{said}' is no number of cores; set a whole"):
+        usable_cores()
 
 
 def test_a_change_of_affinity_is_followed_and_the_quota_is_read_once(monkeypatch, tmp_path):

@@ -4,17 +4,44 @@ import os
 from functools import cache
 from pathlib import Path
 
-__all__ = ["usable_cores"]
+from scdataset.errors import ArgumentValueError
+
+__all__ = ["limit_cores", "usable_cores"]
+
+_LIMIT = "SCDATASET_CORES"
+"""Variable of the environment, which DataLoader workers inherit however they are started."""
 
 
 def usable_cores() -> int:
-    """Return the number of cores that this process may use: its affinity, and its cgroup's quota if that is less.
+    """Return the number of cores that this process may use.
+
+    That is its affinity, the quota of its cgroup, or the environment's SCDATASET_CORES, whichever is least.
 
     The affinity is asked for each time, since a process may change it; the quota is set once, by whoever starts it.
+
+    Raises
+    ------
+    ArgumentValueError
+        If SCDATASET_CORES is no positive whole number.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota()
-    return cores if quota is None else max(1, min(cores, quota))
+    return max(1, min(limit for limit in (cores, _quota(), _limit()) if limit is not None))
+
+
+def limit_cores(cores: int) -> None:
+    """Use so many cores at most, in this process and in those that it starts: for hosts that set no affinity."""
+    os.environ[_LIMIT] = str(cores)
+
+
+def _limit() -> int | None:
+    """Return the cores that the environment allows; None where it says nothing."""
+    text = os.environ.get(_LIMIT, "")
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        message = f"{_LIMIT}={text!r} is no number of cores; set a whole number of at least 1, or unset it."
+        raise ArgumentValueError(message)
+    return int(text)
 
 
 @cache

@@ -245,3 +245,29 @@ def test_what_is_left_of_a_resumed_epoch():
     assert (again.remaining, len(again)) == (5, 8)
     assert len(list(again)) == 5
     assert again.remaining == len(again) == 8
+
+
+def test_a_host_gives_rank_and_size_and_one_seed_where_none_was_given():
+    def joined(rank, **options):
+        dataset = scDataset(range(40), BlockShuffling(2), 4, 2, **options)
+        dataset.join_world(rank, 2, lambda seed: 7)
+        return dataset
+
+    ranks = [joined(rank) for rank in range(2)]
+    assert [(dataset.rank, dataset.world_size, dataset.seed) for dataset in ranks] == [(0, 2, 7), (1, 2, 7)]
+    assert joined(1, seed=5).seed == 5
+    other = scDataset(range(40), BlockShuffling(2), 4, 2, seed=9)
+    ranks[0].load_state_dict(other.state_dict())
+    assert ranks[0].seed == 9
+
+
+def test_a_place_along_a_mesh_stays_where_a_host_gives_another():
+    class Mesh:
+        ndim = 1
+        get_local_rank, size = staticmethod(lambda: 1), staticmethod(lambda: 2)
+
+    dataset = scDataset(range(40), BlockShuffling(2), 4, 2, seed=0, mesh=Mesh())
+    dataset.join_world(5, 8, lambda seed: seed)
+    assert (dataset.rank, dataset.world_size) == (1, 2)
+    with pytest.raises(WorldError, match="rank=3 is out of bounds for world_size=2"):
+        scDataset(range(40), BlockShuffling(2), 4, 2, seed=0).join_world(3, 2, lambda seed: seed)

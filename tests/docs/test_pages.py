@@ -9,7 +9,7 @@ from tests.docs.pages import PAGES, ROOT, blocks_of, name_of, rows_of_code, run
 from scdataset import __version__
 
 NEEDS = {"docs/guides/cellstream.md": "cellstream"}
-SLOW = ("docs/guides/lightning.md", "docs/guides/scvi-tools.md", "docs/tutorial.md")
+SLOW = ("docs/guides/lightning.md", "docs/guides/ray.md", "docs/guides/scvi-tools.md", "docs/tutorial.md")
 
 RUN = [
     pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] if name_of(page) in SLOW else [])

@@ -58,6 +58,13 @@ def test_the_data_modules_are_listed():
     )
 
 
+def test_all_of_the_integration_with_ray_is_listed_and_exists():
+    module = importlib.import_module("scdataset.integrations.ray")
+    assert {f"scdataset.integrations.ray.{name}" for name in module.__all__} <= set(listed())
+    assert module._MODULES.keys() == set(module.__all__)
+    assert all(getattr(module, name) for name in module.__all__)
+
+
 def test_the_readme_lists_every_extra():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     listed_extras = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))

@@ -147,3 +147,19 @@ def test_what_is_left_after_changes_of_size_is_worked_out_once(monkeypatch):
     }
     assert len(lengths) == 1
     assert len(worked_out) == 3
+
+
+def test_many_ranks_with_8_workers_yield_every_batch_once_through_three_changes_of_size():
+    whole = Partition(n_samples=100_000, batch_size=19, fetch_factor=3)
+    sizes = ((120, 8, 0.35), (119, 8, 0.5), (60, 4, 0.4), (120, 8, 1.0))
+    progress, counts = begin(), Counter()
+    for world_size, n_workers, share in sizes:
+        first = remaining(whole, progress, 0, world_size, n_workers, in_order=False)
+        taken = int(len(first) * share)
+        for rank in range(world_size):
+            part = replace(first, partition=replace(first.partition, rank=rank))
+            counts.update(as_loaded(part, n_workers)[:taken])
+        progress = first.after(taken)
+    assert counts.keys() == set(range(whole.n_batches))
+    assert counts.total() - whole.n_batches < sizes[-1][0]
+    assert progress == Progress(1)

@@ -146,7 +146,7 @@ def mesh(*sizes):
 
 
 def test_a_mesh_of_one_dimension_says_who_shares_the_data():
-    assert RankInfo.from_arguments(None, None, mesh(3)) == RankInfo(1, 3, has_group=True, is_given=True)
+    assert RankInfo.from_arguments(None, None, mesh(3)) == RankInfo(1, 3, True, True, along_mesh=True)
 
 
 def test_other_meshes_are_refused():

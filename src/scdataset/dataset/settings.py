@@ -201,6 +201,24 @@ class Settings:
             raise LoaderError(message)
         self.change(name, _known_rank=replace(rank_info, is_given=True))
 
+    def join_world(self, rank: int, world_size: int, agree: Callable[[int], int]) -> None:
+        """Take a place among processes that a host started; one that was given by a mesh stays.
+
+        With ``seed=None`` all ranks go by one seed from then on, and a loaded state's takes its place.
+
+        Parameters
+        ----------
+        rank, world_size
+            This process, from 0, and the number of processes.
+        agree
+            ``agree(seed)`` returns the seed of rank 0; all ranks call it, if the seed was drawn.
+        """
+        known = self._known_rank
+        rank_info = known if known.along_mesh else RankInfo(rank, world_size, is_given=True).checked()
+        seed = agree(self._seed) if self._own_seed else self._seed
+        if (rank_info, seed) != (known, self._seed):
+            self.change("rank", _known_rank=rank_info, _seed=seed)
+
     @property
     def seed(self) -> int:
         """The seed of all that is random."""

@@ -25,12 +25,15 @@ class RankInfo:
         Whether a torch.distributed process group connects them, and they were read from it.
     is_given
         Whether arguments named them, so that they stay whatever becomes of the process group.
+    along_mesh
+        Whether they are those along a mesh, and other processes get the same data.
     """
 
     rank: int
     size: int
     has_group: bool = False
     is_given: bool = False
+    along_mesh: bool = False
 
     @classmethod
     def from_arguments(cls, rank: int | None, world_size: int | None, mesh: object = None) -> "RankInfo":
@@ -94,7 +97,7 @@ class RankInfo:
                 'out, such as mesh["dp"]: ranks that differ in the others get the same batches.'
             )
             raise ArgumentValueError(message)
-        return cls(mesh.get_local_rank(), mesh.size(), has_group=True, is_given=True)
+        return cls(mesh.get_local_rank(), mesh.size(), has_group=True, is_given=True, along_mesh=True)
 
     @classmethod
     def _from_group(cls) -> "RankInfo | None":

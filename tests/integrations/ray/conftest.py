@@ -1,5 +1,6 @@
 """A local cluster of Ray, and training functions without one."""
 
+import os
 import tempfile
 
 import anndata
@@ -54,6 +55,26 @@ def _start(ray, folder):
                 raise
         else:
             return
+
+
+@pytest.fixture
+def cores(monkeypatch):
+    """Let limits of cores end with the test."""
+    monkeypatch.setenv("SCDATASET_CORES", "")
+    return lambda: os.environ["SCDATASET_CORES"]
+
+
+@pytest.fixture
+def fit(cores, tmp_path):
+    """Return a function that calls another as a training function of Ray Train, in this process."""
+    import ray.train
+    from ray.train.torch import TorchTrainer
+
+    def fitted(train):
+        scaling, run = ray.train.ScalingConfig(num_workers=0), ray.train.RunConfig(storage_path=str(tmp_path))
+        return TorchTrainer(train, scaling_config=scaling, run_config=run).fit().return_value
+
+    return fitted
 
 
 @pytest.fixture(scope="session")
