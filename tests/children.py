@@ -51,6 +51,22 @@ def run(code, *arguments, stdin="", environment=None):
         return Done(child.exitcode, Path(folder, "out").read_text(), Path(folder, "error").read_text())
 
 
+def with_little_memory(code, *arguments, megabytes=700):
+    """Return what code prints, as `output_of`, that may take so much memory more than a process has that imports all.
+
+    Memory that is asked for counts, used or not: the system refuses more.
+    """
+    return output_of(f"from tests.children import limit_memory\nlimit_memory({megabytes})\n{code}", *arguments)
+
+
+def limit_memory(megabytes):
+    """Let this process take so much memory more than it has."""
+    import resource
+
+    has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (has + (megabytes << 20),) * 2)
+
+
 def output_of(code, *arguments, **options):
     """Return what code prints that must succeed."""
     done = run(code, *arguments, **options)

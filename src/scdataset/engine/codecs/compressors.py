@@ -14,7 +14,27 @@ from numpy.typing import NDArray
 
 from scdataset._packages import missing
 
-__all__ = ["blosc", "check_size", "claimed_size", "crc32c", "lz4", "lz4_block", "lz4_frames", "zstd"]
+__all__ = [
+    "blosc",
+    "check_size",
+    "claimed_size",
+    "crc32c",
+    "lz4",
+    "lz4_block",
+    "lz4_frames",
+    "zstd",
+    "zstd_frames",
+    "zstd_size",
+]
+
+_ZSTD_FRAME, _ZSTD_SKIPPED = b"\x28\xb5\x2f\xfd", range(0x184D2A50, 0x184D2A60)
+"""How a frame of zstd begins, and one of no content, followed by its size: RFC 8878, 3.1."""
+
+_ZSTD_BLOCK = 1 << 17
+"""Bytes that a compressed block of it holds at most."""
+
+_ZSTD_COMPRESSED = 2
+"""The type of such a block; others say what they hold."""
 
 _LZ4_FRAMES = struct.Struct(">QI")
 """Header of a chunk of HDF5's lz4 filter: bytes when decoded, and bytes of a block when decoded."""
@@ -31,7 +51,7 @@ def check_size(size: int, room: int) -> None:
 
 
 def claimed_size(compressor: str, data: Any) -> int:
-    """Return how many bytes a chunk says that it holds, 0 where it does not say.
+    """Return how many bytes a chunk of blosc or LZ4 says that it holds.
 
     Raises
     ------
@@ -39,11 +59,7 @@ def claimed_size(compressor: str, data: Any) -> int:
         If it is too short for its header, or for the size in it.
     """
     view = memoryview(data)
-    if compressor == "blosc":
-        return _blosc_size(view)
-    if compressor == "zstd":
-        return _zstd_size(view) or 0
-    return int.from_bytes(view[:4], "little") if compressor == "lz4" else 0
+    return _blosc_size(view) if compressor == "blosc" else int.from_bytes(view[:4], "little")
 
 
 def blosc(data: Any, room: int) -> Any:
@@ -105,18 +121,58 @@ def crc32c(data: Any) -> memoryview:
     return memoryview(_numcodecs("CRC32C").decode(data))
 
 
+def zstd_frames(data: Any) -> Any:
+    """Decode frames of zstd, whatever their number and size."""
+    return _numcodecs("Zstd").decode(data)
+
+
+def zstd_size(view: memoryview) -> tuple[int, bool]:
+    """Return how many bytes frames of zstd hold at most, and whether they say so, all of them.
+
+    Raises
+    ------
+    ValueError
+        If they are no frames of zstd.
+    """
+    said, most, exact, at = 0, 0, True, 0
+    while at < len(view) or at == 0:
+        size, held, at = _zstd_frame(view, at)
+        exact = exact and size is not None
+        said, most = said + (size or 0), most + held
+    return (said, True) if exact else (most, False)
+
+
+def _zstd_frame(view: memoryview, start: int) -> tuple[int | None, int, int]:
+    """Return the bytes a frame says it holds, those that it may hold by its blocks, and where it ends."""
+    if int.from_bytes(view[start : start + 4], "little") in _ZSTD_SKIPPED:
+        return 0, 0, start + 8 + int.from_bytes(view[start + 4 : start + 8], "little")
+    said, at = _zstd_header(view[start:])
+    at, held, last = start + at, 0, False
+    while not last and at + 3 <= len(view):
+        block = int.from_bytes(view[at : at + 3], "little")
+        last, kind, size = bool(block & 1), block >> 1 & 3, block >> 3
+        held += _ZSTD_BLOCK if kind == _ZSTD_COMPRESSED else size
+        at += 3 + (1 if kind == 1 else size)
+    return said, held, at + 4 * (view[start + 4] >> 2 & 1) if last else len(view)
+
+
 def _zstd_size(view: memoryview) -> int | None:
-    """Return how many bytes a frame says it holds, or None where it does not say: RFC 8878, 3.1.1.1."""
-    if len(view) < 6 or bytes(view[:4]) != b"\x28\xb5\x2f\xfd":
+    """Return how many bytes a frame says it holds, or None where it does not say."""
+    return _zstd_header(view)[0]
+
+
+def _zstd_header(view: memoryview) -> tuple[int | None, int]:
+    """Return how many bytes a frame says it holds, or None, and the size of its header: RFC 8878, 3.1.1.1."""
+    if len(view) < 6 or bytes(view[:4]) != _ZSTD_FRAME:
         message = "its bytes are no zstd frame"
         raise ValueError(message)
     descriptor = view[4]
     single = descriptor >> 5 & 1
     n_bytes = (single, 2, 4, 8)[descriptor >> 6]
-    if n_bytes == 0:
-        return None
     at = 5 + (not single) + (0, 1, 2, 4)[descriptor & 3]
-    return int.from_bytes(view[at : at + n_bytes], "little") + (256 if n_bytes == 2 else 0)
+    if n_bytes == 0:
+        return None, at
+    return int.from_bytes(view[at : at + n_bytes], "little") + (256 if n_bytes == 2 else 0), at + n_bytes
 
 
 @cache

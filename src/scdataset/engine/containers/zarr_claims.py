@@ -1,37 +1,42 @@
 """Check the size that a chunk of zarr claims for itself, which zarr and numcodecs believe and allocate.
 
-A compressed chunk says how many bytes it holds, and a chunk of strings how many strings, in its first four bytes:
-https://numcodecs.readthedocs.io/en/stable/other/vlen.html
+Chunks of strings have their number in the first four bytes: https://numcodecs.readthedocs.io/en/stable/other/vlen.html
+Shards have an index of chunks, which may be shards in turn.
 """
 
+import lzma
 import math
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from scdataset.engine.codecs.compressors import claimed_size
-from scdataset.engine.codecs.decoding import decode
+from scdataset.engine.codecs.unpacking import FREE, Filters, check_unpacked, most_bytes, unpacked
 from scdataset.engine.containers.zarr_metadata import COMPRESSORS, named
 
-__all__ = ["Claims", "most_bytes"]
+__all__ = ["Claims"]
 
-_FREE, _RATIO = 1 << 28, 100
-"""Bytes that any chunk may unpack to, and how many times as long as its stored bytes a longer one may be."""
+_NAMES = {**COMPRESSORS, "bz2": "bzip2", "lzma": "lzma"}
+"""Compressors of zarr, as `codecs` calls them."""
 
-_WINDOWS = {"gzip": 15, "gzip_file": 31}
-"""Compressors that do not say how many bytes they hold, by the number by which zlib tells them."""
+_STRINGS = (["vlen-utf8"], ["vlen-bytes"])
+"""Codecs of strings, which come first."""
 
-_INFLATES = 1032
-"""How many times as long as its stored bytes a chunk of these is at most."""
+_PLAIN = {"bytes", "transpose", "shuffle", "crc32c", *_NAMES.values()}
+"""Codecs by which metadata tell how many bytes a chunk has."""
 
-_STEP = 1 << 20
-"""Bytes that are inflated at a time to count them."""
+_LZMA_FORMATS = (lzma.FORMAT_AUTO, lzma.FORMAT_XZ, lzma.FORMAT_ALONE)
+"""With headers, which say how much memory a stream takes."""
+
+_SLACK = 1024
+"""Bytes that encoding adds to any chunk at most, and an eighth of it."""
 
 _COUNT = 4
 """Bytes of the number of strings."""
+
+_FEW = 1 << 16
+"""Chunks that any shard may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,35 +49,59 @@ class ShardLayout:
         Chunks in a shard.
     at_end, checked
         As in `ShardIndex`.
+    claims
+        Those of its chunks.
     """
 
     n_chunks: int
     at_end: bool
     checked: bool
+    claims: "Claims"
 
     @classmethod
-    def from_codec(cls, options: dict[str, Any], shard: Sequence[int]) -> Self:
+    def from_codec(cls, options: dict[str, Any], shard: Sequence[int], claims: "Claims") -> Self:
         """Read it in the options of the codec."""
         n_chunks = math.prod(size // chunk for size, chunk in zip(shard, options["chunk_shape"], strict=True))
         checked = any(named(codec)[0] == "crc32c" for codec in options["index_codecs"])
-        return cls(n_chunks, options.get("index_location", "end") == "end", checked)
+        return cls(n_chunks, options.get("index_location", "end") == "end", checked, claims)
 
-    def is_index(self, start: int | None) -> bool:
+    @property
+    def most_added(self) -> int:
+        """Bytes that a shard has at most above those of its elements."""
+        of_each = 0 if self.claims.shard is None else self.claims.shard.most_added
+        return self.n_bytes + self.n_chunks * (_SLACK + of_each)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the index."""
+        return 16 * self.n_chunks + 4 * self.checked
+
+    def is_index(self, start: int | None, n_bytes: int) -> bool:
         """Tell whether a part of a shard is its index, by its first byte, None for one counted from the end."""
-        return start is None if self.at_end else start == 0
+        return start is None if self.at_end else start == 0 and n_bytes == self.n_bytes
 
-    def chunks(self, shard: bytes) -> Iterator[memoryview]:
+    def check_index(self, index: Any) -> None:
+        """Raise if the index is cut short, or gives its own bytes as those of a chunk."""
+        if len(index) < self.n_bytes and self.n_chunks > _FEW:
+            message = f"it has {len(index)} bytes of an index of {self.n_bytes}"
+            raise ValueError(message)
+        if not self.at_end:
+            offsets = np.frombuffer(index, "<u8", len(index) // 16 * 2)[::2]
+            if (offsets < self.n_bytes).any():
+                message = "it has a chunk in the bytes of its index"
+                raise ValueError(message)
+
+    def chunks(self, shard: Any) -> Iterator[memoryview]:
         """Yield the chunks of a shard, as far as they lie in it."""
-        n_bytes, view = 16 * self.n_chunks, memoryview(shard)
-        start = len(view) - n_bytes - 4 * self.checked if self.at_end else 0
-        for offset, size in np.frombuffer(view[max(start, 0) :][:n_bytes], "<u8").reshape(-1, 2).tolist():
+        view = memoryview(shard)
+        start = max(len(view) - self.n_bytes, 0) if self.at_end else 0
+        index = view[start : start + self.n_bytes]
+        self.check_index(index)
+        for offset, size in (
+            np.frombuffer(index, "<u8", min(self.n_chunks, len(index) // 16) * 2).reshape(-1, 2).tolist()
+        ):
             if offset + size <= len(view):
                 yield view[offset : offset + size]
-
-
-def most_bytes(n_stored: int) -> int:
-    """Return how many bytes ``n_stored`` bytes may unpack to."""
-    return max(_FREE, n_stored * _RATIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,46 +110,64 @@ class Claims:
 
     Attributes
     ----------
-    compressor
-        As `codecs` calls it; None for one that is not known here, and for none.
+    filters
+        Codecs of a chunk as `codecs` calls them, first applied first.
     n_strings
-        Strings in a chunk; None for arrays of anything else, and for strings under a compressor that is not known.
-    n_bytes
-        Bytes of a chunk of numbers when it is decoded; None where the metadata do not tell.
+        Strings in a chunk; None for arrays of anything else.
+    n_bytes, n_held
+        Bytes of a chunk when it is decoded, None where metadata do not tell; and those of the array.
     shard
-        None where a key holds one chunk.
-    n_checksum
-        Bytes of a checksum that follow a chunk.
+        Where a chunk has an index of others; None where it has none.
     """
 
-    compressor: str | None = None
+    filters: Filters = ()
     n_strings: int | None = None
     n_bytes: int | None = None
+    n_held: int = 0
     shard: ShardLayout | None = None
-    n_checksum: int = 0
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, Any]) -> Self:
-        """Read them in the metadata of an array, of any kind; none where these are damaged."""
+        """Read them in the metadata of an array, of any kind; where these are damaged, its codecs are not known."""
         try:
-            version_3 = metadata["zarr_format"] == 3
-            grid = metadata["chunk_grid"]["configuration"]["chunk_shape"] if version_3 else metadata["chunks"]
-            codecs, shard = [named(codec) for codec in metadata["codecs"]] if version_3 else [], None
-            if codecs and codecs[0][0] == "sharding_indexed":
-                options = codecs[0][1]
-                shard, grid = ShardLayout.from_codec(options, grid), options["chunk_shape"]
-                codecs = [named(codec) for codec in options["codecs"]]
-            names = [name for name, _ in codecs] if version_3 else _names(metadata)
-            n_checksum = 4 * (names[-1] == "crc32c")
-            names = names[:-1] if n_checksum else names
-            last = names[-1].removeprefix("numcodecs.")
-            known = last in COMPRESSORS or last.startswith("vlen-")
-            strings = known and names[0].startswith("vlen-") and len(names) <= 2
+            if "shape" not in metadata:
+                return cls()
             item = _item_bytes(metadata)
-            n_bytes = None if item is None else math.prod(grid) * item
-            return cls(COMPRESSORS.get(last), math.prod(grid) if strings else None, n_bytes, shard, n_checksum)
+            n_held = math.prod(metadata["shape"]) * (item or 0)
+            if metadata["zarr_format"] == 3:
+                grid = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+                return cls._from_codecs([named(codec) for codec in metadata["codecs"]], grid, item, n_held)
+            compressor = metadata["compressor"]
+            stored = [*(metadata.get("filters") or []), *([] if compressor is None else [compressor])]
+            return cls._from_codecs([(codec["id"], codec) for codec in stored], metadata["chunks"], item, n_held)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-            return cls()
+            return cls((("a codec in damaged metadata", None),))
+
+    @classmethod
+    def _from_codecs(cls, codecs: list[tuple[str, Any]], grid: Sequence[int], item: int | None, n_held: int) -> Self:
+        names, shard = [name for name, _ in codecs], None
+        if "sharding_indexed" in names:
+            at = names.index("sharding_indexed")
+            options, codecs = codecs[at][1], codecs[at + 1 :]
+            inner = [named(codec) for codec in options["codecs"]]
+            chunks = cls._from_codecs(inner, options["chunk_shape"], item, n_held)
+            shard = ShardLayout.from_codec(options, grid, chunks)
+        filters = tuple(_filter(*codec) for codec in codecs)
+        length = math.prod(grid)
+        n_bytes = length * item if item is not None and _PLAIN.issuperset(name for name, _ in filters) else None
+        return cls(filters, length if names[:1] in _STRINGS else None, n_bytes, n_held, shard)
+
+    def check_stored(self, size: int) -> None:
+        """Raise if a key has more bytes than its content can take up, or claims more than the array holds."""
+        if self.n_bytes is None:
+            return
+        if self.n_bytes > max(self.n_held, FREE):
+            message = f"it is a chunk of {self.n_bytes} bytes, in an array of {self.n_held}"
+            raise ValueError(message)
+        most = self._most(size) if self.shard is None else self._most(size) + self.shard.most_added
+        if size > most:
+            message = f"it has {size} bytes, and its content at most {most}"
+            raise ValueError(message)
 
     def check(self, content: Any, start: int | None = 0, *, whole: bool = True) -> None:
         """Raise if a chunk says that it holds more than it can.
@@ -139,68 +186,54 @@ class Claims:
         DamagedFileError
             If it cannot be decoded.
         """
-        for chunk in self._chunks(content, start, whole=whole):
-            self._check_chunk(chunk if self.n_checksum == 0 else chunk[: -self.n_checksum])
+        if self.shard is not None:
+            for chunk in self._chunks(self.shard, content, start, whole=whole):
+                self.shard.claims.check(chunk)
+        elif whole:
+            self._check_chunk(content)
 
-    def _chunks(self, content: Any, start: int | None, *, whole: bool) -> Iterable[Any]:
-        if self.shard is None:
-            return [content] if whole else []
+    def _chunks(self, shard: ShardLayout, content: Any, start: int | None, *, whole: bool) -> Iterable[Any]:
+        """Return the chunks in a shard or in a part of it, which is its index or a chunk."""
         if whole:
-            return self.shard.chunks(content)
-        return [] if self.shard.is_index(start) else [content]
+            return shard.chunks(unpacked(content, self.filters, self._most(len(content)) + shard.most_added))
+        if not shard.is_index(start, len(content)):
+            return [content]
+        shard.check_index(content)
+        return []
 
     def _check_chunk(self, content: Any) -> None:
-        size = 0 if self.compressor is None else claimed_size(self.compressor, content)
-        most = most_bytes(len(content)) if self.n_bytes is None else self.n_bytes + self.n_bytes // 8 + 1024
-        if self.compressor in _WINDOWS and len(content) * _INFLATES > _FREE:
-            size = _inflated_size(content, _WINDOWS[self.compressor], most)
-        if self.compressor == "zstd" and size == 0 and self.n_bytes is not None:  # it does not say: it has to fit
-            decode(content, (("zstd", None),), 0, np.dtype("u1"), self.n_bytes)
-        if size > most:
-            message = f"it unpacks to {size} bytes from {len(content)}, where at most {most} can be"
-            raise ValueError(message)
+        most = self._most(len(content))
+        check_unpacked(content, self.filters, most)
         if self.n_strings is not None:
-            n_strings = int.from_bytes(self._first_bytes(content, size), "little")
+            n_strings = int.from_bytes(unpacked(content, self.filters[1:], most)[:_COUNT], "little")
             if n_strings > self.n_strings:
                 message = f"it says it has {n_strings} strings, where a chunk has {self.n_strings}"
                 raise ValueError(message)
 
-    def _first_bytes(self, content: Any, size: int) -> bytes:
-        if self.compressor in _WINDOWS:
-            return zlib.decompressobj(_WINDOWS[self.compressor]).decompress(content, _COUNT)
-        if self.compressor is None or size == 0:
-            return bytes(content[:_COUNT])
-        return decode(content, ((self.compressor, None),), 0, np.dtype("u1"), size)[:_COUNT].tobytes()
+    def _most(self, n_stored: int) -> int:
+        """Return how many bytes a chunk may unpack to; encoding twice may have made it a little larger."""
+        return most_bytes(n_stored) if self.n_bytes is None else self.n_bytes + self.n_bytes // 8 + _SLACK
 
 
-def _inflated_size(content: Any, window: int, most: int) -> int:
-    """Return how many bytes the members of a stream inflate to, as far as they are no more than one above ``most``."""
-    size, rest = 0, bytes(content)
-    while rest and size <= most:
-        member = zlib.decompressobj(window)
-        while not member.eof and size <= most:
-            inflated = len(member.decompress(rest, min(_STEP, most + 1 - size)))
-            size, rest = size + inflated, member.unconsumed_tail
-            if not inflated and not rest:
-                break  # cut short, which is told when it is decoded
-        rest = member.unused_data
-    return size
+def _filter(name: str, options: dict[str, Any]) -> tuple[str, Any]:
+    """Return a codec as `codecs` calls it."""
+    name = name.removeprefix("numcodecs.")
+    if name == "shuffle":
+        return name, (options.get("elementsize", 4),)
+    if name == "lzma":
+        kind = options.get("format", 1)
+        return (name, kind) if kind in _LZMA_FORMATS else ("lzma without a header", None)
+    return _NAMES.get(name, "checksum" if name == "fletcher32" else name), None
 
 
 def _item_bytes(metadata: dict[str, Any]) -> int | None:
-    """Return the bytes of an element of an array of numbers without other codecs; None for any other."""
-    said = metadata.get("data_type", metadata.get("dtype"))
-    if not isinstance(said, str) or metadata.get("filters"):
-        return None
+    """Return the bytes of an element, None where it has any number of them."""
+    said: Any = metadata["data_type"] if "data_type" in metadata else metadata["dtype"]
+    if isinstance(said, dict):  # of strings of one length
+        length = said["configuration"].get("length_bytes")
+        return None if length is None else int(length)
     try:
-        dtype = np.dtype(said)
-    except TypeError:
+        dtype = np.dtype(said if isinstance(said, str) else [tuple(field) for field in said])
+    except (TypeError, ValueError):
         return None
-    return dtype.itemsize if dtype.kind in "iufb" else None
-
-
-def _names(metadata: dict[str, Any]) -> list[str]:
-    """Return the codecs of an array of version 2, in the order in which they encode."""
-    compressor = metadata["compressor"]
-    filters = [one["id"] for one in metadata.get("filters") or []]
-    return [*filters, *([] if compressor is None else [compressor["id"]])]
+    return None if dtype.hasobject else dtype.itemsize

@@ -5,12 +5,15 @@ import os
 import struct
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from scdataset.engine.bytes.folders import is_folder, last_change
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.containers.zarr_claims import Claims, most_bytes
+from scdataset.engine.codecs.unpacking import most_bytes
+from scdataset.engine.containers.zarr_claims import Claims
 from scdataset.engine.containers.zarr_shards import Stored
 from scdataset.engine.containers.zip_members import MAX_METADATA, METADATA, is_chunk, is_zip, members_of
 from scdataset.errors import DamagedFileError
@@ -108,7 +111,8 @@ class Keys:
 
     def check(self, key: str) -> None:
         """Raise for a key that zarr must not read: as `find` does, for one that vanished or unpacks to too much."""
-        if self.find(key) is None and is_chunk(key):
+        stored = self.find(key)
+        if stored is None and is_chunk(key):
             self.check_absent(key)
         if self._zip is not None:
             self._zip.check()
@@ -117,14 +121,25 @@ class Keys:
             if member.n_bytes > most:
                 message = f"{self.path}: {key} unpacks to {member.n_bytes} bytes, where at most {most} can be."
                 raise DamagedFileError(message)
+        self._check_stored(key, stored)
+
+    def _check_stored(self, key: str, stored: Stored | None) -> None:
+        """Raise for a chunk with more bytes than it can have."""
+        if stored is not None and is_chunk(key):
+            with self._decoding(key):
+                self._claims_of(key).check_stored(stored.size)
 
     def check_content(self, key: str, content: Any, start: int | None = 0, *, whole: bool = True) -> None:
         """Raise for a chunk that says it holds more than chunks do, before zarr takes memory for that: see `Claims`."""
-        if not is_chunk(key):
-            return
+        if is_chunk(key):
+            with self._decoding(key):
+                self._claims_of(key).check(content, start, whole=whole)
+
+    @contextmanager
+    def _decoding(self, key: str) -> Iterator[None]:
         try:
-            self._claims_of(key).check(content, start, whole=whole)
-        except (ValueError, zlib.error, DamagedFileError) as error:
+            yield
+        except (ValueError, DamagedFileError) as error:
             message = f"{self.path}: {key} cannot be decoded: {error}."
             raise DamagedFileError(message) from error
 

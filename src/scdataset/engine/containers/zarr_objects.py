@@ -75,7 +75,8 @@ class ObjectKeys(Keys):
         return Stored(file, 0, file.size)
 
     def check(self, key: str) -> None:
-        """Do nothing: every request demands the version that was listed."""
+        """Raise for a chunk that has too many bytes; every request demands the version that was listed."""
+        self._check_stored(key, self.find(key))
 
     def check_absent(self, key: str) -> None:
         """Do nothing: keys that were not listed were not there."""
