@@ -14,7 +14,7 @@ from tests.examples import rare
 from scdataset import ArgumentValueError, OutputError, convert, open_collection
 from scdataset.conversion.workspace import Workspace
 
-KILLS = [f"{moment}-{number}" for moment in ("before", "after") for number in range(4)]
+KILLS = ["before-0", "after-1", "before-2", "after-3"]
 
 
 KILLED = """

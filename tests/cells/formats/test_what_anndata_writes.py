@@ -182,7 +182,7 @@ def check_obs(path, layer, expected):
                 open_collection(path, layer=layer, obsm=[name])
 
 
-@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(written())
 def test_it_is_read_as_anndata_reads_it(case):
     made, way, compression, flag = case
