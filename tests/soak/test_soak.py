@@ -11,7 +11,7 @@ from tests.soak.damage import children, running
         (9, "damaged", "gzip,h5mu rna,10x 3,text,hugging"),
         (4, "cached,changing", "text,list of,v3 sharded,dense gzip"),
         (10, "state", "Block"),
-        pytest.param(400, "", "", marks=pytest.mark.slow),
+        pytest.param(200, "", "", marks=pytest.mark.slow),
     ],
 )
 def test_damage_gives_right_rows_or_an_error_of_this_package(tmp_path, monkeypatch, n_cases, kinds, files):
