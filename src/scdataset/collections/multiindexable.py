@@ -97,11 +97,9 @@ class MultiIndexable(Separable):
 
     def _with(self, fetched: dict[str | int, Any], n_rows: int) -> Self:
         """Return a container of the same modalities with other rows, those that were read."""
-        return self._of_rows({name: Fetched(value, n_rows).source for name, value in fetched.items()}, n_rows)
-
-    def _of_rows(self, modalities: dict[str | int, Any], n_rows: int) -> Self:
-        """Return a container of the same modalities with other rows, which were read."""
-        return self.from_rows(modalities, n_rows, self.unstructured)
+        return self.from_rows(
+            {name: Fetched(value, n_rows).source for name, value in fetched.items()}, n_rows, self.unstructured
+        )
 
     @classmethod
     def from_rows(cls, modalities: dict[Any, Any], n_rows: int, unstructured: dict[str, Any] | None = None) -> Self:
@@ -174,7 +172,9 @@ class MultiIndexable(Separable):
         rows = row_index(key, len(self))
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else rows.size
         if isinstance(rows, slice) and self._n_read is not None:
-            return self._of_rows({name: take_rows(value, rows) for name, value in self._modalities.items()}, n_rows)
+            return self.from_rows(
+                {name: take_rows(value, rows) for name, value in self._modalities.items()}, n_rows, self.unstructured
+            )
         return self._with({name: _take(collection, rows) for name, collection in self._collections.items()}, n_rows)
 
     def read(self, rows: NDArray[np.int64]) -> Self:
@@ -188,11 +188,12 @@ class MultiIndexable(Separable):
         return partial(self._taken, takers) if takers.keys() == self._collections.keys() else None
 
     def _taken(self, takers: Mapping[str | int, BatchTaker], rows: NDArray[np.int64]) -> Self:
-        return self._of_rows({name: take(rows) for name, take in takers.items()}, rows.size)
+        return self.from_rows({name: take(rows) for name, take in takers.items()}, rows.size, self.unstructured)
 
     def cut(self, rows: slice) -> Self:
         """Return rows from start to stop, without holding the memory of the others."""
-        return self._of_rows({name: cut(rows) for name, cut in self._cutters.items()}, rows.stop - rows.start)
+        modalities = {name: cut(rows) for name, cut in self._cutters.items()}
+        return self.from_rows(modalities, rows.stop - rows.start, self.unstructured)
 
     def fingerprint(self) -> str:
         """Return the fingerprints of the modalities."""

@@ -58,7 +58,18 @@ def run_reads(reads: Sequence[Read], context: ReadContext) -> None:
 
 
 def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
-    """Return about ``n_parts`` tasks that do some reads."""
+    """Return about ``n_parts`` tasks that do some reads; those of many files are done together where they can be."""
+    alone, joined = (reads, []) if len(reads) < MANY else _grouped(reads)
+    sizes = [int(read.spans.lengths.sum()) for read in alone]
+    share = n_parts / max(sum(sizes), 1)
+    tasks: list[Task] = []
+    for read, size in zip(alone, sizes, strict=True):
+        tasks += read.array.tasks(read.spans, read.out, read.columns, max(round(size * share), 1))
+    return tasks + _tasks_of_joined(joined, n_parts) if joined else tasks
+
+
+def _grouped(reads: Sequence[Read]) -> tuple[list[Read], list[ManyReads]]:
+    """Divide reads into those that are done by themselves, and groups of many that are alike."""
     groups: dict[Any, list[Read]] = {}
     for read in reads:
         groups.setdefault(read.alike, []).append(read)
@@ -69,7 +80,7 @@ def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
             alone += group
         else:
             joined.append(_joined(group))
-    return _tasks_alone(alone, n_parts) + _tasks_of_joined(joined, n_parts)
+    return alone, joined
 
 
 def _joined(group: Sequence[Read]) -> ManyReads:
@@ -91,12 +102,3 @@ def _tasks_of_joined(joined: Sequence[ManyReads], n_parts: int) -> list[Task]:
     for read in joined:
         same.setdefault(tuple(map(id, read.files)), []).append(read)
     return [task for arrays in same.values() for task in tasks_of_many(arrays, n_parts)]
-
-
-def _tasks_alone(reads: Sequence[Read], n_parts: int) -> list[Task]:
-    sizes = [int(read.spans.lengths.sum()) for read in reads]
-    share = n_parts / max(sum(sizes), 1)
-    tasks: list[Task] = []
-    for read, size in zip(reads, sizes, strict=True):
-        tasks += read.array.tasks(read.spans, read.out, read.columns, max(round(size * share), 1))
-    return tasks

@@ -110,7 +110,8 @@ class PlainArray:
 
     def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``; a remote source is asked for all of them at once."""
-        self.request(spans)
+        if self.file.is_remote:
+            self.announce(spans)
 
         def work(first: int, last: int) -> None:
             self.read(spans.part(first, last), out, columns)
@@ -122,7 +123,7 @@ class PlainArray:
         status, span = self._gather(spans, out, columns)
         if status == SHORT_READ:  # no descriptor, a signal, or an error that the compiled loop has no name for
             status, span = self._gather_by_ranges(spans, out, columns)
-        self.check()
+        self.file.check()
         if status == OUT_OF_RANGE:
             number = int(spans.starts[span]) // self.chunk
             _refuse_out_of_range(self.file.path, self._name, number, columns.limit)
@@ -187,11 +188,12 @@ class PlainArray:
         """Read spans by a compiled loop; see `gather_spans`."""
         item, where = self.dtype.itemsize, (spans.starts, spans.lengths, spans.places)
         max_gap, buffer = GAP_BYTES // item, scratch("buffer", BUFFER_BYTES)
-        with self.opened(spans) as place:
-            if place is None or not READS_COMPILED:
+        with self.file.ready(*(self.ranges(spans) if self.file.checks else _NO_RANGES)) as descriptor:
+            if descriptor is None or not READS_COMPILED:
                 return SHORT_READ, 0
-            changes = columns.change(item, out)
-            self.note_requests(spans, max_gap, BUFFER_BYTES // item, split=changes)
+            place, changes = (descriptor, self.offsets, self.chunk), columns.change(item, out)
+            if observer_here() is not None:
+                self.note_requests(spans, max_gap, BUFFER_BYTES // item, split=changes)
             with observed(READ):
                 if not changes:
                     return gather_spans(*place, item, *where, out.view(np.uint8), columns.limit, max_gap, buffer)

@@ -56,6 +56,8 @@ class LocalFile:
         The name of the file in messages.
     """
 
+    is_remote = False
+
     def __init__(self, path: str, source: str | None = None) -> None:
         self.path = path if source is None else source
         self._place = path
@@ -91,18 +93,13 @@ class LocalFile:
         """Whether `ready` looks at the ranges that it is given; see `CopiedFile`."""
         return False
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether bytes come by requests."""
-        return False
-
     def ready(
         self,
         offsets: NDArray[np.int64],  # noqa: ARG002 all bytes are there
         sizes: NDArray[np.int64],  # noqa: ARG002 as above
     ) -> AbstractContextManager[int]:
         """Give the descriptor of this process; see `ByteSource`."""
-        return self.opened()
+        return descriptors.opened(self)
 
     def opened(self) -> AbstractContextManager[int]:
         """Give the descriptor of this process, which is not closed meanwhile for the sake of other files."""

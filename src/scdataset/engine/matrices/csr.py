@@ -29,6 +29,8 @@ __all__ = ["CsrMatrix", "csr_of", "whole_rows"]
 
 _INT32_MAX = np.iinfo(np.int32).max
 
+_NONE = np.empty(0, np.int64)
+
 
 @dataclass(frozen=True)
 class CsrMatrix:
@@ -77,26 +79,29 @@ class CsrMatrix:
         totals: NDArray[np.float64] | None = None,
     ) -> scipy.sparse.csr_matrix:
         """Return rows of several matrices as one CSR; see `Matrix.read_parts`."""
-        where = [part.matrix.table.spans(part.rows) for part in parts]
-        if any(part.matrix.drops for part in parts):
-            specs = [part.matrix.read_spec(*spans, part.places) for part, spans in zip(parts, where, strict=True)]
+        starts, lengths, places, bounds, drops = [_NONE], [_NONE], [_NONE], [0], False
+        for part in parts:
+            begins, sizes = part.matrix.table.spans(part.rows)
+            starts.append(begins)
+            lengths.append(sizes)
+            places.append(part.places)
+            bounds.append(bounds[-1] + part.rows.size)
+            drops = drops or part.matrix.drops
+        if drops:
+            where = zip(parts, starts[1:], lengths[1:], strict=True)
+            specs = [part.matrix.read_spec(begins, sizes, part.places) for part, begins, sizes in where]
             return csr_of(*read_selected(specs, dtype, context, totals), n_columns)
-        places = np.concatenate([np.arange(0), *(part.places for part in parts)])
-        starts = np.concatenate([np.arange(0), *(starts for starts, _ in where)])
-        lengths = np.concatenate([np.arange(0), *(lengths for _, lengths in where)])
-        bounds = np.cumsum([0, *(part.rows.size for part in parts)]).tolist()
 
         def read(spans: Spans, data: Array, indices: Array) -> None:
-            own = [spans.part(*bounds[k : k + 2]) for k in range(len(parts))]
-            matrices = [part.matrix for part in parts]
-            reads = [Read(matrix.data, spans, data) for matrix, spans in zip(matrices, own, strict=True)]
-            reads += [
-                Read(matrix.indices, spans, indices, matrix.columns)
-                for matrix, spans in zip(matrices, own, strict=True)
-            ]
+            reads = []
+            for k, part in enumerate(parts):
+                own = spans.part(bounds[k], bounds[k + 1])
+                reads.append(Read(part.matrix.data, own, data))
+                reads.append(Read(part.matrix.indices, own, indices, part.matrix.columns))
             run_reads(reads, context)
 
-        return whole_rows(Spans(starts, lengths, places), read, n_columns, dtype, context, totals)
+        spans = Spans(np.concatenate(starts), np.concatenate(lengths), np.concatenate(places))
+        return whole_rows(spans, read, n_columns, dtype, context, totals)
 
     def announce(self, rows: NDArray[np.int64]) -> bool:
         """Tell the system that these rows, ascending, will be read soon."""

@@ -46,16 +46,15 @@ class Stack:
     def read(self, rows: NDArray[np.int64], context: ReadContext, totals: NDArray[np.float64] | None = None) -> Any:
         """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""
         with observed(WHOLE, reads=1, rows=rows.size):
-            result = self._read(self._split(rows), context, totals)
+            split = self._split(rows)
+            if self._alike is not None and split.numbers.size >= MANY:
+                result = self._alike.read(split, context, totals)
+            else:
+                read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
+                result = read(list(split.parts(self._matrices)), self.shape[1], self.dtype, context, totals)
         if observer_here() is not None:
             note(result_bytes=_n_bytes(result))
         return result
-
-    def _read(self, split: Split, context: ReadContext, totals: NDArray[np.float64] | None) -> Any:
-        if self._alike is not None and split.numbers.size >= MANY:
-            return self._alike.read(split, context, totals)
-        read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
-        return read(list(split.parts(self._matrices)), self.shape[1], self.dtype, context, totals)
 
     def announce(self, rows: NDArray[np.int64]) -> None:
         """Tell the system that these rows will be read soon.
