@@ -1,7 +1,7 @@
 """Attributes that are checked whenever they are assigned."""
 
 from collections.abc import Callable
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Generic, Self, TypeVar, overload
 
 __all__ = ["CheckedAttribute"]
 
@@ -17,7 +17,7 @@ class CheckedAttribute(Generic[T]):
         ``check(name, value)`` returns the value to store, or raises.
     """
 
-    def __init__(self, check: Callable[[str, Any], T]) -> None:
+    def __init__(self, check: Callable[[str, object], T]) -> None:
         self._check = check
         self._name = ""
 

@@ -1,7 +1,6 @@
 """Labels as categories, encoded piece by piece: a Python object for each row of a large column takes 100 bytes."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ _PIECE = 1 << 20
 
 
 def encoded(
-    pieces: Iterable[Array], decoded: Callable[[list[Any]], Iterable[Any]] = lambda labels: labels
+    pieces: Iterable[Array], decoded: Callable[[list[object]], Iterable[object]] = lambda labels: labels
 ) -> pd.Categorical:
     """Return the categorical that pandas makes of all pieces together.
 
@@ -26,7 +25,7 @@ def encoded(
     decoded
         Makes labels of entries; each is decoded once, and different ones have to stay different.
     """
-    place: dict[Any, int] = {}
+    place: dict[object, int] = {}
     parts = [_places(piece, place) for piece in pieces]
     labels = np.empty(len(place), object)
     labels[:] = list(decoded(list(place)))
@@ -43,7 +42,7 @@ def pieces_in_memory(values: Array) -> Iterator[Array]:
     return (values[start : start + _PIECE] for start in range(0, values.size, _PIECE))
 
 
-def _places(piece: Array, place: dict[Any, int]) -> Array:
+def _places(piece: Array, place: dict[object, int]) -> Array:
     """Return the place of each label among all labels, in the order in which they come; -1 where it is missing."""
     codes, found = pd.factorize(piece)
     places = [place.setdefault(label, len(place)) for label in found.tolist()]

@@ -234,7 +234,7 @@ def _check_names(names: Sequence[str]) -> None:
         raise ArgumentValueError(message)
 
 
-def _spread(values: Any, present: NDArray[np.bool_]) -> Any:
+def _spread(values: Any, present: NDArray[np.bool_]) -> object:
     """Return rows among rows of zeros where they are not present."""
     if present.all():
         return values

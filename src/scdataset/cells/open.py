@@ -179,14 +179,14 @@ def open_collection(
         return collection
 
 
-def _checked_options(options: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _checked_options(options: Mapping[str, Any] | None) -> Mapping[str, object] | None:
     if not isinstance(options, Mapping | None):
         message = f"storage_options={options!r} is of type {type(options).__name__}; give a dict, or None."
         raise ArgumentTypeError(message)
     return options
 
 
-def _refuse_unfit(layer: Any, missing_modality: Any, *, several: bool) -> None:
+def _refuse_unfit(layer: Any, missing_modality: object, *, several: bool) -> None:
     """Raise if an option is given that goes with several modalities alone, and there are not several."""
     if missing_modality not in ((None, "mask") if several else (None,)):
         message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
@@ -243,7 +243,7 @@ def _joined(opened: Sequence[Opened], join: Join, genes: Sequence[str] | None, g
 
 def _refuse_joins(join: Join, gene_key: GeneKey | None, genes: Sequence[str] | None, *, unique_names: bool) -> None:
     """Raise if genes are to be joined or chosen of several modalities, of which each has its own."""
-    given: dict[str, Any] = {"join": join if join != "exact" else None, "gene_key": gene_key, "genes": genes}
+    given: dict[str, object] = {"join": join if join != "exact" else None, "gene_key": gene_key, "genes": genes}
     given["unique_names"] = unique_names or None
     wrong = {name: value for name, value in given.items() if value is not None}
     if wrong:

@@ -33,7 +33,7 @@ _MAX_BYTES = 1 << 28
 """Of one list: the cache is for others too."""
 
 
-def place_of(paths: Sequence[str], spec: list[Any] | None) -> str | None:
+def place_of(paths: Sequence[str], spec: list[object] | None) -> str | None:
     """Return the name under which a list is cached; None for a single file, and for specifications with functions."""
     if spec is None or len(paths) < 2:
         return None
@@ -71,7 +71,7 @@ def store(place: str | None, opened: Sequence[Opened]) -> None:
         cache.store_under(place, _key(files), [text, arrays.joined(), values.joined()])
 
 
-def _key(files: Sequence[H5File]) -> list[Any]:
+def _key(files: Sequence[H5File]) -> list[object]:
     return [_FORMAT, __version__, _digest([file.bytes.identity for file in files])]
 
 
@@ -79,7 +79,7 @@ def _digest(value: Any) -> str:
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
 
 
-def _packed(opened: Sequence[Opened], arrays: CachedArrays, values: CachedArrays) -> dict[str, Any] | None:
+def _packed(opened: Sequence[Opened], arrays: CachedArrays, values: CachedArrays) -> dict[str, object] | None:
     """Return the files as JSON that refers to arrays; None if one holds something that JSON cannot say."""
     lists = _Lists()
     packed = []
@@ -115,9 +115,9 @@ class _Lists:
     """Lists of names, of genes, cells and categories; each once, however many files share it."""
 
     def __init__(self) -> None:
-        self.all: list[list[Any]] = []
+        self.all: list[list[object]] = []
         self.plain = True
-        self._numbers: dict[int, tuple[int, Any]] = {}
+        self._numbers: dict[int, tuple[int, object]] = {}
 
     def add(self, names: Any) -> int | None:
         """Return the number of a list; `plain` turns False if it cannot be said in JSON."""
@@ -145,7 +145,7 @@ def _listed(number: int | None, lists: Sequence[pd.Index]) -> pd.Index | None:
     return None if number is None else lists[number]
 
 
-def _packed_column(column: Column | ArgumentValueError, arrays: CachedArrays, lists: _Lists) -> Any:
+def _packed_column(column: Column | ArgumentValueError, arrays: CachedArrays, lists: _Lists) -> object:
     if isinstance(column, ArgumentValueError):
         return str(column)
     labels = column.categories

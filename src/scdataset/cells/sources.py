@@ -53,7 +53,7 @@ def paths_of(source: Source | Iterable[Source]) -> list[str]:
     return [path for found in open_each(listed, _files_of) for path in found]
 
 
-def _several(source: Any) -> list[Any]:
+def _several(source: Any) -> list[object]:
     if isinstance(source, _SEVERAL) and not isinstance(source, _NO_PATHS):
         return list(source)
     message = (

@@ -81,11 +81,11 @@ class OwnedHandle:
                 self._open_files(source)
                 raise
 
-    def _open_files(self, source: Any) -> list[Any]:  # noqa: ARG002 for those that have some
+    def _open_files(self, source: Any) -> list[object]:  # noqa: ARG002 for those that have some
         """Return the h5py files of a handle whose files are on disk; raise if they were closed."""
         return []
 
-    def _opened_again(self) -> Any:
+    def _opened_again(self) -> object:
         """Return the handle, opened by a process that it came to with a fork."""
         return loads(dumps(self._source))
 
@@ -95,7 +95,7 @@ class OwnedHandle:
         self._descriptors = None
 
 
-def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
     """Pickle ``value`` with every h5py object and memmap in it as a path.
 
     While a worker process is being started, tensors go through shared memory, as torch does it. Arrays go by
@@ -131,7 +131,7 @@ class _WorkerPickler(_Paths, ForkingPickler):
     pass
 
 
-def _h5_by_path(value: Any) -> Any:
+def _h5_by_path(value: Any) -> object:
     """Reduce a file, group or dataset to its path; a closed file stays closed, for AnnData opens it when it reads."""
     import h5py  # noqa: PLC0415 there is one, so it is imported
 
@@ -156,7 +156,7 @@ def _h5_by_path(value: Any) -> Any:
     return _open_h5, (opened_file(file), None if isinstance(value, h5py.File) else value.name)
 
 
-def _open_h5(opened: OpenedFile, name: str | None) -> Any:
+def _open_h5(opened: OpenedFile, name: str | None) -> object:
     import h5py  # noqa: PLC0415 only where something of it was pickled
 
     file = opened.reopen(lambda path: h5py.File(path, "r"))
@@ -197,7 +197,7 @@ def descriptor_of(file: Any) -> int | None:
     return file.id.get_vfd_handle() if file.driver in _DESCRIPTOR_DRIVERS else None
 
 
-def _closed_h5() -> Any:
+def _closed_h5() -> object:
     import h5py  # noqa: PLC0415 only where something of it was pickled
 
     file = h5py.File(io.BytesIO(), "w")
@@ -205,7 +205,7 @@ def _closed_h5() -> Any:
     return file
 
 
-def _open_zip(opened: OpenedFile) -> Any:
+def _open_zip(opened: OpenedFile) -> object:
     import zarr  # noqa: PLC0415 only where something of it was pickled
 
     return copy.copy(zarr.storage.ZipStore(opened.find(), mode="r"))  # a copy is open, as the original was
@@ -229,7 +229,7 @@ def _address(array: Any) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _memmap_by_path(value: "np.memmap[Any, Any]") -> Any:
+def _memmap_by_path(value: "np.memmap[Any, Any]") -> object:
     """Reduce a memmap, or any view of one, to its place in the file.
 
     A copy-on-write memmap goes by value, since changes to it are not in the file.

@@ -14,7 +14,7 @@ from scdataset.errors import CollectionError
 __all__ = ["join_rows"]
 
 
-def join_rows(pieces: Sequence[Any], counts: Sequence[int]) -> Any:
+def join_rows(pieces: Sequence[object], counts: Sequence[int]) -> Any:
     """Return pieces of ``counts`` rows each as one, of the type that they have.
 
     Raises
@@ -36,7 +36,7 @@ def join_rows(pieces: Sequence[Any], counts: Sequence[int]) -> Any:
         raise CollectionError(message) from error
 
 
-def _joined(pieces: Sequence[Any]) -> Any:
+def _joined(pieces: Sequence[Any]) -> object:
     first: Any = pieces[0]
     if isinstance(first, Mapping):
         return {name: _joined([piece[name] for piece in pieces]) for name in first}
@@ -47,7 +47,7 @@ def _joined(pieces: Sequence[Any]) -> Any:
     return _joined_arrays(pieces, first)
 
 
-def _joined_arrays(pieces: Sequence[Any], first: Any) -> Any:
+def _joined_arrays(pieces: Sequence[Any], first: Any) -> object:
     tensors = [piece for piece in pieces if isinstance(piece, torch.Tensor)]
     if tensors:
         return torch.cat([torch.as_tensor(piece, device=tensors[0].device) for piece in pieces])

@@ -72,7 +72,7 @@ class MapStyle:
         return f"{type(self.source).__qualname__}:{len(self.source)}"
 
 
-def _read_array(source: Any, rows: NDArray[np.int64]) -> Any:
+def _read_array(source: Any, rows: NDArray[np.int64]) -> object:
     return Indexable(source).read(rows)
 
 
@@ -82,11 +82,11 @@ def _read_entries(source: Any, rows: NDArray[np.int64]) -> RowList:
     return RowList(entries[place] for place in places.tolist())
 
 
-def _read_together(source: Any, rows: NDArray[np.int64]) -> Any:
+def _read_together(source: Any, rows: NDArray[np.int64]) -> object:
     return _collated(source, source.__getitems__(rows.tolist()))
 
 
-def _read_samples(source: Any, rows: NDArray[np.int64]) -> Any:
+def _read_samples(source: Any, rows: NDArray[np.int64]) -> object:
     return _collated(source, [source[row] for row in rows.tolist()])
 
 
@@ -106,7 +106,7 @@ _TRIALS: dict[str, Callable[[Any, NDArray[np.int64]], Any]] = {
 _NAMES = {"array": "dataset[array of rows]", "entries": "dataset[array of rows]", "together": "dataset.__getitems__"}
 
 
-def _collated(source: Any, samples: Sequence[Any]) -> Any:
+def _collated(source: Any, samples: Sequence[object]) -> object:
     try:
         return _by_column(default_collate(list(samples)))
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -206,7 +206,7 @@ class StackRows:
 
     def __init__(self, source: "StackDataset[Any]") -> None:
         self.source = source
-        datasets: Any = source.datasets
+        datasets: object = source.datasets
         self._names = list(datasets) if isinstance(datasets, dict) else None
         self._members = [adapt_dataset(member) for member in _members(source)]
 
@@ -234,7 +234,7 @@ def adapt_dataset(source: Any) -> Any:
     return _COMBINED[kind][0](source) if is_known else MapStyle(source)
 
 
-def _members(source: Any) -> list[Any]:
+def _members(source: Any) -> list[object]:
     if isinstance(source, TensorDataset):
         return list(source.tensors)
     members = source.datasets if hasattr(source, "datasets") else [source.dataset]

@@ -62,7 +62,7 @@ class MultiIndexable(Separable):
         *indexables: Any,
         names: Any = None,
         unstructured: dict[str, Any] | None = None,
-        **named_indexables: Any,
+        **named_indexables: object,
     ) -> None:
         if unstructured is not None and not isinstance(unstructured, dict):
             message = (
@@ -83,7 +83,7 @@ class MultiIndexable(Separable):
     def _set(
         self,
         collections: Mapping[str | int, Collection],
-        modalities: dict[str | int, Any],
+        modalities: dict[str | int, object],
         unstructured: dict[str, Any] | None,
     ) -> None:
         self._collections = collections
@@ -110,11 +110,11 @@ class MultiIndexable(Separable):
         return new
 
     @cached_property
-    def _cutters(self) -> dict[str | int, Callable[[slice], Any]]:
+    def _cutters(self) -> dict[str | int, Callable[[slice], object]]:
         """The function that cuts rows, by modality."""
         return {name: _cutter(collection) for name, collection in self._collections.items()}
 
-    def _over(self, collections: Mapping[str | int, Collection], modalities: dict[str | int, Any]) -> Self:
+    def _over(self, collections: Mapping[str | int, Collection], modalities: dict[str | int, object]) -> Self:
         new = type(self).__new__(type(self))
         new._set(collections, modalities, self.unstructured)  # noqa: SLF001 our own
         return new
@@ -243,7 +243,7 @@ class MultiIndexable(Separable):
             f"open_collection(path, obs=[{name!r}]), or adata_to_mindex(batch, columns=[{name!r}])."
         )
 
-    def _by_position(self, position: Any) -> Any:
+    def _by_position(self, position: Any) -> object:
         if isinstance(position, (bool, np.bool_)) or not hasattr(position, "__index__"):
             message = f"{position!r} is no index; give a name, an integer for a modality, or a slice or array of rows."
             raise IndexError(message)
@@ -252,13 +252,13 @@ class MultiIndexable(Separable):
             raise IndexError(message)
         return self.values()[operator.index(position)]
 
-    def _modality(self, name: str | int) -> Any:
+    def _modality(self, name: str | int) -> object:
         """Return a modality, as it was given unless it is a file that this process has to open again."""
         collection = self._collections[name]
         return collection.source if isinstance(collection, OwnedHandle) else self._modalities[name]
 
 
-def _take(collection: Collection, rows: RowIndex) -> Any:
+def _take(collection: Collection, rows: RowIndex) -> object:
     if not isinstance(rows, slice):
         return collection.read(rows)
     if isinstance(collection, InMemory):
@@ -266,18 +266,18 @@ def _take(collection: Collection, rows: RowIndex) -> Any:
     return collection.read(np.arange(rows.start, rows.stop))
 
 
-def _cutter(collection: Collection) -> Callable[[slice], Any]:
+def _cutter(collection: Collection) -> Callable[[slice], object]:
     if isinstance(collection, InMemory):
         plain = type(collection).cut is InMemory.cut
         return partial(row_cutter(collection.source), collection.source) if plain else collection.cut
     return partial(_read_part, collection)
 
 
-def _read_part(collection: Collection, rows: slice) -> Any:
+def _read_part(collection: Collection, rows: slice) -> object:
     return Fetched(_take(collection, rows), rows.stop - rows.start).source
 
 
-def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+def _changed(value: Any, change: Callable[[object], object]) -> object:
     """Return ``value`` with ``change`` made to it, or to its members if it is a dict, list or tuple.
 
     An unchanged value is returned itself.
@@ -293,7 +293,7 @@ def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
-def _named(indexables: tuple[Any, ...], names: Any, named_indexables: dict[str, Any]) -> dict[str | int, Any]:
+def _named(indexables: tuple[Any, ...], names: Any, named_indexables: dict[str, object]) -> dict[str | int, object]:
     """Return the modalities by name, or by position where they have none."""
     if not indexables:
         named: dict[str | int, Any] = dict(named_indexables.items())

@@ -73,7 +73,7 @@ class SharedBuffers:
 
     def __init__(self) -> None:
         self._file: _File | None = None
-        self._in_use: WeakKeyDictionary[Any, _File] = WeakKeyDictionary()
+        self._in_use: WeakKeyDictionary[object, _File] = WeakKeyDictionary()
 
     def dumps(self, value: Any) -> Packed:
         """Pickle ``value`` for the process that is being started."""
@@ -92,7 +92,7 @@ class SharedBuffers:
                 return Packed(pickled, sizes, self._sent(found))
         return Packed(pickled, sizes, [bytearray(buffer) for buffer in found])
 
-    def _sent(self, buffers: Sequence[memoryview]) -> Any:
+    def _sent(self, buffers: Sequence[memoryview]) -> object:
         """Return the descriptor of the file, for the process that is being started."""
         if self._file is None or not self._file.holds(buffers):
             self._file = _File(buffers)

@@ -62,7 +62,7 @@ def _agree(found: list[Any], source: Any, rows: NDArray[np.int64]) -> bool:
     return is_random and all(_sizes(one) == _sizes(sample) for one, sample in zip(found, samples, strict=True))
 
 
-def _sizes(sample: Any) -> list[int]:
+def _sizes(sample: object) -> list[int]:
     return [leaf.size for leaf in _leaves(sample)]
 
 
@@ -93,7 +93,7 @@ def _leaves(sample: Any) -> list[Array]:
     return [_flat(sample)]
 
 
-def _flat(sample: Any) -> Array:
+def _flat(sample: object) -> Array:
     """Return the values of a leaf, shape ``(n,)``; none of an object of unknown type, which is not compared."""
     if isinstance(sample, torch.Tensor):
         plain = sample.detach().to("cpu")

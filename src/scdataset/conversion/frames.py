@@ -20,7 +20,7 @@ def write_frame(
     root: zarr.Group,
     name: str,
     index: Iterable[NDArray[np.object_]],
-    index_name: Any,
+    index_name: object,
     names: Sequence[str],
     column: Callable[[str], Any],
 ) -> None:

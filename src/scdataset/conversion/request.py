@@ -157,7 +157,7 @@ class Wanted:
         return dict(json.loads(text))
 
 
-def _identity(path: str) -> list[Any]:
+def _identity(path: str) -> list[object]:
     status = os.stat(path)  # noqa: PTH116 of thousands of files
     return [path, status.st_size, status.st_mtime_ns]
 

@@ -105,9 +105,9 @@ class Task:
         write_element(root, "uns/conversion", self._provenance())
         marker.touch()
 
-    def _names(self) -> tuple[NamesFile, Any]:
+    def _names(self) -> tuple[NamesFile, object]:
         """Return the names of cells, or row numbers where the files have none; and how they are called."""
-        called: list[Any] = []
+        called: list[object] = []
 
         def noted() -> Iterator[pd.Index]:
             for names in self._cells.each_obs_names():
@@ -119,7 +119,7 @@ class Task:
         except ArgumentValueError:
             return NamesFile.written(self._space.folder, numbers_as_names(len(self._cells))), None
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self) -> dict[str, object]:
         sizes = self._cells.sizes
         return {
             "files": np.array(self._cells.files, object),
@@ -278,7 +278,7 @@ def _read_x(cells: CellCollection, rows: NDArray[np.int64]) -> Any:
     return cells.read_matrix(rows)[0]
 
 
-def _taken(cells: CellCollection, name: str, rows: NDArray[np.int64]) -> Any:
+def _taken(cells: CellCollection, name: str, rows: NDArray[np.int64]) -> object:
     return cells.obs_values(name)[rows]
 
 

@@ -128,7 +128,7 @@ class Workspace:
                     path.unlink()
             shutil.rmtree(self.folder)
 
-    def claim(self, request: dict[str, Any]) -> None:
+    def claim(self, request: dict[str, object]) -> None:
         """Take the folder for a request, which an earlier one in it has to be equal to.
 
         Raises
@@ -202,7 +202,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 
-def _checked(out: Any) -> Path:
+def _checked(out: object) -> Path:
     path = Path(absolute("out", out))
     if path.suffix != ".zarr":
         message = f"out={str(path)!r} has to end in .zarr, by which folders of stores are told."

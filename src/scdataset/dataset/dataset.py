@@ -155,14 +155,14 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
     @answers_old_calls
     def __init__(
         self,
-        data_collection: Any,
+        data_collection: object,
         strategy: SamplingStrategy,
         batch_size: int,
         fetch_factor: int = 16,
         drop_last: bool = False,  # noqa: FBT001, FBT002 the API that users have
-        fetch_callback: Callable[..., Any] | None = None,
+        fetch_callback: Callable[..., object] | None = None,
         fetch_transform: Callable[..., Any] | None = None,
-        batch_callback: Callable[..., Any] | None = None,
+        batch_callback: Callable[..., object] | None = None,
         batch_transform: Callable[..., Any] | None = None,
         rank: int | None = None,
         world_size: int | None = None,
@@ -170,7 +170,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
         *,
         prefetch: int = 1,
         uneven_ranks: bool = False,
-        mesh: Any = None,
+        mesh: object = None,
     ) -> None:
         self.strategy = strategy
         self.batch_size = batch_size
@@ -299,7 +299,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
                 iteration.begin()
         return iteration
 
-    def _begin(self, *, checked: bool) -> tuple[RankIteration, Iterator[Any]]:
+    def _begin(self, *, checked: bool) -> tuple[RankIteration, Iterator[object]]:
         order = None
 
         def remaining_after(begun: Begun) -> RemainingEpoch:
@@ -314,7 +314,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
         batches = self._batches(begun, order, hooks)
         return begun, sendable(batches, hooks) if checked and get_worker_info() is not None else batches
 
-    def _batches(self, begun: RankIteration, order: EpochOrder | None, hooks: Hooks) -> Iterator[Any]:
+    def _batches(self, begun: RankIteration, order: EpochOrder | None, hooks: Hooks) -> Iterator[object]:
         # Options may be assigned while this runs, so nothing is asked for after the first batch.
         epoch, partition, seed = begun.begun.epoch, begun.remaining.partition, self._seed
         keys_of = partial(RowKeys, seed=seed, epoch=epoch)
@@ -337,7 +337,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
             begun.is_running = False
             give_back_unused()
 
-    def _cut(self, fetches: Iterator[Fetch], begun: RankIteration, hooks: Hooks, keys_of: KeysOf) -> Iterator[Any]:
+    def _cut(self, fetches: Iterator[Fetch], begun: RankIteration, hooks: Hooks, keys_of: KeysOf) -> Iterator[object]:
         """Yield the batches of windows."""
         hooks, of_batches = hooks.divided()
         runs_ahead = self._runs_ahead(hooks, hooks.fetch_transform)
@@ -422,7 +422,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
         fetches: Iterator[Fetch],
         n_workers: int,
         hooks: Hooks,
-        ahead: Callable[[Any, NDArray[np.int64]], Any] | None,
+        ahead: Callable[[object, NDArray[np.int64]], object] | None,
     ) -> Iterator[Window]:
         """Read one fetch after the other, ahead of time where the collection allows it."""
         collection, given = self._collection, self.collection
@@ -464,7 +464,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
             )
             raise ArgumentValueError(message)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         state = self.__dict__.copy()
         if get_spawning_popen() is None:
             state["_source"] = state["_collection"] = dumps((self._source, self._collection))

@@ -82,7 +82,7 @@ class SharedEpochCounter:
         self._name = name
         self._revision = revision
         self._process = os.getpid()
-        self._state: dict[str, Any] = {
+        self._state: dict[str, object] = {
             "next": _listed(first),
             "seed": seed,
             "revision": revision,
@@ -162,7 +162,7 @@ class SharedEpochCounter:
             )
             raise LoaderError(message)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # Only a worker that is being started goes on with this counter; any other copy counts for itself.
         starts = get_spawning_popen() is not None
         if starts:
@@ -207,7 +207,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def _written(path: Path, first: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _written(path: Path, first: dict[str, Any]) -> Iterator[dict[str, object]]:
     """Give the state in a file, or ``first`` if there is none yet, and write it back changed."""
     with FileLock(_lock(path), poll_interval=_POLL), os.fdopen(os.open(path, _FLAGS, 0o600), "r+") as file:
         written = file.read()
@@ -220,7 +220,7 @@ def _written(path: Path, first: dict[str, Any]) -> Iterator[dict[str, Any]]:
             file.truncate()
 
 
-def _listed(progress: Progress) -> dict[str, Any]:
+def _listed(progress: Progress) -> dict[str, object]:
     return {"epoch": progress.epoch, "chain": [[g.world_size, g.n_workers, g.taken] for g in progress.chain]}
 
 
@@ -228,7 +228,7 @@ def _progress(listed: dict[str, Any]) -> Progress:
     return Progress(listed["epoch"], tuple(Generation(*link) for link in listed["chain"]))
 
 
-def _take(state: dict[str, Any], n_workers: int) -> dict[str, Any]:
+def _take(state: dict[str, Any], n_workers: int) -> dict[str, object]:
     progress: dict[str, Any] = state["next"]
     state["next"] = _listed(Progress(progress["epoch"] + 1))
     state["latest"] = {"progress": progress, "n_workers": n_workers}

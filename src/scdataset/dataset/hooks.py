@@ -125,7 +125,7 @@ class Hooks:
         return _called("fetch_transform", self.fetch_transform, fetched, rows, keys_of)
 
     def transformed(
-        self, batches: Iterator[Any], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
+        self, batches: Iterator[object], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
     ) -> Iterator[Any]:
         """Apply ``batch_transform`` to batches, and refuse None from a hook."""
         if self.batch_transform or self.batch_callback:
@@ -133,8 +133,8 @@ class Hooks:
         return batches
 
     def _checked(
-        self, batches: Iterator[Any], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
-    ) -> Iterator[Any]:
+        self, batches: Iterator[object], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
+    ) -> Iterator[object]:
         transform = self.batch_transform
         has_keys = transform is not None and needs_keys(transform)
         for cut in batches:
@@ -154,7 +154,7 @@ class Hooks:
         """Whether one of them works on whole windows."""
         return any((self.fetch_callback, self.fetch_transform, self.batch_callback))
 
-    def _cut(self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[Any]:
+    def _cut(self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[object]:
         window = fetched if self.batch_callback else self._cuttable(fetched, bounds[-1])
         if self.batch_callback or places is not None:
             take = self._call_batch if self.batch_callback else row_taker(window)
@@ -175,7 +175,7 @@ class Hooks:
         with observed("fetch_callback", windows=1, window_rows=rows.size):
             return self.fetch_callback(source, rows), places
 
-    def _call_batch(self, fetched: Any, positions: NDArray[np.int64]) -> Any:
+    def _call_batch(self, fetched: Any, positions: NDArray[np.int64]) -> object:
         """Call ``batch_callback``."""
         assert self.batch_callback is not None  # noqa: S101 only called where there is one
         with observed("batch_callback"):
@@ -186,7 +186,7 @@ class Hooks:
         message = f"The {name} returned None in place of a batch; end it with a return of its result."
         raise HookError(message)
 
-    def _cuttable(self, fetched: Any, n_rows: int) -> Any:
+    def _cuttable(self, fetched: Any, n_rows: int) -> object:
         window = as_window(fetched, n_rows)
         if window is None:
             origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")

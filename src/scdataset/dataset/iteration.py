@@ -84,12 +84,12 @@ class Iteration(Iterator[Any]):
         Counts, if anybody asked.
     """
 
-    def __init__(self, begin: Callable[[], tuple[RankIteration, Iterator[Any]]], monitor: Monitor) -> None:
+    def __init__(self, begin: Callable[[], tuple[RankIteration, Iterator[object]]], monitor: Monitor) -> None:
         self._begin = begin
         self._monitor = monitor
         self._given_at: float | None = None
         self._iteration: RankIteration | None = None
-        self._batches: Iterator[Any] = iter(())
+        self._batches: Iterator[object] = iter(())
 
     def begin(self) -> None:
         """Begin now; it does nothing the second time."""
@@ -108,7 +108,7 @@ class Iteration(Iterator[Any]):
         observer = self._monitor.observer
         return self._next() if observer is None else self._counted(observer)
 
-    def _counted(self, observer: Observer) -> Any:
+    def _counted(self, observer: Observer) -> object:
         """Return the next batch, and add to counts and times."""
         if self._given_at is not None:
             observer.add(MODEL, observer.clock() - self._given_at)
@@ -128,7 +128,7 @@ class Iteration(Iterator[Any]):
         self._given_at = None
         self._monitor.publish(at_once=True)
 
-    def _next(self) -> Any:
+    def _next(self) -> object:
         if self._iteration is None:
             self.begin()
         batch = next(self._batches)

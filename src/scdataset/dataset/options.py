@@ -74,7 +74,7 @@ def hook_option() -> Option[Callable[..., Any] | None]:
     return Option(_checked_hook)
 
 
-def _checked_hook(name: str, value: Any) -> Callable[..., Any] | None:
+def _checked_hook(name: str, value: Any) -> Callable[..., object] | None:
     """Return ``value`` if it can be called with the arguments of this hook, as far as its signature tells."""
     checked = hook(name, value)
     arguments = HOOK_ARGUMENTS[name]

@@ -47,7 +47,7 @@ def _local_function(hook: Any) -> types.FunctionType | None:
     return hook if is_local else None
 
 
-def sendable(batches: Iterator[Any], hooks: Hooks) -> Iterator[Any]:
+def sendable(batches: Iterator[object], hooks: Hooks) -> Iterator[Any]:
     """Yield the batches; in a worker process, raise at once if the first of them cannot be pickled."""
     if get_worker_info() is not None and parent_process() is not None:
         for batch in batches:

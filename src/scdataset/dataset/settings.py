@@ -113,7 +113,7 @@ class Settings:
                 self._take_length(n_samples)
 
     @property
-    def _ordering(self) -> tuple[Any, ...]:
+    def _ordering(self) -> tuple[object, ...]:
         """All that decides on the order of an epoch; objects of the user's count by identity."""
         objects = id(self.strategy), self._settled_changes, id(self._source)
         sizes = self.batch_size, self.fetch_factor, self._n_samples
@@ -127,12 +127,12 @@ class Settings:
         return getattr(self._collection, "source", self._source)  # which this process has opened again
 
     @collection.setter
-    def collection(self, collection: Any) -> None:
+    def collection(self, collection: object) -> None:
         known = adapted(collection, self.fetch_callback)
         self.change("collection", _source=collection, _collection=known)
 
     @property
-    def _sized(self) -> Any:
+    def _sized(self) -> object:
         """The collection for strategies: as it was given, unless its entries are not its rows (a list of AnnData).
 
         With a ``fetch_callback`` they always are.
@@ -297,7 +297,7 @@ def _warn_of_blocks_beyond_windows(block_rows: int, batch_size: int, fetch_facto
     )
 
 
-def adapted(source: Any, fetch_callback: Callable[..., Any] | None) -> Collection | None:
+def adapted(source: Any, fetch_callback: Callable[..., object] | None) -> Collection | None:
     """Return the collection over ``source``; None if only a ``fetch_callback`` can read it."""
     try:
         return as_collection(source)

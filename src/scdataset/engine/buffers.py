@@ -245,6 +245,6 @@ def _trim_oldest() -> None:
         buffer.trim()
 
 
-def _whole_array(owner: Any) -> Array:
+def _whole_array(owner: object) -> Array:
     """Return an array over an array of the same size: scipy copies an array that is a small part of its base."""
     return np.asarray(owner)[:]

@@ -63,7 +63,7 @@ def _folder() -> Path | None:
     return None if switched_off() else cache_folder() / "tables"
 
 
-def _key(file: ByteSource, name: str) -> list[Any]:
+def _key(file: ByteSource, name: str) -> list[object]:
     return [file.address, *file.identity, name]
 
 

@@ -180,7 +180,7 @@ def _found(folder: Path, copy: _Copy) -> dict[str, CopiedFile] | None:
     return files
 
 
-def _confirmed(folder: Path, copy: _Copy, about: dict[str, Any], stored: list[Array]) -> bool:
+def _confirmed(folder: Path, copy: _Copy, about: dict[str, object], stored: list[Array]) -> bool:
     """Tell whether a file still has the content of which a copy was made, where its times do not tell.
 
     The time of status changes with permissions and links as well as with a content whose time was set back. A change at

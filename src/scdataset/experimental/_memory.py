@@ -36,7 +36,7 @@ def _size(value: Any, seen: set[int]) -> int:
     return sys.getsizeof(value) if nbytes is None else int(nbytes)
 
 
-def _members(value: Any) -> list[Any] | None:
+def _members(value: Any) -> list[object] | None:
     """Return the parts of a container whose sizes add up to its own, or None if it is not made of parts."""
     if hasattr(value, "obsm") and hasattr(value, "layers"):  # AnnData; var belongs to no row
         return [value.X, value.obs, *value.obsm.values(), *value.layers.values()]

@@ -37,7 +37,7 @@ Hook = Callable[..., Any] | None
 
 
 def suggest_parameters(
-    data_collection: Any,
+    data_collection: object,
     batch_size: int,
     target_ram_fraction: float = 0.2,
     max_workers: int = 16,
@@ -131,7 +131,7 @@ def suggest_parameters(
 
 
 def estimate_sample_size(
-    data_collection: Any,
+    data_collection: object,
     n_samples: int = 16,
     fetch_callback: Hook = None,
     fetch_transform: Hook = None,
@@ -194,7 +194,7 @@ def _memory() -> tuple[int, int]:
     return memory
 
 
-def _reads_in_threads(data_collection: Any) -> bool:
+def _reads_in_threads(data_collection: object) -> bool:
     try:
         return bool(getattr(as_collection(data_collection), "reads_ahead", False))
     except CollectionError:  # which only a fetch_callback can read

@@ -179,7 +179,7 @@ class _Nans:
 
         self._count(values.reshape(-1), where)
 
-    def _count(self, values: Array, where: Any) -> None:
+    def _count(self, values: Array, where: object) -> None:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             self.nan.add(np.isnan(values), where)
             self.infinite.add(np.isinf(values), where)

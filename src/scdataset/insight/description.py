@@ -245,7 +245,7 @@ def _unstored(file: CellFile, density: float) -> StoredMatrix:
     return StoredMatrix("X", matrix.kind, matrix.shape, str(matrix.dtype), None, n_stored, None, None, 1, (), "")
 
 
-def _sample(file: CellFile) -> Any:
+def _sample(file: CellFile) -> object:
     """Read a few hundred rows: runs of neighbours, so that few chunks are decoded."""
     n_rows = file.matrix.shape[0]
     firsts = np.linspace(0, max(n_rows - _RUN, 0), _RUNS).astype(np.int64)

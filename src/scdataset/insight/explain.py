@@ -253,7 +253,7 @@ def explained(plan: Plan, labels: ArrayLike | str | None = None, num_workers: in
 
 
 def labels_of(
-    source: Any, collection: Any, n_rows: int, labels: ArrayLike | str | None
+    source: Any, collection: object, n_rows: int, labels: ArrayLike | str | None
 ) -> tuple[str | None, NDArray[np.int64] | None]:
     """Return the name of labels and their codes, shape ``(n_rows,)``; None twice where there is nothing to mix.
 
@@ -277,7 +277,7 @@ def labels_of(
     return "labels", codes
 
 
-def _column(source: Any, collection: Any, name: str) -> Any:
+def _column(source: Any, collection: object, name: str) -> object:
     if isinstance(collection, HasObsFrame):
         return collection.obs_frame([name])[name]
     obs = getattr(source, "obs", None)

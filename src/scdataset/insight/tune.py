@@ -188,7 +188,7 @@ class Tuned:
 
 
 def tune(
-    collection: Any,
+    collection: object,
     batch_size: int,
     *,
     labels: ArrayLike | str | None = None,

@@ -120,15 +120,15 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
         uneven_ranks: bool = False,
         row_key: str | None = "row",
         num_workers: int = 0,
-        loader_options: Mapping[str, Any] | None = None,
-        open_options: Mapping[str, Any] | None = None,
+        loader_options: Mapping[str, object] | None = None,
+        open_options: Mapping[str, object] | None = None,
         resume_ignore: Sequence[str] = (),
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
         self._settings = LightningSettings(**given)
         self.batch_size = batch_size
-        self._opened: Any = None
+        self._opened: object = None
         self._splits: dict[str, Split] = {}
         self._loaders: dict[str, CellLoader] = {}
         for name, value in self._settings.plain().items():
@@ -174,7 +174,7 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
                 "are categories or strings of obs; an open collection has those of open_collection(..., obs=[...])."
             )
             raise ArgumentValueError(message)
-        classes: list[Any] = known[label].tolist()
+        classes: list[object] = known[label].tolist()
         return classes
 
     @property

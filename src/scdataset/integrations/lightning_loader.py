@@ -70,8 +70,8 @@ class CellLoader:
     def _begin_at(self, epoch: int) -> None:
         self._epoch = self._next_epoch = epoch
         self._taken = 0
-        self._loader: Iterable[Any] | None = None
-        self._running: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
+        self._loader: Iterable[object] | None = None
+        self._running: weakref.WeakSet[Generator[object, None, None]] = weakref.WeakSet()
 
     @property
     def _n_workers(self) -> int:

@@ -34,7 +34,7 @@ class StatsLogger(_Callback):  # type: ignore[misc]  # typed by the package that
         self._dataset: Any = None
         self._before = LoaderStats()
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 as Lightning calls it
+    def on_train_start(self, trainer: Any, pl_module: object) -> None:  # noqa: ARG002 as Lightning calls it
         """Begin to count."""
         try:
             self._dataset = dataset_of(trainer.train_dataloader)

@@ -25,7 +25,7 @@ class Numbered:
         Name of the numbers, int64 of shape ``(n_rows,)``: a tensor where there are tensors.
     """
 
-    transform: Callable[..., Any] | None
+    transform: Callable[..., object] | None
     key: str
     needs_keys: ClassVar[bool] = True
 

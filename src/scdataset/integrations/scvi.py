@@ -271,7 +271,7 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
         size = self.batch_size if batch_size is None else whole("batch_size", batch_size, minimum=1)
         return self._loader(Streaming(None if indices is None else rows), size, rank=0, world_size=1)
 
-    def _paired(self, rows: NDArray[np.bool_], loader: Callable[[NDArray[np.bool_]], Any]) -> Any:
+    def _paired(self, rows: NDArray[np.bool_], loader: Callable[[NDArray[np.bool_]], Any]) -> object:
         """Return a loader of cells; for SCANVI with labelled cells beside them, several rounds of them if need be."""
         labelled = rows & self._labelled
         if not (self._trains_classifier and labelled.any()):
@@ -285,17 +285,17 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
 
         return self.trainer is not None and isinstance(self.trainer.lightning_module, SemiSupervisedTrainingPlan)
 
-    def _shuffled(self, rows: NDArray[np.bool_]) -> Any:
+    def _shuffled(self, rows: NDArray[np.bool_]) -> object:
         """Return a loader of training whose last batch has more than one cell."""
         indices = np.flatnonzero(rows)
         if indices.size % self.batch_size == 1:  # with drop_last, ranks could be left without a batch
             indices = indices[:-1]
         return self._loader(BlockShuffling(self._block_size, indices=indices), self.batch_size, seed=self._seed)
 
-    def _in_order(self, rows: NDArray[np.bool_]) -> Any:
+    def _in_order(self, rows: NDArray[np.bool_]) -> object:
         return self._loader(Streaming(np.flatnonzero(rows)), self.batch_size)
 
-    def _loader(self, strategy: SamplingStrategy, batch_size: int, **options: Any) -> Any:
+    def _loader(self, strategy: SamplingStrategy, batch_size: int, **options: Any) -> object:
         dataset = scDataset(
             self.cells, strategy, batch_size, self._fetch_factor, batch_transform=ToScvi(self._columns), **options
         )

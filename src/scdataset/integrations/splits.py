@@ -66,7 +66,7 @@ def check_split(name: str, wanted: object) -> None:
         raise ArgumentTypeError(message)
 
 
-def splits_of(collection: object, wanted: Mapping[str, Any], disjoint: Sequence[str]) -> dict[str, Split]:
+def splits_of(collection: object, wanted: Mapping[str, object], disjoint: Sequence[str]) -> dict[str, Split]:
     """Return splits of a collection; "rest" is every cell that the ``disjoint`` others leave.
 
     Parameters

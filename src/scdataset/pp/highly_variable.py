@@ -20,7 +20,7 @@ Flavor = Literal["seurat_v3", "seurat_v3_paper", "seurat", "cell_ranger"]
 
 
 def highly_variable_genes(
-    cells: Any,
+    cells: object,
     n_top_genes: int,
     flavor: Flavor = "seurat_v3",
     batch_key: str | None = None,
@@ -149,7 +149,7 @@ def _check_numbers(span: float, n_bins: int, log_base: float | None) -> None:
         positive("log_base", log_base)
 
 
-def _unlogged(data: Any, log_base: float | None) -> Any:
+def _unlogged(data: Any, log_base: float | None) -> object:
     """Return exp(x) - 1, in the type of the values, as scanpy does."""
     with np.errstate(over="ignore"):
         values = np.expm1(data if log_base is None else (data * np.log(log_base)).astype(data.dtype))

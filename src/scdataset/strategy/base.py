@@ -116,7 +116,7 @@ class SamplingStrategy:
             self._select(indices)
 
     @property
-    def _indices(self) -> Any:
+    def _indices(self) -> object:
         return self.indices
 
     @_indices.setter
@@ -183,19 +183,19 @@ class SamplingStrategy:
         """Return the order of one epoch over a collection of ``n_rows`` rows."""
         return self._order_of_indices(range(n_rows), seed, epoch)
 
-    def epoch_order(self, data_collection: Any, seed: int, epoch: int) -> EpochOrder:
+    def epoch_order(self, data_collection: object, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch over ``data_collection``, by whichever method the subclass wrote."""
         if self._writes_indices():
             self._meet(data_collection)
             return self._order_of_indices(data_collection, seed, epoch)
         return self._order_over(data_collection, seed, epoch)
 
-    def _order_over(self, data_collection: Any, seed: int, epoch: int) -> EpochOrder:
+    def _order_over(self, data_collection: object, seed: int, epoch: int) -> EpochOrder:
         """Return the order of one epoch, by ``order``, once names are looked up in the collection."""
         self._meet(data_collection)
         return self.order(count_rows(data_collection), seed, epoch)
 
-    def _meet(self, data_collection: Any) -> None:
+    def _meet(self, data_collection: object) -> None:
         """Look names up in a collection, if some parameter goes by names and they were not looked up there before."""
         if not self._goes_by_names() or (self._met is not None and self._met() is data_collection):
             return

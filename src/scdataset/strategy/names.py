@@ -11,7 +11,7 @@ Values without names, and a Series with the default index 0, 1, 2, ..., go by po
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class NamedRows(NamedTuple):
         Number of its rows.
     """
 
-    collection: Any
+    collection: object
     n_rows: int
 
     def names(self, like: Array) -> Array | None:

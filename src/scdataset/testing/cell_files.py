@@ -113,7 +113,7 @@ class CellFileTests(ABC):
         assert list(collection.var.index) == list(cells().var_names)
         assert set(self.obs) <= set(collection.obs_keys())
 
-    def test_rows_come_in_the_order_asked_for_repeated_or_not(self, collection: Any) -> None:
+    def test_rows_come_in_the_order_asked_for_repeated_or_not(self, collection: object) -> None:
         for rows in (ROWS, [], [5], range(N_OBS), range(N_OBS)[::-1]):
             self.check(collection, list(rows), cells())
 
@@ -147,7 +147,7 @@ class CellFileTests(ABC):
             with pytest.raises(ScDatasetError, match="no names"):
                 collection.obs_names  # noqa: B018 a property that reads
 
-    def test_a_pickled_one_reads_the_same(self, collection: Any) -> None:
+    def test_a_pickled_one_reads_the_same(self, collection: object) -> None:
         with closing(pickle.loads(pickle.dumps(collection))) as again:
             self.check(again, ROWS, cells())
 

@@ -167,7 +167,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 256
     block_on_close = False
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Leave out the traceback of a client that went away."""
 
 
@@ -184,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 1 << 16
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_: object) -> None:
         """Say nothing."""
 
     def do_HEAD(self) -> None:

@@ -17,7 +17,7 @@ def assert_covers(
     *,
     world_sizes: Sequence[int] = (1, 2, 3),
     num_workers: Sequence[int] = (0, 2),
-    rows_of: Callable[[Any], Any] | None = None,
+    rows_of: Callable[[Any], object] | None = None,
 ) -> None:
     """Raise unless all ranks and workers together yield the batches of an epoch, with the same rows in them.
 
@@ -46,7 +46,7 @@ def assert_covers(
             check_shared_out(found, ranks[0], whole, [size])
 
 
-def _check_rows(dataset: scDataset, rows_of: Callable[[Any], Any]) -> None:
+def _check_rows(dataset: scDataset, rows_of: Callable[[Any], object]) -> None:
     order = dataset.strategy.epoch_order(dataset.collection, dataset.seed, 0)
     kept = len(order) - (len(order) % dataset.batch_size if dataset.drop_last else 0)
     expected = order.rows(0, len(order))

@@ -50,7 +50,7 @@ def adata_to_mindex(batch: Any, columns: Sequence[str] | None = None) -> MultiIn
     return MultiIndexable({"X": _dense(cells), **{name: _column(cells.obs, name) for name in names}})
 
 
-def _column(obs: Any, name: str) -> Any:
+def _column(obs: Any, name: str) -> object:
     """Return the values of a column: an array, a Categorical, or whatever a source of the user's own has."""
     try:
         column = obs[name]

@@ -26,7 +26,7 @@ class Transform:
                 value.flags.writeable = False
         vars(self).update(options)
 
-    def _compared(self) -> tuple[Any, ...]:
+    def _compared(self) -> tuple[object, ...]:
         found = (getattr(self, field.name) for field in fields(self) if field.compare)  # type: ignore[arg-type]
         return tuple(map(_hashable, found))
 
@@ -42,5 +42,5 @@ class Transform:
         self._set(**state)  # arrays come out of a pickle writable
 
 
-def _hashable(value: Any) -> Any:
+def _hashable(value: Any) -> object:
     return (value.shape, value.dtype.str, value.tobytes()) if isinstance(value, np.ndarray) else value

@@ -30,9 +30,9 @@ class Compose(Transform):
     tensor([[7.8244, 8.9228]])
     """
 
-    transforms: tuple[Callable[..., Any], ...]
+    transforms: tuple[Callable[..., object], ...]
 
-    def __init__(self, *transforms: Callable[..., Any]) -> None:
+    def __init__(self, *transforms: Callable[..., object]) -> None:
         for position, transform in enumerate(transforms):
             if not callable(transform):
                 kind = type(transform).__qualname__
@@ -73,5 +73,5 @@ class Compose(Transform):
         return f"Compose({', '.join(map(repr, self.transforms))})"
 
 
-def _part_for_batches(transform: object) -> Any:
+def _part_for_batches(transform: object) -> object:
     return transform.divided()[1] if isinstance(transform, Transform) else None

@@ -80,7 +80,7 @@ def _values(matrix: Any) -> torch.Tensor:
     return values if values.is_floating_point() else values.to(torch.float32)
 
 
-def _with_values(matrix: Any, values: torch.Tensor) -> Any:
+def _with_values(matrix: Any, values: torch.Tensor) -> object:
     return replace(matrix, values=values) if isinstance(matrix, CsrTensors) else values
 
 
@@ -102,7 +102,7 @@ def _normalised(step: NormalizeTotal, matrix: Any, beside: Mapping[Any, Any]) ->
     return _with_values(matrix, (values / divisors).to(values.dtype))
 
 
-def _logged(step: Log1p, matrix: Any, beside: Mapping[Any, Any]) -> Any:  # noqa: ARG001 as of the others
+def _logged(step: Log1p, matrix: Any, beside: Mapping[object, object]) -> object:  # noqa: ARG001 as of the others
     logs = torch.log1p(_values(matrix))
     return _with_values(matrix, logs if step.base is None else logs / math.log(step.base))
 
@@ -125,7 +125,7 @@ def steps_on_device(transform: object) -> list[Any]:
     return steps
 
 
-def changed_on_device(steps: Sequence[Any], matrix: Any, beside: Mapping[Any, Any]) -> Any:
+def changed_on_device(steps: Sequence[object], matrix: Any, beside: Mapping[object, object]) -> Any:
     """Return X, dense or `CsrTensors`, after the transforms.
 
     Parameters

@@ -23,12 +23,12 @@ __all__ = ["DeviceBatches", "to_device"]
 
 
 def to_device(
-    batches: Iterable[Any],
+    batches: Iterable[object],
     device: torch.device | str | int,
     depth: int = 1,
     *,
     to_torch: ToTorch | None = None,
-    transform: Callable[[Any], Any] | None = None,
+    transform: Callable[[Any], object] | None = None,
 ) -> "DeviceBatches":
     """Iterate over batches as tensors on a device, where the next ones arrive while the model works.
 
@@ -81,11 +81,11 @@ class DeviceBatches:
 
     def __init__(
         self,
-        batches: Iterable[Any],
+        batches: Iterable[object],
         device: torch.device | str | int,
         depth: int,
         to_torch: ToTorch,
-        transform: Callable[[Any], Any] | None,
+        transform: Callable[[Any], object] | None,
     ) -> None:
         if not hasattr(batches, "__iter__"):
             message = f"batches is of type {type(batches).__qualname__}; give an scDataset or a DataLoader over one."
@@ -128,12 +128,12 @@ class DeviceBatches:
         dataset: Any = getattr(self.batches, "dataset", self.batches)
         dataset.load_state_dict(state)
 
-    def _received(self, sent: "deque[Callable[[], Any]]") -> Any:
+    def _received(self, sent: "deque[Callable[[], Any]]") -> object:
         batch = sent.popleft()()
         self._given += 1
         return batch
 
-    def _send(self, batch: object) -> Callable[[], Any]:
+    def _send(self, batch: object) -> Callable[[], object]:
         """Send a batch to a device without streams."""
         if self.transform is not None:
             batch = self.transform(batch)

@@ -40,7 +40,7 @@ class ToJax(Transform):
     """
 
     to_torch: ToTorch = field(default_factory=ToTorch)
-    device: Any = None
+    device: object = None
     runs_ahead: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -88,7 +88,7 @@ class MaskValues(Transform):
             return with_members(value, {"masked_values": self._of_sentences(value, keys)})
         return with_members(value, {"masked_X": self._of_matrix(matrix_of(value, "MaskValues"), keys)})
 
-    def _of_matrix(self, matrix: Any, keys: RowKeys | None) -> Any:
+    def _of_matrix(self, matrix: Any, keys: RowKeys | None) -> object:
         rows = as_canonical_csr(matrix)
         check_values("MaskValues", rows, "finite numbers", remedy="Leave those cells out.")
         data = self._holding_mask_value(rows.data)

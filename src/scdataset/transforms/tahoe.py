@@ -74,7 +74,7 @@ def hf_tahoe_to_tensor(
     return torch.from_numpy(dense)
 
 
-def _joined(name: str, cells: Sequence[Any], kinds: str, dtype: type[np.generic]) -> tuple[Array, NDArray[np.int64]]:
+def _joined(name: str, cells: Sequence[object], kinds: str, dtype: type[np.generic]) -> tuple[Array, NDArray[np.int64]]:
     """Return the entries of all cells one after the other, and how many each has."""
     allowed = f"a list of {'integers' if kinds == 'iu' else 'numbers'}"
     if not isinstance(cells, Iterable):

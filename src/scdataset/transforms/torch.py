@@ -105,12 +105,12 @@ class ToTorch(Transform):
             return {name: self._member(name, member, of_sparse) for name, member in value.items()}
         return self.tensors({"X": value.X}, of_sparse) if is_anndata(value) else self._tensor("X", value, of_sparse)
 
-    def _member(self, name: str | int, member: Any, of_sparse: Callable[[Any], Any]) -> Any:
+    def _member(self, name: str | int, member: object, of_sparse: Callable[[object], object]) -> object:
         if isinstance(member, (MultiIndexable, Mapping)):
             return self.tensors(member, of_sparse)
         return self._tensor(name, getattr(member, "codes", member), of_sparse)  # of a Categorical
 
-    def _tensor(self, name: str | int, value: object, of_sparse: Callable[[Any], Any]) -> Any:
+    def _tensor(self, name: str | int, value: object, of_sparse: Callable[[object], object]) -> object:
         if is_sparse(value):
             return of_sparse(value)
         tensor = as_tensor(name, value)

@@ -92,7 +92,7 @@ class AnnDataFile(CellFile):
         """Columns of obs, in the order of the file."""
         return column_names(self._child("obs"))
 
-    def _obs_values(self, name: str) -> Any:
+    def _obs_values(self, name: str) -> object:
         return self._labelled(name, column_values(self._child("obs"), name))
 
     def _obsm_matrix(self, name: str) -> Matrix:
@@ -176,7 +176,7 @@ class AnnDataFile(CellFile):
             return self._dense(stored.name, fallback=fallback)
         return self._csr(stored.name, shape, fallback=fallback)
 
-    def _labelled(self, name: str, values: Any) -> Any:
+    def _labelled(self, name: str, values: Any) -> object:
         """Return a column with its labels, which before anndata 0.7 were in uns."""
         labels = self._find(f"{self._group}uns/{name}_categories")
         if labels is None or values.dtype.kind not in "iu":

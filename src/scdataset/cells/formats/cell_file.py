@@ -149,7 +149,7 @@ class CellFile(ABC):
         self.matrix.close()
 
     @abstractmethod
-    def _obs_values(self, name: str) -> Any:
+    def _obs_values(self, name: str) -> object:
         """Return the values of one of `obs_keys`, as `Column.from_values` takes them."""
 
     def _obsm_matrix(self, name: str) -> Matrix:

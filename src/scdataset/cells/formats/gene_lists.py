@@ -138,7 +138,7 @@ class GeneListFile(CellFile):
         """Columns that have one value a row."""
         return [field.name for field in self._schema() if not pa.types.is_nested(field.type)]
 
-    def _obs_values(self, name: str) -> Any:
+    def _obs_values(self, name: str) -> object:
         with arrow.arrow_batches(self._plain) as (batches, _):
             column = pa.chunked_array([arrow.checked_column(self.path, name, batch) for batch in batches])
             with reading(self.path, name):
@@ -146,7 +146,7 @@ class GeneListFile(CellFile):
                     column = column.dictionary_encode()
                 return column.to_pandas().array
 
-    def _schema(self) -> Any:
+    def _schema(self) -> pa.Schema:
         with arrow.arrow_batches(self._plain) as (batches, _):
             if not batches:
                 message = f"{self.path} has no rows."

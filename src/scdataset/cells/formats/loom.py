@@ -79,7 +79,7 @@ class LoomFile(InHdf5):
         """Attributes of cells that have one value each."""
         return self._attributes("col_attrs", 1)
 
-    def _obs_values(self, name: str) -> Any:
+    def _obs_values(self, name: str) -> object:
         return self._values("col_attrs", name, column_of)
 
     @property

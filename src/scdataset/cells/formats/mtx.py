@@ -8,7 +8,6 @@ import io
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -85,7 +84,7 @@ class MtxFile(CellFile):
         """Columns of obs: ``barcode`` alone."""
         return ["barcode"]
 
-    def _obs_values(self, name: str) -> Any:  # noqa: ARG002 there is one
+    def _obs_values(self, name: str) -> object:  # noqa: ARG002 there is one
         return self._names_of_cells().to_numpy()
 
     @property

@@ -139,7 +139,7 @@ class Node:
             return anndata.io.read_elem(self._alone)
 
     @property
-    def _alone(self) -> Any:
+    def _alone(self) -> object:
         """The stored object, opened by path where other files have a part in its content."""
         if not isinstance(self.stored, h5py.Group):
             return self.stored

@@ -41,7 +41,7 @@ class Options:
     genome: str | None = None
     feature_types: Sequence[str] | None = None
     modality: str | Sequence[str] | None = None
-    gene_table: Any = None
+    gene_table: object = None
     gene_lists: Sequence[str] | None = None
     unknown_genes: str | None = None
     ids_as_columns: Literal[True] | None = None

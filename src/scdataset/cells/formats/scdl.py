@@ -6,7 +6,6 @@ arrays (4); of each its name (4 bytes of length, then text), length (8), type (4
 
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,7 +80,7 @@ class ScdlFile(CellFile):
         parts = self._features(self.n_obs, "obs_features")
         return [str(name) for name in (parts[0] if parts else ()) if all(name in part for part in parts)]
 
-    def _obs_values(self, name: str) -> Any:
+    def _obs_values(self, name: str) -> object:
         parts = self._features(self.n_obs, "obs_features")
         return pd.concat([part[name] for part in parts], ignore_index=True).array
 

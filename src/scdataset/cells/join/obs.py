@@ -184,7 +184,7 @@ class Obs:
             if len(self._files) > MANY:
                 file.close()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**{k: v for k, v in self.__dict__.items() if k != "names"}, "_read": OrderedDict()}
 
 
@@ -365,7 +365,7 @@ class HasObs:
             raise ArgumentValueError(message)
         return np.flatnonzero(mask)
 
-    def holdout(self, /, *unnamed: Any, files: Any = None, **columns: Any) -> Holdout:
+    def holdout(self, /, *unnamed: object, files: object = None, **columns: Any) -> Holdout:
         """Hold out whole files, or the cells of some values, such as a donor or a perturbation.
 
         Parameters
@@ -408,7 +408,7 @@ class HasObs:
         wanted = row_index(values, self._obs.n_obs)
         return np.arange(wanted.start, wanted.stop) if isinstance(wanted, slice) else wanted
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name != "_frame"}
 
 

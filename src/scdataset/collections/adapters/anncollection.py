@@ -79,7 +79,7 @@ class _Window:
     X: Any
     obs: pd.DataFrame
     obsm: dict[str, Any]
-    layers: dict[str, Any]
+    layers: dict[str, object]
     var_names: pd.Index
     convert: Any
 
@@ -200,7 +200,7 @@ class Cells(Separable):
     def __repr__(self) -> str:
         return repr(self._view)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return Cells, (self._window.take(self._rows), range(len(self)))
 
     def to_adata(self, *, ignore_X: bool = False, ignore_layers: bool = False) -> anndata.AnnData:  # noqa: N803 as there

@@ -130,7 +130,7 @@ class SparseRows(SparseSetting, OwnedHandle):
         parts = (place, group.name, self.source.format, self.source.shape, self.source.dtype)
         return ":".join(map(str, parts))
 
-    def _open_files(self, source: Any) -> list[Any]:
+    def _open_files(self, source: Any) -> list[object]:
         group = source.group
         if not isinstance(group, h5py.Group):
             return []
@@ -138,7 +138,7 @@ class SparseRows(SparseSetting, OwnedHandle):
         return [group.file] if is_on_disk(group.file) else []
 
 
-def _by_absolute_path(matrix: Any) -> Any:
+def _by_absolute_path(matrix: Any) -> object:
     from scdataset.collections.adapters.zarr import by_absolute_path  # noqa: PLC0415 zarr is there if the matrix is in it
 
     group = by_absolute_path(matrix.group)

@@ -68,11 +68,11 @@ def cutter(value: Any) -> Callable[[Any, slice], Any]:
     return lambda _, rows: parts.take(partial(_cut_part, rows), rows.stop - rows.start)
 
 
-def _cut_part(rows: slice, part: Any) -> Any:
+def _cut_part(rows: slice, part: Any) -> object:
     return cut_rows(part, rows)
 
 
-def _cut_by_view(value: anndata.AnnData, rows: slice) -> Any:
+def _cut_by_view(value: anndata.AnnData, rows: slice) -> object:
     with as_stored():
         if value.isbacked or value.is_view or value.raw is not None:
             cells = value[rows]
@@ -169,7 +169,7 @@ class SparseSetting:
         is_other = isinstance(matrix, scipy.sparse.csr_matrix) and self.sparse_arrays
         return scipy.sparse.csr_array(matrix) if is_other else matrix
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_sparse_arrays": self.sparse_arrays}
 
 

@@ -81,7 +81,7 @@ def adapt(source: Any) -> Any:
     return None
 
 
-def _together(source: Sequence[Any]) -> Any:
+def _together(source: Sequence[Any]) -> object:
     """Return one collection of the rows of all members, of lists of which the module for their type knows how."""
     classes = type(source[0]).__mro__ if source else ()
     adapt_list = next(filter(None, (getattr(adapter_for(cls), "adapt_list", None) for cls in classes)), None)

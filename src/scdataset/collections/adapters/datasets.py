@@ -42,7 +42,7 @@ class HuggingFaceRows:
         """Return the library's own fingerprint of the data and all that was done to it."""
         return f"Dataset:{len(self.source)}:{self.source._fingerprint}"  # noqa: SLF001 documented, and has no other name
 
-    def _polars_frame(self, rows: NDArray[np.int64]) -> Any:
+    def _polars_frame(self, rows: NDArray[np.int64]) -> object:
         from scdataset.collections.adapters.polars import from_arrow  # noqa: PLC0415 polars is there if it is the format
 
         given = self.source.format

@@ -71,7 +71,7 @@ class H5Rows(OwnedHandle):
         place = self.files[0].path if self.files else dataset.file.filename
         return f"{place}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
 
-    def _open_files(self, source: Any) -> list[Any]:
+    def _open_files(self, source: Any) -> list[object]:
         refuse_closed(source)
         return [source.file] if is_on_disk(source.file) else []
 

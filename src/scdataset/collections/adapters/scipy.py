@@ -74,7 +74,7 @@ def _rows(value: Any, start: int, stop: int, take_elements: Callable[[Any, slice
 
 
 @lru_cache(maxsize=64)
-def _attributes(kind: Hashable, n_rows: int, n_columns: int, dtype: Any) -> dict[str, Any]:
+def _attributes(kind: Hashable, n_rows: int, n_columns: int, dtype: Any) -> dict[str, object]:
     """Return the attributes of a matrix without elements: to copy them takes a tenth of the time of making a matrix."""
     make: Any = kind
     return dict(vars(make((n_rows, n_columns), dtype=dtype)))

@@ -104,8 +104,8 @@ class ChunkIndex:
     dtype: DType
     chunk: tuple[int, ...]
     table: ChunkTable | None
-    filters: tuple[tuple[str, Any], ...] = ()
-    fill: Any = 0
+    filters: tuple[tuple[str, object], ...] = ()
+    fill: object = 0
 
     @property
     def plain(self) -> bool:

@@ -70,7 +70,7 @@ def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
 
 def _grouped(reads: Sequence[Read]) -> tuple[list[Read], list[ManyReads]]:
     """Divide reads into those that are done by themselves, and groups of many that are alike."""
-    groups: dict[Any, list[Read]] = {}
+    groups: dict[object, list[Read]] = {}
     for read in reads:
         groups.setdefault(read.alike, []).append(read)
     alone = groups.pop(None, [])
@@ -98,7 +98,7 @@ def _joined(group: Sequence[Read]) -> ManyReads:
 
 def _tasks_of_joined(joined: Sequence[ManyReads], n_parts: int) -> list[Task]:
     """Return tasks of reads of many files each, those of the same files together."""
-    same: dict[Any, list[ManyReads]] = {}
+    same: dict[object, list[ManyReads]] = {}
     for read in joined:
         same.setdefault(tuple(map(id, read.files)), []).append(read)
     return [task for arrays in same.values() for task in tasks_of_many(arrays, n_parts)]

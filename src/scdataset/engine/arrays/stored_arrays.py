@@ -392,8 +392,8 @@ class FileChunks:
         dtype: DType,
         length: int,
         table: ChunkTable,
-        filters: tuple[tuple[str, Any], ...],
-        fill: Any,
+        filters: tuple[tuple[str, object], ...],
+        fill: object,
     ) -> None:
         self.path = file.path
         self.name = name

@@ -344,7 +344,7 @@ def _refuse_forked(url: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def _store(root: str, options: str) -> Any:
+def _store(root: str, options: str) -> object:
     """Return the store of obstore for a bucket; it holds the connections of this process."""
     from obstore import store as stores  # noqa: PLC0415 an optional package
 
@@ -362,7 +362,7 @@ def _store(root: str, options: str) -> Any:
     return kind.from_url(root, config=config or None, **others)
 
 
-def _retries(given: dict[str, Any]) -> dict[str, Any] | None:
+def _retries(given: dict[str, Any]) -> dict[str, object] | None:
     """Return how often requests are retried, with seconds as obstore takes them."""
     from datetime import timedelta  # noqa: PLC0415 as the package that takes it
 

@@ -92,7 +92,7 @@ def unpacked_matrix(file: ByteSource, packed: Any, arrays: CachedArrays) -> Matr
     raise ValueError(message)
 
 
-def _packed(array: StoredArray, arrays: CachedArrays) -> list[Any] | None:
+def _packed(array: StoredArray, arrays: CachedArrays) -> list[object] | None:
     place = array.place if isinstance(array, (PlainArray, ChunkedArray)) else None
     if place is None:
         return None

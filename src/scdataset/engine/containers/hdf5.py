@@ -132,7 +132,7 @@ class H5File:
             self._h5.close()
         self._h5 = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_h5": None}
 
 
@@ -335,7 +335,7 @@ def _table(file: H5File, index: ChunkIndex, name: str, dataset: h5py.Dataset) ->
 def _index_of(dataset: h5py.Dataset, *, in_file: bool) -> tuple[ChunkIndex, bool]:
     """Return the index, and whether a table of its chunks is still to come."""
     table: ChunkTable | None = None
-    filters: tuple[tuple[str, Any], ...] | None = ()
+    filters: tuple[tuple[str, object], ...] | None = ()
     chunked = False
     properties = dataset.id.get_create_plist()
     known = dataset.file.userblock_size == 0 or counts_user_block()

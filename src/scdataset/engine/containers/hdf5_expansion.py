@@ -59,7 +59,7 @@ def check_expansion(stored: Any, depth: int = 0) -> None:
             _check_chunks(dataset, filters, least)
 
 
-def _check_chunks(dataset: h5py.Dataset, filters: tuple[tuple[str, Any], ...], least: int) -> None:
+def _check_chunks(dataset: h5py.Dataset, filters: tuple[tuple[str, object], ...], least: int) -> None:
     """Decode the chunks of more than ``least`` stored bytes, each to the size of a chunk at most."""
     places: list[tuple[int, ...]] = []
 

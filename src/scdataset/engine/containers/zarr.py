@@ -81,7 +81,7 @@ class ZarrStore:
             self._root.store.close()
         self._root = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_root": None, "_nodes": {}}
 
 
@@ -125,7 +125,7 @@ class ChunkFinder:
             shard.file.close()
         self.store.close()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_shards": {}}
 
     def _find_key(self, *place: int) -> Stored | None:

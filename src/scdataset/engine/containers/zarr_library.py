@@ -38,7 +38,7 @@ class _Checked:
         self._check_content(key, found, byte_range)
         return found
 
-    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> Any:
+    async def get_partial_values(self, prototype: object, key_ranges: Iterable[tuple[str, object]]) -> Any:
         """Read parts of several keys."""
         listed = list(key_ranges)
         for key, _ in listed:
@@ -87,7 +87,7 @@ class _Objects(Store):  # type: ignore[misc]  # as above
             return None
         return (default_buffer_prototype() if prototype is None else prototype).buffer.from_bytes(content)
 
-    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> Any:
+    async def get_partial_values(self, prototype: object, key_ranges: Iterable[tuple[str, object]]) -> Any:
         return await asyncio.gather(*(self.get(key, prototype, byte_range) for key, byte_range in key_ranges))
 
     async def exists(self, key: str) -> bool:

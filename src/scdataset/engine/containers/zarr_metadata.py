@@ -99,7 +99,7 @@ class ZarrArray:
         return rows, columns
 
 
-def array_of(metadata: dict[str, Any]) -> ZarrArray | None:
+def array_of(metadata: dict[str, object]) -> ZarrArray | None:
     """Return the metadata of an array, or None if it takes zarr to read it."""
     try:
         array = _version_3(metadata) if metadata["zarr_format"] == 3 else _version_2(metadata)
@@ -173,7 +173,7 @@ def _encoding(codecs: Sequence[tuple[str, dict[str, Any]]], dtype: DType) -> tup
     return dtype.newbyteorder(order), tuple((known[name], None) for name, _ in others)
 
 
-def _fill(value: Any, dtype: DType) -> Any:
+def _fill(value: Any, dtype: DType) -> object:
     """Return a fill value, which JSON has as a number, a name such as "NaN", the bits in hexadecimal, or null."""
     if isinstance(value, str) and value.startswith("0x"):
         return np.frombuffer(bytes.fromhex(value[2:]), dtype.newbyteorder(">"))[0]
