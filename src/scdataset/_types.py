@@ -5,10 +5,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "DType"]
+__all__ = ["Array", "DType", "Json", "RowData"]
 
 Array = NDArray[Any]
 """An array of any type of elements."""
 
 DType = np.dtype[Any]
 """Any type of elements."""
+
+Json = dict[str, Any]
+"""An object of JSON, or of what is saved or pickled as one: metadata, states, results of commands."""
+
+RowData = Any
+"""Data with rows, as given or as read: an array, sparse matrix, frame, tensor, AnnData, or a list or dict of these.
+
+They have no type in common, not even a protocol: `scdataset.collections.rows` has one way to treat them all.
+"""

@@ -14,6 +14,7 @@ from scdataset._arguments import flag
 from scdataset._packages import needing
 from scdataset._properties import cached_property
 from scdataset._tables import html_table
+from scdataset._types import Json, RowData
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.writing import write_rows
@@ -197,7 +198,7 @@ class CellCollection(HasObs, ReadsInBackground):
         return self.read(self.rows_of(rows))
 
     def to_adata(
-        self, rows: Any, *, obs: Sequence[str] | None = None, obsm: Sequence[str] | None = None
+        self, rows: RowData, *, obs: Sequence[str] | None = None, obsm: Sequence[str] | None = None
     ) -> "anndata.AnnData":
         """Return some cells as an AnnData in memory, to look at with scanpy.
 
@@ -275,7 +276,7 @@ class CellCollection(HasObs, ReadsInBackground):
 
     def _read(
         self, matrices: Mapping[str, Stack], rows: NDArray[np.int64], totals: NDArray[np.float64] | None = None
-    ) -> dict[str, Any]:
+    ) -> Json:
         """Return rows of matrices; ``totals`` gets the sums of X over all genes."""
         with handles_open():
             read = {
@@ -300,12 +301,12 @@ class CellCollection(HasObs, ReadsInBackground):
         sums = {} if totals is None else {TOTALS: totals}
         return MultiIndexable.from_rows({"X": read.pop("X"), **sums, **values, **read}, rows.size)
 
-    def read_matrix(self, rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.float64] | None]:
+    def read_matrix(self, rows: NDArray[np.int64]) -> tuple[RowData, NDArray[np.float64] | None]:
         """Return the values of cells alone, in the order asked for, and with ``row_sums`` their total counts."""
         totals = self._totals(rows)
         return self._read({"X": self._matrices["X"]}, rows, totals)["X"], totals
 
-    def read_array(self, name: str, rows: NDArray[np.int64]) -> Any:
+    def read_array(self, name: str, rows: NDArray[np.int64]) -> RowData:
         """Return cells of one of the arrays of obsm that are in batches, in the order asked for."""
         return self._read({name: self._matrices[name]}, rows)[name]
 

@@ -10,7 +10,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._tables import html_table
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.cells.collection import CellCollection, Opened
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.mudata import ModalityObs, MuDataFile
@@ -234,7 +234,7 @@ def _check_names(names: Sequence[str]) -> None:
         raise ArgumentValueError(message)
 
 
-def _spread(values: Any, present: NDArray[np.bool_]) -> object:
+def _spread(values: RowData, present: NDArray[np.bool_]) -> object:
     """Return rows among rows of zeros where they are not present."""
     if present.all():
         return values

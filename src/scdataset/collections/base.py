@@ -1,11 +1,12 @@
 """Collections: their interface, and how the user's object becomes one."""
 
 import os
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import RowData
 from scdataset.collections.indexable import Indexable
 from scdataset.collections.map_style import MapStyle
 from scdataset.collections.opening_call import opening_call
@@ -24,7 +25,7 @@ class Collection(Protocol):
         """Return the number of rows."""
         ...
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return the rows asked for, in that order: any int64 numbers in [0, len), repeated or not."""
         ...
 
@@ -52,20 +53,20 @@ class ReadsInBackground:
         """Whether `begin` returns complete windows."""
         return type(self).finish is ReadsInBackground.finish
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return the rows asked for, in that order."""
         raise NotImplementedError
 
-    def begin(self, rows: NDArray[np.int64]) -> Any:
+    def begin(self, rows: NDArray[np.int64]) -> RowData:
         """Read the rows."""
         return self.read(rows)
 
-    def finish(self, rows: NDArray[np.int64], begun: Any) -> Any:  # noqa: ARG002 for those of which something is left
+    def finish(self, rows: NDArray[np.int64], begun: RowData) -> RowData:  # noqa: ARG002 for those of which something is left
         """Return the window, which is complete."""
         return begun
 
 
-def as_collection(source: Any) -> Collection:
+def as_collection(source: RowData) -> Collection:
     """Return a `Collection` over ``source``.
 
     Parameters

@@ -7,12 +7,13 @@ import numpy as np
 import scipy.sparse
 import torch
 
+from scdataset._types import RowData
 from scdataset.errors import ArgumentTypeError
 
 __all__ = ["as_tensor", "csr_tensor"]
 
 
-def as_tensor(name: str | int, value: Any) -> Any:
+def as_tensor(name: str | int, value: RowData) -> RowData:
     """Return an array, a list of numbers or a sparse matrix as a tensor that shares its memory where it can.
 
     Parameters
@@ -45,7 +46,7 @@ def as_tensor(name: str | int, value: Any) -> Any:
     return _strided(array)
 
 
-def _sparse(matrix: Any) -> torch.Tensor:
+def _sparse(matrix: RowData) -> torch.Tensor:
     matrix = matrix.tocsr()
     if not matrix.has_canonical_format:  # torch takes sorted columns, each once in a row
         matrix = matrix.copy()

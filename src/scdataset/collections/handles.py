@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from scdataset._types import Array, DType
+from scdataset._types import Array, DType, RowData
 from scdataset.collections.reopening import OpenedFile
 from scdataset.errors import CollectionError
 
@@ -51,7 +51,7 @@ class OwnedHandle:
         The files behind it as they were at construction, as far as they are known.
     """
 
-    def __init__(self, source: Any, *, reopens: bool = True) -> None:
+    def __init__(self, source: RowData, *, reopens: bool = True) -> None:
         self._source = source
         self._reopens = reopens
         self._pid = os.getpid()
@@ -59,7 +59,7 @@ class OwnedHandle:
         self._descriptors: list[int | None] | None = None
 
     @property
-    def source(self) -> Any:
+    def source(self) -> RowData:
         """The handle, this process's own; ``reopens=False`` leaves it alone, for data in memory."""
         if self._reopens and self._pid != os.getpid():
             self._source = self._opened_again()
@@ -81,7 +81,7 @@ class OwnedHandle:
                 self._open_files(source)
                 raise
 
-    def _open_files(self, source: Any) -> list[object]:  # noqa: ARG002 for those that have some
+    def _open_files(self, source: RowData) -> list[object]:  # noqa: ARG002 for those that have some
         """Return the h5py files of a handle whose files are on disk; raise if they were closed."""
         return []
 
@@ -131,7 +131,7 @@ class _WorkerPickler(_Paths, ForkingPickler):
     pass
 
 
-def _h5_by_path(value: Any) -> object:
+def _h5_by_path(value: RowData) -> object:
     """Reduce a file, group or dataset to its path; a closed file stays closed, for AnnData opens it when it reads."""
     import h5py  # noqa: PLC0415 there is one, so it is imported
 
@@ -166,7 +166,7 @@ def _open_h5(opened: OpenedFile, name: str | None) -> object:
     return file if name is None else file[name]
 
 
-def refuse_closed(source: Any) -> None:
+def refuse_closed(source: RowData) -> None:
     """Raise for an h5py object whose file was closed."""
     if not source:
         message = f"The collection is an h5py {type(source).__name__} whose file was closed; open the file again."
@@ -211,16 +211,16 @@ def _open_zip(opened: OpenedFile) -> object:
     return copy.copy(zarr.storage.ZipStore(opened.find(), mode="r"))  # a copy is open, as the original was
 
 
-def mapped_whole(value: "np.memmap[Any, Any]") -> Any:
+def mapped_whole(value: "np.memmap[Any, Any]") -> RowData:
     """Return the memmap that ``value`` is a view of; None where its values are not, or not only, those of a file."""
-    whole: Any = value
+    whole: RowData = value
     while isinstance(whole.base, np.memmap):
         whole = whole.base
     is_file = isinstance(whole.base, mmap.mmap) and value.filename is not None and value.mode != "c"
     return whole if is_file else None
 
 
-def mapped_file(whole: Any) -> OpenedFile:
+def mapped_file(whole: RowData) -> OpenedFile:
     """Return the file that a whole memmap is of."""
     return OpenedFile.from_mapping(whole.filename, _address(whole), fixed=whole.mode == "r")
 

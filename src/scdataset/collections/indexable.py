@@ -1,10 +1,9 @@
 """Anything else that has a length and can be indexed."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import RowData
 from scdataset.collections.ascending import ascending
 from scdataset.collections.rows import as_window, take_rows
 from scdataset.errors import CollectionError
@@ -15,13 +14,13 @@ __all__ = ["Indexable"]
 class Indexable:
     """An object of unknown type, indexed with strictly ascending int64 arrays of rows."""
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: RowData) -> None:
         self.source = source
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Index the object, and bring the result into the order of ``rows``."""
         distinct, places = ascending(rows)
         kind = type(self.source).__qualname__

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
 
+from scdataset._types import RowData
 from scdataset.collections.rows import RowList, alike, as_rows
 from scdataset.errors import CollectionError
 
 __all__ = ["join_rows"]
 
 
-def join_rows(pieces: Sequence[object], counts: Sequence[int]) -> Any:
+def join_rows(pieces: Sequence[object], counts: Sequence[int]) -> RowData:
     """Return pieces of ``counts`` rows each as one, of the type that they have.
 
     Raises
@@ -36,8 +36,8 @@ def join_rows(pieces: Sequence[object], counts: Sequence[int]) -> Any:
         raise CollectionError(message) from error
 
 
-def _joined(pieces: Sequence[Any]) -> object:
-    first: Any = pieces[0]
+def _joined(pieces: Sequence[RowData]) -> object:
+    first: RowData = pieces[0]
     if isinstance(first, Mapping):
         return {name: _joined([piece[name] for piece in pieces]) for name in first}
     if isinstance(first, RowList):
@@ -47,7 +47,7 @@ def _joined(pieces: Sequence[Any]) -> object:
     return _joined_arrays(pieces, first)
 
 
-def _joined_arrays(pieces: Sequence[Any], first: Any) -> object:
+def _joined_arrays(pieces: Sequence[RowData], first: RowData) -> object:
     tensors = [piece for piece in pieces if isinstance(piece, torch.Tensor)]
     if tensors:
         return torch.cat([torch.as_tensor(piece, device=tensors[0].device) for piece in pieces])

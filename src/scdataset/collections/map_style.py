@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset, StackDataset, Subset, TensorDataset, default_collate
 
 from scdataset._properties import cached_property
+from scdataset._types import RowData
 from scdataset.collections.indexable import Indexable
 from scdataset.collections.join import join_rows
 from scdataset.collections.rows import ColumnList, RowList, take_rows
@@ -28,14 +29,14 @@ class MapStyle:
     The first read tries them with up to three rows, compares with single samples, and settles the way for good.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: RowData) -> None:
         self.source = source
         self._way: str | None = None
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return the rows: whatever the dataset returns for an array, or collated samples."""
         if rows.size == 0:  # the form of a batch is known from samples only
             return take_rows(self.read(np.zeros(1, np.int64)), slice(0, 0))
@@ -72,21 +73,21 @@ class MapStyle:
         return f"{type(self.source).__qualname__}:{len(self.source)}"
 
 
-def _read_array(source: Any, rows: NDArray[np.int64]) -> object:
+def _read_array(source: RowData, rows: NDArray[np.int64]) -> object:
     return Indexable(source).read(rows)
 
 
-def _read_entries(source: Any, rows: NDArray[np.int64]) -> RowList:
+def _read_entries(source: RowData, rows: NDArray[np.int64]) -> RowList:
     distinct, places = np.unique(rows, return_inverse=True)
     entries = source[distinct]
     return RowList(entries[place] for place in places.tolist())
 
 
-def _read_together(source: Any, rows: NDArray[np.int64]) -> object:
+def _read_together(source: RowData, rows: NDArray[np.int64]) -> object:
     return _collated(source, source.__getitems__(rows.tolist()))
 
 
-def _read_samples(source: Any, rows: NDArray[np.int64]) -> object:
+def _read_samples(source: RowData, rows: NDArray[np.int64]) -> object:
     return _collated(source, [source[row] for row in rows.tolist()])
 
 
@@ -106,7 +107,7 @@ _TRIALS: dict[str, Callable[[Any, NDArray[np.int64]], Any]] = {
 _NAMES = {"array": "dataset[array of rows]", "entries": "dataset[array of rows]", "together": "dataset.__getitems__"}
 
 
-def _collated(source: Any, samples: Sequence[object]) -> object:
+def _collated(source: RowData, samples: Sequence[object]) -> object:
     try:
         return _by_column(default_collate(list(samples)))
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -117,7 +118,7 @@ def _collated(source: Any, samples: Sequence[object]) -> object:
         raise CollectionError(message) from error
 
 
-def _by_column(collated: Any) -> Any:
+def _by_column(collated: RowData) -> RowData:
     """Mark which lists of collated samples have an entry a column: all but those of strings and bytes."""
     if isinstance(collated, Mapping):
         return {name: _by_column(column) for name, column in collated.items()}
@@ -163,7 +164,7 @@ class SubsetRows:
         indices = np.asarray(self.source.indices, np.int64)
         return np.where(indices < 0, indices + len(self._whole), indices)
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return the rows as the whole dataset gives them."""
         return self._whole.read(self._indices[rows])
 
@@ -183,7 +184,7 @@ class ConcatRows:
     def __len__(self) -> int:
         return int(self._stops[-1])
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return the rows, joined."""
         if rows.size == 0:
             return self._parts[0].read(rows)
@@ -213,7 +214,7 @@ class StackRows:
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return the rows of each dataset."""
         read = tuple(member.read(rows) for member in self._members)
         return read if self._names is None else dict(zip(self._names, read, strict=True))
@@ -223,7 +224,7 @@ class StackRows:
         return f"StackDataset:{len(self)}"
 
 
-def adapt_dataset(source: Any) -> Any:
+def adapt_dataset(source: RowData) -> RowData:
     """Return a collection over a map-style dataset; torch's own combinations are taken apart, and no subclass of them.
 
     Members that are no datasets of torch, such as a list of tensors, are left to the combination: their samples would
@@ -234,7 +235,7 @@ def adapt_dataset(source: Any) -> Any:
     return _COMBINED[kind][0](source) if is_known else MapStyle(source)
 
 
-def _members(source: Any) -> list[object]:
+def _members(source: RowData) -> list[object]:
     if isinstance(source, TensorDataset):
         return list(source.tensors)
     members = source.datasets if hasattr(source, "datasets") else [source.dataset]

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import RowData
 from scdataset.collections.rows import RowIndex, as_rows, cut_rows, row_taker, take_rows
 from scdataset.errors import CollectionError
 
 __all__ = ["BatchTaker", "Fetched", "InMemory", "TakesBatches"]
 
-BatchTaker = Callable[[NDArray[np.int64]], Any]
+BatchTaker = Callable[[NDArray[np.int64]], RowData]
 """Takes some rows from memory, in any order."""
 
 
@@ -32,18 +33,18 @@ class TakesBatches(Protocol):
 class InMemory:
     """A container that `take_rows` takes rows of in any order, into new memory."""
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: RowData) -> None:
         self.source = source
 
     def __len__(self) -> int:
         shape = getattr(self.source, "shape", None)
         return len(self.source) if shape is None else int(shape[0])
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Take the rows."""
         return self.take(rows)
 
-    def take(self, rows: RowIndex) -> Any:
+    def take(self, rows: RowIndex) -> RowData:
         """Take the rows: a view where a slice is one."""
         return take_rows(self.source, rows)
 
@@ -51,7 +52,7 @@ class InMemory:
         """Return a function that takes rows, for one iteration; None where reading and cutting a window costs less."""
         return partial(row_taker(self.source), self.source)
 
-    def cut(self, rows: slice) -> Any:
+    def cut(self, rows: slice) -> RowData:
         """Take rows from start to stop, without holding the memory of the others."""
         return cut_rows(self.source, rows)
 
@@ -64,7 +65,7 @@ class InMemory:
 class Fetched(InMemory):
     """A window that was read: ``n_rows`` rows, in whatever form, a dict or list of columns among them."""
 
-    def __init__(self, fetched: Any, n_rows: int) -> None:
+    def __init__(self, fetched: RowData, n_rows: int) -> None:
         window = as_rows(fetched, n_rows)
         if window is None:
             message = (
@@ -79,7 +80,7 @@ class Fetched(InMemory):
         return self._n_rows
 
     @classmethod
-    def from_rows(cls, source: Any, n_rows: int) -> "Fetched":
+    def from_rows(cls, source: RowData, n_rows: int) -> "Fetched":
         """Wrap rows that were taken of a window, which are known to be ``n_rows``."""
         part = cls.__new__(cls)
         part.source, part._n_rows = source, n_rows  # noqa: SLF001 our own

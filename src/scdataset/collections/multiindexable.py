@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._properties import cached_property
+from scdataset._types import RowData
 from scdataset.collections.base import Collection, as_collection
 from scdataset.collections.device import as_tensor
 from scdataset.collections.handles import OwnedHandle
@@ -95,7 +96,7 @@ class MultiIndexable(Separable):
         n_rows = 0 if self._n_read is None else self._n_read
         return {name: Fetched.from_rows(value, n_rows) for name, value in self._modalities.items()}
 
-    def _with(self, fetched: dict[str | int, Any], n_rows: int) -> Self:
+    def _with(self, fetched: dict[str | int, RowData], n_rows: int) -> Self:
         """Return a container of the same modalities with other rows, those that were read."""
         return self.from_rows(
             {name: Fetched(value, n_rows).source for name, value in fetched.items()}, n_rows, self.unstructured
@@ -139,18 +140,18 @@ class MultiIndexable(Separable):
         """Return names of the modalities, or their positions."""
         return list(self._modalities)
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[RowData]:
         """Return the modalities."""
         return [self._modality(name) for name in self._modalities]
 
-    def items(self) -> list[tuple[str | int, Any]]:
+    def items(self) -> list[tuple[str | int, RowData]]:
         """Return pairs of name, or position, and modality."""
         return list(zip(self._modalities, self.values(), strict=True))
 
     def __len__(self) -> int:
         return next((len(collection) for collection in self._collections.values()), 0)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[RowData]:
         """Iterate over the modalities, so that ``x, y = batch`` works."""
         return iter(self.values())
 
@@ -218,7 +219,7 @@ class MultiIndexable(Separable):
         return self._moved(args, kwargs, converts=caller.partition(".")[0] not in _MOVERS)
 
     def _moved(self, args: Any, kwargs: Any, *, converts: bool) -> Self:
-        def move(name: str | int, value: Any) -> Any:
+        def move(name: str | int, value: RowData) -> RowData:
             if isinstance(value, MultiIndexable):
                 return value._moved(args, kwargs, converts=converts)  # noqa: SLF001 our own
             tensor = as_tensor(name, value) if converts else value
@@ -226,7 +227,7 @@ class MultiIndexable(Separable):
 
         return self._each(move)
 
-    def _each(self, change: Callable[[str | int, Any], Any]) -> Self:
+    def _each(self, change: Callable[[str | int, RowData], RowData]) -> Self:
         collections, modalities = dict(self._collections), dict(self._modalities)
         for name, value in self.items():
             changed = _changed(value, partial(change, name))
@@ -277,7 +278,7 @@ def _read_part(collection: Collection, rows: slice) -> object:
     return Fetched(_take(collection, rows), rows.stop - rows.start).source
 
 
-def _changed(value: Any, change: Callable[[object], object]) -> object:
+def _changed(value: RowData, change: Callable[[object], object]) -> object:
     """Return ``value`` with ``change`` made to it, or to its members if it is a dict, list or tuple.
 
     An unchanged value is returned itself.

@@ -6,12 +6,14 @@ The same rules serve the results of hooks, windows, modalities and in-memory col
 import importlib
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scdataset._types import RowData
 
 __all__ = [
     "ADAPTED_PACKAGES",
@@ -52,7 +54,7 @@ class Separable(ABC):
     """A container of ours that can give some of its rows apart from the others."""
 
     @abstractmethod
-    def cut(self, rows: slice) -> Any:
+    def cut(self, rows: slice) -> RowData:
         """Return rows from start to stop, of the same type, that hold none of the memory of the others."""
         ...
 
@@ -66,7 +68,7 @@ def adapter_for(cls: type) -> Any:
     return importlib.import_module(f"scdataset.collections.adapters.{package}")
 
 
-def as_rows(value: Any, n_rows: int) -> Any | None:
+def as_rows(value: RowData, n_rows: int) -> RowData | None:
     """Return ``value`` in the form that `take_rows` takes, or None if it does not have ``n_rows`` rows.
 
     A dict has the rows of its values, where a list of ``n_rows`` entries has one entry a row. Any other list, and any
@@ -85,7 +87,7 @@ def as_rows(value: Any, n_rows: int) -> Any | None:
     return value if found == n_rows and not isinstance(value, (str, bytes)) else None
 
 
-def as_window(value: Any, n_rows: int) -> Any | None:
+def as_window(value: RowData, n_rows: int) -> RowData | None:
     """Return ``value`` in the form that `cut_rows` and `take_rows` take, or None if it does not have ``n_rows`` rows.
 
     An object of a class that nobody here knows, and that has no shape, is indexed with arrays of positions, whatever
@@ -95,51 +97,51 @@ def as_window(value: Any, n_rows: int) -> Any | None:
     return value if window is None and _is_of_the_user(value) else window
 
 
-def _is_of_the_user(value: Any) -> bool:
+def _is_of_the_user(value: RowData) -> bool:
     kind = type(value)
     is_known = isinstance(value, (Mapping, Separable)) or any(adapter_for(cls) is not None for cls in kind.__mro__)
     return hasattr(kind, "__getitem__") and not is_known and not hasattr(value, "shape")
 
 
-def take_rows(value: Any, rows: RowIndex) -> Any:
+def take_rows(value: RowData, rows: RowIndex) -> RowData:
     """Return some rows of ``value``: of its own type, and a view where a slice of it is one."""
     return row_taker(value)(value, rows)
 
 
-def row_taker(value: Any) -> Callable[[Any, RowIndex], Any]:
+def row_taker(value: RowData) -> Callable[[RowData, RowIndex], RowData]:
     """Return the function that takes rows of ``value`` and of all others of its type."""
     kind: Any = type(value)
     return _taker_of(kind)
 
 
-def cut_rows(value: Any, rows: slice) -> Any:
+def cut_rows(value: RowData, rows: slice) -> RowData:
     """Return rows from start to stop: of its own type, and holding none of the memory of the other rows."""
     kind: Any = type(value)
     return _cutter_of(kind)(value, rows)
 
 
-def row_cutter(value: Any) -> Callable[[Any, slice], Any]:
+def row_cutter(value: RowData) -> Callable[[RowData, slice], RowData]:
     """Return a function that cuts rows from ``value``, one part after the other, as `cut_rows` does."""
     kind: Any = type(value)
     own = _own_cutter_of(kind)
     return _cutter_of(kind) if own is None else own(value)
 
 
-def apart(value: Any) -> Any:
+def apart(value: RowData) -> RowData:
     """Return ``value``, or a copy where it is of a kind that may be a view of other rows and is one."""
     kind: Any = type(value)
     own = _apart_of(kind)
     return value if own is None else own(value)
 
 
-def alike(value: Sequence[Any], members: Iterable[Any]) -> Any:
+def alike(value: Sequence[RowData], members: Iterable[Any]) -> RowData:
     """Return columns as the kind of tuple that ``value`` is, or as a list."""
     kind: Any = type(value) if isinstance(value, tuple) else ColumnList
     return kind(*members) if hasattr(kind, "_fields") else kind(members)
 
 
 @cache
-def _taker_of(kind: type) -> Callable[[Any, RowIndex], Any]:
+def _taker_of(kind: type) -> Callable[[RowData, RowIndex], RowData]:
     if issubclass(kind, RowList):
         return _take_entries
     if issubclass(kind, (list, tuple)):
@@ -150,7 +152,7 @@ def _taker_of(kind: type) -> Callable[[Any, RowIndex], Any]:
 
 
 @cache
-def _cutter_of(kind: type) -> Callable[[Any, slice], Any]:
+def _cutter_of(kind: type) -> Callable[[RowData, slice], RowData]:
     if issubclass(kind, Separable):
         return kind.cut
     if issubclass(kind, RowList):
@@ -177,16 +179,16 @@ def _offered(kind: type, name: str) -> Any:
     return next(filter(None, (getattr(adapter_for(cls), name, None) for cls in kind.__mro__)), None)
 
 
-def _cut_by_positions(value: Any, rows: slice) -> Any:
+def _cut_by_positions(value: RowData, rows: slice) -> RowData:
     """Take rows by their numbers, which makes new memory where a slice might be a view."""
     return take_rows(value, np.arange(rows.start, rows.stop))
 
 
-def _cut_of_columns(value: Sequence[Any], rows: slice) -> Any:
+def _cut_of_columns(value: Sequence[RowData], rows: slice) -> RowData:
     return alike(value, [cut_rows(column, rows) for column in value])
 
 
-def _cut_of_named_columns(value: Mapping[Any, Any], rows: slice) -> dict[Any, Any]:
+def _cut_of_named_columns(value: Mapping[Hashable, RowData], rows: slice) -> dict[Hashable, RowData]:
     return {name: cut_rows(column, rows) for name, column in value.items()}
 
 
@@ -194,31 +196,31 @@ def _take_entries(value: RowList, rows: RowIndex) -> RowList:
     return RowList(value[rows]) if isinstance(rows, slice) else RowList(value[row] for row in rows.tolist())
 
 
-def _take_of_columns(value: Sequence[Any], rows: RowIndex) -> Any:
+def _take_of_columns(value: Sequence[RowData], rows: RowIndex) -> RowData:
     return alike(value, [take_rows(column, rows) for column in value])
 
 
-def _take_of_named_columns(value: Mapping[Any, Any], rows: RowIndex) -> dict[Any, Any]:
+def _take_of_named_columns(value: Mapping[Hashable, RowData], rows: RowIndex) -> dict[Hashable, RowData]:
     return {name: take_rows(column, rows) for name, column in value.items()}
 
 
-def _as_column(value: Any, n_rows: int) -> Any | None:
+def _as_column(value: RowData, n_rows: int) -> RowData | None:
     """Return a column of a dict: a list with one entry a row, which comes first here, or anything else."""
     entries = _as_entries(value, n_rows) if isinstance(value, list) else None
     return as_rows(value, n_rows) if entries is None else entries
 
 
-def _as_entries(value: Sequence[Any], n_rows: int) -> RowList | None:
+def _as_entries(value: Sequence[RowData], n_rows: int) -> RowList | None:
     return None if isinstance(value, ColumnList) or len(value) != n_rows else RowList(value)
 
 
-def _as_columns(value: Sequence[Any], n_rows: int) -> Any | None:
+def _as_columns(value: Sequence[RowData], n_rows: int) -> RowData | None:
     if isinstance(value, RowList) or not value:
         return None
     columns = [as_rows(column, n_rows) for column in value]
     return None if any(column is None for column in columns) else alike(value, columns)
 
 
-def is_collection(source: Any) -> bool:
+def is_collection(source: RowData) -> bool:
     """Return whether the class of ``source`` is a collection; a frame may have a column called ``read``."""
     return all(hasattr(type(source), name) for name in ("__len__", "read", "fingerprint"))

@@ -25,6 +25,7 @@ from multiprocessing.context import get_spawning_popen
 from typing import Any
 from weakref import WeakKeyDictionary, finalize
 
+from scdataset._types import RowData
 from scdataset.collections.handles import dumps, loads
 
 __all__ = ["Packed", "SharedBuffers"]
@@ -59,7 +60,7 @@ class Packed:
     sizes: list[int]
     content: Any
 
-    def loads(self) -> Any:
+    def loads(self) -> RowData:
         """Make the object, over the mapped file if there is one."""
         buffers = self.content if isinstance(self.content, list) else _mapped(self.content.detach(), self.sizes)
         return loads(self.pickled, buffers=buffers)
@@ -75,7 +76,7 @@ class SharedBuffers:
         self._file: _File | None = None
         self._in_use: WeakKeyDictionary[object, _File] = WeakKeyDictionary()
 
-    def dumps(self, value: Any) -> Packed:
+    def dumps(self, value: RowData) -> Packed:
         """Pickle ``value`` for the process that is being started."""
         found: list[memoryview] = []
 

@@ -8,7 +8,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from scdataset._types import Array, DType
+from scdataset._types import Array, DType, Json
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.plan import MatrixPlan
 from scdataset.conversion.sources import MatrixSource
@@ -55,7 +55,7 @@ def create(root: zarr.Group, matrix: MatrixPlan, pointers: NDArray[np.int64] | N
     )
 
 
-def _array(root: zarr.Group, matrix: MatrixPlan, name: str, dtype: DType, compressor: BloscCodec) -> Any:
+def _array(root: zarr.Group, matrix: MatrixPlan, name: str, dtype: DType, compressor: BloscCodec) -> zarr.Array:
     """Create an array of a matrix, or open it; all of its chunks are written, also those of zeros."""
     across = () if matrix.kind == "CSR" else (matrix.n_columns,)
     if name not in root:
@@ -82,7 +82,7 @@ def _opened(root: zarr.Group, name: str) -> Any:
         return root[name]
 
 
-def _encoding(kind: str, version: str) -> dict[str, Any]:
+def _encoding(kind: str, version: str) -> Json:
     return {"encoding-type": kind, "encoding-version": version}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from scdataset._arguments import flag, names, nearest, optional_names, whole
+from scdataset._types import Json
 from scdataset._version import __version__
 from scdataset.cells import CellCollection, open_collection
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -134,7 +135,7 @@ class Wanted:
             raise ArgumentValueError(message)
         return cells
 
-    def as_json(self, cells: CellCollection, selected: NDArray[np.int64] | None, storage: Storage) -> dict[str, Any]:
+    def as_json(self, cells: CellCollection, selected: NDArray[np.int64] | None, storage: Storage) -> Json:
         """Return all that the content of the store depends on."""
         described = {
             "format": _FORMAT,

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset._types import DType
+from scdataset._types import DType, RowData
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.values import ValueRange, exactly
@@ -102,7 +102,7 @@ def scanned(
     return scan
 
 
-def _windows(rows: NDArray[np.int64], first: Any) -> Iterator[NDArray[np.int64]]:
+def _windows(rows: NDArray[np.int64], first: RowData) -> Iterator[NDArray[np.int64]]:
     """Cut rows into windows of about the same size in bytes, given the first ones."""
     n_bytes = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes
     step = int(np.clip(_WINDOW_BYTES * first.shape[0] // max(n_bytes, 1), 1, 1 << 17))

@@ -87,7 +87,7 @@ class Task:
             return
         cells, rows = self._cells, self._order.rows(0, self._order.n_rows)
         keys = cells.obs_keys() if self._wanted.obs is None else list(dict.fromkeys([*self._wanted.obs, *cells.obs]))
-        values: dict[str, Callable[[], Any]] = {name: partial(_taken, cells, name, rows) for name in keys}
+        values: dict[str, Callable[[], RowData]] = {name: partial(_taken, cells, name, rows) for name in keys}
         if self._order.seed is not None:
             if "source_row" in keys:
                 message = (

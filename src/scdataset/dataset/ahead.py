@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import RowData
 from scdataset.dataset.monitor import AHEAD, WAIT_FOR_BATCHES, WINDOW, waiting
 from scdataset.engine.observer import observed, set_level
 
@@ -41,21 +42,21 @@ class ReadsAhead(Protocol):
         """Tell the system that these rows will be read soon."""
         ...
 
-    def begin(self, rows: NDArray[np.int64]) -> Any:
+    def begin(self, rows: NDArray[np.int64]) -> RowData:
         """Do the slow part of reading; called in a background thread."""
         ...
 
-    def finish(self, rows: NDArray[np.int64], begun: Any) -> Any:
+    def finish(self, rows: NDArray[np.int64], begun: RowData) -> RowData:
         """Return the result of ``read(rows)``, given that of `begin`."""
         ...
 
 
 def read_ahead(
-    collection: Any,
+    collection: RowData,
     fetches: Iterator[Fetch],
     depth: int,
-    transform: Callable[[Any, NDArray[np.int64]], Any] | None = None,
-) -> Iterator[tuple[Any, NDArray[np.int64], list[int]]]:
+    transform: Callable[[RowData, NDArray[np.int64]], RowData] | None = None,
+) -> Iterator[tuple[RowData, NDArray[np.int64], list[int]]]:
     """Yield the window of each fetch, its rows and its bounds, in order.
 
     Parameters
@@ -72,7 +73,7 @@ def read_ahead(
     announced: deque[Fetch] = deque()
     reading: deque[tuple[Future[Any], NDArray[np.int64], list[int]]] = deque()
 
-    def begin(rows: NDArray[np.int64]) -> Any:
+    def begin(rows: NDArray[np.int64]) -> RowData:
         with observed(WINDOW, windows=1, window_rows=rows.size):
             begun = collection.begin(rows)
         if transform is None:
@@ -109,7 +110,7 @@ def read_ahead(
 
 
 @contextmanager
-def maker(batch_size: int, *, is_ahead: bool) -> Iterator[Callable[[Iterator[Any]], Iterator[Any]]]:
+def maker(batch_size: int, *, is_ahead: bool) -> Iterator[Callable[[Iterator[RowData]], Iterator[RowData]]]:
     """Give a function that iterates over batches which are made as it goes, in the background if it ``is_ahead``."""
     if not is_ahead:
         yield iter
@@ -118,10 +119,10 @@ def maker(batch_size: int, *, is_ahead: bool) -> Iterator[Callable[[Iterator[Any
         yield partial(_made_ahead, executor, -(-_ROWS_MADE // batch_size))
 
 
-def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[Any]) -> Iterator[Any]:
+def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[Any]) -> Iterator[RowData]:
     """Yield batches that are made ``n`` at a time: while some are used, the next are made."""
 
-    def some() -> deque[Any]:
+    def some() -> deque[RowData]:
         return deque(islice(batches, n))
 
     future = executor.submit(copy_context().run, some)
@@ -131,7 +132,7 @@ def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[Any]) ->
             yield made.popleft()
 
 
-def _waited(future: "Future[Any]") -> Any:
+def _waited(future: "Future[Any]") -> RowData:
     with observed(WAIT_FOR_BATCHES):
         return future.result()
 

@@ -32,6 +32,7 @@ from filelock import FileLock
 from torch.utils.data import get_worker_info
 
 from scdataset._processes import abandoned, name_of_process, new_name
+from scdataset._types import Json
 from scdataset.errors import LoaderError
 from scdataset.schedule.progress import Generation, Progress
 
@@ -188,7 +189,7 @@ class SharedEpochCounter:
         with _written(_path(self._name, _main_process()), self._first()) as self._state:
             yield self._state
 
-    def _first(self) -> dict[str, Any]:
+    def _first(self) -> Json:
         """Return the first state of a file: a process that is no worker of the one that iterated begins by itself."""
         return self._state if self._process == os.getpid() else {**self._state, "latest": None, "running": []}
 
@@ -207,7 +208,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def _written(path: Path, first: dict[str, Any]) -> Iterator[dict[str, object]]:
+def _written(path: Path, first: Json) -> Iterator[dict[str, object]]:
     """Give the state in a file, or ``first`` if there is none yet, and write it back changed."""
     with FileLock(_lock(path), poll_interval=_POLL), os.fdopen(os.open(path, _FLAGS, 0o600), "r+") as file:
         written = file.read()
@@ -224,22 +225,20 @@ def _listed(progress: Progress) -> dict[str, object]:
     return {"epoch": progress.epoch, "chain": [[g.world_size, g.n_workers, g.taken] for g in progress.chain]}
 
 
-def _progress(listed: dict[str, Any]) -> Progress:
+def _progress(listed: Json) -> Progress:
     return Progress(listed["epoch"], tuple(Generation(*link) for link in listed["chain"]))
 
 
-def _take(state: dict[str, Any], n_workers: int) -> dict[str, object]:
-    progress: dict[str, Any] = state["next"]
+def _take(state: Json, n_workers: int) -> dict[str, object]:
+    progress: Json = state["next"]
     state["next"] = _listed(Progress(progress["epoch"] + 1))
     state["latest"] = {"progress": progress, "n_workers": n_workers}
     return progress
 
 
-def _join(
-    state: dict[str, Any], base_seed: int, worker: int, n_workers: int, loaded: Progress | None
-) -> dict[str, Any]:
+def _join(state: Json, base_seed: int, worker: int, n_workers: int, loaded: Progress | None) -> Json:
     """Return the progress of the iteration that this worker belongs to, beginning it if it is the first to arrive."""
-    running: list[dict[str, Any]] = state["running"]
+    running: list[Json] = state["running"]
     for iteration in running:
         if iteration["base_seed"] == base_seed and worker not in iteration["arrived"]:
             break
@@ -250,7 +249,7 @@ def _join(
         running.append(iteration)
     iteration["arrived"].append(worker)
     state["running"] = [each for each in running if len(each["arrived"]) < n_workers][-_MAX_WAITING:]
-    progress: dict[str, Any] = iteration["progress"]
+    progress: Json = iteration["progress"]
     return progress
 
 

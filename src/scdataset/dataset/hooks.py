@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import hook
+from scdataset._types import RowData
 from scdataset.collections.rows import apart, as_window, row_cutter, row_taker
 from scdataset.engine.observer import observed
 from scdataset.errors import HookError
@@ -57,7 +58,7 @@ class Window(NamedTuple):
         Where in ``fetched`` the rows are, or None if they are in the order in which they are yielded.
     """
 
-    fetched: Any
+    fetched: RowData
     rows: NDArray[np.int64]
     bounds: list[int]
     places: NDArray[np.int64] | None = None
@@ -101,7 +102,7 @@ class Hooks:
         is_transformed: bool = False,
         of_batches: Hook | None = None,
         made: Callable[[Iterator[Any]], Iterator[Any]] = iter,
-    ) -> Iterator[Any]:
+    ) -> Iterator[RowData]:
         """Transform a window and return its batches.
 
         Parameters
@@ -120,13 +121,13 @@ class Hooks:
             cut = made(_called("fetch_transform", of_batches, batch, rows, keys_of) for batch, rows in pairs)
         return self.transformed(cut, window.rows_of_batches, keys_of)
 
-    def transform_window(self, fetched: Any, rows: NDArray[np.int64], keys_of: KeysOf) -> Any:
+    def transform_window(self, fetched: RowData, rows: NDArray[np.int64], keys_of: KeysOf) -> RowData:
         """Apply ``fetch_transform`` to a window of ``rows``, in that order."""
         return _called("fetch_transform", self.fetch_transform, fetched, rows, keys_of)
 
     def transformed(
         self, batches: Iterator[object], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
-    ) -> Iterator[Any]:
+    ) -> Iterator[RowData]:
         """Apply ``batch_transform`` to batches, and refuse None from a hook."""
         if self.batch_transform or self.batch_callback:
             return self._checked(batches, rows_of_batches, keys_of)
@@ -154,7 +155,7 @@ class Hooks:
         """Whether one of them works on whole windows."""
         return any((self.fetch_callback, self.fetch_transform, self.batch_callback))
 
-    def _cut(self, fetched: Any, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[object]:
+    def _cut(self, fetched: RowData, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[object]:
         window = fetched if self.batch_callback else self._cuttable(fetched, bounds[-1])
         if self.batch_callback or places is not None:
             take = self._call_batch if self.batch_callback else row_taker(window)
@@ -163,7 +164,7 @@ class Hooks:
         cut = row_cutter(window)
         return (cut(window, slice(start, stop)) for start, stop in pairwise(bounds))
 
-    def call_fetch(self, source: Any, rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64] | None]:
+    def call_fetch(self, source: RowData, rows: NDArray[np.int64]) -> tuple[RowData, NDArray[np.int64] | None]:
         """Call ``fetch_callback`` with ascending rows; return its result and the places of ``rows`` in it."""
         assert self.fetch_callback is not None  # noqa: S101 only called where there is one
         places = None
@@ -175,7 +176,7 @@ class Hooks:
         with observed("fetch_callback", windows=1, window_rows=rows.size):
             return self.fetch_callback(source, rows), places
 
-    def _call_batch(self, fetched: Any, positions: NDArray[np.int64]) -> object:
+    def _call_batch(self, fetched: RowData, positions: NDArray[np.int64]) -> object:
         """Call ``batch_callback``."""
         assert self.batch_callback is not None  # noqa: S101 only called where there is one
         with observed("batch_callback"):
@@ -186,7 +187,7 @@ class Hooks:
         message = f"The {name} returned None in place of a batch; end it with a return of its result."
         raise HookError(message)
 
-    def _cuttable(self, fetched: Any, n_rows: int) -> object:
+    def _cuttable(self, fetched: RowData, n_rows: int) -> object:
         window = as_window(fetched, n_rows)
         if window is None:
             origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")
@@ -204,7 +205,7 @@ class Hooks:
         return window
 
 
-def _called(name: str, transform: Hook | None, value: Any, rows: NDArray[np.int64], keys_of: KeysOf) -> Any:
+def _called(name: str, transform: Hook | None, value: RowData, rows: NDArray[np.int64], keys_of: KeysOf) -> RowData:
     """Call a transform, if there is one, with the keys of ``rows`` if it needs them."""
     if transform is None:
         return value
@@ -223,7 +224,7 @@ def _called(name: str, transform: Hook | None, value: Any, rows: NDArray[np.int6
         return transform(value, keys_of(rows))
 
 
-def _n_rows(value: Any) -> int | None:
+def _n_rows(value: RowData) -> int | None:
     """Return the number of rows of a window or batch; None where that cannot be told from outside."""
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape:

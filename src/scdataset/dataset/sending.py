@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
+from scdataset._types import RowData
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
 from scdataset.errors import HookError
 
@@ -47,7 +48,7 @@ def _local_function(hook: Any) -> types.FunctionType | None:
     return hook if is_local else None
 
 
-def sendable(batches: Iterator[object], hooks: Hooks) -> Iterator[Any]:
+def sendable(batches: Iterator[object], hooks: Hooks) -> Iterator[RowData]:
     """Yield the batches; in a worker process, raise at once if the first of them cannot be pickled."""
     if get_worker_info() is not None and parent_process() is not None:
         for batch in batches:
@@ -58,7 +59,7 @@ def sendable(batches: Iterator[object], hooks: Hooks) -> Iterator[Any]:
     yield from batches
 
 
-def refuse_what_cannot_be_pickled(batch: Any, hooks: Hooks) -> None:
+def refuse_what_cannot_be_pickled(batch: RowData, hooks: Hooks) -> None:
     """Raise if a batch that went through these hooks could not be sent from a worker."""
     try:
         _Trial(io.BytesIO()).dump(batch)

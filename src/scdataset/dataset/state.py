@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
+from scdataset._types import Json
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, StateError
 from scdataset.schedule.progress import Generation, Progress
 from scdataset.strategy.keys import MAX_SEED
@@ -82,7 +83,7 @@ class SavedState:
     identity: Identity
     worker: tuple[int, int, int, int] | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return the state as JSON takes it."""
         chain = [[link.world_size, link.n_workers, link.taken] for link in self.progress.chain]
         state = {"version": VERSION, "epoch": self.progress.epoch, "chain": chain, "seed": self.seed}

@@ -5,21 +5,22 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from scdataset._types import RowData
 
 __all__ = ["available_memory", "size_of"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def size_of(value: Any) -> int:
+def size_of(value: RowData) -> int:
     """Return the bytes that the rows in ``value`` take, each shared object counted once."""
     return _size(value, set())
 
 
-def _size(value: Any, seen: set[int]) -> int:
+def _size(value: RowData, seen: set[int]) -> int:
     if id(value) in seen:
         return 0
     seen.add(id(value))
@@ -36,7 +37,7 @@ def _size(value: Any, seen: set[int]) -> int:
     return sys.getsizeof(value) if nbytes is None else int(nbytes)
 
 
-def _members(value: Any) -> list[object] | None:
+def _members(value: RowData) -> list[object] | None:
     """Return the parts of a container whose sizes add up to its own, or None if it is not made of parts."""
     if hasattr(value, "obsm") and hasattr(value, "layers"):  # AnnData; var belongs to no row
         return [value.X, value.obs, *value.obsm.values(), *value.layers.values()]

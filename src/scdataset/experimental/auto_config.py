@@ -10,6 +10,7 @@ from typing import Any
 
 from scdataset._arguments import flag, warn, whole
 from scdataset._cores import usable_cores
+from scdataset._types import Json, RowData
 from scdataset.collections import as_collection
 from scdataset.dataset import scDataset
 from scdataset.errors import ArgumentValueError, CollectionError
@@ -47,7 +48,7 @@ def suggest_parameters(
     fetch_transform: Hook = None,
     batch_callback: Hook = None,
     batch_transform: Hook = None,
-) -> dict[str, Any]:
+) -> Json:
     """Suggest parameters of `scDataset` and of the DataLoader that fit into memory.
 
     Parameters
@@ -162,17 +163,17 @@ def estimate_sample_size(
     n_samples = whole("n_samples", n_samples, minimum=0)
     sizes: list[int] = []
 
-    def observed(value: Any) -> Any:
+    def observed(value: RowData) -> RowData:
         sizes.append(size_of(value))
         return value
 
     @keyed
-    def transform(fetched: Any, keys: RowKeys) -> Any:
+    def transform(fetched: RowData, keys: RowKeys) -> RowData:
         observed(fetched)
         return fetched if fetch_transform is None else observed(call_transform(fetch_transform, fetched, keys))
 
     @keyed
-    def finish(batch: Any, keys: RowKeys) -> Any:
+    def finish(batch: RowData, keys: RowKeys) -> RowData:
         return observed(batch if batch_transform is None else call_transform(batch_transform, batch, keys))
 
     n_rows = count_rows(data_collection if fetch_callback else as_collection(data_collection))

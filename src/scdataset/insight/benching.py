@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import number, whole
 from scdataset._progress import late_bar
+from scdataset._types import Json
 from scdataset.cells.collection import CellCollection
 from scdataset.cells.formats.probe import probing
 from scdataset.cells.formats.registry import Options, open_file
@@ -76,7 +77,7 @@ class BenchResult:
         """The loader's rate as a share of the limit."""
         return None if not self.limit else self.rows_per_second / self.limit
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return all of it as JSON can hold it."""
         return {**asdict(self), "share": self.share}
 

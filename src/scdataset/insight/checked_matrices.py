@@ -44,7 +44,7 @@ _ENOUGH_ROWS = 100
 
 
 @singledispatch
-def check_matrix(matrix: Any, place: str, found: Findings, context: ReadContext) -> None:
+def check_matrix(matrix: RowData, place: str, found: Findings, context: ReadContext) -> None:
     """Check the values of a matrix, which is read by rows as training reads it."""
     nans = _Nans()
     height = max(_WINDOW // max(matrix.shape[1], 1), 1) if matrix.kind == "dense" else 4096
@@ -320,7 +320,7 @@ def _strip(
 
 
 def _by_halves(
-    matrix: Any, first: int, last: int, place: str, found: Findings, context: ReadContext, nans: _Nans
+    matrix: RowData, first: int, last: int, place: str, found: Findings, context: ReadContext, nans: _Nans
 ) -> None:
     """Read rows, and halves of them where they cannot be read."""
     try:

@@ -129,7 +129,7 @@ class FileDescription:
     cells: tuple[CellsDescription, ...]
     advice: tuple[Advice, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return all of it as JSON can hold it."""
         return asdict(self)
 
@@ -253,7 +253,7 @@ def _sample(file: CellFile) -> object:
     return file.matrix.read(rows[:n_rows], ReadContext())
 
 
-def _density(sample: Any) -> float:
+def _density(sample: RowData) -> float:
     n_rows, n_columns = sample.shape
     n_nonzero = int(np.count_nonzero(sample.data if hasattr(sample, "indptr") else sample))
     return n_nonzero / max(int(n_rows) * int(n_columns), 1)

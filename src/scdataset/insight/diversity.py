@@ -103,7 +103,7 @@ class Diversity:
             f"({counted(self.n_classes, 'class')}, {self.method})"
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return all fields and the share, as JSON takes them."""
         names = ("entropy", "random", "whole", "n_classes", "dependence", "method", "batch_size", "fetch_factor")
         return {**{name: getattr(self, name) for name in names}, "block_size": self.block_size, "share": self.share}

@@ -179,7 +179,7 @@ class Explanation:
     diversity: Diversity | None
     notes: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return all fields, as JSON takes them."""
         shallow = {one.name: getattr(self, one.name) for one in fields(self)}
         mixed = None if self.diversity is None else self.diversity.as_dict()

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from scdataset._tables import counted
+from scdataset._types import Json
 from scdataset.errors import ScDatasetError
 
 __all__ = ["Fault", "Findings", "Report"]
@@ -58,7 +58,7 @@ class Report:
         """Whether no fault was found."""
         return not self.faults
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return all of it as JSON can hold it."""
         return {**asdict(self), "ok": self.ok}
 

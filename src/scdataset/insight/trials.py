@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from scdataset._cores import usable_cores
 from scdataset._tables import size
+from scdataset._types import Json
 from scdataset.dataset import scDataset
 from scdataset.strategy.blocks import BlockShuffling
 
@@ -61,7 +62,7 @@ class Trial:
     def __str__(self) -> str:
         return f"{self.rows_per_second:,.0f} rows a second, {100 * self.share:.1f}%, {size(self.peak_bytes)}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return the fields."""
         return asdict(self)
 

@@ -126,7 +126,7 @@ class Tuned:
         """Arguments of `scDataset`: ``scDataset(cells, tuned.strategy(), **tuned.options)``."""
         return {"batch_size": self.batch_size, "fetch_factor": self.fetch_factor}
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return the best setting, all trials and the limits, as JSON takes them."""
         limits = {"batch_size": self.batch_size, "memory": self.memory, "diversity": self.diversity}
         trials = [trial.as_dict() for trial in self.trials]

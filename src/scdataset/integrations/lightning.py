@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest, one_of
-from scdataset._types import Array
+from scdataset._types import Array, Json
 from scdataset.dataset import scDataset
 from scdataset.errors import ArgumentValueError, CollectionError
 from scdataset.integrations.lightning_hosts import base_of
@@ -309,11 +309,11 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
             loader.set_epoch(self.trainer.current_epoch)
         return loader
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Json:
         """Return the place in the training data, for a checkpoint; nothing before any training."""
         return {"train": self._loaders["train"].state_dict()} if "train" in self._loaders else {}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Json) -> None:
         """Go on from the state of a checkpoint, unless it is loaded for its weights, to validate, test or predict."""
         if "train" in state_dict and (self.trainer is None or self._fits):
             self._loader("train").load_state_dict(state_dict["train"])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scdataset._arguments import flag, hook, optional_whole, whole
-from scdataset._types import Array
+from scdataset._types import Array, Json
 from scdataset.dataset.state import IGNORABLE
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.integrations.splits import check_split
@@ -157,7 +157,7 @@ class LightningSettings:
         shown = {name: f"<{value.removeprefix(_NOT_SAVED)}>" for name, value in notes.items()}
         return ", ".join(f"{name}={shown.get(name, repr(value))}" for name, value in plain.items())
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Json:
         """Return the arguments as a checkpoint holds them, those that it cannot hold by a note."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 

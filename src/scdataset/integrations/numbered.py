@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
+from scdataset._types import RowData
 from scdataset.collections import MultiIndexable
 from scdataset.errors import HookError
 from scdataset.strategy.row_keys import RowKeys, call_transform
@@ -29,7 +30,7 @@ class Numbered:
     key: str
     needs_keys: ClassVar[bool] = True
 
-    def __call__(self, value: object, keys: RowKeys) -> Any:
+    def __call__(self, value: object, keys: RowKeys) -> RowData:
         """Return the batch with the numbers.
 
         Raises

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from scdataset._arguments import flag, nearest, number, positive, warn, whole
+from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_counts, check_fractional, check_not_negative
 from scdataset.pp.dispersions import by_dispersion, by_dispersion_in_batches
@@ -149,7 +150,7 @@ def _check_numbers(span: float, n_bins: int, log_base: float | None) -> None:
         positive("log_base", log_base)
 
 
-def _unlogged(data: Any, log_base: float | None) -> object:
+def _unlogged(data: RowData, log_base: float | None) -> object:
     """Return exp(x) - 1, in the type of the values, as scanpy does."""
     with np.errstate(over="ignore"):
         values = np.expm1(data if log_base is None else (data * np.log(log_base)).astype(data.dtype))

@@ -58,7 +58,7 @@ class Window:
     """
 
     places: slice
-    matrix: Any
+    matrix: RowData
     given_totals: NDArray[np.float64] | None
 
     @property
@@ -108,8 +108,8 @@ class Cells:
         Returns the values of rows, sparse or dense, and their total counts, or None.
     """
 
-    def __init__(self, source: Any, indices: Any = None) -> None:
-        collection: Any = as_collection(source)
+    def __init__(self, source: RowData, indices: Any = None) -> None:
+        collection: RowData = as_collection(source)
         self.read = _reader(collection)
         self._reads_ahead = bool(getattr(collection, "reads_ahead", False))
         self._source = source
@@ -257,15 +257,15 @@ class _Done:
     def __init__(self, value: object) -> None:
         self._value = value
 
-    def result(self) -> Any:
+    def result(self) -> RowData:
         return self._value
 
 
-def _at_once(read: Callable[..., Any], rows: NDArray[np.int64]) -> Any:
+def _at_once(read: Callable[..., Any], rows: NDArray[np.int64]) -> RowData:
     return _Done(read(rows))
 
 
-def _reader(collection: Any) -> Callable[[NDArray[np.int64]], tuple[Any, NDArray[np.float64] | None]]:
+def _reader(collection: RowData) -> Callable[[NDArray[np.int64]], tuple[RowData, NDArray[np.float64] | None]]:
     """Return the function that reads the values of rows, and their total counts where it has those."""
     if hasattr(collection, "modalities"):
         message = (
@@ -285,14 +285,14 @@ def _reader(collection: Any) -> Callable[[NDArray[np.int64]], tuple[Any, NDArray
     raise ArgumentTypeError(message)
 
 
-def _matrix_of(adata: Any) -> Any:
+def _matrix_of(adata: RowData) -> RowData:
     if adata.X is None:
         message = "The cells have no X; open_collection(path, layer=...) takes another matrix of a file."
         raise ArgumentValueError(message)
     return adata.X
 
 
-def _rows(source: Any, indices: Any, n_rows: int) -> NDArray[np.int64]:
+def _rows(source: RowData, indices: Any, n_rows: int) -> NDArray[np.int64]:
     if indices is None:
         return np.arange(n_rows)
     chosen = source.rows_of(indices) if hasattr(source, "rows_of") else row_index(indices, n_rows)
@@ -303,13 +303,13 @@ def _rows(source: Any, indices: Any, n_rows: int) -> NDArray[np.int64]:
     return rows
 
 
-def _rows_in_window(matrix: Any, n_rows: int) -> int:
+def _rows_in_window(matrix: RowData, n_rows: int) -> int:
     """Return how many rows like these make a window of the right size."""
     n_bytes = matrix.data.nbytes + matrix.indices.nbytes if is_sparse(matrix) else matrix.nbytes
     return int(np.clip(n_rows * _TARGET_BYTES // max(n_bytes, 1), 1, 1 << 16))
 
 
-def _as_csr(matrix: Any) -> Any:
+def _as_csr(matrix: RowData) -> RowData:
     """Return CSR with floats of 4 or 8 bytes."""
     rows = matrix.tocsr() if is_sparse(matrix) else scipy.sparse.csr_matrix(np.asarray(matrix))
     if rows.data.dtype.kind == "f" and rows.data.dtype.itemsize in (4, 8):

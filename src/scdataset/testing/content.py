@@ -3,18 +3,18 @@
 import hashlib
 import pickle
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
 
+from scdataset._types import RowData
 from scdataset.collections import MultiIndexable
 
 __all__ = ["content"]
 
 
-def content(batch: Any) -> str:
+def content(batch: RowData) -> str:
     """Return a digest of the values in a batch, the same for a tensor and for an array of the same values."""
     digest = hashlib.blake2b(digest_size=16)
     for part in _parts(batch):
@@ -22,10 +22,10 @@ def content(batch: Any) -> str:
     return digest.hexdigest()
 
 
-def _parts(value: Any) -> Iterable[bytes]:
+def _parts(value: RowData) -> Iterable[bytes]:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
-    given: Any = value
+    given: RowData = value
     if scipy.sparse.issparse(value):
         csr = given.tocsr()
         value = [np.array(csr.shape), csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data]

@@ -3,8 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
+from scdataset._types import Json
 from scdataset.dataset import scDataset
 from scdataset.testing.epoch import Make, check_shared_out, contents
 
@@ -114,7 +114,7 @@ def _same_state(ranks: Sequence[scDataset], step: int, num_workers: int) -> str:
     return states.pop()
 
 
-def _saved(state: dict[str, Any]) -> str:
+def _saved(state: Json) -> str:
     text = json.dumps(state)
     if len(text) > MOST_BYTES:
         message = f"The state has {len(text)} bytes as JSON, and may have {MOST_BYTES}: {text}"

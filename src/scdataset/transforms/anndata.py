@@ -7,14 +7,14 @@ import numpy as np
 import scipy.sparse
 
 from scdataset._arguments import optional_names
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["adata_to_mindex"]
 
 
-def adata_to_mindex(batch: Any, columns: Sequence[str] | None = None) -> MultiIndexable:
+def adata_to_mindex(batch: RowData, columns: Sequence[str] | None = None) -> MultiIndexable:
     """Return X and some columns of obs as a `MultiIndexable`: a ``fetch_transform`` for AnnData and AnnCollection.
 
     Parameters
@@ -61,7 +61,7 @@ def _column(obs: Any, name: str) -> object:
     return getattr(column, "values", column)
 
 
-def _dense(cells: Any) -> Array:
+def _dense(cells: RowData) -> Array:
     try:
         stored = cells.X
     except KeyError:  # a file without X

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from scdataset._properties import cached_property
+from scdataset._types import RowData
 from scdataset.collections.device import as_tensor, csr_tensor
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.compose import Compose
@@ -30,7 +31,7 @@ class CsrTensors:
     shape: tuple[int, int]
 
     @classmethod
-    def from_csr(cls, matrix: Any) -> "CsrTensors":
+    def from_csr(cls, matrix: RowData) -> "CsrTensors":
         """Return the arrays of a matrix, after a look at its column numbers, which could stop a device for good."""
         rows = as_csr(matrix)
         first, last = int(rows.indptr[0]), int(rows.indptr[-1])
@@ -75,16 +76,16 @@ class CsrTensors:
         return csr_tensor(pointers, self.columns.clone(), values, self.shape, check_invariants=False)
 
 
-def _values(matrix: Any) -> torch.Tensor:
+def _values(matrix: RowData) -> torch.Tensor:
     values: torch.Tensor = matrix.values if isinstance(matrix, CsrTensors) else matrix
     return values if values.is_floating_point() else values.to(torch.float32)
 
 
-def _with_values(matrix: Any, values: torch.Tensor) -> object:
+def _with_values(matrix: RowData, values: torch.Tensor) -> object:
     return replace(matrix, values=values) if isinstance(matrix, CsrTensors) else values
 
 
-def _normalised(step: NormalizeTotal, matrix: Any, beside: Mapping[Any, Any]) -> Any:
+def _normalised(step: NormalizeTotal, matrix: RowData, beside: Mapping[Any, Any]) -> RowData:
     """Do on a device as `NormalizeTotal` does, in the same types."""
     values, key = _values(matrix), key_of_totals(beside, step.key)
     wide = torch.promote_types(values.dtype, torch.float32)
@@ -102,7 +103,7 @@ def _normalised(step: NormalizeTotal, matrix: Any, beside: Mapping[Any, Any]) ->
     return _with_values(matrix, (values / divisors).to(values.dtype))
 
 
-def _logged(step: Log1p, matrix: Any, beside: Mapping[object, object]) -> object:  # noqa: ARG001 as of the others
+def _logged(step: Log1p, matrix: RowData, beside: Mapping[object, object]) -> object:  # noqa: ARG001 as of the others
     logs = torch.log1p(_values(matrix))
     return _with_values(matrix, logs if step.base is None else logs / math.log(step.base))
 
@@ -125,7 +126,7 @@ def steps_on_device(transform: object) -> list[Any]:
     return steps
 
 
-def changed_on_device(steps: Sequence[object], matrix: Any, beside: Mapping[object, object]) -> Any:
+def changed_on_device(steps: Sequence[object], matrix: RowData, beside: Mapping[object, object]) -> RowData:
     """Return X, dense or `CsrTensors`, after the transforms.
 
     Parameters

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.collections.rows import as_rows, take_rows
 from scdataset.engine.buffers import lock_pages
 from scdataset.errors import ArgumentValueError
@@ -64,7 +64,7 @@ class CudaSender:
         self._n_sent = 0
         lock_pages(partial(_lock, os.getpid(), device))
 
-    def send(self, batch: object) -> Callable[[], Any]:
+    def send(self, batch: object) -> Callable[[], RowData]:
         """Begin to send a batch; return a function that gives it to the current stream."""
         if self._steps:
             _check(self._steps, batch, tells_kind=self._n_sent % _KIND_EVERY == 0)
@@ -76,7 +76,7 @@ class CudaSender:
             done = torch.cuda.Event()
             done.record()
 
-        def receive() -> Any:
+        def receive() -> RowData:
             current = torch.cuda.current_stream(self._device)
             current.wait_event(done)
             for part in _parts(made):
@@ -85,7 +85,7 @@ class CudaSender:
 
         return receive
 
-    def _arrived(self, tensors: Any) -> Any:
+    def _arrived(self, tensors: RowData) -> RowData:
         """Return tensors on the device: each copied from its own pages if they are locked, and all others together."""
         parts = list(_in_memory(_parts(tensors)))
         are_locked = [part.nbytes >= _WORTH_A_COPY and part.is_pinned() for part in parts]
@@ -118,7 +118,7 @@ class CudaSender:
             found = torch.empty(n_bytes + n_bytes // 8, dtype=torch.uint8, device="cpu", pin_memory=True)
         return found
 
-    def _made(self, arrived: Any, name: str | int = "X", beside: Mapping[Any, Any] | None = None) -> Any:
+    def _made(self, arrived: RowData, name: str | int = "X", beside: Mapping[Any, Any] | None = None) -> RowData:
         """Return the tensors that arrived in their last form, over no memory but their own."""
         if isinstance(arrived, Mapping):
             return {name: self._made(member, name, arrived) for name, member in arrived.items()}
@@ -134,15 +134,15 @@ def _view(memory: torch.Tensor, start: int, like: torch.Tensor) -> torch.Tensor:
     return memory[start : start + like.nbytes].view(like.dtype).view(like.shape)
 
 
-def _opened(tensor: Any) -> Any:
+def _opened(tensor: RowData) -> RowData:
     return CsrTensors.from_tensor(tensor) if getattr(tensor, "layout", None) is torch.sparse_csr else tensor
 
 
-def _of_parts(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+def _of_parts(value: RowData, change: Callable[[torch.Tensor], torch.Tensor]) -> RowData:
     return value.with_parts(change) if isinstance(value, CsrTensors) else change(value)
 
 
-def _parts(value: Any) -> Iterator[torch.Tensor]:
+def _parts(value: RowData) -> Iterator[torch.Tensor]:
     """Yield the strided tensors in a nesting, in a fixed order."""
     if isinstance(value, Mapping):
         for member in value.values():

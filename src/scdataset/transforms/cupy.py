@@ -1,11 +1,12 @@
 """Batches as CuPy arrays."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 
 from scdataset._packages import missing
+from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.base import Transform
 from scdataset.transforms.csr_tensors import CsrTensors
@@ -54,11 +55,11 @@ class ToCupy(Transform):
         """Return no part for windows: as dense ones they would be many times as large as batches."""
         return None, self
 
-    def __call__(self, value: object) -> Any:
+    def __call__(self, value: object) -> RowData:
         """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""
         return mapped(self.to_torch.tensors(value, CsrTensors.from_csr), self._array)
 
-    def _array(self, tensors: Any) -> Any:
+    def _array(self, tensors: RowData) -> RowData:
         try:
             import cupy  # noqa: PLC0415 optional
             from cupyx.scipy.sparse import csr_matrix  # noqa: PLC0415 optional
@@ -66,7 +67,7 @@ class ToCupy(Transform):
             needed_for = "ToCupy"
             raise missing(needed_for, "cupy-cuda12x", because=error) from error
 
-        def array(tensor: torch.Tensor) -> Any:
+        def array(tensor: torch.Tensor) -> RowData:
             return cupy.from_dlpack(tensor) if tensor.is_cuda else cupy.asarray(tensor.numpy())
 
         if not isinstance(tensors, CsrTensors) and tensors.layout is not torch.sparse_csr:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from scdataset._arguments import whole
+from scdataset._types import Json, RowData
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.csr_tensors import steps_on_device
 from scdataset.transforms.cuda import CudaSender
@@ -28,7 +29,7 @@ def to_device(
     depth: int = 1,
     *,
     to_torch: ToTorch | None = None,
-    transform: Callable[[Any], object] | None = None,
+    transform: Callable[[RowData], object] | None = None,
 ) -> "DeviceBatches":
     """Iterate over batches as tensors on a device, where the next ones arrive while the model works.
 
@@ -85,7 +86,7 @@ class DeviceBatches:
         device: torch.device | str | int,
         depth: int,
         to_torch: ToTorch,
-        transform: Callable[[Any], object] | None,
+        transform: Callable[[RowData], object] | None,
     ) -> None:
         if not hasattr(batches, "__iter__"):
             message = f"batches is of type {type(batches).__qualname__}; give an scDataset or a DataLoader over one."
@@ -104,7 +105,7 @@ class DeviceBatches:
         """Return the number of batches."""
         return len(self.batches)  # type: ignore[arg-type]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[RowData]:
         """Return an iterator over tensors."""
         is_cuda = self.device.type == "cuda"
         send = CudaSender(self.device, self.to_torch, self._steps).send if is_cuda else self._send
@@ -118,7 +119,7 @@ class DeviceBatches:
         while sent:
             yield self._received(sent)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Json:
         """Return the state of the dataset after the batches that were given, without those on their way."""
         dataset: Any = getattr(self.batches, "dataset", self.batches)
         return dict(dataset.state_dict(self._given))

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import names as as_names
+from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.matrices import Matrix, MatrixTransform, is_anndata, matrix_of, with_matrix
 
@@ -48,13 +48,13 @@ class SelectGenes(MatrixTransform):
     def __repr__(self) -> str:
         return f"SelectGenes(<{len(self.names)} genes>)"
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: RowData) -> RowData:
         """Return ``value`` with those genes of X."""
         if is_anndata(value):
             return value[:, _columns_of(self.names, tuple(value.var_names))].copy()
         return with_matrix(value, self.of_matrix(matrix_of(value, type(self).__name__), value))
 
-    def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:  # noqa: ARG002 nothing else is needed
+    def of_matrix(self, matrix: Matrix, value: RowData) -> Matrix:  # noqa: ARG002 nothing else is needed
         """Return some columns."""
         if self.var_names is None:
             message = "SelectGenes does not know which gene is where; give var_names=cells.var_names."

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import torch
 
 from scdataset._packages import missing
+from scdataset._types import RowData
 from scdataset.transforms.base import Transform
 from scdataset.transforms.torch import ToTorch, check_to_torch, mapped
 
@@ -50,11 +51,11 @@ class ToJax(Transform):
         """Return no part for windows: as dense ones they would be many times as large as batches."""
         return None, self
 
-    def __call__(self, value: object) -> Any:
+    def __call__(self, value: object) -> RowData:
         """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""
         return mapped(self.to_torch(value), self._array)
 
-    def _array(self, tensor: torch.Tensor) -> Any:
+    def _array(self, tensor: torch.Tensor) -> RowData:
         try:
             import jax  # noqa: PLC0415 optional
             from jax.experimental.sparse import BCSR  # noqa: PLC0415 optional

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
@@ -38,7 +38,7 @@ class MatrixTransform(Transform):
 
     runs_ahead = True
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: RowData) -> RowData:
         """Return ``value`` with X changed: a `MultiIndexable`, a dict with ``"X"``, AnnData, CSR or a dense array.
 
         The given value is not changed.
@@ -50,24 +50,24 @@ class MatrixTransform(Transform):
         """
         return with_matrix(value, self.of_matrix(matrix_of(value, type(self).__name__), value))
 
-    def of_matrix(self, matrix: Matrix, value: Any) -> Matrix:
+    def of_matrix(self, matrix: Matrix, value: RowData) -> Matrix:
         """Return the new matrix in place of the one that ``value`` has or is."""
         raise NotImplementedError
 
 
-def is_anndata(value: Any) -> bool:
+def is_anndata(value: RowData) -> bool:
     """Tell whether ``value`` is an AnnData, which need not be installed."""
     return any(
         cls.__module__.partition(".")[0] == "anndata" and cls.__name__ == "AnnData" for cls in type(value).__mro__
     )
 
 
-def is_sparse(value: Any) -> bool:
+def is_sparse(value: RowData) -> bool:
     """Tell whether ``value`` is a sparse matrix or array of scipy."""
     return bool(scipy.sparse.issparse(value))
 
 
-def matrix_of(value: Any, asked_by: str) -> Matrix:
+def matrix_of(value: RowData, asked_by: str) -> Matrix:
     """Return X of ``value``, or ``value`` itself if it is a matrix, as CSR or as a numpy array.
 
     Parameters
@@ -98,7 +98,7 @@ def matrix_of(value: Any, asked_by: str) -> Matrix:
     raise ArgumentTypeError(message)
 
 
-def as_csr(matrix: Any) -> Any:
+def as_csr(matrix: RowData) -> RowData:
     """Return a sparse matrix as CSR, whose row pointers compiled loops can follow.
 
     Raises
@@ -126,7 +126,7 @@ def as_csr(matrix: Any) -> Any:
     return type(rows)((data, rows.indices, rows.indptr), rows.shape)
 
 
-def as_canonical_csr(matrix: Matrix) -> Any:
+def as_canonical_csr(matrix: Matrix) -> RowData:
     """Return a matrix as CSR whose rows have ascending columns, each once, and store no zeros.
 
     Raises
@@ -148,7 +148,7 @@ def as_canonical_csr(matrix: Matrix) -> Any:
     return rows
 
 
-def _sparse(matrix: Array) -> Any:
+def _sparse(matrix: Array) -> RowData:
     return scipy.sparse.csr_array(_in_machine_type(matrix))
 
 
@@ -160,7 +160,7 @@ def _in_machine_type(values: Array) -> Array:
     return values.astype(dtype, copy=False)
 
 
-def with_members(value: Any, members: dict[str, Any]) -> Any:
+def with_members(value: RowData, members: dict[str, RowData]) -> RowData:
     """Return a `MultiIndexable` or dict with some members more, or in place of those of the same name.
 
     AnnData becomes a `MultiIndexable` of its X and the members.
@@ -172,7 +172,7 @@ def with_members(value: Any, members: dict[str, Any]) -> Any:
     return {**value, **members}
 
 
-def with_matrix(value: Any, matrix: Any) -> Any:
+def with_matrix(value: RowData, matrix: RowData) -> RowData:
     """Return ``value`` with another X, over the same memory otherwise; the matrix where ``value`` is one."""
     if isinstance(value, (MultiIndexable, Mapping)):
         return with_members(value, {"X": matrix})
@@ -183,12 +183,12 @@ def with_matrix(value: Any, matrix: Any) -> Any:
     return matrix
 
 
-def with_data(matrix: Matrix, data: Any) -> Matrix:
+def with_data(matrix: Matrix, data: RowData) -> Matrix:
     """Return a matrix with other values in the same places: those that are stored, of a sparse one."""
     return type(matrix)((data, matrix.indices, matrix.indptr), matrix.shape) if is_sparse(matrix) else data
 
 
-def as_floats(matrix: Matrix) -> Any:
+def as_floats(matrix: Matrix) -> RowData:
     """Return the values of a matrix, those that are stored of a sparse one, as floats: integers become float32."""
     data = matrix.data if is_sparse(matrix) else matrix
     return data if data.dtype.kind == "f" else data.astype(np.float32)

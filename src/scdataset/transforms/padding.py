@@ -1,13 +1,13 @@
 """Tokens of cells of different lengths, in arrays that are padded at the end."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, one_of, optional_whole
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.values import check_values
@@ -53,7 +53,7 @@ def ids_of_genes(name: str, ids: ArrayLike, special: Mapping[str, int | None]) -
     return numbers.astype(np.int64)
 
 
-def checked_values(asked_by: str, rows: Any, ids: NDArray[np.int64]) -> None:
+def checked_values(asked_by: str, rows: RowData, ids: NDArray[np.int64]) -> None:
     """Raise unless the matrix has as many genes as there are ``ids``, and values that are finite and not negative."""
     if rows.shape[1] != ids.size:
         message = f"{asked_by} has the numbers of {ids.size} genes, and X has {rows.shape[1]}; give those of X."
@@ -68,7 +68,7 @@ def trimmed(tokens: Array, lengths: NDArray[np.int64], padding: str) -> Array:
     return np.ascontiguousarray(tokens[:, : lengths.max()])
 
 
-def in_place_of_x(value: object, members: dict[str, Any]) -> Any:
+def in_place_of_x(value: object, members: dict[str, RowData]) -> RowData:
     """Return ``members`` in place of X, with all else of ``value``: a `MultiIndexable` or dict, as that is."""
     if isinstance(value, MultiIndexable):
         kept = {name: member for name, member in value.items() if name != "X"}

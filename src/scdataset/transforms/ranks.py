@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, optional_whole, whole
 from scdataset._arguments import names as as_names
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
@@ -159,7 +159,7 @@ class RankTokens(Transform):
             f"cls={self.cls}, eos={self.eos}, pad={self.pad}, key={self.key!r}, padding={self.padding!r})"
         )
 
-    def __call__(self, value: object) -> Any:
+    def __call__(self, value: object) -> RowData:
         """Return ``value`` with tokens in place of X; of AnnData and of a matrix, a `MultiIndexable` of those alone.
 
         Raises
@@ -205,7 +205,7 @@ def _slots_of(token_ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
     return slots, columns[first[order]]
 
 
-def _merged(rows: Any, slots: NDArray[np.int64], n_slots: int) -> Any:
+def _merged(rows: RowData, slots: NDArray[np.int64], n_slots: int) -> RowData:
     """Return counts by token: those of genes that share one are added up, and those of genes without one left out."""
     places = slots[rows.indices]
     kept = places >= 0
@@ -246,7 +246,7 @@ def _medians_of(
     return np.where(there, known, np.nan)
 
 
-def _refuse_logarithms(rows: Any) -> None:
+def _refuse_logarithms(rows: RowData) -> None:
     if are_logarithms(rows):
         message = (
             "RankTokens takes counts, and got logarithms of counts; give the counts. "

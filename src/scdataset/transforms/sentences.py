@@ -1,13 +1,13 @@
 """Some genes of every cell and their values, as sentences of one length."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import finite, flag, one_of, optional_whole, whole
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
@@ -116,7 +116,7 @@ class GeneSentence(Transform):
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in options)
         return f"GeneSentence(<{n_known} of {self.gene_ids.size} genes>, {shown})"
 
-    def __call__(self, value: object, keys: RowKeys | None = None) -> Any:
+    def __call__(self, value: object, keys: RowKeys | None = None) -> RowData:
         """Return ``value`` with sentences in place of X; of AnnData and of a matrix, a `MultiIndexable` of those alone.
 
         Raises
@@ -132,7 +132,7 @@ class GeneSentence(Transform):
             row_keys = drawn(checked_keys(self, keys, rows.shape[0]), "sentence", self.stream)
         return in_place_of_x(value, self._sentences(rows, row_keys))
 
-    def _sentences(self, rows: Any, row_keys: NDArray[np.uint64]) -> dict[str, Array]:
+    def _sentences(self, rows: RowData, row_keys: NDArray[np.uint64]) -> dict[str, Array]:
         shape, first = (row_keys.size, self.max_length), int(self.cls is not None)
         ids, values = np.full(shape, self.pad, np.int64), np.full(shape, self.pad_value, np.float32)
         fill = fill_sampled if self.sample == "random" else fill_top

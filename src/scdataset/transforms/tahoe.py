@@ -1,21 +1,20 @@
 """Tahoe-100M's lists of genes and values to a dense tensor."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import array, whole
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
 __all__ = ["hf_tahoe_to_tensor"]
 
 
 def hf_tahoe_to_tensor(
-    batch: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]], num_genes: int = 62713
+    batch: Mapping[str, Sequence[RowData]] | Sequence[Mapping[str, RowData]], num_genes: int = 62713
 ) -> torch.Tensor:
     """Return cells given as lists of genes and values as a dense tensor: a hook for Tahoe-100M on Hugging Face.
 

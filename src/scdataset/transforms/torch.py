@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch.utils.data import get_worker_info
 
 from scdataset._arguments import names as as_names
 from scdataset._arguments import one_of, optional_whole, whole
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
 from scdataset.collections.device import as_tensor
 from scdataset.engine.buffers import BufferPool
@@ -85,7 +85,7 @@ class ToTorch(Transform):
         """Return no part for windows: as dense ones they would be many times as large as batches."""
         return None, self
 
-    def __call__(self, value: object) -> Any:
+    def __call__(self, value: object) -> RowData:
         """Return tensors: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array.
 
         Columns of obs come along from AnnData that `adata_to_mindex` was called on before.
@@ -99,7 +99,7 @@ class ToTorch(Transform):
         """
         return self.tensors(value, self._of_sparse)
 
-    def tensors(self, value: Any, of_sparse: Callable[[Any], Any]) -> Any:
+    def tensors(self, value: RowData, of_sparse: Callable[[RowData], RowData]) -> RowData:
         """Return tensors as a call does, and ``of_sparse(matrix)`` in place of every sparse matrix."""
         if isinstance(value, (MultiIndexable, Mapping)):
             return {name: self._member(name, member, of_sparse) for name, member in value.items()}
@@ -121,7 +121,7 @@ class ToTorch(Transform):
             tensor = self._typed(name, tensor)
         return tensor if self.device is None else self._sent(tensor)
 
-    def _of_sparse(self, matrix: Any) -> torch.Tensor:
+    def _of_sparse(self, matrix: RowData) -> torch.Tensor:
         tensor = self._dense(as_csr(matrix)) if self.layout == "dense" else as_tensor("X", matrix)
         if tensor.dtype != self.dtype:
             tensor = tensor.to(self.dtype)
@@ -163,7 +163,7 @@ class ToTorch(Transform):
             raise ArgumentValueError(message)
         return labels.masked_fill(labels == -1, self.missing_label)
 
-    def _dense(self, matrix: Any) -> torch.Tensor:
+    def _dense(self, matrix: RowData) -> torch.Tensor:
         """Return a CSR matrix as a dense tensor, over memory that is used again once the tensor has died."""
         info = get_worker_info()
         if info is not None:
@@ -178,7 +178,7 @@ class ToTorch(Transform):
             self._fill(matrix, out)
         return torch.from_numpy(out).view(self.dtype)
 
-    def _fill(self, matrix: Any, out: Array) -> bool:
+    def _fill(self, matrix: RowData, out: Array) -> bool:
         values = matrix.data
         if (values.dtype, self.dtype) not in _SAME_FLOATS or not values.flags.carray:
             bits = getattr(torch, f"int{8 * self.dtype.itemsize}")
@@ -186,7 +186,7 @@ class ToTorch(Transform):
         return fill_dense(matrix.indptr, matrix.indices, values, out, self._threads)
 
 
-def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+def mapped(value: RowData, change: Callable[[RowData], RowData]) -> RowData:
     """Return the same nesting of tensors, as `ToTorch` returns it, each changed."""
     if isinstance(value, Mapping):
         return {name: mapped(member, change) for name, member in value.items()}

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
-from scdataset._types import Array, DType
+from scdataset._types import Array, DType, RowData
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.context import ReadContext
@@ -52,7 +52,7 @@ class CellstreamFile(CellFile):
         with _store(self.path) as store:
             return list(store.obs.columns)
 
-    def _obs_values(self, name: str) -> Any:
+    def _obs_values(self, name: str) -> RowData:
         with _store(self.path) as store:
             return store.obs[name].array
 
@@ -80,7 +80,7 @@ class _Rows(ReadApart):
             self.shape = (int(store.n_obs), int(store.n_vars))
             self.dtype: DType = np.dtype(store.manifest["value_dtype_on_disk"])
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> RowData:
         """Return rows, in any order and repeated or not."""
         # cellstream maps the file: bytes that are cut off end the process, and those of another file would be believed.
         self._file.check()
@@ -105,7 +105,7 @@ class _Rows(ReadApart):
     def __del__(self) -> None:
         self.close()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_open": None}
 
 
@@ -119,7 +119,7 @@ class _Held(ReadApart):
         self.shape: tuple[int, int] = values.shape
         self.dtype = values.dtype
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:  # noqa: ARG002 as in files
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> RowData:  # noqa: ARG002 as in files
         """Return rows."""
         return self._values[rows]
 

@@ -11,6 +11,7 @@ from anndata.experimental import AnnCollection
 from numpy.typing import NDArray
 
 from scdataset._properties import cached_property
+from scdataset._types import RowData
 from scdataset.collections.adapters.annotated import as_stored
 from scdataset.collections.adapters.backed_anndata import BackedMatrix, BackedRows
 from scdataset.collections.ascending import ascending
@@ -31,7 +32,7 @@ class AnnCollectionRows(BackedRows):
     def __len__(self) -> int:
         return len(self.source)
 
-    def finish(self, rows: NDArray[np.int64], begun: Any) -> "Cells":
+    def finish(self, rows: NDArray[np.int64], begun: RowData) -> "Cells":
         """Return the cells, which have ``X``, ``obs``, ``to_adata()`` and all else that a view has."""
         if not rows.size:  # an AnnCollectionView of no cells has no columns
             return self._read_without_engine(rows)
@@ -53,7 +54,7 @@ class AnnCollectionRows(BackedRows):
         """Return shape and files."""
         return f"AnnCollection:{self.source.shape}:{self._paths}"
 
-    def _adatas(self, source: Any) -> list[anndata.AnnData]:
+    def _adatas(self, source: RowData) -> list[anndata.AnnData]:
         adatas: list[anndata.AnnData] = source.adatas
         return adatas
 
@@ -76,7 +77,7 @@ class _Window:
         The converters of the collection.
     """
 
-    X: Any
+    X: RowData
     obs: pd.DataFrame
     obsm: dict[str, Any]
     layers: dict[str, object]
@@ -84,7 +85,7 @@ class _Window:
     convert: Any
 
     @classmethod
-    def from_view(cls, view: Any, X: Any, source: Any) -> "_Window":  # noqa: N803 as there
+    def from_view(cls, view: RowData, X: RowData, source: RowData) -> "_Window":  # noqa: N803 as there
         """Return the parts of a view of a collection besides X."""
         parts = (view.obs, view.obsm, view.layers)
         obs, obsm, layers = ({} if part is None else part.to_dict(use_convert=False) for part in parts)
@@ -113,7 +114,7 @@ class _Window:
             return anndata.AnnData(self.X, obs=self.obs.copy(), var=var, obsm=self.obsm, layers=self.layers)
 
     @cached_property
-    def view(self) -> Any:
+    def view(self) -> RowData:
         """The cells as a view of an AnnCollection, made where something is asked for that only it has."""
         with as_stored():
             return AnnCollection([self.to_adata()], convert=self.convert)[:]
@@ -135,7 +136,7 @@ class Cells(Separable):
         self._numbers = numbers
 
     @cached_property
-    def _view(self) -> Any:
+    def _view(self) -> RowData:
         return self._window.view[self._rows]
 
     @property
@@ -146,17 +147,17 @@ class Cells(Separable):
         return np.asarray(numbers)
 
     @cached_property
-    def _stored(self) -> Any:
+    def _stored(self) -> RowData:
         """X as it is stored: a part of the window where cells follow each other."""
         return take_rows(self._window.X, self._rows)
 
     @property
-    def X(self) -> Any:  # noqa: N802 as there
+    def X(self) -> RowData:  # noqa: N802 as there
         """The matrix, shape ``(n_obs, n_vars)``, converted if the collection says so."""
         return self._stored if self._window.convert is None else self._view.X
 
     @property
-    def convert(self) -> Any:
+    def convert(self) -> RowData:
         """The converters of the collection."""
         return self._window.convert
 

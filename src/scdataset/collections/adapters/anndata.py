@@ -1,7 +1,6 @@
 """AnnData, in memory and backed, lists of them, their sparse matrices on disk, and AnnCollection."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import anndata
 import h5py
@@ -11,6 +10,7 @@ from anndata.experimental import AnnCollection
 from numpy.typing import NDArray
 
 from scdataset._properties import cached_property
+from scdataset._types import RowData
 from scdataset.collections.adapters.anncollection import AnnCollectionRows
 from scdataset.collections.adapters.anndata_list import AnnDataListRows
 from scdataset.collections.adapters.annotated import (
@@ -55,7 +55,7 @@ class AnnDataRows(BackedRows):
     def __len__(self) -> int:
         return int(self.source.n_obs)
 
-    def finish(self, rows: NDArray[np.int64], begun: Any) -> anndata.AnnData:
+    def finish(self, rows: NDArray[np.int64], begun: RowData) -> anndata.AnnData:
         """Return the cells, with obs, obsm, layers and raw, given their X."""
         with as_stored():
             cells = self._without_matrix[rows].copy()
@@ -96,14 +96,14 @@ class AnnDataRows(BackedRows):
         parts = (self._paths[0] or "AnnData", source.shape, sorted(source.layers), sorted(source.obsm))
         return ":".join(map(str, parts))
 
-    def _adatas(self, source: Any) -> list[anndata.AnnData]:
+    def _adatas(self, source: RowData) -> list[anndata.AnnData]:
         return [source]
 
 
 class SparseRows(SparseSetting, OwnedHandle):
     """A sparse matrix on disk, such as X of a backed AnnData: reading gives a sparse matrix in memory."""
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: RowData) -> None:
         is_zarr = not isinstance(source.group, h5py.Group)
         super().__init__(_by_absolute_path(source) if is_zarr else source)
         self._metadata = _metadata_file(self.source) if is_zarr else None
@@ -112,7 +112,7 @@ class SparseRows(SparseSetting, OwnedHandle):
         self._open_files(self.source)
         return int(self.source.shape[0])
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return the rows, shape ``(n, n_columns)``."""
         self.check()
         self._open_files(self.source)  # of a closed file the descriptor is open on if another handle has it open
@@ -130,7 +130,7 @@ class SparseRows(SparseSetting, OwnedHandle):
         parts = (place, group.name, self.source.format, self.source.shape, self.source.dtype)
         return ":".join(map(str, parts))
 
-    def _open_files(self, source: Any) -> list[object]:
+    def _open_files(self, source: RowData) -> list[object]:
         group = source.group
         if not isinstance(group, h5py.Group):
             return []
@@ -138,20 +138,20 @@ class SparseRows(SparseSetting, OwnedHandle):
         return [group.file] if is_on_disk(group.file) else []
 
 
-def _by_absolute_path(matrix: Any) -> object:
+def _by_absolute_path(matrix: RowData) -> object:
     from scdataset.collections.adapters.zarr import by_absolute_path  # noqa: PLC0415 zarr is there if the matrix is in it
 
     group = by_absolute_path(matrix.group)
     return matrix if group is matrix.group else anndata.io.sparse_dataset(group)
 
 
-def _metadata_file(matrix: Any) -> OpenedFile | None:
+def _metadata_file(matrix: RowData) -> OpenedFile | None:
     from scdataset.collections.adapters.zarr import metadata_file  # noqa: PLC0415 as above
 
     return metadata_file(matrix.group["indptr"])
 
 
-def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | SparseRows | None:
+def adapt(source: RowData) -> AnnDataRows | AnnCollectionRows | SparseRows | None:
     """Adapt AnnData, AnnCollection and their matrices; refuse a view of backed AnnData, which has no further views."""
     if isinstance(source, anndata.AnnData):
         _refuse_view(source)
@@ -176,7 +176,7 @@ def adapt(source: Any) -> AnnDataRows | AnnCollectionRows | SparseRows | None:
     return None
 
 
-def adapt_list(source: Sequence[Any]) -> AnnDataListRows | None:
+def adapt_list(source: Sequence[RowData]) -> AnnDataListRows | None:
     """Adapt lists and tuples of nothing but AnnData."""
     if not source or not all(isinstance(adata, anndata.AnnData) for adata in source):
         return None

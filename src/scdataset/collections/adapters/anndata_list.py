@@ -1,7 +1,6 @@
 """Lists of AnnData with the same genes: their cells, one after the other."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import anndata
 import numpy as np
@@ -10,6 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._properties import cached_property
+from scdataset._types import RowData
 from scdataset.collections.adapters.annotated import as_stored, matrix_of, without_matrix
 from scdataset.collections.adapters.backed_anndata import BackedMatrix, BackedRows
 from scdataset.collections.ascending import ascending
@@ -45,7 +45,7 @@ class AnnDataListRows(BackedRows):
         names: pd.Index = self.source[0].obs_names
         return names.append([adata.obs_names for adata in self.source[1:]])
 
-    def finish(self, rows: NDArray[np.int64], begun: Any) -> anndata.AnnData:
+    def finish(self, rows: NDArray[np.int64], begun: RowData) -> anndata.AnnData:
         """Return the cells, given their X."""
         with as_stored():
             cells = self._without_matrix[rows].copy()
@@ -57,7 +57,7 @@ class AnnDataListRows(BackedRows):
         matrix = self._matrix(distinct)
         return self.finish(rows, matrix if matrix is None or places is None else matrix[places])
 
-    def _matrix(self, rows: NDArray[np.int64]) -> Any:
+    def _matrix(self, rows: NDArray[np.int64]) -> RowData:
         """Return X of ascending rows."""
         matrices = [matrix_of(adata) for adata in self.source]
         if matrices[0] is None:
@@ -82,7 +82,7 @@ class AnnDataListRows(BackedRows):
         parts = zip(self.source, self._paths, strict=True)
         return f"AnnData list:{[(adata.shape, str(path)) for adata, path in parts]}"
 
-    def _adatas(self, source: Any) -> Sequence[anndata.AnnData]:
+    def _adatas(self, source: RowData) -> Sequence[anndata.AnnData]:
         adatas: Sequence[anndata.AnnData] = source
         return adatas
 
@@ -112,7 +112,7 @@ def _check_matrices(source: Sequence[anndata.AnnData]) -> None:
         raise CollectionError(message)
 
 
-def _kind(matrix: Any) -> str:
+def _kind(matrix: RowData) -> str:
     if matrix is None:
         return "missing"
     return "sparse" if hasattr(matrix, "format") else "dense"

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from scdataset._types import RowData
 from scdataset.collections.memory import BatchTaker
 from scdataset.collections.rows import RowIndex, cut_rows, take_rows
 
@@ -38,7 +39,7 @@ BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
 """The parts of an AnnData besides X and raw."""
 
 
-def take(value: Any, rows: RowIndex) -> Any:
+def take(value: RowData, rows: RowIndex) -> RowData:
     """Take cells: of AnnData a view for a slice, and else a copy; of anything else by indexing it.
 
     A view would take all its cells along to another process, so in a worker it is a copy, which takes several times as
@@ -53,12 +54,12 @@ def take(value: Any, rows: RowIndex) -> Any:
         return cells if isinstance(rows, slice) and parent_process() is None else cells.copy()
 
 
-def cut(value: Any, rows: slice) -> Any:
+def cut(value: RowData, rows: slice) -> RowData:
     """Copy cells; data of genes or of all cells are shared among those that are cut from the same cells."""
     return cutter(value)(value, rows)
 
 
-def cutter(value: Any) -> Callable[[Any, slice], Any]:
+def cutter(value: RowData) -> Callable[[RowData, slice], RowData]:
     """Return a function that copies cells of ``value``, for one part after the other."""
     if not isinstance(value, anndata.AnnData):
         return operator.getitem
@@ -68,7 +69,7 @@ def cutter(value: Any) -> Callable[[Any, slice], Any]:
     return lambda _, rows: parts.take(partial(_cut_part, rows), rows.stop - rows.start)
 
 
-def _cut_part(rows: slice, part: Any) -> object:
+def _cut_part(rows: slice, part: RowData) -> object:
     return cut_rows(part, rows)
 
 
@@ -82,7 +83,7 @@ def _cut_by_view(value: anndata.AnnData, rows: slice) -> object:
         return cells
 
 
-def apart(value: Any) -> Any:
+def apart(value: RowData) -> RowData:
     """Return cells that are no view of others."""
     return value.copy() if isinstance(value, anndata.AnnData) and value.is_view else value
 
@@ -164,7 +165,7 @@ class SparseSetting:
         own = self._sparse_arrays
         return bool(anndata.settings.use_sparse_array_on_read) if own is None else own
 
-    def as_read(self, matrix: Any) -> Any:
+    def as_read(self, matrix: RowData) -> RowData:
         """Return a matrix of the engine as the type that anndata would read, over the same memory."""
         is_other = isinstance(matrix, scipy.sparse.csr_matrix) and self.sparse_arrays
         return scipy.sparse.csr_array(matrix) if is_other else matrix
@@ -220,7 +221,7 @@ def without_matrix(cells: anndata.AnnData) -> anndata.AnnData:
     return anndata.AnnData(**{name: getattr(cells, name) for name in BY_ROW_OR_GENE})
 
 
-def matrix_of(cells: anndata.AnnData) -> Any:
+def matrix_of(cells: anndata.AnnData) -> RowData:
     """Return X, or None where there is none."""
     try:
         return cells.X

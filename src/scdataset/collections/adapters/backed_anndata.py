@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import RowData
 from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.collections.adapters.annotated import SparseSetting
 from scdataset.collections.handles import OwnedHandle, descriptor_of, opened_file
@@ -40,7 +40,7 @@ class BackedMatrix:
         self._context = ReadContext(buffers=BufferPool(is_of_windows=True))
 
     @classmethod
-    def from_anndata(cls, *sources: Any) -> "BackedMatrix | None":
+    def from_anndata(cls, *sources: RowData) -> "BackedMatrix | None":
         """Return the matrices under ``sources``, or None where anndata itself has to read one of them.
 
         It reads views and cells in memory, files that are open for writing, which may change under the engine, matrices
@@ -66,7 +66,7 @@ class BackedMatrix:
         every = [np.arange(n_columns, dtype=np.int32) if table is None else table for table in tables]
         return BackedMatrix([m.remap(table, n_columns) for m, table in zip(self.matrices, every, strict=True)])
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return rows, in any order and repeated or not."""
         with handles_open():
             return self._stack.read(rows, self._context)
@@ -84,7 +84,7 @@ class BackedMatrix:
         self._context.threads.share_among(processes)
 
 
-def _stored(source: Any) -> Matrix | None:
+def _stored(source: RowData) -> Matrix | None:
     """Return the engine's matrix for X of an AnnData, or None."""
     if not source.isbacked or source.is_view:
         return None
@@ -120,12 +120,12 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         Whether something of it has to be opened again in another process.
     """
 
-    def __init__(self, source: Any, on_disk: BackedMatrix | None, *, reopens: bool) -> None:
+    def __init__(self, source: RowData, on_disk: BackedMatrix | None, *, reopens: bool) -> None:
         super().__init__(source, reopens=reopens)
         self._on_disk = on_disk
 
     @property
-    def source(self) -> Any:
+    def source(self) -> RowData:
         """The AnnData, open in this process: anndata itself would open any file that its path leads to by now."""
         source = super().source
         for adata, opened in zip(self._backed(source), self.files, strict=True):
@@ -134,7 +134,7 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
                 self._descriptors = None
         return source
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return the cells, in any order and repeated or not."""
         if self.reads_ahead:
             return self.finish(rows, self.begin(rows))
@@ -164,25 +164,25 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         """Return the bytes and chunks that reading X of these cells would touch."""
         return ReadCost.unknown() if self._on_disk is None else self._on_disk.read_cost(rows)
 
-    def begin(self, rows: NDArray[np.int64]) -> Any:
+    def begin(self, rows: NDArray[np.int64]) -> RowData:
         """Read X, and touch nothing of the user's."""
         return self._engine.read(rows)
 
     @abstractmethod
-    def finish(self, rows: NDArray[np.int64], begun: Any) -> Any:
+    def finish(self, rows: NDArray[np.int64], begun: RowData) -> RowData:
         """Return the cells, given their X."""
 
     @abstractmethod
-    def _adatas(self, source: Any) -> Sequence[Any]:
+    def _adatas(self, source: RowData) -> Sequence[RowData]:
         """Return the AnnData that the cells are of."""
 
-    def _backed(self, source: Any) -> list[Any]:
+    def _backed(self, source: RowData) -> list[RowData]:
         return [adata for adata in self._adatas(source) if adata.isbacked]
 
-    def _open_files(self, source: Any) -> list[Any]:
+    def _open_files(self, source: RowData) -> list[RowData]:
         return [_open_file(adata) for adata in self._backed(source)]
 
-    def _opened_again(self) -> Any:
+    def _opened_again(self) -> RowData:
         for adata, opened in zip(self._backed(self._source), self.files, strict=True):
             _open_again(adata, opened)  # data in memory came along
         return self._source
@@ -194,7 +194,7 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         return [Path(next(places).path) if adata.isbacked else None for adata in self._adatas(self._source)]
 
     @abstractmethod
-    def _read_without_engine(self, rows: NDArray[np.int64]) -> Any:
+    def _read_without_engine(self, rows: NDArray[np.int64]) -> RowData:
         """Return the cells, read by anndata."""
 
     def share_threads(self, processes: int) -> None:
@@ -203,14 +203,14 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
             self._on_disk.share_threads(processes)
 
 
-def _open_file(adata: Any) -> Any:
+def _open_file(adata: RowData) -> RowData:
     """Return the open file of a backed AnnData."""
     if not adata.file.is_open:
         adata.file.open()
     return adata.file["obs"].file
 
 
-def _open_again(adata: Any, opened: OpenedFile) -> None:
+def _open_again(adata: RowData, opened: OpenedFile) -> None:
     """Open the file of a backed AnnData, and no other that its path may lead to by now."""
     named = str(Path(adata.filename).absolute())
     opened.reopen(lambda path: adata.file.open(None if path == named else path))

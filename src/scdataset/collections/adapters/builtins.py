@@ -3,11 +3,11 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import RowData
 from scdataset.collections.opening_call import opening_call
 from scdataset.collections.rows import RowList, adapter_for, is_collection
 from scdataset.errors import CollectionError
@@ -21,7 +21,7 @@ _LOOKED_AT = 100
 class ListRows:
     """A list: reading gives a list."""
 
-    def __init__(self, source: list[Any]) -> None:
+    def __init__(self, source: list[RowData]) -> None:
         self.source = source
 
     def __len__(self) -> int:
@@ -54,7 +54,7 @@ class RangeRows:
         return repr(self.source)
 
 
-def adapt(source: Any) -> Any:
+def adapt(source: RowData) -> RowData:
     """Adapt lists and ranges; name the remedy for a dict, a tuple of arrays or a string."""
     if isinstance(source, (list, tuple)):
         together = _together(source)
@@ -81,14 +81,14 @@ def adapt(source: Any) -> Any:
     return None
 
 
-def _together(source: Sequence[Any]) -> object:
+def _together(source: Sequence[RowData]) -> object:
     """Return one collection of the rows of all members, of lists of which the module for their type knows how."""
     classes = type(source[0]).__mro__ if source else ()
     adapt_list = next(filter(None, (getattr(adapter_for(cls), "adapt_list", None) for cls in classes)), None)
     return None if adapt_list is None else adapt_list(source)
 
 
-def _refuse_paths(source: list[Any]) -> None:
+def _refuse_paths(source: list[RowData]) -> None:
     """Raise for a list of paths of files of cells, whose names would be the rows."""
     if source and all(isinstance(entry, (str, os.PathLike)) for entry in source):
         endings = {Path(entry).suffix for entry in source[:_LOOKED_AT]}
@@ -100,7 +100,7 @@ def _refuse_paths(source: list[Any]) -> None:
             raise CollectionError(message)
 
 
-def _refuse_collections(source: list[Any]) -> None:
+def _refuse_collections(source: list[RowData]) -> None:
     """Raise for a list of collections, which would be the rows themselves."""
     if source and all(map(is_collection, source[:_LOOKED_AT])):
         message = (
@@ -111,7 +111,7 @@ def _refuse_collections(source: list[Any]) -> None:
         raise CollectionError(message)
 
 
-def _remedy(source: Any) -> str | None:
+def _remedy(source: RowData) -> str | None:
     if isinstance(source, (dict, tuple)):
         wrapped = "MultiIndexable(data)" if isinstance(source, dict) else "MultiIndexable(*data)"
         listed = "list(data.values())" if isinstance(source, dict) else "list(data)"

@@ -6,6 +6,7 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._types import RowData
 from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.reopening import OpenedFile
 from scdataset.collections.rows import RowIndex, RowList
@@ -24,7 +25,7 @@ class HuggingFaceRows:
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
+    def read(self, rows: NDArray[np.int64]) -> RowData:
         """Return the rows, in the format the dataset is set to."""
         if self.source.format["type"] == "polars":
             return self._polars_frame(rows)
@@ -53,7 +54,7 @@ class HuggingFaceRows:
 class ColumnRows(InMemory):
     """A column of a Hugging Face ``Dataset``: reading gives the result of indexing it, a list or an array."""
 
-    def take(self, rows: RowIndex) -> Any:
+    def take(self, rows: RowIndex) -> RowData:
         """Return the entries, in the format the dataset is set to."""
         fetched = self.source[rows if isinstance(rows, slice) else rows.tolist()]
         return RowList(fetched) if isinstance(fetched, list) else fetched
@@ -69,7 +70,7 @@ class ColumnRows(InMemory):
         return f"{HuggingFaceRows(self.source.source).fingerprint()}:{self.source.column_name}"
 
 
-def adapt(source: Any) -> HuggingFaceRows | ColumnRows | None:
+def adapt(source: RowData) -> HuggingFaceRows | ColumnRows | None:
     """Adapt datasets and their columns; refuse streamed ones and dicts of splits."""
     if isinstance(source, datasets.Dataset):
         return HuggingFaceRows(source)
@@ -83,6 +84,6 @@ def adapt(source: Any) -> HuggingFaceRows | ColumnRows | None:
     return ColumnRows(source) if column is not None and isinstance(source, column) else None
 
 
-def cut(value: Any, rows: slice) -> Any:
+def cut(value: RowData, rows: slice) -> RowData:
     """Read rows that follow each other."""
     return value[rows]

@@ -1,13 +1,12 @@
 """h5py datasets."""
 
 import os
-from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.collections.ascending import ascending, runs
 from scdataset.collections.handles import OwnedHandle, is_on_disk, refuse_closed
 from scdataset.errors import CollectionError
@@ -71,7 +70,7 @@ class H5Rows(OwnedHandle):
         place = self.files[0].path if self.files else dataset.file.filename
         return f"{place}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
 
-    def _open_files(self, source: Any) -> list[object]:
+    def _open_files(self, source: RowData) -> list[object]:
         refuse_closed(source)
         return [source.file] if is_on_disk(source.file) else []
 
@@ -125,7 +124,7 @@ def _stored_as_it_is(dataset: h5py.Dataset) -> bool:
     return dataset.dtype.kind in "iuf" and kind == h5py.h5t.py_create(dataset.dtype)
 
 
-def adapt(source: Any) -> H5Rows | None:
+def adapt(source: RowData) -> H5Rows | None:
     """Adapt datasets with at least one axis; name the remedy for a group, a file, and a closed one."""
     if not isinstance(source, (h5py.Dataset, h5py.Group)):
         return None
@@ -139,6 +138,6 @@ def adapt(source: Any) -> H5Rows | None:
     raise CollectionError(message)
 
 
-def cut(value: Any, rows: slice) -> Any:
+def cut(value: RowData, rows: slice) -> RowData:
     """Read rows that follow each other."""
     return value[rows]

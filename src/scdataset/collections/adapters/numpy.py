@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.collections.handles import mapped_file, mapped_whole
 from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.rows import RowIndex
@@ -31,7 +31,7 @@ class MemmapRows(InMemory):
         with suppress(DamagedFileError):  # the file has lost its name, and stays as it is
             self._file = mapped_file(mapped_whole(source))
 
-    def take(self, rows: RowIndex) -> Any:
+    def take(self, rows: RowIndex) -> RowData:
         """Take the rows into an ordinary array, or a view for a slice."""
         self._check()
         return super().take(rows)
@@ -50,7 +50,7 @@ class MemmapRows(InMemory):
 
         return checked
 
-    def cut(self, rows: slice) -> Any:
+    def cut(self, rows: slice) -> RowData:
         """Copy rows from start to stop into an ordinary array."""
         self._check()
         return super().cut(rows)
@@ -60,7 +60,7 @@ class MemmapRows(InMemory):
             self._file.check_if_at_path()
 
 
-def adapt(source: Any) -> InMemory | None:
+def adapt(source: RowData) -> InMemory | None:
     """Adapt arrays with at least one axis; refuse the several arrays of an ``.npz`` file."""
     if isinstance(source, Mapping):
         message = (

@@ -1,7 +1,6 @@
 """pandas frames, series and other columns."""
 
-from typing import Any
-
+from scdataset._types import RowData
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.errors import CollectionError
@@ -9,7 +8,7 @@ from scdataset.errors import CollectionError
 __all__ = ["adapt", "take"]
 
 
-def adapt(source: Any) -> InMemory | None:
+def adapt(source: RowData) -> InMemory | None:
     """Adapt frames, series, indexes and extension arrays; name the remedy for a frame that was grouped."""
     if hasattr(source, "ngroups"):
         message = (
@@ -21,7 +20,7 @@ def adapt(source: Any) -> InMemory | None:
     return InMemory(source) if hasattr(source, "take") and hasattr(source, "shape") else None
 
 
-def take(value: Any, rows: RowIndex) -> Any:
+def take(value: RowData, rows: RowIndex) -> RowData:
     """Take rows by position; their labels come along."""
     if not isinstance(rows, slice):
         return value.take(rows)

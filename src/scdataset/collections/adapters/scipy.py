@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from scdataset._arguments import warn
+from scdataset._types import RowData
 from scdataset.collections.adapters import numpy
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
@@ -24,12 +25,12 @@ class SparseInMemory(InMemory):
         """Return None: windows cost less."""
 
 
-def adapt(source: Any) -> InMemory | None:
+def adapt(source: RowData) -> InMemory | None:
     """Adapt sparse matrices and arrays."""
     return _indexed_by_row(source) if scipy.sparse.issparse(source) else None
 
 
-def _indexed_by_row(source: Any) -> InMemory:
+def _indexed_by_row(source: RowData) -> InMemory:
     """Adapt row-sparse ones; warn of column-sparse ones, and refuse formats that are not made for indexing."""
     if source.format not in ("csr", "csc", "lil"):
         message = (
@@ -41,27 +42,27 @@ def _indexed_by_row(source: Any) -> InMemory:
     return SparseInMemory(source)
 
 
-def warn_if_by_column(matrix: Any, remedy: str) -> None:
+def warn_if_by_column(matrix: RowData, remedy: str) -> None:
     """Warn of the cost of a column-sparse matrix, in memory or on disk."""
     if getattr(matrix, "format", None) == "csc":
         warn("The collection is sparse by columns (CSC): reading rows of it scans all columns, every time. " + remedy)
 
 
-def take(value: Any, rows: RowIndex) -> Any:
+def take(value: RowData, rows: RowIndex) -> RowData:
     """Take rows, in the same format: for a slice of CSR over the same memory."""
     if isinstance(rows, slice) and value.format == "csr" and value.ndim == 2:
         return _rows(value, *rows.indices(value.indptr.size - 1)[:2], take_elements=operator.getitem)
     return value[rows]
 
 
-def cut(value: Any, rows: slice) -> Any:
+def cut(value: RowData, rows: slice) -> RowData:
     """Cut rows, in the same format."""
     if value.format == "csr" and value.ndim == 2:
         return _rows(value, rows.start, rows.stop, take_elements=numpy.cut)
     return value[np.arange(rows.start, rows.stop)]
 
 
-def _rows(value: Any, start: int, stop: int, take_elements: Callable[[Any, slice], Any]) -> Any:
+def _rows(value: RowData, start: int, stop: int, take_elements: Callable[[Any, slice], Any]) -> RowData:
     """Return rows [start, stop): scipy's constructor looks through all indices."""
     pointers = value.indptr[start : stop + 1]
     elements = slice(pointers[0], pointers[-1])

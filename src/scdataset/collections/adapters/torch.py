@@ -1,12 +1,12 @@
 """torch tensors and map-style datasets."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset
 
+from scdataset._types import RowData
 from scdataset.collections.map_style import adapt_dataset
 from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.rows import RowIndex
@@ -31,7 +31,7 @@ class TensorRows(InMemory):
         return cut(self.source.detach(), rows)
 
 
-def adapt(source: Any) -> Any:
+def adapt(source: RowData) -> RowData:
     """Adapt dense tensors and map-style datasets; refuse those without rows to choose from."""
     if isinstance(source, torch.Tensor):
         return TensorRows(_dense(source)) if source.ndim else None

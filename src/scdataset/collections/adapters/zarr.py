@@ -8,7 +8,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore, MemoryStore, ZipStore
 
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.collections.ascending import ascending
 from scdataset.collections.handles import OwnedHandle
 from scdataset.collections.reopening import OpenedFile
@@ -20,7 +20,7 @@ __all__ = ["adapt", "by_absolute_path", "cut", "metadata_file"]
 class ZarrRows(OwnedHandle):
     """A zarr array: every chunk that holds a requested row is decoded once a read."""
 
-    def __init__(self, source: Any, *, reopens: bool) -> None:
+    def __init__(self, source: RowData, *, reopens: bool) -> None:
         source = by_absolute_path(source)
         super().__init__(source, reopens=reopens)
         self._metadata = metadata_file(source)
@@ -81,7 +81,7 @@ def metadata_file(array: Any) -> OpenedFile | None:
     return OpenedFile.at_path(array.store.root / array.path / name)
 
 
-def adapt(source: Any) -> ZarrRows | None:
+def adapt(source: RowData) -> ZarrRows | None:
     """Adapt arrays with at least one axis; name the remedy for a group."""
     if isinstance(source, zarr.Array) and source.shape:
         return ZarrRows(source, reopens=_has_handle(source.store))
@@ -110,6 +110,6 @@ def _has_handle(store: Any) -> bool:
     return not isinstance(store, (LocalStore, MemoryStore))
 
 
-def cut(value: Any, rows: slice) -> Any:
+def cut(value: RowData, rows: slice) -> RowData:
     """Read rows that follow each other."""
     return value[rows]

@@ -161,7 +161,7 @@ class RemoteFile:
         if state is not None and state.pid == os.getpid():
             state.close()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_process": None}
 
     def _opened(self) -> ObjectVersion:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from scdataset._types import Json
 from scdataset.engine.bytes.folders import is_folder, last_change
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.source import ByteSource
@@ -50,7 +51,7 @@ class Keys:
         """Whether they are in an object store."""
         return False
 
-    def metadata(self, name: str) -> tuple[str, dict[str, Any]]:
+    def metadata(self, name: str) -> tuple[str, Json]:
         """Return the key and content of the metadata of an array or group.
 
         Raises

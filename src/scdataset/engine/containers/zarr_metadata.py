@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scdataset._types import DType
+from scdataset._types import DType, Json
 
 __all__ = ["COMPRESSORS", "ShardIndex", "ZarrArray", "array_of", "named"]
 
@@ -127,7 +127,7 @@ def _fits(array: ZarrArray) -> bool:
     return n_bytes <= max(held, _LARGEST_PADDED)
 
 
-def _version_2(metadata: dict[str, Any]) -> ZarrArray | None:
+def _version_2(metadata: Json) -> ZarrArray | None:
     shape, dtype, chunk = tuple(metadata["shape"]), np.dtype(metadata["dtype"]), tuple(metadata["chunks"])
     compressor = metadata["compressor"]
     if metadata.get("filters") or (metadata["order"] != "C" and len(shape) > 1):
@@ -137,7 +137,7 @@ def _version_2(metadata: dict[str, Any]) -> ZarrArray | None:
     return ZarrArray(shape, dtype, chunk, chunk, filters, fill, "", metadata.get("dimension_separator", "."))
 
 
-def _version_3(metadata: dict[str, Any]) -> ZarrArray | None:
+def _version_3(metadata: Json) -> ZarrArray | None:
     grid, keys = metadata["chunk_grid"], metadata["chunk_key_encoding"]
     if grid["name"] != "regular" or metadata.get("storage_transformers") or metadata["data_type"] not in _V3_TYPES:
         return None
@@ -159,12 +159,12 @@ def _version_3(metadata: dict[str, Any]) -> ZarrArray | None:
     return ZarrArray(tuple(metadata["shape"]), dtype, chunk, shard, filters, fill, prefix, separator, index)
 
 
-def named(codec: Any) -> tuple[str, dict[str, Any]]:
+def named(codec: Any) -> tuple[str, Json]:
     """Return name and options of a codec, which the specification allows to be a bare name."""
     return (codec, {}) if isinstance(codec, str) else (codec["name"], codec.get("configuration", {}))
 
 
-def _encoding(codecs: Sequence[tuple[str, dict[str, Any]]], dtype: DType) -> tuple[DType, tuple[tuple[str, Any], ...]]:
+def _encoding(codecs: Sequence[tuple[str, Json]], dtype: DType) -> tuple[DType, tuple[tuple[str, Any], ...]]:
     """Return the stored dtype and the filters of a chain of codecs; KeyError for one that is not known here."""
     (first, options), *others = codecs
     orders: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}

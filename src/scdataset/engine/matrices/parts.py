@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._types import DType
+from scdataset._types import DType, RowData
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 
@@ -86,7 +86,7 @@ class Matrix(Protocol):
         """Type of the values."""
         ...
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> RowData:
         """Return rows, in any order and repeated or not."""
         ...
 
@@ -98,7 +98,7 @@ class Matrix(Protocol):
         dtype: DType,
         context: ReadContext,
         totals: NDArray[np.float64] | None = None,
-    ) -> Any:
+    ) -> RowData:
         """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``.
 
         ``totals`` gets the sums of the rows, over columns that `remap` left out as well, shape ``(n_rows,)``.

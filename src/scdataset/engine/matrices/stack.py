@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._types import DType
+from scdataset._types import DType, RowData
 from scdataset.engine.arrays.many_files import MANY
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
@@ -43,7 +43,7 @@ class Stack:
         # The same type whichever matrices a read happens to touch.
         self.dtype: DType = np.result_type(*(matrix.dtype for matrix in matrices))
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext, totals: NDArray[np.float64] | None = None) -> Any:
+    def read(self, rows: NDArray[np.int64], context: ReadContext, totals: NDArray[np.float64] | None = None) -> RowData:
         """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""
         with observed(WHOLE, reads=1, rows=rows.size):
             split = self._split(rows)
@@ -90,7 +90,7 @@ class Stack:
         return Split(numbers, np.append(bounds[numbers], rows.size), own, order)
 
 
-def _n_bytes(rows: Any) -> int:
+def _n_bytes(rows: RowData) -> int:
     """Return the bytes of rows, CSR or dense."""
     if isinstance(rows, np.ndarray):
         return rows.nbytes

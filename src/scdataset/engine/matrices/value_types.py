@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from scdataset._types import DType
+from scdataset._types import DType, RowData
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["converted", "delivered_type"]
@@ -43,7 +43,7 @@ def delivered_type(kind: str, wanted: Any) -> DType:
     return dtype
 
 
-def converted(matrix: Any, dtype: "DType") -> Any:
+def converted(matrix: RowData, dtype: "DType") -> RowData:
     """Return a matrix, CSR or dense, with its values in another type.
 
     Raises
@@ -52,7 +52,7 @@ def converted(matrix: Any, dtype: "DType") -> Any:
         If the type is one of integers, and they would differ from the values: fractions, missing ones, or numbers
         beyond its bounds.
     """
-    values: Any = getattr(matrix, "data", matrix) if scipy.sparse.issparse(matrix) else matrix
+    values: RowData = getattr(matrix, "data", matrix) if scipy.sparse.issparse(matrix) else matrix
     if dtype.kind in "iu" and not np.can_cast(values.dtype, dtype):
         with np.errstate(invalid="ignore"):  # of missing values, which the comparison finds
             differ = values.astype(dtype) != values
