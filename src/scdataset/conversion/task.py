@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from scdataset._clusters import Cluster
-from scdataset._types import DType
+from scdataset._types import DType, RowData
 from scdataset._version import __version__
 from scdataset.cells import CellCollection
 from scdataset.conversion.ahead import read_ahead

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._tables import counted
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.engine.arrays.reads import Read, run_reads
 from scdataset.engine.arrays.spans import Spans
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray, piece_of

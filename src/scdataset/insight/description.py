@@ -10,7 +10,7 @@ import numpy as np
 
 from scdataset._progress import late_bar
 from scdataset._tables import counted
-from scdataset._types import Array
+from scdataset._types import Array, Json, RowData
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import column_names, column_values, n_rows

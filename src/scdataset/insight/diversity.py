@@ -26,6 +26,7 @@ from scipy.special import gammaln, xlog1py, xlogy
 from scdataset._arguments import optional_whole, whole
 from scdataset._packages import needing
 from scdataset._tables import counted
+from scdataset._types import Json
 from scdataset.errors import ArgumentValueError
 from scdataset.schedule.partition import Partition
 from scdataset.schedule.windows import rows_of_batches

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import whole
 from scdataset._tables import counted, html_table, size, text_table
+from scdataset._types import Json
 from scdataset.collections.base import Collection, TellsReadCost
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.errors import ArgumentTypeError, ArgumentValueError

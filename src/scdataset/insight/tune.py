@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset._arguments import finite, flag, number, positive, whole
 from scdataset._progress import late_bar
 from scdataset._tables import counted, html_table, size, text_table
+from scdataset._types import Json
 from scdataset.collections import as_collection
 from scdataset.collections.base import TellsReadCost
 from scdataset.errors import ArgumentTypeError, ArgumentValueError

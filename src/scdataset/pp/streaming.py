@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import flag, nearest
 from scdataset._clusters import cluster_of, in_order
 from scdataset._progress import late_bar
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.cells import Opening, open_again
 from scdataset.collections import as_collection
 from scdataset.collections.multiindexable import row_index
