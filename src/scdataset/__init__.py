@@ -3,44 +3,47 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from scdataset._command import interrupted_quietly
 from scdataset._packages import missing
 from scdataset._version import __version__ as __version__
-from scdataset.collections import Collection, MultiIndexable, as_collection
-from scdataset.dataset import scDataset
-from scdataset.errors import (
-    ArgumentIndexError,
-    ArgumentTypeError,
-    ArgumentValueError,
-    CacheError,
-    CollectionChangedError,
-    CollectionError,
-    DamagedFileError,
-    ExistingFileError,
-    HookError,
-    LoaderError,
-    MissingDependencyError,
-    MissingFileError,
-    OutputError,
-    ReadOnlyError,
-    RemovedApiError,
-    ScDatasetError,
-    StateError,
-    UnimplementedError,
-    UnreachableStoreError,
-    UnreadableFileError,
-    WorldError,
-)
-from scdataset.experimental import estimate_sample_size, suggest_parameters
-from scdataset.strategy import (
-    BlockShuffling,
-    BlockWeightedSampling,
-    ClassBalancedSampling,
-    EpochOrder,
-    GroupedSampling,
-    SamplingStrategy,
-    Streaming,
-)
-from scdataset.transforms import adata_to_mindex, bionemo_to_tensor, hf_tahoe_to_tensor
+
+with interrupted_quietly():
+    from scdataset.collections import Collection, MultiIndexable, as_collection
+    from scdataset.dataset import scDataset
+    from scdataset.errors import (
+        ArgumentIndexError,
+        ArgumentTypeError,
+        ArgumentValueError,
+        CacheError,
+        CollectionChangedError,
+        CollectionError,
+        DamagedFileError,
+        ExistingFileError,
+        HookError,
+        LoaderError,
+        MissingDependencyError,
+        MissingFileError,
+        OutputError,
+        ReadOnlyError,
+        RemovedApiError,
+        ScDatasetError,
+        StateError,
+        UnimplementedError,
+        UnreachableStoreError,
+        UnreadableFileError,
+        WorldError,
+    )
+    from scdataset.experimental import estimate_sample_size, suggest_parameters
+    from scdataset.strategy import (
+        BlockShuffling,
+        BlockWeightedSampling,
+        ClassBalancedSampling,
+        EpochOrder,
+        GroupedSampling,
+        SamplingStrategy,
+        Streaming,
+    )
+    from scdataset.transforms import adata_to_mindex, bionemo_to_tensor, hf_tahoe_to_tensor
 
 __all__ = [
     "ArgumentIndexError",

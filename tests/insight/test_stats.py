@@ -21,7 +21,7 @@ from scdataset.engine.arrays import stored_arrays
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.observer import Observer
 from scdataset.insight.stats import LoaderStats
-from scdataset.transforms import ToTorch
+from scdataset.transforms import Compose, Log1p, ToTorch
 
 N_ROWS, BATCH = 96, 8
 
@@ -203,6 +203,38 @@ def test_to_torch_as_fetch_transform_is_a_hook_of_its_name(path):
         stats = dataset.stats()
     assert stats.hook_names == {"fetch_transform": "ToTorch"}
     assert stats.rows == N_ROWS
+
+
+ADVICE = {
+    "while it runs ahead": (1, {"fetch_transform": ToTorch()}, "while you train already"),
+    "with nothing ahead": (0, {"fetch_transform": ToTorch()}, "with prefetch=1"),
+    "in the loop": (1, {"batch_transform": ToTorch()}, "Give it as fetch_transform"),
+    "several in the loop": (1, {"batch_transform": Compose(Log1p(), ToTorch())}, "Give it as fetch_transform"),
+    "with one of the user's": (
+        1,
+        {"batch_transform": Compose(Log1p(), dict)},
+        "with a transform of scdataset.transforms",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ADVICE)
+def test_transforms_of_the_package_are_told_where_to_run_rather_than_to_be_used(case):
+    prefetch, hooks, advice = ADVICE[case]
+    [name] = hooks
+    whole = {name: 9.0, **({"wait for batches": 9.0} if prefetch and name == "fetch_transform" else {})}
+    verdict = figures(whole, {}, **hooks).verdict
+    assert advice in verdict
+    assert ("scdataset.transforms" in verdict) is (case == "with one of the user's")
+
+
+def test_to_torch_is_known_to_run_ahead_or_in_the_loop(path):
+    with open_collection(path) as collection:
+        for prefetch, place in ((1, "background"), (0, "loop")):
+            dataset = scDataset(collection, BlockShuffling(4), BATCH, 3, fetch_transform=ToTorch(), prefetch=prefetch)
+            dataset.stats()
+            list(dataset)
+            assert dataset.stats().hook_places == {"fetch_transform": place}
 
 
 @pytest.mark.parametrize("prefetch", [0, 1])

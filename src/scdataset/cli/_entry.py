@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from scdataset._command import INTERRUPTED, tell_interrupted
 from scdataset._version import __version__
 from scdataset.cli import _bench, _check, _completion, _convert, _demo_command, _diversity, _info, _tune
 from scdataset.errors import ScDatasetError
 
 _COMMANDS = (_info, _check, _convert, _bench, _tune, _diversity, _demo_command, _completion)
 
-_INTERRUPTED = 130
 _CLOSED_PIPE = 141
 """The exit code that a shell gives to a program that ended by SIGPIPE."""
 
@@ -31,15 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code. Wrong arguments leave through argparse's ``SystemExit``, with code 2.
     """
-    _prepare_stdout()
-    arguments = parser().parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = arguments.run
     try:
+        _prepare_stdout()
+        arguments = parser().parse_args(argv)
+        run: Callable[[argparse.Namespace], int] = arguments.run
         code = run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("scdataset: interrupted\n")
-        return _INTERRUPTED
+        tell_interrupted()
+        return INTERRUPTED
     except BrokenPipeError:
         _leave_pipe()
         return _CLOSED_PIPE

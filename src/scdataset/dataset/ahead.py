@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from scdataset._types import RowData
 from scdataset.dataset.monitor import AHEAD, WAIT_FOR_BATCHES, WINDOW, waiting
+from scdataset.engine.buffers import reading_ahead
 from scdataset.engine.observer import observed, set_level
 
 __all__ = ["Fetch", "ReadsAhead", "maker", "read_ahead"]
@@ -74,7 +75,7 @@ def read_ahead(
     reading: deque[tuple[Future[Any], NDArray[np.int64], list[int]]] = deque()
 
     def begin(rows: NDArray[np.int64]) -> RowData:
-        with observed(WINDOW, windows=1, window_rows=rows.size):
+        with observed(WINDOW, windows=1, window_rows=rows.size), reading_ahead():
             begun = collection.begin(rows)
         if transform is None:
             return begun

@@ -9,9 +9,12 @@ A batch is a part: a view that keeps its own pages and no others.
 
 import mmap
 import sys
+import threading
+import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -19,7 +22,7 @@ import numpy as np
 
 from scdataset._types import Array
 
-__all__ = ["BufferPool", "Locked", "give_back_unused", "is_reused", "lock_pages", "part"]
+__all__ = ["BufferPool", "Locked", "give_back_unused", "is_reused", "lock_pages", "part", "reading_ahead"]
 
 _SPARE = 4
 """Idle buffers that are retained: for the window read ahead, the one in use, and two more."""
@@ -33,6 +36,21 @@ touched takes up none."""
 
 _GIVES_BACK = hasattr(mmap, "MADV_DONTNEED") and hasattr(mmap, "MAP_ANONYMOUS")
 """Whether the system takes single pages back."""
+
+_LARGE = 1 << 22
+"""Bytes from which on waiting for a buffer takes less time than to fill a new one with pages."""
+
+_PAGES_PER_SECOND = 1e9
+"""Bytes a second, about, in which new memory is given pages: so long a wait costs no more than new memory does."""
+
+_PAUSE = 1e-4
+"""Seconds between two looks."""
+
+_MOST_VAIN = 3
+"""Waits in vain after which a pool waits no more: the loop keeps its batches."""
+
+_reader = threading.local()
+"""Whether a thread reads ahead, and may wait: ``waits``."""
 
 _over: "deque[weakref.ref[_Buffer]]" = deque()
 """Buffers of windows that are over, of which a part lives: as a rule the last batch, which the loop is about to "
@@ -117,6 +135,10 @@ class _Buffer:
         self._idle = idle
         self._is_trimmed = False
 
+    def is_of(self, idle: "deque[_Memory]") -> bool:
+        """Tell whether this is where its memory goes."""
+        return self._idle is idle
+
     def trim(self) -> None:
         """Give back all but the pages of parts, now and whenever one of them dies."""
         self._is_trimmed = True  # first: a part that dies from here on gives itself back
@@ -179,6 +201,7 @@ class BufferPool:
     def __init__(self, *, is_of_windows: bool = False) -> None:
         self._idle: deque[_Memory] = deque(maxlen=_SPARE)
         self._is_of_windows = is_of_windows
+        self._n_vain = 0
 
     def empty(self, size: int, dtype: Any) -> Array:
         """Return an uninitialised array of ``size`` elements, shape ``(size,)``."""
@@ -191,6 +214,29 @@ class BufferPool:
         return _whole_array(_Lease(_Buffer(memory, self._idle), memory.array[:n_bytes].view(dtype)))
 
     def _take(self, n_bytes: int) -> _Memory:
+        memory = self._take_idle(n_bytes)
+        if memory is None and n_bytes >= _LARGE and self._n_vain < _MOST_VAIN and getattr(_reader, "waits", False):
+            memory = self._awaited(n_bytes)
+        return _Memory(_size_for(n_bytes)) if memory is None else memory
+
+    def _awaited(self, n_bytes: int) -> _Memory | None:
+        """Return the memory of a window that is over once its last batch dies; None if that is not to be waited for."""
+        until = time.monotonic() + n_bytes / _PAGES_PER_SECOND
+        while any(self._will_get(one()) for one in tuple(_over)):
+            time.sleep(_PAUSE)
+            memory = self._take_idle(n_bytes)
+            if memory is not None:
+                self._n_vain = 0
+                return memory
+            if time.monotonic() > until:
+                self._n_vain += 1
+                break
+        return self._take_idle(n_bytes)
+
+    def _will_get(self, buffer: _Buffer | None) -> bool:
+        return buffer is not None and buffer.is_of(self._idle)
+
+    def _take_idle(self, n_bytes: int) -> _Memory | None:
         for _ in range(len(self._idle)):
             try:
                 memory = self._idle.pop()  # the last that came back, which may still be in the cache
@@ -199,7 +245,7 @@ class BufferPool:
             if _serves(memory.array.size, n_bytes):
                 return memory
             self._idle.appendleft(memory)
-        return _Memory(_size_for(n_bytes))
+        return None
 
     def __reduce__(self) -> tuple[Callable[[], "BufferPool"], tuple[()]]:
         return partial(BufferPool, is_of_windows=self._is_of_windows), ()
@@ -220,6 +266,20 @@ def _size_for(n_bytes: int) -> int:
 
 def _rounded(n_bytes: int) -> int:
     return -(-n_bytes // _GRAIN) * _GRAIN
+
+
+@contextmanager
+def reading_ahead() -> Iterator[None]:
+    """Let this thread wait a moment for the memory of a window of which the loop is about to drop the last batch.
+
+    The next read begins as that batch is dropped, and would often be an instant early: it would take new memory, and a
+    third window would be resident.
+    """
+    _reader.waits = True
+    try:
+        yield
+    finally:
+        _reader.waits = False
 
 
 def part(array: Array, start: int, stop: int) -> Array | None:

@@ -9,6 +9,8 @@ from scdataset._tables import counted, size
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
 from scdataset.dataset.monitor import AHEAD, COMPILE, LOOP, MODEL, WAIT, WAIT_FOR_BATCHES, WINDOW, Totals
 from scdataset.engine.observer import DECODE, READ, SCATTER, WHOLE
+from scdataset.transforms.base import Transform
+from scdataset.transforms.compose import Compose
 
 __all__ = ["LoaderStats"]
 
@@ -57,6 +59,9 @@ class LoaderStats:
         Processes that the figures are sums of: 1 for a bare loop, or the number of workers that iterated.
     hook_names
         The functions of the hooks, for people.
+    hook_places
+        Of hooks that are transforms of this package: ``"background"`` if it is called there, ``"loop"`` if it could be
+        and is not, and ``"loop only"``.
     """
 
     rows: int = 0
@@ -83,6 +88,7 @@ class LoaderStats:
     bytes_in_flight: int = 0
     processes: int = 0
     hook_names: Mapping[str, str] = field(default_factory=dict)
+    hook_places: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_totals(cls, totals: Totals, hooks: Hooks) -> "LoaderStats":
@@ -91,7 +97,8 @@ class LoaderStats:
         waits = _divided_wait(totals)
         for_ahead, for_batches, wait = waits.pop(AHEAD), whole.get(WAIT_FOR_BATCHES, 0.0), whole.get(WAIT, 0.0)
         in_hooks = {name: whole[name] for name in HOOK_ARGUMENTS if name in whole}
-        if AHEAD in whole or WAIT_FOR_BATCHES in whole:
+        is_ahead = AHEAD in whole or WAIT_FOR_BATCHES in whole
+        if is_ahead:
             in_hooks["fetch_transform"] = for_ahead + for_batches
         in_loop = sum(in_hooks.values()) - for_ahead + wait
         row_bytes = counts.get("result_bytes", 0) / max(counts.get("window_rows", 0), 1)
@@ -117,6 +124,7 @@ class LoaderStats:
             bytes_in_flight=round(totals.levels.get("rows_in_flight", 0) * row_bytes),
             processes=totals.processes,
             hook_names={name: _called(getattr(hooks, name)) for name in in_hooks},
+            hook_places=_places({name: getattr(hooks, name) for name in in_hooks}, is_ahead=is_ahead),
         )
 
     def since(self, earlier: "LoaderStats") -> "LoaderStats":
@@ -128,7 +136,7 @@ class LoaderStats:
     @staticmethod
     def _added_up() -> list[str]:
         """Return the names of numbers that only grow."""
-        others = {"hooks", "hook_names", "bytes_in_flight", "processes"}
+        others = {*_OF_HOOKS, "bytes_in_flight", "processes"}
         return [one.name for one in fields(LoaderStats) if one.name not in others]
 
     @property
@@ -165,8 +173,8 @@ class LoaderStats:
         (first, share), *others = self.shares.items()
         named = f" ({self.hook_names[first]})" if first in self.hook_names else ""
         second = [f"; next is {self._titled(name)}, {part:.0%}" for name, part in others[:1] if part >= _NOTABLE]
-        title = self._titled(first)
-        return f"{title[0].upper()}{title[1:]}{named} takes {share:.0%} of the time{''.join(second)}. {_ADVICE[first]}"
+        title, advice = self._titled(first), self._advice(first)
+        return f"{title[0].upper()}{title[1:]}{named} takes {share:.0%} of the time{''.join(second)}. {advice}"
 
     @property
     def headline(self) -> str:
@@ -174,6 +182,10 @@ class LoaderStats:
         rate = f"{self.rows_per_second:,.0f} rows/s"
         first = self.bottleneck
         return rate if first is None else f"{rate}, {self._titled(first)} {self.shares[first]:.0%}"
+
+    def _advice(self, name: str) -> str:
+        place = self.hook_places.get(name)
+        return _ADVICE[name] if place is None else _ADVICE_ON_TRANSFORMS[name, place]
 
     def _titled(self, name: str) -> str:
         if name == "disk" and self.fetches:
@@ -185,7 +197,7 @@ class LoaderStats:
 
         Hooks are under their names, ``hook_batch_transform`` for one, in seconds.
         """
-        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("hooks", "hook_names")}
+        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_HOOKS}
         hooks = {f"hook_{name}": seconds for name, seconds in self.hooks.items()}
         return {**plain, "rows_per_second": self.rows_per_second, **hooks}
 
@@ -271,6 +283,24 @@ def _divided_wait(totals: Totals) -> dict[str, float]:
     }
 
 
+def _places(hooks: Mapping[str, Any], *, is_ahead: bool) -> dict[str, str]:
+    """Return where transforms of this package are called; hooks of the user's own are left out."""
+    places = {}
+    for name in ("fetch_transform", "batch_transform"):
+        transform = hooks.get(name)
+        if is_ahead and name == "fetch_transform":
+            places[name] = "background"
+        elif _is_of_package(transform):
+            places[name] = "loop" if getattr(transform, "runs_ahead", False) else "loop only"
+    return places
+
+
+def _is_of_package(transform: Any) -> bool:
+    if isinstance(transform, Compose):
+        return all(map(_is_of_package, transform.transforms))
+    return isinstance(transform, Transform)
+
+
 def _called(function: Any) -> str:
     """Return a name for a function or transform."""
     name: str = getattr(function, "__qualname__", type(function).__qualname__)
@@ -293,6 +323,22 @@ _REMARKS = {
     "decoding": ", the loop waits for chunks to be decoded and copied",
     "collection": ", the loop waits for its rows",
 }
+
+_OF_HOOKS = ("hooks", "hook_names", "hook_places")
+"""Names of fields that are no numbers."""
+
+_LESS = "Choose fewer genes, open_collection(genes=...), or divide the work among workers of a DataLoader."
+
+_ADVICE_ON_TRANSFORMS = {
+    ("fetch_transform", "background"): f"It runs while you train already, and takes longer than that. {_LESS}",
+    ("fetch_transform", "loop"): (
+        "It runs while you train where windows are read ahead: with prefetch=1, of files that open_collection takes."
+    ),
+    ("fetch_transform", "loop only"): _LESS,
+    ("batch_transform", "loop"): "Give it as fetch_transform in place of batch_transform, and it runs while you train.",
+    ("batch_transform", "loop only"): _LESS,
+}
+"""By hook, and where a transform is called."""
 
 _ADVICE = {
     "model": "The loop keeps up with it: a faster loader would gain nothing.",
