@@ -55,6 +55,7 @@ drawings: $(READY)
 	$(BIN)/python docs/drawings/chart.py
 	$(BIN)/python docs/drawings/learning.py
 	$(BIN)/python docs/drawings/diversity.py
+	$(BIN)/python docs/drawings/predictions.py
 	$(BIN)/python docs/drawings/tutorial.py
 
 dist: $(READY)

@@ -27,6 +27,7 @@ import results
 import scipy.sparse
 
 from scdataset import BlockShuffling, open_collection, scDataset
+from scdataset._tables import counted
 from scdataset.engine.observer import Observer, observing
 
 LABELS = 14
@@ -67,7 +68,12 @@ def main() -> None:
     for name, *sizes in SETTINGS:
         with multiprocessing.get_context("fork").Pool(1) as process:
             found = process.apply(measured, (str(paths[name]), str(paths["small"]), *sizes, options.rows))
-        kept.add("predicted and measured", f"{name}, block {sizes[0]}", f"{sizes[1]} batches of {sizes[2]}", **found)
+        kept.add(
+            "predicted and measured",
+            f"{name}, block {sizes[0]}",
+            f"{counted(sizes[1], 'batch')} of {sizes[2]}",
+            **found,
+        )
         print(line(name, sizes, found), flush=True)  # noqa: T201
         assert found["chunks"][0] == found["chunks"][1], "chunks"
         if found["method"] == "closed form":
@@ -75,8 +81,8 @@ def main() -> None:
         if found["memory"][1] >= 16e6:
             worst["memory"].append(abs(found["memory"][0] / found["memory"][1] - 1))
     bits, memory = max(worst["bits"]), 100 * max(worst["memory"])
-    counted = f"{len(worst['bits'])} and {len(worst['memory'])} settings"
-    kept.note(f"At worst {bits:.4f} bit and {memory:.1f}% of memory, over {counted}; chunks are exact in all.")
+    settings = f"{len(worst['bits'])} and {len(worst['memory'])} settings"
+    kept.note(f"At worst {bits:.4f} bit and {memory:.1f}% of memory, over {settings}; chunks are exact in all.")
 
 
 HEAD = """\

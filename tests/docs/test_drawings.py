@@ -24,7 +24,7 @@ def script(monkeypatch):
     return load
 
 
-@pytest.mark.parametrize("name_of_script", ["chart", "learning"])
+@pytest.mark.parametrize("name_of_script", ["chart", "learning", "predictions"])
 def test_charts_and_tables_are_those_of_the_results(script, name_of_script):
     for name, content in script(name_of_script).drawn().items():
         assert (DOCS / "performance" / name).read_text() == content

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
+import zarr
 from pyarrow import feather
 from tests.conftest import REAL_DATA
 
@@ -365,3 +366,66 @@ def test_a_report_says_its_faults_as_text_and_as_a_dict(copy):
     assert str(report).startswith("1 fault in 1 file\n")
     assert report.as_dict()["faults"][0]["place"] == "X/data"
     assert report.as_dict()["ok"] is False
+
+
+def repeat_names(name):
+    def change(file):
+        names = file[name][:]
+        names[7] = names[3]
+        file[name][:] = names
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["obs/_index", "var/_index"])
+def test_names_that_are_there_twice_are_remarks_with_their_rows(copy, name):
+    path = copy("plain.h5ad")
+    with h5py.File(path, "a") as file:
+        repeat_names(name)(file)
+    report = check(path)
+    assert report.ok
+    assert [(note.place, note.message) for note in report.notes] == [
+        (name, "has 1 name more than once, the first of them in rows 3 and 7.")
+    ]
+
+
+def test_names_in_a_store_that_are_there_twice_are_remarks(copy):
+    path = copy("store.zarr")
+    names = zarr.open_array(path / "var" / "_index")
+    names[1] = names[0]
+    assert [note.place for note in check(path).notes] == ["var/_index"]
+
+
+def test_names_of_other_formats_that_are_there_twice_are_remarks(tmp_path):
+    with h5py.File(tmp_path / "a.loom", "w") as file:
+        file.create_dataset("matrix", data=np.ones((3, 2), "f4"))
+        for group in ("row_attrs", "col_attrs", "layers"):
+            file.create_group(group)
+        file["row_attrs/Gene"] = np.array(["a", "b", "a"], h5py.string_dtype())
+        file["col_attrs/CellID"] = np.array(["c", "c"], h5py.string_dtype())
+    report = check(tmp_path / "a.loom")
+    assert report.ok
+    assert {note.place for note in report.notes} == {"obs", "var"}
+
+
+@pytest.mark.parametrize(("place", "is_fault"), [("obs/depth", True), ("layers/dense", True), ("uns/more", False)])
+def test_an_unknown_encoding_is_a_fault_where_it_is_read_and_else_a_remark(copy, place, is_fault):
+    path = copy("plain.h5ad")
+    with h5py.File(path, "a") as file:
+        file.require_group("uns").require_group("more")
+        file[place].attrs["encoding-type"] = "csr_matrx"
+    report = check(path)
+    found = report.faults if is_fault else report.notes
+    assert any(one.place == place and "'csr_matrx'" in one.message for one in found)
+    assert report.ok is not is_fault
+
+
+def test_options_of_opening_go_to_the_files_whose_format_takes_them(copy, tmp_path):
+    path = gene_lists(tmp_path / "a.parquet", [3, 1, 5], np.ones(3, "f4"))
+    renamed = pq.read_table(path).rename_columns(["ids", "counts", "drug"])
+    pq.write_table(renamed, path)
+    lists = ["ids", "counts"]
+    assert not check(path).ok or check(path).notes
+    assert check([path, copy("plain.h5ad")], gene_lists=lists).ok
+    assert check(path, gene_lists=lists, gene_table=6).ok
+    assert not check(path, gene_lists=lists, gene_table=4).ok

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import add_json, add_sizes, example, seconds
+from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Bar, Block, Fields, Heading, Text, show, show_json
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def add(commands: Any) -> None:
     bench.add_argument("file", metavar="FILE", help="a file, a zarr store, a folder or a pattern of them")
     add_sizes(bench)
     bench.add_argument("--seconds", type=seconds, default=4.0, metavar="S", help="time to measure (default: 4)")
-    bench.add_argument("--layer", help="the matrix to read: a layer, or raw (default: X)")
-    bench.add_argument("--modality", help="of MuData: the modality to read")
+    add_opening(bench.add_argument_group("opening"))
     add_json(bench)
     bench.set_defaults(run=_run)
 
@@ -49,8 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
         block_size=arguments.block_size,
         fetch_factor=arguments.fetch_factor,
         seconds=arguments.seconds,
-        layer=arguments.layer,
-        modality=arguments.modality,
+        **opening(arguments),
     )
     if arguments.json:
         show_json(result.as_dict())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import add_json, example
+from scdataset.cli._opening import add_file_options, opening
 from scdataset.cli._output import Block, Heading, Text, show, show_json
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ def add(commands: Any) -> None:
     )
     check.add_argument("files", nargs="+", metavar="FILE", help="a file, a zarr store, a folder or a pattern of them")
     add_json(check)
+    add_file_options(check.add_argument_group("opening, of files whose format takes it"))
     check.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     with needing("scdataset check", "anndata", "h5py", "isal"):
         from scdataset.insight.checking import check  # noqa: PLC0415 its packages are optional
-    report = check(arguments.files)
+    report = check(arguments.files, **opening(arguments))
     if arguments.json:
         show_json(report.as_dict())
     else:

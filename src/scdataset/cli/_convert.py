@@ -4,21 +4,18 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import add_json, example, positive, whole
+from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Block, Fields, Text, show, show_json
-from scdataset.errors import ArgumentValueError
 
 if TYPE_CHECKING:
     from scdataset.conversion import Conversion
 
 __all__ = ["add"]
-
-_JOINS = ("exact", "inner", "outer")
 
 
 def add(commands: Any) -> None:
@@ -40,23 +37,18 @@ def add(commands: Any) -> None:
     )
     convert.add_argument("paths", nargs="+", metavar="PATH", help="the sources, and as the last one the new store")
     _add_content(convert.add_argument_group("content"))
+    add_opening(convert.add_argument_group("opening"))
     _add_storage(convert.add_argument_group("order and storage"))
     add_json(convert)
     convert.set_defaults(run=_run, parser=convert)
 
 
 def _add_content(content: Any) -> None:
-    content.add_argument("--layer", metavar="NAME", help="the layer that becomes X; raw for raw/X")
     content.add_argument("--layers", nargs="+", default=[], metavar="NAME", help="layers to have as layers")
     content.add_argument("--obs", nargs="*", metavar="COLUMN", help="columns of obs (default: all)")
     content.add_argument("--obsm", nargs="+", default=[], metavar="NAME", help="arrays of obsm")
-    content.add_argument("--genes", type=Path, metavar="FILE", help="a text file with the genes to take, one a line")
-    content.add_argument("--gene-key", metavar="COLUMN", help="column of var by which genes are matched")
-    content.add_argument("--join", choices=_JOINS, default="exact", help="genes of several files (default: exact)")
-    content.add_argument("--missing-obs", choices=["fill"], help="missing values where a file lacks a column of obs")
     content.add_argument("--label", metavar="COLUMN", help="new column of obs with the file of each cell")
     content.add_argument("--index-unique", metavar="TEXT", help="put between the name of a cell and that of its file")
-    content.add_argument("--modality", metavar="NAME", help="of MuData")
 
 
 def _add_storage(storage: Any) -> None:
@@ -88,12 +80,12 @@ def _run(arguments: argparse.Namespace) -> int:
     given = {
         name: value
         for name, value in vars(arguments).items()
-        if name not in ("paths", "genes", "json", "run", "parser") and value is not None
+        if name not in ("paths", "json", "run", "parser") and value is not None
     }
     with needing("scdataset convert", "anndata", "h5py", "isal", "zarr"):
         from scdataset.conversion import convert  # noqa: PLC0415 its packages are optional
     try:
-        converted = convert(sources, out, genes=_genes(arguments.genes), **given)
+        converted = convert(sources, out, **{**given, **opening(arguments)})
     except KeyboardInterrupt:
         sys.stderr.write("scdataset: what was written is kept; run the same command again to go on\n")
         raise
@@ -102,16 +94,6 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         show(_blocks(converted, verified=arguments.verify))
     return 0
-
-
-def _genes(path: Path | None) -> list[str] | None:
-    if path is None:
-        return None
-    genes = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not genes:
-        message = f"--genes {path} has no genes; give a text file with a gene a line."
-        raise ArgumentValueError(message)
-    return genes
 
 
 def _blocks(converted: "Conversion", *, verified: bool) -> Iterator[Block]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scdataset._packages import needing
 from scdataset._tables import counted
 from scdataset.cli._arguments import add_json, add_plot, add_sizes, checked_plot, example
+from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Block, Heading, Table, Text, show, show_json
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def add(commands: Any) -> None:
     add_sizes(diversity)
     add_plot(diversity, "entropy against block size")
     add_json(diversity)
+    add_opening(diversity.add_argument_group("opening"))
     diversity.set_defaults(run=_run)
 
 
@@ -47,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from scdataset.cells import open_collection  # noqa: PLC0415 its packages are optional
         from scdataset.insight.diversity import diversity  # noqa: PLC0415
     checked_plot(arguments.plot)
-    labels = open_collection(arguments.files).obs_frame([arguments.label])[arguments.label]
+    labels = open_collection(arguments.files, **opening(arguments)).obs_frame([arguments.label])[arguments.label]
     sizes = sorted({*_SIZES, arguments.block_size})
     curve = [diversity(labels, size, arguments.fetch_factor, arguments.batch_size) for size in sizes]
     chosen = curve[sizes.index(arguments.block_size)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import add_json, add_plot, checked_plot, example, positive, seconds
+from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Block, Fields, Heading, Table, Text, show, show_json
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def add(commands: Any) -> None:
         help="entropy of a batch as a share of true random order's, at least (default: 0.99)",
     )
     tune.add_argument("--seconds", type=seconds, default=None, metavar="S", help="time to measure, at most")
-    tune.add_argument("--layer", help="the matrix to read: a layer, or raw (default: X)")
+    add_opening(tune.add_argument_group("opening"))
     add_plot(tune, "throughput against diversity")
     add_json(tune)
     tune.set_defaults(run=_run)
@@ -55,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from scdataset.cells import open_collection  # noqa: PLC0415 its packages are optional
         from scdataset.insight.tune import tune  # noqa: PLC0415
     checked_plot(arguments.plot)
-    cells = open_collection(arguments.files, layer=arguments.layer)
+    cells = open_collection(arguments.files, **opening(arguments))
     limits = {} if arguments.seconds is None else {"seconds": arguments.seconds}
     tuned = tune(
         cells,

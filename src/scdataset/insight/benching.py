@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +244,7 @@ class _Limit:
 
 
 def _opened(path: str, options: dict[str, Any]) -> Any:
-    names = {name: options[name] for name in ("layer", "modality", "genome") if options.get(name) is not None}
+    names = {one.name: options[one.name] for one in fields(Options) if options.get(one.name) is not None}
     with probing(path) as probe:
         return open_file(probe, Options(**names))
 

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from scdataset._tables import counted
+from scdataset._types import Array
 from scdataset.cells.formats.frames import column_names, n_rows
 from scdataset.cells.formats.nodes import Node, as_text
 from scdataset.cells.formats.probe import Probe
 from scdataset.engine.context import ReadContext
 from scdataset.errors import ScDatasetError
 from scdataset.insight.checked_matrices import check_columns, check_matrix, check_pointers, check_values
+from scdataset.insight.checked_names import ENCODINGS, note_repeated
 from scdataset.insight.containers import container_of
 from scdataset.insight.findings import Findings
 from scdataset.insight.storage import is_sparse, stored_matrix
@@ -69,10 +71,24 @@ class CellsCheck:
         self._tried(node, lambda: self._sparse(node))
 
     def the_rest(self, node: Node) -> None:
-        """Read every array that was not checked yet."""
+        """Read every array that was not checked yet, and look at the encodings of all."""
+        self._encodings(node)
         for one in nodes_in(node, self._found):
             if one.name not in self._seen:
                 self._tried(one, lambda one=one: self._read(one))
+
+    def _encodings(self, node: Node) -> None:
+        """Note encodings that AnnData does not define, so that it cannot read what has them."""
+
+        def look() -> None:
+            if node.kind is not None and node.kind not in ENCODINGS:
+                message = f"has the encoding {node.kind!r}, which AnnData does not define; anndata cannot read it."
+                is_extra = "uns" in node.name.split("/")
+                (self._found.note if is_extra else self._found.add)(node.name or "file", message)
+            for name in () if node.is_array else node.names():
+                self._tried(node, lambda name=name: self._encodings(node.child(name)))
+
+        self._tried(node, look)
 
     def _tried(self, node: Node, work: Any) -> bool:
         """Do some work, and note the error that it ends in; return whether it ended in none."""
@@ -122,6 +138,9 @@ class CellsCheck:
                 continue
             column = frame.child(name)
             self._tried(column, lambda column=column: self._column(column, rows))
+        if index in there:
+            names = frame.child(index)
+            self._tried(names, lambda: self._names(names))
 
     def _column(self, column: Node, rows: int) -> None:
         parts = (
@@ -134,6 +153,19 @@ class CellsCheck:
         codes, categories = (None, None) if column.is_array else (column.find("codes"), column.find("categories"))
         if codes is not None and categories is not None:
             self._codes(codes, categories)
+
+    def _names(self, names: Node) -> None:
+        """Note names of rows that are there more than once."""
+        if names.is_array and names.is_strings:
+            self._seen.add(names.name)
+            pieces = (piece for (piece,) in names.pieces())
+            note_repeated((self._counted(piece) for piece in pieces), names.name, self._found)
+        else:
+            note_repeated([np.asarray(names.element())], names.name, self._found)
+
+    def _counted(self, values: Array) -> Array:
+        self._found.checked(values.nbytes)
+        return values
 
     def _codes(self, codes: Node, categories: Node) -> None:
         labels = categories if categories.is_array else categories.child("values")

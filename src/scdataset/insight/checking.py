@@ -1,13 +1,15 @@
 """Check files of cells: read everything, verify its structure, and report every fault with its place."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
+from typing import Any
 
+from scdataset._arguments import optional_names
 from scdataset._progress import late_bar
 from scdataset._tables import counted
 from scdataset.cells.formats.probe import Probe, probing
-from scdataset.cells.formats.registry import Options, format_of, open_file
+from scdataset.cells.formats.registry import Format, Options, format_of, open_file
 from scdataset.cells.sources import Source, paths_of
 from scdataset.engine.bytes.folders import is_file, is_folder
 from scdataset.engine.context import ReadContext
@@ -21,6 +23,7 @@ from scdataset.errors import (
 )
 from scdataset.insight.checked_cells import CellsCheck, nodes_in
 from scdataset.insight.checked_matrices import check_matrix
+from scdataset.insight.checked_names import note_repeated
 from scdataset.insight.findings import Fault, Findings, Report
 from scdataset.insight.storage import is_sparse
 
@@ -32,18 +35,30 @@ _ENDINGS = (".h5ad", ".h5", ".h5mu", ".loom", ".zarr", ".zarr.zip", ".arrow", ".
 _BY_NODES = ("h5ad", "AnnData in zarr", "MuData", "10x .h5", "loom")
 
 
-def check(paths: Source | Sequence[Source]) -> Report:
+def check(
+    paths: Source | Sequence[Source],
+    *,
+    genome: str | None = None,
+    feature_types: Sequence[str] | None = None,
+    gene_table: Any = None,
+    gene_lists: Sequence[str] | None = None,
+    unknown_genes: str | None = None,
+) -> Report:
     """Read files of cells whole, and report every fault: damaged or missing chunks, lengths, row pointers, numbers.
 
     Checked are: checksums and lengths of all chunks, and that each can be decoded; that row pointers rise from 0 to the
     number of elements; that column numbers are within the matrix, and none is twice in a row; values that are NaN or
     infinite; the lengths of obs, var, obsm, layers and all else that AnnData aligns; codes of categories; that every
-    other array can be read. Plain bytes without checksums that changed to other sensible numbers cannot be told.
+    other array can be read, and has an encoding that AnnData defines. Names of cells and genes that are there more
+    than once are remarks. Plain bytes without checksums that changed to other sensible numbers cannot be told.
 
     Parameters
     ----------
     paths
         A path, a pattern, a folder, or a list of these, as for `open_collection`.
+    genome, feature_types, gene_table, gene_lists, unknown_genes
+        Keyword only. As for `open_collection`, for the files whose format takes them. Ids of genes are looked up if
+        there is a ``gene_table``.
 
     Returns
     -------
@@ -63,6 +78,8 @@ def check(paths: Source | Sequence[Source]) -> Report:
     >>> report.ok, [fault.place for fault in report.faults]  # doctest: +SKIP
     (False, ['X/indices'])
     """
+    lists, types = optional_names("gene_lists", gene_lists), optional_names("feature_types", feature_types)
+    options = Options(None, genome, types, None, gene_table, lists, unknown_genes)
     files = paths_of(paths)
     faults, notes, n_bytes = [], [], 0
     context = ReadContext()
@@ -70,7 +87,7 @@ def check(paths: Source | Sequence[Source]) -> Report:
         for path in files:
             progress = _Progress(advance, 1000)
             found = Findings(path, progress)
-            _check_file(found, progress, context)
+            _check_file(found, progress, context, options)
             progress.finish()
             faults += found.faults
             notes += found.notes
@@ -110,15 +127,16 @@ class _Progress:
         self._advance(steps)
 
 
-def _check_file(found: Findings, progress: _Progress, context: ReadContext) -> None:
+def _check_file(found: Findings, progress: _Progress, context: ReadContext, options: Options) -> None:
     path = found.path
     try:
         with probing(path) as probe:
-            format_ = format_of(probe).name
+            there = format_of(probe)
+            format_ = there.name
             if format_ in _BY_NODES:
                 progress.total = _bytes_in(probe)
                 _check_nodes(probe, format_, found, context)
-            _check_opening(probe, format_, found, context)
+            _check_opening(probe, there, found, context, options)
     except (UnreadableFileError, MissingDependencyError):
         raise
     except CollectionError as error:
@@ -152,18 +170,25 @@ def _check_nodes(probe: Probe, format_: str, found: Findings, context: ReadConte
     cells.the_rest(root)
 
 
-def _check_opening(probe: Probe, format_: str, found: Findings, context: ReadContext) -> None:
+def _check_opening(probe: Probe, there: Format, found: Findings, context: ReadContext, options: Options) -> None:
     """Open the cells as training does; check the matrix of formats that are no trees, and note new faults."""
+    format_ = there.name
     if format_ == "MuData" or (format_ == "10x .h5" and found.faults):
         return
-    options = Options(ids_as_columns=True) if format_ == "Arrow or Parquet" else Options()
+    given = {name: value for name, value in options.given().items() if name in there.options}
+    if format_ == "Arrow or Parquet" and options.gene_table is None:
+        given["ids_as_columns"] = True
     try:
-        with closing(open_file(probe, options)) as file:
+        with closing(open_file(probe, Options(**given))) as file:
             if format_ not in _BY_NODES or format_ == "loom":
                 check_matrix(file.matrix, "X", found, context)
             for name in file.obs_keys:
                 _tried(partial(file.column, name), f"obs[{name!r}]", found)
             _tried(lambda: file.var, "var", found)
+            if format_ not in ("h5ad", "AnnData in zarr"):
+                _tried(lambda: note_repeated([file.var.index.to_numpy()], "var", found), "var", found)
+                with suppress(ArgumentValueError):  # cells have no names in some formats
+                    note_repeated([file.obs_names.to_numpy()], "obs", found)
     except DamagedFileError as error:
         if not found.faults:
             found.add("file", error)

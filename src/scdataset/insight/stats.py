@@ -285,7 +285,7 @@ def _divided_wait(totals: Totals) -> dict[str, float]:
 
 def _places(hooks: Mapping[str, Any], *, is_ahead: bool) -> dict[str, str]:
     """Return where transforms of this package are called; hooks of the user's own are left out."""
-    places = {}
+    places: dict[str, str] = {}
     for name in ("fetch_transform", "batch_transform"):
         transform = hooks.get(name)
         if is_ahead and name == "fetch_transform":

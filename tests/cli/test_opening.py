@@ -1,0 +1,77 @@
+"""Options of `open_collection` that commands take."""
+
+import argparse
+import inspect
+
+import pytest
+
+from scdataset import check, open_collection
+from scdataset.cli import _entry, main
+from scdataset.cli._opening import add_file_options, add_opening, opening
+from scdataset.errors import ArgumentValueError
+from scdataset.insight import benching, checking
+
+GIVEN = {
+    "layer": ["raw"],
+    "modality": ["rna"],
+    "join": ["inner"],
+    "gene_key": ["gene_ids"],
+    "missing_obs": ["fill"],
+    "genome": ["hg19"],
+    "feature_types": ["Gene Expression", "Antibody Capture"],
+    "gene_table": ["genes.csv"],
+    "gene_lists": ["ids", "values"],
+    "unknown_genes": ["drop"],
+}
+LISTS = ("feature_types", "gene_lists")
+
+
+def option(name):
+    return f"--{name.replace('_', '-')}"
+
+
+def parsed(add, *arguments):
+    parser = argparse.ArgumentParser()
+    add(parser)
+    return opening(parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize("command", ["bench", "tune", "diversity", "convert"])
+def test_commands_that_open_files_take_the_same_options(command):
+    options = _entry.parser()._subparsers._group_actions[0].choices[command].format_help()
+    assert [name for name in GIVEN if option(name) not in options] == []
+
+
+def test_options_are_given_as_open_collection_takes_them(tmp_path):
+    (tmp_path / "panel.txt").write_text("CD3E\n\nCD4\n")
+    arguments = [word for name, words in GIVEN.items() for word in (option(name), *words)]
+    found = parsed(add_opening, *arguments, "--genes", str(tmp_path / "panel.txt"))
+    expected = {name: words if name in LISTS else words[0] for name, words in GIVEN.items()}
+    assert found == {**expected, "genes": ["CD3E", "CD4"]}
+    assert found.keys() <= inspect.signature(open_collection).parameters.keys()
+    assert parsed(add_opening) == {}
+
+
+def test_options_of_files_are_those_that_check_takes():
+    found = parsed(add_file_options, "--genome", "hg19", "--gene-table", "5")
+    assert found == {"genome": "hg19", "gene_table": 5}
+    assert found.keys() <= inspect.signature(check).parameters.keys()
+
+
+def test_a_list_without_genes_is_refused(tmp_path):
+    (tmp_path / "panel.txt").write_text("\n")
+    with pytest.raises(ArgumentValueError, match="has no genes"):
+        parsed(add_opening, "--genes", str(tmp_path / "panel.txt"))
+
+
+@pytest.mark.parametrize(("command", "module"), [("bench", benching), ("check", checking)])
+def test_commands_hand_them_on(monkeypatch, command, module):
+    class HandedError(Exception):
+        pass
+
+    def hand(_, **options):
+        raise HandedError(options["gene_table"])
+
+    monkeypatch.setattr(module, command, hand)
+    with pytest.raises(HandedError, match="7"):
+        main([command, "a.parquet", "--gene-table", "7"])
