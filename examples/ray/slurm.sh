@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The same training on SLURM by torchrun, without Ray: the dataset finds rank and size by itself.
+# Training on SLURM by torchrun, without Ray: a script train.py of yours, in which the dataset finds rank and size by
+# itself. It saves dataset.state_dict() beside the model, and loads it where it begins again.
 #
 #     sbatch slurm.sh
 #SBATCH --job-name=cells
