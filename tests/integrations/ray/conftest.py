@@ -16,8 +16,11 @@ _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_memory_monitor_refresh_ms": "0",
 }
-"""Nothing that tests could do without: no token in the user's folder, and few processes."""
+"""Nothing that tests could do without: no token in the user's folder, few processes, and none that ends workers when
+other programs take the memory of the machine.
+"""
 
 _TRIES = 3
 """Ray waits 30 seconds for its own processes, which a machine that is busy needs longer to start."""
