@@ -3,11 +3,30 @@
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeAlias
 
 from scdataset._packages import missing
 from scdataset.errors import ArgumentValueError
 
-__all__ = ["add_json", "add_plot", "add_sizes", "checked_plot", "example", "fraction", "positive", "seconds", "whole"]
+__all__ = [
+    "ArgumentGroup",
+    "Commands",
+    "add_json",
+    "add_plot",
+    "add_sizes",
+    "checked_plot",
+    "example",
+    "fraction",
+    "positive",
+    "seconds",
+    "whole",
+]
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 as the next, without a public name
+"""The result of ``add_subparsers``, to which a command adds its parser."""
+
+ArgumentGroup: TypeAlias = "argparse._ArgumentGroup"  # noqa: SLF001 as above
+"""Options under one heading of a help text."""
 
 _LARGEST = 2**32 - 1
 """The largest seed that all of numpy, torch and scikit-learn take."""

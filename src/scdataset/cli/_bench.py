@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
@@ -20,7 +20,7 @@ _CACHED_BYTES = 10_000_000
 """Bytes from the disk up to which a file was in memory, as far as its speed goes."""
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
     bench = commands.add_parser(
         "bench",

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
@@ -19,7 +19,7 @@ _FAULTS = 1
 """Exit code where there are faults."""
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
     check = commands.add_parser(
         "check",

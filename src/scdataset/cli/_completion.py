@@ -6,16 +6,15 @@ The script is static, so that a key press starts no Python.
 import argparse
 import sys
 from collections.abc import Mapping
-from typing import Any
 
-from scdataset.cli._arguments import example
+from scdataset.cli._arguments import Commands, example
 
 __all__ = ["add"]
 
 _SHELLS = ("bash", "zsh", "fish")
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
     completion = commands.add_parser(
         "completion",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
     convert = commands.add_parser(
         "convert",
@@ -51,7 +51,7 @@ def _add_content(content: Any) -> None:
     content.add_argument("--index-unique", metavar="TEXT", help="put between the name of a cell and that of its file")
 
 
-def _add_storage(storage: Any) -> None:
+def _add_storage(storage: ArgumentGroup) -> None:
     storage.add_argument(
         "--shuffle", action="store_true", help="write the cells in random order, with their source_row"
     )

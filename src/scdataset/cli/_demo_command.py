@@ -3,10 +3,9 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from scdataset._packages import missing
-from scdataset.cli._arguments import add_plot, checked_plot, example, fraction, positive, whole
+from scdataset.cli._arguments import Commands, add_plot, checked_plot, example, fraction, positive, whole
 
 __all__ = ["add"]
 
@@ -24,7 +23,7 @@ _NUMBERS: tuple[tuple[str, Callable[[str], float], float, str], ...] = (
 )
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
     demo = commands.add_parser(
         "demo",

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn
 
 from scdataset import MultiIndexable
+from scdataset._types import RowData
 from scdataset.errors import CollectionError
 
 Batch = tuple[Tensor, Tensor]
@@ -29,14 +29,14 @@ class Window:
     label: str
     classes: tuple[str, ...]
 
-    def __call__(self, cells: Any) -> MultiIndexable:
+    def __call__(self, cells: RowData) -> MultiIndexable:
         """Return ``expression`` (CSR) and ``code`` of the cells of a fetch."""
         names = pd.Index(np.asarray(cells.obs[self.label])).astype(str)
         codes = pd.Index(self.classes).get_indexer(names)
         return MultiIndexable(expression=normalised(cells.X), code=codes.astype(np.int64))
 
 
-def normalised(counts: Any) -> sp.csr_matrix:
+def normalised(counts: RowData) -> sp.csr_matrix:
     """Return log(1 + counts scaled to 10,000 a cell).
 
     Raises

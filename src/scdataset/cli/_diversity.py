@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import counted
@@ -20,7 +20,7 @@ _SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 """Block sizes beside the one that is asked for."""
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
     diversity = commands.add_parser(
         "diversity",

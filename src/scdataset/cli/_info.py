@@ -2,11 +2,11 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
-from scdataset.cli._arguments import add_json, example
+from scdataset.cli._arguments import Commands, add_json, example
 from scdataset.cli._output import Block, Fields, Heading, Table, Text, show, show_json
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _WIDEST = 40
 """Characters of examples."""
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
     info = commands.add_parser(
         "info",

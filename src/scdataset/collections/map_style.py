@@ -91,14 +91,14 @@ def _read_samples(source: RowData, rows: NDArray[np.int64]) -> object:
     return _collated(source, [source[row] for row in rows.tolist()])
 
 
-_WAYS: dict[str, Callable[[Any, NDArray[np.int64]], Any]] = {
+_WAYS: dict[str, Callable[[RowData, NDArray[np.int64]], RowData]] = {
     "array": _read_array,
     "entries": _read_entries,
     "together": _read_together,
     "samples": _read_samples,
 }
 
-_TRIALS: dict[str, Callable[[Any, NDArray[np.int64]], Any]] = {
+_TRIALS: dict[str, Callable[[RowData, NDArray[np.int64]], RowData]] = {
     "array": lambda source, rows: source[rows],
     "entries": lambda source, rows: source[rows],
     "together": lambda source, rows: source.__getitems__(rows.tolist()),
@@ -242,7 +242,7 @@ def _members(source: RowData) -> list[object]:
     return list(members.values() if isinstance(members, dict) else members)
 
 
-_COMBINED: dict[type, tuple[Callable[[Any], Any], type]] = {
+_COMBINED: dict[type, tuple[Callable[[RowData], RowData], type]] = {
     TensorDataset: (TensorDatasetRows, torch.Tensor),
     Subset: (SubsetRows, Dataset),
     ConcatDataset: (ConcatRows, Dataset),

@@ -43,7 +43,7 @@ def write_frame(
     parts = iter(index)
     first = next(parts)
     write_element(group, index_name, first)
-    stored: Any = group[index_name]
+    stored: zarr.Array = group[index_name]
     for part in parts:
         start = stored.shape[0]
         stored.resize((start + part.size,))

@@ -1,7 +1,6 @@
 """Matrices in a zarr store, a shard at a time (the specification of AnnData: csr_matrix 0.1.0, array 0.2.0)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import zarr
@@ -20,7 +19,7 @@ __all__ = ["Shard", "ShardWriter", "compressor_of", "create", "open_arrays"]
 Shard = tuple[Array, ...]
 """The content of a shard, an array for each of ``MatrixPlan.arrays``."""
 
-Arrays = tuple[Any, ...]
+Arrays = tuple[zarr.Array, ...]
 """The arrays of zarr, in the same order."""
 
 _POINTERS = 1 << 17
@@ -76,7 +75,7 @@ def open_arrays(root: zarr.Group, matrix: MatrixPlan) -> "Arrays":
     return tuple(_opened(root, name) for name in matrix.arrays)
 
 
-def _opened(root: zarr.Group, name: str) -> Any:
+def _opened(root: zarr.Group, name: str) -> zarr.Array:
     # A chunk that is not there is damage, then, and not one of zeros.
     with zarr.config.set({"array.write_empty_chunks": True}):
         return root[name]

@@ -47,7 +47,7 @@ class Storage:
     shard: int
 
     @classmethod
-    def checked(cls, compact: Any, dtype: DTypeLike | None, chunk: Any, shard: Any) -> "Storage":
+    def checked(cls, compact: object, dtype: DTypeLike | None, chunk: object, shard: object) -> "Storage":
         """Return the arguments if they can be used."""
         chunk = whole("chunk_size", chunk, minimum=1024, maximum=1 << 26)
         shard = whole("shard_size", shard, minimum=chunk, maximum=1 << 28)

@@ -161,7 +161,7 @@ def convert(
 
 
 def _described(out: Path) -> Conversion:
-    x: Any = zarr.open_group(out, mode="r")["X"]
+    x: zarr.Array = zarr.open_group(out, mode="r")["X"]
     is_sparse = isinstance(x, zarr.Group)
     n_obs, n_vars = x.attrs["shape"] if is_sparse else x.shape
     n_bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -35,7 +34,7 @@ class MatrixSource:
     """
 
     name: str
-    read: Callable[[NDArray[np.int64]], Any]
+    read: Callable[[NDArray[np.int64]], RowData]
 
 
 @dataclass(frozen=True, slots=True)

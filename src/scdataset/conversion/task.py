@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -190,7 +189,7 @@ class Task:
                 advance(matrix.n_cells(number))
 
     def _written_here(self, left: Sequence[PlannedShard], writers: dict[str, ShardWriter]) -> Iterator[WrittenShard]:
-        def read(item: PlannedShard) -> Any:
+        def read(item: PlannedShard) -> RowData:
             matrix, number = item
             return writers[matrix.name].read(number)
 
@@ -274,7 +273,7 @@ class ShardWork:
             return space.checksums(writer.matrix, number)
 
 
-def _read_x(cells: CellCollection, rows: NDArray[np.int64]) -> Any:
+def _read_x(cells: CellCollection, rows: NDArray[np.int64]) -> RowData:
     return cells.read_matrix(rows)[0]
 
 

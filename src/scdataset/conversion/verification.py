@@ -1,12 +1,11 @@
 """Comparing a store with its source, before it gets its name."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import zarr
 
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.matrices import ShardWriter
 from scdataset.conversion.plan import MatrixPlan, Plan
@@ -38,7 +37,7 @@ def verify_store(
     # Opened anew, so that nothing comes from the memory of the writer.
     root = zarr.open_group(space.store, mode="r", use_consolidated=False)
 
-    def read(item: tuple[MatrixPlan, int]) -> Any:
+    def read(item: tuple[MatrixPlan, int]) -> RowData:
         matrix, number = item
         return writers[matrix.name].read(number)
 
@@ -65,11 +64,11 @@ def _compare_rows(root: zarr.Group, writer: ShardWriter) -> None:
     places = np.unique(np.linspace(0, matrix.n_rows - 1, _SAMPLE).astype(np.int64)).tolist()
     rows = np.concatenate([writer.order.rows(place, place + 1) for place in places])
     expected = writer.source.read(rows)
-    stored: list[Any] = [root[array] for array in matrix.arrays]
+    stored: list[zarr.Array] = [root[array] for array in matrix.arrays]
     for number, place in enumerate(places):
         if matrix.kind == "CSR":
             row = expected[number].sorted_indices()
-            pointers: Any = root[f"{matrix.name}/indptr"]
+            pointers: zarr.Array = root[f"{matrix.name}/indptr"]
             start, stop = np.asarray(pointers[place : place + 2]).tolist()
             own = [np.asarray(array[start:stop]) for array in stored]
             same = _equal(own[0], row.data) and np.array_equal(own[1], row.indices)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ def read_ahead(
         A function that is called in the background with every window of a collection that `reads_whole`, and its rows.
     """
     announced: deque[Fetch] = deque()
-    reading: deque[tuple[Future[Any], NDArray[np.int64], list[int]]] = deque()
+    reading: deque[tuple[Future[RowData], NDArray[np.int64], list[int]]] = deque()
 
     def begin(rows: NDArray[np.int64]) -> RowData:
         with observed(WINDOW, windows=1, window_rows=rows.size), reading_ahead():
@@ -120,7 +120,7 @@ def maker(batch_size: int, *, is_ahead: bool) -> Iterator[Callable[[Iterator[Row
         yield partial(_made_ahead, executor, -(-_ROWS_MADE // batch_size))
 
 
-def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[Any]) -> Iterator[RowData]:
+def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[RowData]) -> Iterator[RowData]:
     """Yield batches that are made ``n`` at a time: while some are used, the next are made."""
 
     def some() -> deque[RowData]:
@@ -133,7 +133,7 @@ def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[Any]) ->
             yield made.popleft()
 
 
-def _waited(future: "Future[Any]") -> RowData:
+def _waited(future: "Future[RowData]") -> RowData:
     with observed(WAIT_FOR_BATCHES):
         return future.result()
 

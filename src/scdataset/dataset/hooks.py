@@ -101,7 +101,7 @@ class Hooks:
         *,
         is_transformed: bool = False,
         of_batches: Hook | None = None,
-        made: Callable[[Iterator[Any]], Iterator[Any]] = iter,
+        made: Callable[[Iterator[RowData]], Iterator[RowData]] = iter,
     ) -> Iterator[RowData]:
         """Transform a window and return its batches.
 

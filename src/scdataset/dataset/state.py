@@ -127,7 +127,7 @@ class SavedState:
             raise StateError(message) from error
 
     @classmethod
-    def _parsed(cls, state: Mapping[str, Any]) -> "SavedState":
+    def _parsed(cls, state: Mapping[str, object]) -> "SavedState":
         _check_keys(state)
         chain = tuple(
             Generation(_counted(size, 1, _LARGEST_WORLD), _counted(n_workers, 1, _LARGEST_WORLD), _counted(taken, 1))
@@ -228,7 +228,7 @@ def _check_keys(state: Mapping[str, Any]) -> None:
         raise ValueError(message)
 
 
-def _check_sum(state: Mapping[str, Any]) -> None:
+def _check_sum(state: Mapping[str, object]) -> None:
     """Raise unless the fields have the checksum with which they were saved."""
     if state["version"] == _WITHOUT_CHECKSUM:
         return
@@ -238,12 +238,12 @@ def _check_sum(state: Mapping[str, Any]) -> None:
         raise ValueError(message)
 
 
-def _checksum(state: Mapping[str, Any]) -> str:
+def _checksum(state: Mapping[str, object]) -> str:
     """Return a checksum of fields, whatever their order and whether lists are tuples."""
     return hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
-def _no_state(state: Mapping[str, Any]) -> str:
+def _no_state(state: Mapping[str, object]) -> str:
     """Return the message for a dict without a version: its keys, and where in it the state may be."""
     dicts = [(name, value) for name, value in state.items() if isinstance(value, Mapping)]
     inside = [name for name, value in dicts if {"version", "chain"} <= set(value)]
@@ -254,5 +254,5 @@ def _no_state(state: Mapping[str, Any]) -> str:
     )
 
 
-def _shown(state: Mapping[str, Any]) -> str:
+def _shown(state: Mapping[str, object]) -> str:
     return _cut(json.dumps(dict(state), default=repr), _LONGEST_SHOWN)

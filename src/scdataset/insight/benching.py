@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import number, whole
 from scdataset._progress import late_bar
-from scdataset._types import Json
+from scdataset._types import Json, RowData
 from scdataset.cells.collection import CellCollection
 from scdataset.cells.formats.probe import probing
 from scdataset.cells.formats.registry import Options, open_file
@@ -183,7 +183,7 @@ def _load(
     return n_rows, time.perf_counter() - begun
 
 
-def _rows_of(batches: Iterator[Any], count: int) -> int:
+def _rows_of(batches: Iterator[RowData], count: int) -> int:
     return sum(len(batch) for batch in itertools.islice(batches, count))
 
 

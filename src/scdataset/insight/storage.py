@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from scdataset.cells.formats.nodes import Node, as_text
+
+if TYPE_CHECKING:
+    import zarr
 
 __all__ = ["StoredMatrix", "arrays_of_cells", "is_sparse", "matrices_in", "other_matrices", "stored_matrix"]
 
@@ -194,12 +197,12 @@ def _described(
     )
 
 
-def _chunk(stored: Any) -> tuple[int, ...] | None:
+def _chunk(stored: "h5py.Dataset | zarr.Array") -> tuple[int, ...] | None:
     """Return the shape of a chunk: of zarr, inside of a shard."""
     return None if stored.chunks is None else tuple(int(size) for size in stored.chunks)
 
 
-def _codecs(stored: Any) -> tuple[str, ...]:
+def _codecs(stored: "h5py.Dataset | zarr.Array") -> tuple[str, ...]:
     if isinstance(stored, h5py.Dataset):
         properties = stored.id.get_create_plist()
         names = [properties.get_filter(number)[3].decode() for number in range(properties.get_nfilters())]
@@ -215,7 +218,7 @@ def _codec_name(codec: Any) -> str:
     return f"{name} ({options['cname']})" if "cname" in options else name
 
 
-def _bytes(stored: Any) -> int | None:
+def _bytes(stored: "h5py.Dataset | zarr.Array") -> int | None:
     """Return the bytes of an array on disk; None where the library cannot tell."""
     if isinstance(stored, h5py.Dataset):
         return int(stored.id.get_storage_size())

@@ -130,7 +130,7 @@ def highly_variable_genes(
     return frame.set_axis(chosen.var_names, axis=0)
 
 
-def _prepared(matrix: Any, *, flavor: str, log_base: float | None, check_values: bool) -> Any:
+def _prepared(matrix: RowData, *, flavor: str, log_base: float | None, check_values: bool) -> RowData:
     """Check the values of a window, and return them as the flavor adds them up."""
     if flavor.startswith("seurat_v3"):
         (check_counts if check_values else check_not_negative)(matrix, f"flavor={flavor!r}")

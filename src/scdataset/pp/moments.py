@@ -3,12 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._types import Array
+from scdataset._types import Array, RowData
 from scdataset.pp.kernels import add_moments
 from scdataset.pp.streaming import Cells, Pass, Window
 
@@ -65,7 +64,7 @@ class SumsPass(Pass[Sums]):
         self.add_rows(totals, window.matrix, own, np.argsort(own, kind="stable"))
 
     @abstractmethod
-    def add_rows(self, totals: Sums, matrix: Any, groups: Array, order: NDArray[np.int64]) -> None:
+    def add_rows(self, totals: Sums, matrix: RowData, groups: Array, order: NDArray[np.int64]) -> None:
         """Add the rows of a matrix, CSR, in an order that brings those of a group together."""
 
     def join(self, totals: Sums, part: Sums, places: slice) -> None:  # noqa: ARG002 as above
@@ -78,9 +77,9 @@ class SumsPass(Pass[Sums]):
 class _MomentsPass(SumsPass):
     """The sums of values as ``prepare`` returns them, shape ``(n_stored,)``, given a window, CSR, which it checks."""
 
-    prepare: Callable[[Any], Any]
+    prepare: Callable[[RowData], RowData]
 
-    def add_rows(self, totals: Sums, matrix: Any, groups: Array, order: NDArray[np.int64]) -> None:
+    def add_rows(self, totals: Sums, matrix: RowData, groups: Array, order: NDArray[np.int64]) -> None:
         """Add the rows of a window."""
         add_moments(matrix.indptr, matrix.indices, self.prepare(matrix), groups, order, *totals)
 
@@ -89,7 +88,7 @@ def moments_of(
     cells: Cells,
     groups: NDArray[np.int64],
     n_groups: int,
-    prepare: Callable[[Any], Any],
+    prepare: Callable[[RowData], RowData],
     *,
     progress: bool,
     engine: object = None,

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
+from scdataset._types import Array, RowData
 from scdataset.cells import open_collection
 from scdataset.dataset import scDataset
 from scdataset.errors import ScDatasetError
@@ -50,7 +51,7 @@ def cells(seed: int = 0, dtype: Any = np.float32) -> anndata.AnnData:
     return made
 
 
-def dense(matrix: Any) -> Any:
+def dense(matrix: RowData) -> Array:
     """Return an array of a matrix, sparse or not."""
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 

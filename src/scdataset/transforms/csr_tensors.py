@@ -85,7 +85,7 @@ def _with_values(matrix: RowData, values: torch.Tensor) -> object:
     return replace(matrix, values=values) if isinstance(matrix, CsrTensors) else values
 
 
-def _normalised(step: NormalizeTotal, matrix: RowData, beside: Mapping[Any, Any]) -> RowData:
+def _normalised(step: NormalizeTotal, matrix: RowData, beside: Mapping[Any, RowData]) -> RowData:
     """Do on a device as `NormalizeTotal` does, in the same types."""
     values, key = _values(matrix), key_of_totals(beside, step.key)
     wide = torch.promote_types(values.dtype, torch.float32)
@@ -108,7 +108,10 @@ def _logged(step: Log1p, matrix: RowData, beside: Mapping[object, object]) -> ob
     return _with_values(matrix, logs if step.base is None else logs / math.log(step.base))
 
 
-_CHANGES: dict[type, Callable[[Any, Any, Mapping[Any, Any]], Any]] = {NormalizeTotal: _normalised, Log1p: _logged}
+_CHANGES: dict[type, Callable[[Any, RowData, Mapping[Any, RowData]], RowData]] = {
+    NormalizeTotal: _normalised,
+    Log1p: _logged,
+}
 
 
 def steps_on_device(transform: object) -> list[Any]:

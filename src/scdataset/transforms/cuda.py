@@ -118,7 +118,7 @@ class CudaSender:
             found = torch.empty(n_bytes + n_bytes // 8, dtype=torch.uint8, device="cpu", pin_memory=True)
         return found
 
-    def _made(self, arrived: RowData, name: str | int = "X", beside: Mapping[Any, Any] | None = None) -> RowData:
+    def _made(self, arrived: RowData, name: str | int = "X", beside: Mapping[Any, RowData] | None = None) -> RowData:
         """Return the tensors that arrived in their last form, over no memory but their own."""
         if isinstance(arrived, Mapping):
             return {name: self._made(member, name, arrived) for name, member in arrived.items()}

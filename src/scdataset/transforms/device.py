@@ -110,7 +110,7 @@ class DeviceBatches:
         is_cuda = self.device.type == "cuda"
         send = CudaSender(self.device, self.to_torch, self._steps).send if is_cuda else self._send
         self._given = 0
-        sent: deque[Callable[[], Any]] = deque()
+        sent: deque[Callable[[], RowData]] = deque()
         for batch in self.batches:
             sent.append(send(batch))
             del batch
@@ -129,7 +129,7 @@ class DeviceBatches:
         dataset: Any = getattr(self.batches, "dataset", self.batches)
         dataset.load_state_dict(state)
 
-    def _received(self, sent: "deque[Callable[[], Any]]") -> object:
+    def _received(self, sent: "deque[Callable[[], RowData]]") -> object:
         batch = sent.popleft()()
         self._given += 1
         return batch

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scdataset._properties import cached_property
 from scdataset.cells.formats.loom import is_loom
@@ -19,6 +19,8 @@ from scdataset.engine.containers.hdf5 import H5File
 from scdataset.errors import DamagedFileError
 
 if TYPE_CHECKING:
+    import h5py
+
     from scdataset.engine.containers.zarr import ZarrStore
 
 __all__ = ["Probe", "holds_modalities", "is_remote_store", "probing"]
@@ -140,12 +142,12 @@ def probing(path: str) -> Iterator[Probe]:
             probe.close()
 
 
-def holds_modalities(root: Any) -> bool:
+def holds_modalities(root: "h5py.Group") -> bool:
     """Return whether a group is a MuData."""
     return "mod" in root and hasattr(root["mod"], "keys")
 
 
-def _content(root: Any) -> str:
+def _content(root: "h5py.File") -> str:
     if holds_modalities(root):
         return "MuData"
     if root.attrs.get("encoding-type") == "anndata":  # it says so, and other groups need not be looked into

@@ -1,7 +1,6 @@
 """zarr arrays."""
 
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import zarr
@@ -47,7 +46,7 @@ class ZarrRows(OwnedHandle):
         return f"{place}:{source.shape}:{source.dtype}"
 
 
-def by_absolute_path(node: Any) -> Any:
+def by_absolute_path(node: zarr.Array | zarr.Group) -> object:
     """Return an array or group in a folder with an absolute path: a relative one changes with the working directory.
 
     Raises
@@ -73,7 +72,7 @@ def by_absolute_path(node: Any) -> Any:
     return found
 
 
-def metadata_file(array: Any) -> OpenedFile | None:
+def metadata_file(array: zarr.Array) -> OpenedFile | None:
     """Return the file of the metadata of an array in a folder, which is written anew with the array."""
     if not isinstance(array.store, LocalStore):
         return None
@@ -94,7 +93,7 @@ def adapt(source: RowData) -> ZarrRows | None:
     return None
 
 
-def _zip_file(store: Any) -> OpenedFile | None:
+def _zip_file(store: zarr.abc.store.Store) -> OpenedFile | None:
     """Return the zip file that a store has open, if it still is where it was."""
     if isinstance(store, ZipStore):
         with suppress(DamagedFileError):
@@ -102,7 +101,7 @@ def _zip_file(store: Any) -> OpenedFile | None:
     return None
 
 
-def _has_handle(store: Any) -> bool:
+def _has_handle(store: zarr.abc.store.Store) -> bool:
     """Return whether a store has something open that a forked process may not share, such as a place in a zip file."""
     if isinstance(store, ZipStore) and not store.read_only:
         message = f'The zip file {store.path} is open for writing; close it and open ZipStore(path, mode="r").'

@@ -74,7 +74,7 @@ _OPENING: ContextVar[Opening | None] = ContextVar("opening", default=None)
 
 
 @contextmanager
-def using_options(options: Mapping[str, Any] | None) -> Iterator[None]:
+def using_options(options: Mapping[str, object] | None) -> Iterator[None]:
     """Take these storage options for every object that is opened inside, and keep them with it.
 
     None leaves those that are there already.

@@ -9,12 +9,15 @@ import io
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scdataset.engine.bytes.blocks import requests_for
 from scdataset.engine.bytes.sparse_file import SparseFile
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["RemoteStream"]
 
@@ -72,7 +75,7 @@ class RemoteStream(io.RawIOBase):
         """Return where it is."""
         return self._at
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill a buffer, as far as the object goes."""
         view = memoryview(buffer).cast("B")
         stop = min(self._at + len(view), self._file.size)

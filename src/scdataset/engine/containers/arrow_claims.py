@@ -7,7 +7,6 @@ https://arrow.apache.org/docs/format/Columnar.html#compression, and https://flat
 
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 
@@ -20,7 +19,7 @@ _HEADER, _DATA, _BUFFERS, _COMPRESSION = 2, 1, 2, 3
 """Numbers of fields: of a message, of a dictionary, and of a record batch."""
 
 
-def claimed_size(stream: Any) -> tuple[int, int]:
+def claimed_size(stream: pa.Buffer) -> tuple[int, int]:
     """Return the record batches of a stream, and the bytes that compressed ones and dictionaries say they take.
 
     It ends at the first bytes that are no message, such as the footer of a file; reading the stream fails there too.
@@ -43,7 +42,7 @@ def claimed_size(stream: Any) -> tuple[int, int]:
     return n_batches, n_bytes
 
 
-def _messages(stream: Any) -> Iterator[Any]:
+def _messages(stream: pa.Buffer) -> Iterator[pa.Message]:
     reader = pa.ipc.MessageReader.open_stream(pa.BufferReader(stream))
     while True:
         try:
@@ -52,7 +51,7 @@ def _messages(stream: Any) -> Iterator[Any]:
             return
 
 
-def _claimed(message: Any) -> int:
+def _claimed(message: pa.Message) -> int:
     view = memoryview(message.metadata)
     try:
         batch = _table_at(view, _field(view, _table_at(view, 0), _HEADER))

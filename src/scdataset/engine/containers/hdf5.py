@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import h5py
 import numpy as np
@@ -369,7 +369,7 @@ def _chunk_table(dataset: h5py.Dataset) -> ChunkTable | None:
     """Ask for all chunks in one walk: asking for one walks the index from its start."""
     noted = array("Q")  # of each chunk: its first element along each axis, and where it is stored
 
-    def note(stored: Any) -> None:
+    def note(stored: h5py.h5d.StoreInfo) -> None:
         noted.extend((*stored.chunk_offset, stored.byte_offset, stored.size, stored.filter_mask))
 
     dataset.id.chunk_iter(note)

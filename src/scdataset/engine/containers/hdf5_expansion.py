@@ -32,7 +32,7 @@ _REFERENCE = 8
 _KEEP_SIZE = {"shuffle", "fletcher32"}
 
 
-def check_expansion(stored: Any, depth: int = 0) -> None:
+def check_expansion(stored: h5py.HLObject, depth: int = 0) -> None:
     """Raise if a chunk unpacks to more bytes than a chunk of its dataset has.
 
     Chunks that are too short to unpack to much are not looked into.
@@ -63,7 +63,7 @@ def _check_chunks(dataset: h5py.Dataset, filters: tuple[tuple[str, object], ...]
     """Decode the chunks of more than ``least`` stored bytes, each to the size of a chunk at most."""
     places: list[tuple[int, ...]] = []
 
-    def note(chunk: Any) -> None:
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
         if chunk.size > least:
             places.append(chunk.chunk_offset)
 

@@ -26,7 +26,7 @@ _FIRST_PLUGIN = 32000
 _NO_NUMCODECS = find_spec("numcodecs") is None
 
 
-def filters_of(properties: Any) -> tuple[tuple[str, Any], ...] | None:
+def filters_of(properties: h5py.h5p.PropDCID) -> tuple[tuple[str, Any], ...] | None:
     """Return the filters of a dataset, or None if one of them is not known here."""
     filters = []
     for number in range(properties.get_nfilters()):

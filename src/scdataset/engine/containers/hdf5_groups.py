@@ -1,14 +1,13 @@
 """The datasets of groups of HDF5."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import h5py
 
 __all__ = ["datasets_within"]
 
 
-def datasets_within(stored: Any, depth: int) -> Iterator[h5py.Dataset]:
+def datasets_within(stored: h5py.HLObject, depth: int) -> Iterator[h5py.Dataset]:
     """Yield a dataset itself, or those of a group down to some depth."""
     if isinstance(stored, h5py.Dataset):
         yield stored

@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Callable
 from struct import Struct
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import h5py
 import numpy as np
@@ -19,6 +19,9 @@ from scdataset.engine.containers import hdf5_trees
 from scdataset.engine.containers.hdf5_groups import datasets_within
 from scdataset.engine.containers.hdf5_sources import note_source
 from scdataset.engine.containers.string_references import NOWHERE, damaged_attributes
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["by_path", "child_of", "found_in", "open_checked", "takes_others", "tried"]
 
@@ -72,7 +75,7 @@ def child_of(group: h5py.Group, name: str) -> Any:
     return found if alone and not takes_others(found) else found_in(by_path(group), name)
 
 
-def found_in(group: Any, name: str) -> Any:
+def found_in(group: h5py.Group, name: str) -> Any:
     """Return the object in a group under a name, or None without one; `get` returns None for unreadable ones too."""
     if name not in group:
         return None
@@ -94,12 +97,12 @@ def tried(read: Callable[[], T]) -> tuple[T | None, bool]:
     return found, _Stream.n_others == before
 
 
-def by_path(stored: Any) -> Any:
+def by_path(stored: h5py.HLObject) -> h5py.HLObject:
     """Return a group or dataset of the file that h5py opens by its path."""
     return h5py.File(stored.file.filename, "r")[stored.name]
 
 
-def takes_others(stored: Any, depth: int = 0) -> bool:
+def takes_others(stored: h5py.HLObject, depth: int = 0) -> bool:
     """Tell whether a dataset, or one in a group down to some depth, is virtual and has values from other files."""
     virtual = (dataset for dataset in datasets_within(stored, depth) if dataset.is_virtual)
     return any(source.file_name != "." for dataset in virtual for source in dataset.virtual_sources())
@@ -143,7 +146,7 @@ class _Stream(io.RawIOBase):
         """Return where it is."""
         return self._at
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill a buffer, with zeros after the end of the file, as the library's own reads do."""
         start, view = self._at, memoryview(buffer).cast("B")
         self._copy(start, view)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import h5py
 import numpy as np
@@ -21,7 +20,7 @@ _RUN = 1 << 18
 """References that are read at a time where they are not in chunks."""
 
 
-def check_lengths(stored: Any, depth: int = 0, rows: slice | None = None) -> None:
+def check_lengths(stored: h5py.HLObject, depth: int = 0, rows: slice | None = None) -> None:
     """Raise if a string is longer than the file that it is in.
 
     Parameters

@@ -59,7 +59,7 @@ class ZarrStore:
         self.path = path
         self.keys: Keys = ObjectKeys(path) if is_url(path) else Keys(path)
         self._root: Any = None
-        self._nodes: dict[str, Any] = {}
+        self._nodes: dict[str, zarr.Array | zarr.Group] = {}
         self._pid = -1
 
     def node(self, name: str) -> Any:
@@ -329,7 +329,7 @@ def _plain(finder: ChunkFinder, strip: int) -> PlainArray | None:
     )
 
 
-def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
+def _array(store: ZarrStore, name: str) -> tuple[zarr.Array, str]:
     """Return an array as its metadata has it, or as zarr sees it where that takes zarr, and the key of its metadata."""
     key, metadata = store.keys.metadata(name)
     array = None if store.keys.encoded(name) else array_of(metadata)
@@ -346,7 +346,7 @@ def _array(store: ZarrStore, name: str) -> tuple[Any, str]:
     return node, key
 
 
-def _pieces(pointers: StoredArray, array: Any, size: int) -> Iterator[Array]:
+def _pieces(pointers: StoredArray, array: zarr.Array, size: int) -> Iterator[Array]:
     """Read an array of one axis piece by piece; each is valid until the next is asked for."""
     chunk = array.length if isinstance(array, ZarrArray) else int((array.shards or array.chunks)[0])
     out = np.empty(0, pointers.dtype)
