@@ -56,6 +56,7 @@ ROOMS = {
     "engine/containers/user_block.py": "asks the HDF5 library about a file of its own",
     "engine/containers/by_cell.py": "writes arrays to the cache",
     "engine/buffers.py": "maps memory, and no file",
+    "integrations/ray/training.py": "checkpoints, which Ray keeps in folders",
     "insight/advice.py": "the table of mounts",
     "insight/benching.py": "counters of the system",
     "experimental/_memory.py": "the same",
