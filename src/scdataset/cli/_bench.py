@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
-from scdataset.cli._arguments import add_json, add_sizes, example, seconds
+from scdataset.cli._arguments import Commands, add_json, add_sizes, example, seconds
 from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Bar, Block, Fields, Heading, Text, show, show_json
 

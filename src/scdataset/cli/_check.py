@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
-from scdataset.cli._arguments import add_json, example
+from scdataset.cli._arguments import Commands, add_json, example
 from scdataset.cli._opening import add_file_options, opening
 from scdataset.cli._output import Block, Heading, Text, show, show_json
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
-from scdataset.cli._arguments import add_json, example, positive, whole
+from scdataset.cli._arguments import ArgumentGroup, Commands, add_json, example, positive, whole
 from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Block, Fields, Text, show, show_json
 

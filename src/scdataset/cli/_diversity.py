@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import counted
-from scdataset.cli._arguments import add_json, add_plot, add_sizes, checked_plot, example
+from scdataset.cli._arguments import Commands, add_json, add_plot, add_sizes, checked_plot, example
 from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Block, Heading, Table, Text, show, show_json
 
