@@ -112,7 +112,7 @@ def compare(cells: LabelledCells, rows: Split, training: Training, *, curves: bo
 
 
 def _warm_up(model: torch.nn.Linear, cells: LabelledCells, rows: Split, training: Training) -> None:
-    """Compile and start up whatever works on first use, so that the first order is not charged for it."""
+    """Trigger compilation and other one-time costs, so that the first order is not charged for them."""
     batch = next(iter(_loader(cells, Streaming(rows.test), training)))
     train(deepcopy(model), [batch], epochs=1, advance=lambda _: None)
 
@@ -142,7 +142,7 @@ def _introduction(cells: LabelledCells, rows: Split, training: Training) -> str:
 
 
 def _table(results: Sequence[Result]) -> Block:
-    """Lay the results out."""
+    """Return the results as a table."""
     headings = ("order", "cells/s", "loading cells/s", "test accuracy", "test macro-F1")
     rows = tuple(
         (

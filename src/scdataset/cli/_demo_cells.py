@@ -105,7 +105,7 @@ def split(cells: LabelledCells, test_fraction: float, seed: int) -> Split:
 
 
 def _open(path: Path) -> AnnData:
-    """Open one file after checks whose failure anndata would report less plainly."""
+    """Open one file, after checks with clearer errors than anndata's."""
     if not path.is_file() or not h5py.is_hdf5(path):
         message = f"{str(path)!r} is not an h5ad file: it is {description(str(path)) or 'not HDF5'}."
         raise CollectionError(message)
@@ -145,7 +145,7 @@ def _join(paths: Sequence[Path], files: Sequence[AnnData]) -> AnnCollection:
 
 
 def _label(collection: AnnData | AnnCollection, label: str) -> LabelledCells:
-    """Give the classes numbers, leaving out cells without one and classes too small to split."""
+    """Assign a number to each class, leaving out unlabelled cells and classes too small to split."""
     column = pd.Categorical(collection.obs[label])
     sizes = np.bincount(column.codes[column.codes >= 0], minlength=len(column.categories))
     kept = sizes >= _SMALLEST_CLASS

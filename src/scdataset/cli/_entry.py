@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _prepare_stdout() -> None:
-    """Let output end nowhere where stdout was closed, and have a mark where it has no such character."""
+    """Discard output if stdout is closed, and replace characters that its encoding lacks."""
     if sys.stdout is None:
         sys.stdout = io.StringIO()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -81,6 +81,6 @@ def _one_line(message: str) -> str:
 
 
 def _leave_pipe() -> None:
-    """Let the interpreter flush stdout to nowhere when it ends: who read it has gone."""
+    """Point stdout at nothing, so that the flush at exit does not fail on a closed pipe."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph; ``mark`` stands before it, and is one of ``""``, ``"good"``, ``"bad"`` and ``"note"``."""
+    """A paragraph, preceded by ``mark``, one of ``""``, ``"good"``, ``"bad"`` and ``"note"``."""
 
     text: str
     mark: str = ""

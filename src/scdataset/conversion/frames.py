@@ -24,16 +24,16 @@ def write_frame(
     names: Sequence[str],
     column: Callable[[str], Any],
 ) -> None:
-    """Write a frame; of its columns one is in memory at a time.
+    """Write a data frame, with one column in memory at a time.
 
     Parameters
     ----------
     root, name
         The store, and the place of the frame in it.
     index, index_name
-        Names of the rows, in parts of some whole chunks but for the last; and how they are called.
+        Row names in parts, each of whole chunks except the last, and the name of the index.
     names, column
-        Its columns, and the function that returns the values of one.
+        Names of the columns, and a function that returns the values of one.
     """
     group = root.require_group(name)
     if not isinstance(index_name, str) or not index_name or index_name in names:
@@ -59,7 +59,7 @@ def write_groups(root: zarr.Group, names: Sequence[str]) -> None:
 
 
 def write_element(group: zarr.Group, name: str, values: Any) -> None:
-    """Write something as anndata does."""
+    """Write an element with anndata's writer."""
     chunks = {"chunks": (_CHUNK,)} if isinstance(values, np.ndarray | pd.api.extensions.ExtensionArray) else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of anndata and zarr about their plans

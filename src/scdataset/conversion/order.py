@@ -1,4 +1,4 @@
-"""Which row of the source comes at which place of the converted store."""
+"""The order of source rows in the converted store."""
 
 from dataclasses import dataclass
 

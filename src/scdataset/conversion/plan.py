@@ -1,4 +1,4 @@
-"""The plan of a conversion: all that a shard depends on, beside its number."""
+"""The plan of a conversion: everything that the content of a shard depends on, apart from its number."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Progress of a conversion: a bar, the rate and the time left; lines of the log where nobody sees a bar."""
+"""Progress of a conversion: a bar with rate and remaining time, or log lines where there is no terminal."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -102,7 +102,7 @@ def scanned(
 
 
 def _windows(rows: NDArray[np.int64], first: RowData) -> Iterator[NDArray[np.int64]]:
-    """Cut rows into windows of about the same size in bytes, given the first ones."""
+    """Split rows into windows of about equal size in bytes, judged by the first one."""
     n_bytes = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes
     step = int(np.clip(_WINDOW_BYTES * first.shape[0] // max(n_bytes, 1), 1, 1 << 17))
     return (rows[start : start + step] for start in range(0, rows.size, step))

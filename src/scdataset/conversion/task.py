@@ -80,7 +80,7 @@ class Task:
             self._complete(root, plan)
 
     def _annotate(self, root: zarr.Group) -> None:
-        """Write all but matrices, so that faults in it show before anything takes long."""
+        """Write everything except the matrices, so that faults appear before the long part starts."""
         marker = self._space.folder / "annotated"
         if marker.exists():
             return
@@ -105,7 +105,7 @@ class Task:
         marker.touch()
 
     def _names(self) -> tuple[NamesFile, object]:
-        """Return the names of cells, or row numbers where the files have none; and how they are called."""
+        """Return the cell names, or row numbers where the files have none, and the name of the index."""
         called: list[object] = []
 
         def noted() -> Iterator[pd.Index]:
@@ -230,7 +230,7 @@ class Task:
         }
 
     def _complete(self, root: zarr.Group, plan: Plan) -> None:
-        """Write the metadata of the whole, and give the store its name."""
+        """Consolidate the metadata and rename the store to its final path."""
         complete = self._space.complete()
         checksums: dict[str, list[str]] = {}
         for matrix, number in plan.shards():

@@ -32,7 +32,7 @@ class ValueRange:
     largest: int = 0
 
     def add(self, values: Array) -> None:
-        """Look at some more values."""
+        """Include more values in the range."""
         if not self.are_counts or not values.size:
             return
         least, most = values.min(), values.max()

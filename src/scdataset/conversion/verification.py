@@ -1,4 +1,4 @@
-"""Comparing a store with its source, before it gets its name."""
+"""Compare a store with its source before it is renamed to its final path."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The folder beside the output in which a store is made: it gets its name when it is complete."""
+"""The working folder beside the output: the store is renamed to its final path once it is complete."""
 
 import errno
 import json
@@ -106,17 +106,17 @@ class Workspace:
         return {key: [len(content), zlib.crc32(content)] for key, content in contents.items()}
 
     def drop(self, matrix: MatrixPlan, number: int) -> None:
-        """Remove a shard, which is not complete then."""
+        """Remove a shard, and no longer count it as complete."""
         for array in matrix.arrays:
             (self.store / matrix.key(array, number)).unlink(missing_ok=True)
 
     @property
     def is_finished(self) -> bool:
-        """Whether the store has its name, and nothing is left to do but to clean up."""
+        """Whether the store is at its final path and only cleaning up is left."""
         return self.out.exists() and self._request.exists() and not self.store.exists()
 
     def finish(self) -> None:
-        """Give the store its name."""
+        """Rename the finished store to its final path."""
         with writing_to(self.out):
             self.store.rename(self.out)
 

@@ -78,7 +78,7 @@ class BenchResult:
         return None if not self.limit else self.rows_per_second / self.limit
 
     def as_dict(self) -> Json:
-        """Return all of it as JSON can hold it."""
+        """Return all fields as JSON-serialisable values."""
         return {**asdict(self), "share": self.share}
 
     def __str__(self) -> str:

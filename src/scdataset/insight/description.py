@@ -130,7 +130,7 @@ class FileDescription:
     advice: tuple[Advice, ...]
 
     def as_dict(self) -> Json:
-        """Return all of it as JSON can hold it."""
+        """Return all fields as JSON-serialisable values."""
         return asdict(self)
 
 

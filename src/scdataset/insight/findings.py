@@ -59,7 +59,7 @@ class Report:
         return not self.faults
 
     def as_dict(self) -> Json:
-        """Return all of it as JSON can hold it."""
+        """Return all fields as JSON-serialisable values."""
         return {**asdict(self), "ok": self.ok}
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class Findings:
 
     @property
     def notes(self) -> list[Fault]:
-        """Other things to know."""
+        """Remarks that are not faults."""
         return list(self._notes)
 
     def add(self, place: str, message: str | ScDatasetError) -> None:
@@ -101,10 +101,10 @@ class Findings:
         self._faults.setdefault(Fault(self.path, place, text))
 
     def note(self, place: str, message: str) -> None:
-        """Note something that is no fault."""
+        """Add a remark that is not a fault."""
         self._notes.setdefault(Fault(self.path, place, message))
 
     def checked(self, n_bytes: int) -> None:
-        """Count values that were checked."""
+        """Advance the progress by checked values."""
         self.n_bytes += n_bytes
         self._advance(n_bytes)

@@ -61,7 +61,7 @@ class CopiedFile(LocalFile):
 
     @contextmanager
     def ready(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> Iterator[int]:
-        """Give the descriptor, after the blocks of these bytes were compared with their checksums."""
+        """Provide the descriptor, after verifying the checksums of the blocks that hold these bytes."""
         self.check_bytes(offsets, sizes)
         with self.opened() as descriptor:
             yield descriptor

@@ -40,7 +40,7 @@ class Openable(Protocol):
 
 @contextmanager
 def opened(file: Openable) -> Iterator[int]:
-    """Give the descriptor of a file, which is not closed meanwhile for the sake of other files."""
+    """Provide the descriptor of a file, which is not evicted while it is in use."""
     descriptor = _OPEN.take(file)
     try:
         yield descriptor
@@ -50,7 +50,7 @@ def opened(file: Openable) -> Iterator[int]:
 
 @contextmanager
 def all_opened(files: Sequence[Openable]) -> Iterator[list[int]]:
-    """Give the descriptors of several files, none of which is closed meanwhile for the sake of others."""
+    """Provide the descriptors of several files, none of which is evicted while they are in use."""
     descriptors: list[int] = []
     try:
         _OPEN.take_all(files, descriptors)

@@ -34,7 +34,7 @@ _GAP_BYTES = 4096
 """Bytes between two ranges that are announced along with them."""
 
 _SETTLED = 2 * 10**9
-"""Nanoseconds since a file was changed, before which it might change again and show the same time of change."""
+"""Nanoseconds after a change within which another one could leave the same modification time."""
 
 _PROBES = 32
 """Bytes that are tried to tell whether a window is in the page cache: a microsecond each."""
@@ -98,11 +98,11 @@ class LocalFile:
         offsets: NDArray[np.int64],  # noqa: ARG002 all bytes are there
         sizes: NDArray[np.int64],  # noqa: ARG002 as above
     ) -> AbstractContextManager[int]:
-        """Give the descriptor of this process; see `ByteSource`."""
+        """Provide the descriptor of this process; see `ByteSource`."""
         return descriptors.opened(self)
 
     def opened(self) -> AbstractContextManager[int]:
-        """Give the descriptor of this process, which is not closed meanwhile for the sake of other files."""
+        """Provide the descriptor of this process, which is not evicted while it is in use."""
         return descriptors.opened(self)
 
     def stream(self) -> io.RawIOBase:
@@ -182,7 +182,7 @@ class LocalFile:
         return stored
 
     def read_unchecked(self, offset: int, size: int) -> bytes:
-        """As `read`, for whoever calls `check` once after many reads.
+        """As `read`, without the check; the caller calls `check` once after many reads.
 
         Raises
         ------

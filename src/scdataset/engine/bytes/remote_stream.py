@@ -59,11 +59,11 @@ class RemoteStream(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """Return True."""
+        """Tell that it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Return True."""
+        """Tell that it can seek."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

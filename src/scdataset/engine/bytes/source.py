@@ -1,4 +1,4 @@
-"""The bytes of one version of an object: a file, or whatever else can be read by offset."""
+"""The bytes of one version of a file or object, read by offset."""
 
 import io
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ class ByteSource(Protocol):
         ...
 
     def read_unchecked(self, offset: int, size: int) -> bytes:
-        """As `read`, for whoever calls `check` once after many reads."""
+        """As `read`, without the check; the caller calls `check` once after many reads."""
         ...
 
     def read_many(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
@@ -86,7 +86,7 @@ class ByteSource(Protocol):
         ...
 
     def stream(self) -> io.RawIOBase:
-        """Return a stream over the object, to be closed by whoever asked for it."""
+        """Return a stream over the object, to be closed by the caller."""
         ...
 
     def check(self) -> None:
@@ -94,5 +94,5 @@ class ByteSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of descriptors and connections of this process; the next read opens them again."""
+        """Release the descriptors and connections of this process; the next read reopens them."""
         ...
