@@ -2,15 +2,18 @@
 
     python benchmarks/remote.py [--rows 16384] [--latency 0.03] [--bandwidth 1e8]
 
-It makes its files and its server, which runs in another process of the same machine and takes part of its cores. The
-model's limit is the time that the requests which were made take on 64 connections: latency and bytes over bandwidth of
-each, and nothing else.
+It makes its files and its server, which runs in another process of the same machine and takes part of its cores: two
+hundred microseconds a request, so that it is not the server that is measured. The model's limit is the time that the
+requests which were made take on 64 connections: latency and bytes over bandwidth of each, and nothing else.
 """
 
 import argparse
+import asyncio
+import hashlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -23,7 +26,6 @@ import h5py
 import numpy as np
 
 from scdataset import BlockShuffling, open_collection, scDataset
-from scdataset.testing.object_server import ObjectServer, Request
 
 _CONNECTIONS = 64
 
@@ -48,23 +50,75 @@ def _write(path: Path, n_rows: int, n_nonzeros: int, n_chunks: int, compression:
             frame["_index"].attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})
 
 
-class _Reporting(ObjectServer):
-    """A server that sends its requests as the object ``_requests``, and forgets them."""
+class _Served:
+    """Objects, and the ranges of them that were asked for."""
 
-    def receive(self, request: Request) -> Any:
-        if request.key == "_requests":
-            asked = [(one.start, one.stop) for one in self.requests]
-            self.requests.clear()
-            self.objects["_requests"] = json.dumps(asked).encode()
-            return None
-        return super().receive(request)
+    def __init__(self, folder: Path, latency: float, bandwidth: float) -> None:
+        self._objects = {path.name: memoryview(path.read_bytes()) for path in folder.glob("*.h5ad")}
+        self._etags = {name: hashlib.blake2b(content).hexdigest()[:32] for name, content in self._objects.items()}
+        self._latency, self._bandwidth = latency, bandwidth
+        self._asked: list[tuple[int, int]] = []
+
+    def answer(self, request: str) -> tuple[float, bytes, memoryview]:
+        """Return the seconds until an answer has come, its header and its body."""
+        method, path, _ = request.split(" ", 2)
+        key = path.rpartition("/")[2]
+        if key == "_requests":
+            asked, self._asked = self._asked, []
+            return 0.0, *self._framed("200 OK", memoryview(json.dumps(asked).encode()))
+        content = self._objects.get(key)
+        if content is None:
+            return self._latency, *self._framed("404 Not Found", memoryview(b""))
+        found = re.search(r"(?i)\nrange: bytes=(\d+)-(\d+)", request)
+        start, stop = (int(found[1]), min(int(found[2]) + 1, len(content))) if found else (0, len(content))
+        named = f'ETag: "{self._etags[key]}"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n'
+        if method == "HEAD":
+            return self._latency, self._framed("200 OK", content, named)[0], memoryview(b"")
+        self._asked.append((start, stop))
+        ranged = f"Content-Range: bytes {start}-{stop - 1}/{len(content)}\r\n" if found else ""
+        status = "206 Partial Content" if found else "200 OK"
+        delay = self._latency + (stop - start) / self._bandwidth
+        return delay, *self._framed(status, content[start:stop], named + ranged)
+
+    @staticmethod
+    def _framed(status: str, body: memoryview, more: str = "") -> tuple[bytes, memoryview]:
+        return f"HTTP/1.1 {status}\r\n{more}Content-Length: {len(body)}\r\n\r\n".encode(), body
+
+
+class _Connection(asyncio.Protocol):
+    """A connection, on which one request follows the other."""
+
+    def __init__(self, served: _Served) -> None:
+        self._served = served
+        self._received = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        request, end, rest = self._received.partition(b"\r\n\r\n")
+        if end:
+            self._received = rest
+            delay, *parts = self._served.answer(request.decode())
+            asyncio.get_running_loop().call_later(delay, self._send, parts)
+
+    def _send(self, parts: list[Any]) -> None:
+        for part in parts:
+            if not self._transport.is_closing():
+                self._transport.write(part)
 
 
 def _serve(folder: str, latency: float, bandwidth: float, ready: Any) -> None:
-    objects = {path.name: path.read_bytes() for path in Path(folder).glob("*.h5ad")}
-    with _Reporting({**objects, "_requests": b""}, latency=latency, bandwidth=bandwidth) as server:
-        ready.put(server.options)
-        time.sleep(1e6)
+    served = _Served(Path(folder), latency, bandwidth)
+
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_server(lambda: _Connection(served), "127.0.0.1", 0)
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ready.put({"endpoint": endpoint, "region": "us-east-1", "anonymous": True})
+        await server.serve_forever()
+
+    asyncio.run(serve())
 
 
 class _Store:
@@ -120,6 +174,32 @@ def _rows(store: _Store, name: str, block: int, n_rows: int) -> None:
     print(f"{name}: block {block}: {n / took:,.0f} rows/s, {len(asked)} requests, {mib:,.0f} MiB{limit}")  # noqa: T201
 
 
+def _through_s3fs(store: _Store, name: str, block: int, n_blocks: int) -> None:
+    """Open the same file, and read some of its blocks, with h5py over s3fs."""
+    try:
+        import s3fs  # noqa: PLC0415 an optional package
+    except ImportError:
+        print("s3fs is not installed: nothing to compare with")  # noqa: T201
+        return
+    store.requests()
+    began = time.perf_counter()
+    files = s3fs.S3FileSystem(anon=True, client_kwargs={"endpoint_url": store.options["endpoint"]})
+    with files.open(f"bucket/{name}", "rb") as stream, h5py.File(stream) as file:
+        data, indices, indptr = (file[f"X/{part}"] for part in ("data", "indices", "indptr"))
+        pointers = indptr[:]
+        took = time.perf_counter() - began
+        print(f"{name}: s3fs {s3fs.__version__} with h5py: opening {took:.2f} s, {len(store.requests())} requests")  # noqa: T201
+        began = time.perf_counter()
+        for start in np.random.default_rng(0).integers(0, pointers.size - 1 - block, n_blocks).tolist():
+            part = slice(pointers[start], pointers[start + block])
+            data[part], indices[part]
+        took = time.perf_counter() - began
+    asked = store.requests()
+    mib = sum(stop - start for start, stop in asked) / 2**20
+    rate = block * n_blocks / took
+    print(f"{name}: s3fs with h5py: block {block}: {rate:,.0f} rows/s, {len(asked)} requests, {mib:,.0f} MiB")  # noqa: T201
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -137,17 +217,17 @@ def main() -> None:
         try:
             for kind in ("plain", "gzip"):
                 os.environ["SCDATASET_CACHE_DIR"] = str(folder / "compiled")
-                for batch in scDataset(
-                    open_collection(folder / f"{kind}.h5ad"), BlockShuffling(16), 64, fetch_factor=2
-                ):
-                    batch["X"].sum()  # kernels are compiled before anything is timed
-                    break
+                for source in (_open(store, f"{kind}.h5ad"), open_collection(folder / f"{kind}.h5ad")):
+                    for batch in scDataset(source, BlockShuffling(16), 64, fetch_factor=2):
+                        batch["X"].sum()  # kernels are compiled before anything is timed
+                        break
                 os.environ["SCDATASET_CACHE_DIR"] = str(folder / "cache")
                 _opening(store, f"{kind}.h5ad")
                 for block in (16, 64, 256):
                     shutil.rmtree(folder / "cache")
                     _rows(store, f"{kind}.h5ad", block, arguments.rows)
                 _rows(store, f"{kind}.h5ad", 256, arguments.rows)
+                _through_s3fs(store, f"{kind}.h5ad", 64, 8)
         finally:
             store.stop()
 

@@ -1,6 +1,9 @@
 """Cells in object stores are those of the same files on disk, and faults of stores never give others."""
 
+import pickle
 import shutil
+import signal
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +17,9 @@ from torch.utils.data import DataLoader
 
 pytest.importorskip("obstore")
 
+from tests import children
 from tests.cells.formats import test_cell_file as formats
+from tests.cells.formats.test_scdl import without_header
 from tests.examples import rare
 
 from scdataset import BlockShuffling, open_collection, scDataset
@@ -69,6 +74,10 @@ def upload(server, path, key):
         server.objects[name] = file.read_bytes()
 
 
+def gets(server):
+    return [request for request in server.requests if request.method == "GET"]
+
+
 def opened(server, key, url=None, **options):
     return open_collection((url or server.s3)(key), storage_options=server.options, **options)
 
@@ -98,13 +107,13 @@ def test_cells_in_a_store_are_those_on_disk(server, tmp_path, name, over):
         check_same(far, near)
 
 
-def sharded(path, made):
+def sharded(path, made, shard=200):
     """Write a store whose X is in shards of many chunks, the values as plain bytes."""
     made.write_zarr(path)
     group = zarr.open_group(path, mode="r+")["X"]
     for name, options in {"data": {"compressors": None}, "indices": {}}.items():
         values = group[name][:]
-        group.create_array(name, data=values, chunks=(50,), shards=(200,), overwrite=True, **options)
+        group.create_array(name, data=values, chunks=(50,), shards=(shard,), overwrite=True, **options)
     zarr.consolidate_metadata(path)
 
 
@@ -171,9 +180,93 @@ def test_a_damaged_table_is_called_by_its_url(server):
         opened(server, "a.parquet", gene_table=40)
 
 
-def test_a_store_of_a_host_that_lists_nothing_is_refused(server):
-    with pytest.raises(CollectionError, match="hosts of HTTP do not list"):
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_store_of_a_host_that_lists_nothing_is_read_by_its_consolidated_metadata(server, tmp_path, version):
+    with anndata.settings.override(zarr_write_format=version):
+        cells().write_zarr(tmp_path / "a.zarr")
+    upload(server, tmp_path / "a.zarr", "a.zarr")
+    given = {"obs": ["type"], "obsm": ["X_pca"]}
+    with (
+        closing(opened(server, "a.zarr", server.http, **given)) as far,
+        closing(open_collection(tmp_path / "a.zarr", **given)) as near,
+    ):
+        check_same(far, near)
+        np.testing.assert_array_equal(np.concatenate(epoch(far)), np.concatenate(epoch(near)))
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        (b'{"zarr_format": 3, "node_type": "group"}', CollectionError, "no consolidated metadata"),
+        (b"{", DamagedFileError, r"zarr\.json is not zarr metadata"),
+        (None, CollectionError, "no consolidated metadata"),
+    ],
+)
+def test_a_store_of_a_host_without_consolidated_metadata_is_refused(server, content, error, words):
+    if content is not None:
+        server.objects["a.zarr/zarr.json"] = content
+    with pytest.raises(error, match=words):
         opened(server, "a.zarr", server.http)
+
+
+@pytest.mark.parametrize("url", ["s3", "http"])
+@pytest.mark.parametrize("deflated", [False, True])
+def test_zipped_stores_are_those_on_disk(server, tmp_path, url, deflated):
+    with anndata.settings.override(zarr_write_format=3):
+        sharded(tmp_path / "a.zarr", cells())
+    how = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
+    with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w", how) as archive:
+        for file in sorted((tmp_path / "a.zarr").rglob("*")):
+            archive.write(file, file.relative_to(tmp_path / "a.zarr"))
+    upload(server, tmp_path / "a.zarr.zip", "a.zarr.zip")
+    with (
+        closing(opened(server, "a.zarr.zip", getattr(server, url), obs=["type"])) as far,
+        closing(open_collection(tmp_path / "a.zarr.zip", obs=["type"])) as near,
+    ):
+        check_same(far, near)
+        np.testing.assert_array_equal(np.concatenate(epoch(far)), np.concatenate(epoch(near)))
+
+
+@pytest.mark.parametrize(("key", "url"), [("run", "s3"), ("*/matrix.mtx", "s3"), ("run/matrix.mtx", "http")])
+def test_matrices_of_text_are_those_on_disk(server, tmp_path, key, url):
+    format_ = formats.TestText()
+    (tmp_path / "run").mkdir()
+    path = format_.write(tmp_path / "run", cells())
+    upload(server, path, "run")
+    with (
+        closing(opened(server, key, getattr(server, url), obs=format_.obs)) as far,
+        closing(open_collection(path, obs=format_.obs)) as near,
+    ):
+        check_same(far, near)
+    server.requests.clear()
+    with closing(opened(server, key, getattr(server, url))) as again:
+        assert again.shape == far.shape
+    assert len(gets(server)) < 20
+
+
+def test_a_matrix_of_text_without_its_tables_is_told(server):
+    server.objects["run/matrix.mtx"] = b"%%MatrixMarket matrix coordinate integer general\n2 1 1\n1 1 5\n"
+    with pytest.raises(CollectionError, match=r"lies beside none of \['features.tsv.gz'"):
+        opened(server, "run")
+
+
+def test_folders_of_scdl_are_those_on_disk(server, tmp_path):
+    (tmp_path / "run").mkdir()
+    made = without_header(tmp_path / "run")
+    (tmp_path / "run/obs_features").mkdir()
+    made.obs.assign(number=range(60)).to_parquet(tmp_path / "run/obs_features/dataframe_0.parquet", index=False)
+    upload(server, tmp_path / "run", "runs/run")
+    with closing(opened(server, "runs/run")) as far, closing(open_collection(tmp_path / "run")) as near:
+        assert far.var_names.tolist() == near.var_names.tolist()
+        assert far.obs_frame(["number"])["number"].tolist() == list(range(60))
+        rows = np.arange(near.shape[0])[::-1]
+        np.testing.assert_array_equal(dense(far.read(rows)["X"]), dense(near.read(rows)["X"]))
+
+
+def test_a_zipped_store_that_is_damaged_is_told(server):
+    server.objects["a.zarr.zip"] = b"PK" + bytes(1_000)
+    with pytest.raises(DamagedFileError, match=r"s3://bucket/a\.zarr\.zip cannot be read as a zip file"):
+        opened(server, "a.zarr.zip")
 
 
 def test_a_store_that_is_not_there_is_told(server, tmp_path):
@@ -242,6 +335,74 @@ def test_a_run_that_was_stopped_goes_on_as_one_from_disk(server, tmp_path):
         resumed.load_state_dict(stopped.state_dict())
         found += [dense(batch["X"]) for batch in resumed]
         np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
+
+
+@pytest.mark.parametrize("key", ["*.h5ad", "a.zarr"])
+def test_requests_of_an_epoch_are_as_many_as_were_predicted(server, tmp_path, monkeypatch, key):
+    for name, value in {"BLOCK": 1 << 11, "_START": 1, "_MAX_GAP": 0, "_LEAST_REQUEST": 1}.items():
+        monkeypatch.setattr(remote, name, value)
+    monkeypatch.setattr(sparse_file, "BLOCK", 1 << 11)  # so that a small file takes many requests
+    made = anndata.concat([cells(seed) for seed in range(8)], index_unique="-")
+    del made.layers["double"], made.obsm["X_pca"]
+    for name in ("a.h5ad", "b.h5ad"):
+        made.write_h5ad(tmp_path / name)
+        upload(server, tmp_path / name, name)
+    with anndata.settings.override(zarr_write_format=3):
+        sharded(tmp_path / "a.zarr", made, shard=2_000)
+    upload(server, tmp_path / "a.zarr", "a.zarr")
+    with closing(opened(server, key)) as far:
+        dataset = scDataset(far, BlockShuffling(4), 16, fetch_factor=4, seed=3)
+        far.read(ROWS[:1])  # what is cached already is not asked for again
+        predicted = dataset.explain()
+        dataset.stats()
+        server.requests.clear()
+        n_rows = sum(dense(batch["X"]).shape[0] for batch in dataset)
+        stats = dataset.stats()
+        asked = [request.stop - request.start for request in gets(server)]
+        assert stats.fetches == len(asked) == predicted.fetches_per_window * predicted.windows > 5
+        assert stats.bytes_fetched == sum(asked) == pytest.approx(predicted.bytes_fetched_per_row * n_rows)
+        assert stats.latency > 0
+        assert stats.bandwidth > 0
+        assert "requests to a store a window" in str(predicted)
+        assert dataset.explain().fetches_per_window == 0
+
+
+def test_files_of_a_disk_take_no_requests(tmp_path):
+    cells().write_h5ad(tmp_path / "a.h5ad")
+    with closing(open_collection(tmp_path / "a.h5ad")) as near:
+        predicted = scDataset(near, BlockShuffling(4), 8).explain()
+    assert predicted.fetches_per_window == predicted.bytes_fetched_per_row == 0
+    assert "store" not in str(predicted)
+
+
+KILLED = """
+import os, pickle, signal, sys
+import numpy as np
+from scdataset import BlockShuffling, open_collection, scDataset
+
+url, endpoint, folder = sys.argv[1:]
+options = {"endpoint": endpoint, "region": "us-east-1", "anonymous": True}
+dataset = scDataset(open_collection(url, storage_options=options), BlockShuffling(4), 16, fetch_factor=2, seed=3)
+for number, batch in enumerate(dataset):
+    np.save(f"{folder}/{number}.npy", batch["X"].toarray())
+    with open(f"{folder}/state", "wb") as file:
+        pickle.dump(dataset.state_dict(), file)
+    if number == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_that_was_killed_goes_on_as_one_from_disk(server, tmp_path, monkeypatch):
+    paths = plates(server, tmp_path)
+    done = children.run(KILLED, server.s3("plates"), server.endpoint, tmp_path)
+    assert done.status == -signal.SIGKILL, done.error
+    found = [np.load(tmp_path / f"{number}.npy") for number in range(5)]
+    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "other"))  # as on another machine
+    with closing(opened(server, "plates")) as far, closing(open_collection(paths)) as near:
+        resumed = scDataset(far, BlockShuffling(4), 16, fetch_factor=2, seed=3)
+        resumed.load_state_dict(pickle.loads((tmp_path / "state").read_bytes()))
+        found += [dense(batch["X"]) for batch in resumed]
+        np.testing.assert_array_equal(np.concatenate(found), np.concatenate(epoch(near)))
 
 
 def test_files_of_a_store_are_described(server, tmp_path):

@@ -1,6 +1,6 @@
 """From a URL to those of objects and stores: one, a pattern or a folder.
 
-A zarr store that is not called so gets a slash at its end.
+A zarr store that is not called so gets a slash at its end, and so does a folder of SCDL.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,13 @@ from scdataset.errors import ArgumentValueError
 
 __all__ = ["size_of_url", "urls_of"]
 
-_ENDINGS = (".h5ad", ".zarr", ".h5", ".h5mu", ".loom", ".arrow", ".parquet")
+_ENDINGS = (
+    ".h5ad", ".zarr", ".zarr.zip", ".h5", ".h5mu", ".loom", ".arrow", ".parquet", "matrix.mtx", "matrix.mtx.gz",
+)  # fmt: skip
 """Endings of objects and stores that a folder may hold; a folder has those of one."""
+
+_OF_SCDL = {"data.npy", "col_ptr.npy", "row_ptr.npy"}
+"""Objects of an SCDL folder."""
 
 _MARKS = {"zarr.json", ".zgroup"}
 """Objects of which one is at the top of every store."""
@@ -85,7 +90,8 @@ def _in_folder(bucket: Bucket, folder: str) -> list[str]:
     folders, objects = _noted(bucket, folder)
     if not folders and not objects:
         return []
-    if any(_name(key) in _MARKS for key in objects):
+    names = {_name(key) for key in objects}
+    if names & _MARKS or names >= _OF_SCDL:
         return [f"{bucket.url(folder)}/"]
     by_kind = {ending: [key for key in (*folders, *objects) if key.endswith(ending)] for ending in _ENDINGS}
     by_kind = {ending: keys for ending, keys in by_kind.items() if keys}

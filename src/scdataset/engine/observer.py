@@ -16,6 +16,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 __all__ = [
+    "ANSWER",
+    "BODY",
     "DECODE",
     "READ",
     "SCATTER",
@@ -37,6 +39,9 @@ DECODE = "decode"
 
 SCATTER = "scatter"
 """Phase of copying decoded elements to their places and types."""
+
+ANSWER, BODY = "answer", "body"
+"""Phases of a request to an object store: until its answer begins, and until all of its bytes are there."""
 
 WHOLE = "whole"
 """Phase of the thread that asks for rows, all the others included that run meanwhile."""

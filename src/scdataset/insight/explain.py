@@ -18,6 +18,7 @@ from scdataset._tables import counted, html_table, size, text_table
 from scdataset._types import Json
 from scdataset.collections.base import Collection, TellsReadCost
 from scdataset.engine.arrays.read_cost import ReadCost
+from scdataset.engine.bytes.fetch_plan import FetchPlan
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.insight.diversity import Diversity, codes_of, expected
 from scdataset.insight.memory import WindowSizes, peak_memory, row_bytes
@@ -145,6 +146,9 @@ class Explanation:
         Stored bytes that are read for each row, in bytes.
     requests_per_window
         Calls to the system in a window.
+    fetches_per_window, bytes_fetched_per_row
+        Requests to an object store in a window, and the bytes that they fetch for each row; 0 for files. Fetched bytes
+        are cached: each window finds those of the windows before it that are examined, and of all earlier reads.
     chunks_per_window
         Encoded chunks that are decoded in a window; 0 for plain bytes.
     read_amplification
@@ -174,6 +178,8 @@ class Explanation:
     peak_bytes: int | None
     bytes_read_per_row: float | None
     requests_per_window: float | None
+    fetches_per_window: float | None
+    bytes_fetched_per_row: float | None
     chunks_per_window: float | None
     read_amplification: float | None
     labels: str | None
@@ -212,10 +218,17 @@ class Explanation:
             ("peak memory", self.peak_bytes, size),
             ("read for a row", self.bytes_read_per_row, size),
             ("requests a window", self.requests_per_window, _number),
+            *(self._fetches() if self.fetches_per_window else []),
             ("chunks a window", self.chunks_per_window, _number),
             ("read amplification", self.read_amplification, lambda times: f"{times:.2f} x"),
         ]
         return [(name, "unknown" if value is None else show(value)) for name, value, show in values]
+
+    def _fetches(self) -> list[tuple[str, float | None, Callable[[float], str]]]:
+        return [
+            ("requests to a store a window", self.fetches_per_window, _number),
+            ("fetched for a row", self.bytes_fetched_per_row, size),
+        ]
 
     def _mixing(self) -> list[tuple[str, str]]:
         return [] if self.diversity is None else [(f"entropy of {self.labels}", str(self.diversity))]
@@ -320,9 +333,21 @@ def _costs(plan: Plan, windows: Sequence[NDArray[np.int64]], n_batches: int) -> 
         "peak_bytes": peak,
         "bytes_read_per_row": _per(total.bytes, n_rows),
         "requests_per_window": _per(total.requests, len(windows)),
+        **_fetched(costs, n_rows),
         "chunks_per_window": _per(total.chunks, len(windows)),
         "read_amplification": total.amplification,
         "notes": tuple(_notes(plan, total, a_row)),
+    }
+
+
+def _fetched(costs: Sequence[ReadCost], n_rows: int) -> dict[str, float | None]:
+    """Return the fields about requests to object stores, given the costs of windows that are read one by one."""
+    plan = FetchPlan()
+    sizes = [n_bytes for cost in costs for asked in cost.asked for n_bytes in plan.add(*asked)]
+    known = all(cost.bytes is not None for cost in costs)
+    return {
+        "fetches_per_window": _per(len(sizes) if known else None, len(costs)),
+        "bytes_fetched_per_row": _per(sum(sizes) if known else None, n_rows),
     }
 
 

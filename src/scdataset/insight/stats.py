@@ -8,11 +8,14 @@ from typing import Any
 from scdataset._tables import counted, size
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
 from scdataset.dataset.monitor import AHEAD, COMPILE, LOOP, MODEL, WAIT, WAIT_FOR_BATCHES, WINDOW, Totals
-from scdataset.engine.observer import DECODE, READ, SCATTER, WHOLE
+from scdataset.engine.observer import ANSWER, BODY, DECODE, READ, SCATTER, WHOLE
 from scdataset.transforms.base import Transform
 from scdataset.transforms.compose import Compose
 
 __all__ = ["LoaderStats"]
+
+_RATES = ("rows_per_second", "latency", "bandwidth")
+"""Figures that follow from others."""
 
 _NOTABLE = 0.1
 """Part of the time from which on the second in line is named, too."""
@@ -51,6 +54,8 @@ class LoaderStats:
         As in `ReadCounts`; 0 where the package does not read the files itself.
     seconds_reading, seconds_decoding, seconds_scattering
         In the threads that read, summed over threads, as in `ReadCounts`.
+    seconds_to_answer, seconds_of_bodies
+        Of the requests to an object store, summed over them: until answers begin, and from then on.
     seconds_read_wall
         Seconds by the clock in which windows were read, whether or not the loop waited for it.
     bytes_in_flight
@@ -84,6 +89,8 @@ class LoaderStats:
     seconds_reading: float = 0.0
     seconds_decoding: float = 0.0
     seconds_scattering: float = 0.0
+    seconds_to_answer: float = 0.0
+    seconds_of_bodies: float = 0.0
     seconds_read_wall: float = 0.0
     bytes_in_flight: int = 0
     processes: int = 0
@@ -120,6 +127,8 @@ class LoaderStats:
             seconds_reading=totals.seconds.get(READ, 0.0),
             seconds_decoding=totals.seconds.get(DECODE, 0.0),
             seconds_scattering=totals.seconds.get(SCATTER, 0.0),
+            seconds_to_answer=totals.seconds.get(ANSWER, 0.0),
+            seconds_of_bodies=totals.seconds.get(BODY, 0.0),
             seconds_read_wall=whole.get(WHOLE, whole.get(WINDOW, 0.0)),
             bytes_in_flight=round(totals.levels.get("rows_in_flight", 0) * row_bytes),
             processes=totals.processes,
@@ -143,6 +152,16 @@ class LoaderStats:
     def rows_per_second(self) -> float:
         """Rows given a second of the clock."""
         return self.rows / self.seconds if self.seconds else 0.0
+
+    @property
+    def latency(self) -> float:
+        """Mean seconds until the answer to a request to an object store begins, 0 if there are none."""
+        return self.seconds_to_answer / self.fetches if self.fetches else 0.0
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes a second that a connection to an object store gave once an answer had begun, 0 if there are none."""
+        return self.bytes_fetched / self.seconds_of_bodies if self.seconds_of_bodies else 0.0
 
     @property
     def shares(self) -> dict[str, float]:
@@ -199,7 +218,7 @@ class LoaderStats:
         """
         plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_HOOKS}
         hooks = {f"hook_{name}": seconds for name, seconds in self.hooks.items()}
-        return {**plain, "rows_per_second": self.rows_per_second, **hooks}
+        return {**plain, **{name: getattr(self, name) for name in _RATES}, **hooks}
 
     @property
     def _lines(self) -> list[tuple[str, str, str]]:
@@ -220,7 +239,9 @@ class LoaderStats:
             if seconds or name == "model"
         ]
         busy = f"{self.seconds_reading:.2f} s reading, {self.seconds_decoding:.2f} s decoding, "
-        fetched = ("fetched", size(self.bytes_fetched), f"{counted(self.fetches, 'request')} to an object store")
+        asked = f"{counted(self.fetches, 'request')} to an object store"
+        answers = f"{self.latency * 1e3:,.0f} ms to an answer, then {size(self.bandwidth)}/s each"
+        fetched = ("fetched", size(self.bytes_fetched), f"{asked}, {answers}")
         read = [
             (
                 "read",

@@ -1,5 +1,6 @@
 """Objects of a store, read from a server of this machine that has the faults of real ones."""
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -152,3 +153,20 @@ def test_bytes_that_a_parent_cached_are_read_in_a_forked_child_without_requests(
         if child == 0:
             os._exit(0 if file.read_unchecked(2_000_000, 10) == CONTENT[2_000_000:2_000_010] else 1)
         assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_child_lets_go_of_what_its_parent_has_open(server):
+    file = RemoteFile(server.s3("a/x.bin"))
+    file.announce(np.array([2_000_000]), np.array([3_000_000]))
+    stream = file.stream()
+    child = os.fork()
+    if child == 0:
+        stream.close()
+        file.close()
+        del file, stream
+        gc.collect()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with closing(file), closing(stream):
+        assert file.read(2_000_000, 3_000_000) == CONTENT[2_000_000:5_000_000]

@@ -7,6 +7,7 @@ from scdataset.engine.matrices.stack import Stack
 
 class Stored:
     kind = "dense"
+    is_remote = False
     dtype = np.dtype("f4")
 
     def __init__(self, values, cached):
@@ -48,6 +49,15 @@ def test_of_many_rows_in_memory_a_few_are_tried():
     _, stored, stacked = stack(cached=True)
     stacked.announce(np.random.default_rng(0).integers(0, 10, 6400))
     assert sum(len(rows) for one in stored for rows in one.told) == 16
+
+
+def test_of_remote_rows_none_are_tried_first():
+    _, stored, _ = stack(cached=True)
+    stored[2].is_remote = True
+    rows = np.random.default_rng(0).integers(0, 10, 6400)
+    Stack(stored).announce(rows)
+    assert [len(one.told) for one in stored] == [1, 0, 1]
+    assert sum(len(told) for one in stored for told in one.told) == rows.size
 
 
 def test_many_rows_that_are_not_in_memory_are_all_told():

@@ -15,6 +15,7 @@ from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.folders import is_file, within
+from scdataset.engine.bytes.object_store import opening, using_options
 from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.cache_folder import cached_copy
 from scdataset.engine.containers import by_cell
@@ -57,6 +58,7 @@ class MtxFile(CellFile):
 
     def __init__(self, path: str, *, feature_types: Sequence[str] | None = None) -> None:
         self.path = path
+        self._options = opening().options  # its tables are read again whenever they are asked for
         text = MatrixMarket.from_path(path)
         self._shape = text.shape
         self._features, self._barcodes = _beside(path, "features", "genes"), _beside(path, "barcodes")
@@ -94,13 +96,15 @@ class MtxFile(CellFile):
         return names
 
     def _all_features(self) -> pd.DataFrame:
-        table = _table(self._features, self._shape[0])
+        with using_options(self._options):
+            table = _table(self._features, self._shape[0])
         frame = table.iloc[:, : len(_COLUMNS)].set_axis(_COLUMNS[: table.shape[1]], axis=1)
         names = frame.pop("gene_symbols") if "gene_symbols" in frame else frame["gene_ids"]
         return frame.set_axis(pd.Index(names.to_numpy(), dtype=object), axis=0)
 
     def _names_of_cells(self) -> pd.Series:
-        return _table(self._barcodes, self._shape[1]).iloc[:, 0]
+        with using_options(self._options):
+            return _table(self._barcodes, self._shape[1]).iloc[:, 0]
 
 
 def _beside(path: str, *names: str) -> str:

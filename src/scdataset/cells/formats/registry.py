@@ -134,8 +134,8 @@ def _format_of(probe: Probe) -> Format:
 
 def is_zarr(path: str) -> bool:
     """Return whether a folder or a zip file is a zarr store."""
-    if is_url(path):
-        return is_remote_store(path)
+    if is_url(path) and is_remote_store(path):
+        return path.rstrip("/").endswith(".zarr") or not is_scdl(path)
     if is_folder(path):
         return any(is_file(within(path, mark)) for mark in ("zarr.json", ".zgroup"))
     return path.endswith(".zip") and is_file(path) and _is_zarr_zip(open_bytes(path))
@@ -221,7 +221,8 @@ def _is_arrow(probe: Probe) -> bool:
 
 
 def _is_text(probe: Probe) -> bool:
-    return probe.source is not None and not is_url(probe.path) and is_matrix_market(probe.source)
+    is_called_so = probe.path.endswith((".mtx", ".mtx.gz"))
+    return probe.source is not None and (is_called_so or not is_url(probe.path)) and is_matrix_market(probe.source)
 
 
 def _gene_list_file(probe: Probe, options: Options) -> CellFile:
@@ -254,7 +255,7 @@ _FORMATS = (
     Format("loom", _holds("loom"), _loom_file, ("layer",), remote=True),
     Format("h5ad", _holds("h5ad"), _h5ad_file, ("layer",), remote=True),
     Format("Arrow or Parquet", _is_arrow, _gene_list_file, _OF_LISTS, remote=True),
-    Format("SCDL", _by_path(is_scdl), _scdl_file, ()),
-    Format("matrix.mtx", _is_text, _mtx_file, ("feature_types",)),
+    Format("SCDL", _by_path(is_scdl), _scdl_file, (), remote=True),
+    Format("matrix.mtx", _is_text, _mtx_file, ("feature_types",), remote=True),
 )
 """The formats, asked in this order: the first that fits opens the file."""

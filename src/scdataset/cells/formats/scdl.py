@@ -15,6 +15,7 @@ from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.folders import files_in, within
+from scdataset.engine.bytes.object_store import opening, using_options
 from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.npy import raw_array
@@ -49,6 +50,7 @@ class ScdlFile(CellFile):
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._options = opening().options  # columns of obs are read whenever they are asked for
         with reading(path, "its header"):
             types = {name: np.dtype(kind) for name, kind in _types(within(path, "header.sch")).items()}
         genes = self._features(MOST_GENES, "var_features", "features")
@@ -86,10 +88,11 @@ class ScdlFile(CellFile):
 
     def _features(self, most_rows: int, *folders: str) -> list[pd.DataFrame]:
         """Read the tables of a folder of features, one for each data set that was joined and has other features."""
-        for folder in folders:
-            files = files_in(within(self.path, folder), ".parquet")
-            if files:
-                return [parquet_table(file, most_rows) for file in files]
+        with using_options(self._options):
+            for folder in folders:
+                files = files_in(within(self.path, folder), ".parquet")
+                if files:
+                    return [parquet_table(file, most_rows) for file in files]
         return []
 
 

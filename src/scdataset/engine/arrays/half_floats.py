@@ -29,6 +29,11 @@ class SingleFloats:
     def __init__(self, stored: StoredArray) -> None:
         self._stored = stored
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        return self._stored.is_remote
+
     def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans side by side, the last of which converts them and puts them in their places."""
         packed = spans.packed()

@@ -1,9 +1,22 @@
 """The cost of a read that has not been made: bytes and chunks, by the row pointers and the chunk index alone."""
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import NamedTuple, Self
 
-__all__ = ["ReadCost"]
+import numpy as np
+from numpy.typing import NDArray
+
+from scdataset.engine.bytes.source import ByteSource
+
+__all__ = ["Asked", "ReadCost"]
+
+
+class Asked(NamedTuple):
+    """Ranges of bytes that a source is asked for together: offsets and sizes, shape ``(n,)``."""
+
+    source: ByteSource
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,8 @@ class ReadCost:
         Memory of the result.
     largest_chunk
         Bytes of the largest encoded chunk once it is decoded.
+    asked
+        The bytes that remote sources are asked for, in this order.
     """
 
     chunks: int | None = 0
@@ -35,6 +50,7 @@ class ReadCost:
     used_bytes: int | None = 0
     result_bytes: int | None = 0
     largest_chunk: int | None = 0
+    asked: tuple[Asked, ...] = ()
 
     @classmethod
     def unknown(cls, result_bytes: int | None = None) -> Self:
@@ -42,7 +58,8 @@ class ReadCost:
         return cls(None, None, None, None, None, result_bytes, None)
 
     def __add__(self, other: "ReadCost") -> "ReadCost":
-        return ReadCost(*(_joined(self, other, one.name) for one in fields(self)))
+        numbers = {one.name: _joined(self, other, one.name) for one in fields(self) if one.name != "asked"}
+        return ReadCost(**numbers, asked=(*self.asked, *other.asked))
 
     @property
     def amplification(self) -> float | None:

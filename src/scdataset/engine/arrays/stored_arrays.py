@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scdataset._types import Array, DType
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable
-from scdataset.engine.arrays.read_cost import ReadCost
+from scdataset.engine.arrays.read_cost import Asked, ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target, scratch
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.decoding import decode
@@ -69,6 +69,11 @@ class StoredArray(Protocol):
     dtype: DType
     """Type of the elements, in the byte order of this machine."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        ...
+
     def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``: about ``n_parts``, which may run at the same time."""
         ...
@@ -108,6 +113,11 @@ class PlainArray:
         self.offsets = offsets
         self._name = name
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        return self.file.is_remote
+
     def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``; a remote source is asked for all of them at once."""
         if self.file.is_remote:
@@ -137,11 +147,12 @@ class PlainArray:
         item, where = self.dtype.itemsize, (spans.starts, spans.lengths)
         limits = GAP_BYTES // item, BUFFER_BYTES // item
         requests, n_bytes = count_requests(self.offsets, self.chunk, item, *where, *limits, False)  # noqa: FBT003
-        return ReadCost(0, requests, n_bytes, n_bytes, item * int(spans.lengths.sum()))
+        asked = (Asked(self.file, *self.ranges(spans)),) if self.is_remote else ()
+        return ReadCost(0, requests, n_bytes, n_bytes, item * int(spans.lengths.sum()), asked=asked)
 
     def request(self, spans: Spans) -> None:
         """Ask a remote source for all spans at once, before they are read part by part."""
-        if self.file.is_remote:
+        if self.is_remote:
             self.announce(spans)
 
     def close(self) -> None:
@@ -279,6 +290,10 @@ class Chunks(Protocol):
         """Tell the system that these chunks will be read soon."""
         ...
 
+    def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:
+        """Return where these chunks are stored, those of each file together; none where only a library can tell."""
+        ...
+
     def stored_sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Return the bytes in files of those of these chunks that were written; None where only a library can tell."""
         ...
@@ -305,10 +320,11 @@ def piece_of(chunks: Chunks, number: int) -> Array:
 
 def cost_of_chunks(chunks: Chunks, numbers: NDArray[np.int64], used_bytes: int) -> ReadCost:
     """Return the cost of reading and decoding chunks, of which ``used_bytes`` decoded bytes are asked for."""
+    asked = tuple(chunks.ranges(numbers)) if chunks.is_remote else ()
     chunk_bytes, sizes = chunks.length * chunks.dtype.itemsize, chunks.stored_sizes(numbers)
     n_chunks = numbers.size if sizes is None else sizes.size
     n_bytes = None if sizes is None else int(sizes.sum())
-    return ReadCost(n_chunks, n_chunks, n_bytes, n_chunks * chunk_bytes, used_bytes, 0, chunk_bytes)
+    return ReadCost(n_chunks, n_chunks, n_bytes, n_chunks * chunk_bytes, used_bytes, 0, chunk_bytes, asked)
 
 
 class ChunkedArray:
@@ -324,6 +340,11 @@ class ChunkedArray:
         return self._chunks
 
     @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        return self._chunks.is_remote
+
+    @property
     def place(self) -> tuple[str, ChunkIndex] | None:
         """Name and chunk index, of which `array_at` makes the same; None where only a library can read them."""
         return self._chunks.place if isinstance(self._chunks, FileChunks) else None
@@ -332,7 +353,7 @@ class ChunkedArray:
         """Return tasks that decode the chunks of spans, and copy the spans to ``out``."""
         item, length = self.dtype.itemsize, self._chunks.length
         numbers, firsts, lasts = chunks_of_spans(spans.starts, spans.lengths, length)
-        if self._chunks.is_remote:
+        if self.is_remote:
             self._chunks.announce(numbers)
 
         def work(start: int, stop: int) -> None:
@@ -442,8 +463,13 @@ class FileChunks:
 
     def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the kernel which bytes will be read soon."""
+        [(file, offsets, sizes)] = self.ranges(numbers)
+        return file.announce(offsets, sizes)
+
+    def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:
+        """Return where those of these chunks are that were written."""
         stored = numbers[self._table.offsets[numbers] != NOT_STORED]
-        return self._file.announce(self._table.offsets[stored], self._table.sizes[stored])
+        return [Asked(self._file, self._table.offsets[stored], self._table.sizes[stored])]
 
     def stored_sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the bytes in the file of those of these chunks that were written."""

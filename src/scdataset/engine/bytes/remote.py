@@ -11,25 +11,24 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset.engine.bytes import descriptors
+from scdataset.engine.bytes import connections, descriptors
 from scdataset.engine.bytes.blocks import blocks_of, requests_for
 from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion
 from scdataset.engine.bytes.remote_stream import RemoteStream
 from scdataset.engine.bytes.sparse_file import BLOCK, RemovedError, SparseFile
-from scdataset.engine.observer import READ, note, observed
+from scdataset.engine.observer import ANSWER, BODY, READ, observed, observer_here
 from scdataset.errors import DamagedFileError, UnreachableStoreError
 
 __all__ = ["RemoteFile"]
-
-_CONNECTIONS = 64
-"""Requests of a process at once."""
 
 _MAX_GAP = (1 << 18) // BLOCK
 """Blocks between two that are fetched along with them: as many as come in the time of a request."""
@@ -131,6 +130,28 @@ class RemoteFile:
         with self._held() as (file, descriptor):
             return bool(self._request(file, descriptor, self._blocks(offsets, sizes)))
 
+    def planned(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64], planned: NDArray[np.bool_]) -> list[int]:
+        """Return the bytes of each request that would fetch these bytes now.
+
+        Parameters
+        ----------
+        planned
+            Blocks that are taken as fetched, shape ``(n_blocks,)``; those of these requests are added.
+        """
+        with self._held() as (file, descriptor):
+            missing = file.missing(self._blocks(offsets, sizes), descriptor)
+        coming = self._state().coming
+        new = np.array([block for block in missing.tolist() if not planned[block] and block not in coming], np.int64)
+        requests = _requests_for(new)
+        for first, count in requests:
+            planned[first : first + count] = True
+        return [min((first + count) * BLOCK, self.size) - first * BLOCK for first, count in requests]
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of the object."""
+        return -(-self.size // BLOCK)
+
     @property
     def version(self) -> ObjectVersion:
         """The version that was opened."""
@@ -152,7 +173,7 @@ class RemoteFile:
         """Raise if the object is no longer the version that was opened, as far as a recent response tells."""
         state = self._state()
         if time.monotonic() - state.confirmed > _CONFIRMED:
-            self._bucket.head(self._key, self._version)
+            connections.submit(partial(self._bucket.head, self._key, self._version)).result()
             state.confirmed = time.monotonic()
 
     def close(self) -> None:
@@ -236,21 +257,26 @@ class RemoteFile:
             known = {block: state.coming.get(block) for block in missing.tolist()}
             new = np.array([block for block, future in known.items() if future is None], np.int64)
             new = file.missing(new, descriptor)  # but those that came since
-            most = max(new.size // _CONNECTIONS, _LEAST_REQUEST)
-            asked = [self._begin(state, file, *one) for one in requests_for(new, _MAX_GAP, most)]
+            asked = [self._begin(state, file, *one) for one in _requests_for(new)]
         return list({id(future): future for future in (*known.values(), *asked) if future is not None}.values())
 
     def _begin(self, state: "_Process", file: SparseFile, first: int, count: int) -> "Future[None]":
-        note(fetches=1, fetched_bytes=min((first + count) * BLOCK, self.size) - first * BLOCK)
-        future = _requests().submit(self._fetch_blocks, state, file, first, count)
+        future = connections.submit(partial(copy_context().run, self._fetch_blocks, state, file, first, count))
         state.coming.update(dict.fromkeys(range(first, first + count), future))
         return future
 
     def _fetch_now(self, first: int, count: int) -> Any:
         """Return the bytes of blocks by a request of this thread."""
         start, stop = first * BLOCK, min((first + count) * BLOCK, self.size)
+        begun = time.perf_counter()
         _, answer = self._bucket.fetch(self._key, start, stop, self._version)
+        answered = time.perf_counter()
         body = self._bucket.body(self._key, answer, stop - start)
+        observer = observer_here()
+        if observer is not None:
+            observer.count(fetches=1, fetched_bytes=stop - start)
+            observer.add(ANSWER, answered - begun)
+            observer.add(BODY, time.perf_counter() - answered)
         self._state().confirmed = time.monotonic()
         return body
 
@@ -263,6 +289,11 @@ class RemoteFile:
             with state.lock:
                 for block in range(first, first + count):
                     state.coming.pop(block, None)
+
+
+def _requests_for(blocks: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return the first block and the number of blocks of each request for blocks of one read."""
+    return requests_for(blocks, _MAX_GAP, max(blocks.size // connections.MOST, _LEAST_REQUEST))
 
 
 class _Process:
@@ -296,23 +327,3 @@ class _Process:
             self.coming.clear()
             if self._file is not None:
                 self._file.close()
-
-
-_POOL: ThreadPoolExecutor | None = None
-
-
-def _requests() -> ThreadPoolExecutor:
-    """Return the threads of this process that wait for responses."""
-    global _POOL  # noqa: PLW0603 each process has its own
-    if _POOL is None:
-        _POOL = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="scdataset-objects")
-    return _POOL
-
-
-def _begin_anew() -> None:
-    global _POOL  # noqa: PLW0603 as above
-    _POOL = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)

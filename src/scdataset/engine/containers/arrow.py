@@ -73,6 +73,11 @@ class PiecedElements:
         # The file as one chunk: an element's number is its place in it.
         self._whole = PlainArray(file, name, dtype, 1 << 62, np.zeros(1, np.int64))
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        return self._whole.is_remote
+
     def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``."""
         return self._whole.tasks(self._moved(spans), out, columns, n_parts)

@@ -12,6 +12,7 @@ from scdataset._compiled import compiled
 from scdataset._progress import log_or_bar
 from scdataset._types import Array, DType
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.containers.matrix_market import Entries, MatrixMarket
 from scdataset.engine.containers.npy import npy_array, values_of
 from scdataset.engine.matrices.csr import CsrMatrix
@@ -73,8 +74,10 @@ def write_rows(path: str, folder: Path) -> dict[str, NDArray[np.int64]]:
         As `MatrixMarket` does.
     """
     text = MatrixMarket.from_path(path)
-    if text.shape[0] > _INT32.max or text.n_entries * 4 > max(Path(path).stat().st_size, 1) * 2000:
-        message = f"{path} of {Path(path).stat().st_size} bytes cannot have {text.n_entries} entries of {text.shape}."
+    source = open_bytes(path)
+    source.announce(np.zeros(1, np.int64), np.array([source.size]))  # all of it is read, and from a store at once
+    if text.shape[0] > _INT32.max or text.n_entries * 4 > max(source.size, 1) * 2000:
+        message = f"{path} of {source.size} bytes cannot have {text.n_entries} entries of {text.shape}."
         raise DamagedFileError(message)
     dtype = np.dtype(np.int32) if text.dtype.kind == "i" else text.dtype
     seen = _write(text, folder, dtype, None)
@@ -105,7 +108,7 @@ def _write(text: MatrixMarket, folder: Path, dtype: DType, starts: NDArray[np.in
     data = _file_of(folder / "data.npy", dtype, text.n_entries)
     indices = _file_of(folder / "indices.npy", np.dtype(np.int32), text.n_entries)
     seen = _Seen(np.zeros(text.shape[1], np.int64))
-    with log_or_bar(f"Reading {text.path} once, to the cache", Path(text.path).stat().st_size) as advance:
+    with log_or_bar(f"Reading {text.path} once, to the cache", open_bytes(text.path).size) as advance:
         for entries in text.entries(advance):
             done = seen.n_entries
             where = slice(done, done + entries.rows.size) if starts is None else _places(entries.columns, starts)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._types import Array, DType
+from scdataset.engine.arrays.read_cost import Asked
 from scdataset.engine.containers.handles import handles_open
 from scdataset.engine.observer import DECODE, note, observed
 from scdataset.errors import DamagedFileError
@@ -67,6 +68,10 @@ class LibraryChunks:
     def announce(self, numbers: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in the protocol
         """Do nothing: where the bytes are is the library's to know."""
         return False
+
+    def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:  # noqa: ARG002 as above
+        """Return none, as above."""
+        return []
 
     def stored_sizes(self, numbers: NDArray[np.int64]) -> None:
         """Return None: how many bytes pieces take is the library's to know."""

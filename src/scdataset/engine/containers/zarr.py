@@ -18,16 +18,17 @@ import zarr
 from numpy.typing import NDArray
 
 from scdataset._types import Array
+from scdataset.engine.arrays.read_cost import Asked
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray
-from scdataset.engine.bytes.object_store import is_url
+from scdataset.engine.bytes.object_store import Bucket, Location, is_url
 from scdataset.engine.bytes.source import ByteSource  # noqa: TC001 as in the other modules
 from scdataset.engine.codecs.decoding import decode
 from scdataset.engine.containers.fallback import LibraryChunks
 from scdataset.engine.containers.zarr_keys import Keys
 from scdataset.engine.containers.zarr_library import checked_store
 from scdataset.engine.containers.zarr_metadata import ZarrArray, array_of
-from scdataset.engine.containers.zarr_objects import ObjectKeys
+from scdataset.engine.containers.zarr_objects import HostKeys, ObjectKeys
 from scdataset.engine.containers.zarr_shards import Shard, Stored, index_range
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
@@ -57,7 +58,7 @@ class ZarrStore:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.keys: Keys = ObjectKeys(path) if is_url(path) else Keys(path)
+        self.keys: Keys = _keys_of(path)
         self._root: Any = None
         self._nodes: dict[str, zarr.Array | zarr.Group] = {}
         self._pid = -1
@@ -85,6 +86,13 @@ class ZarrStore:
         return {**self.__dict__, "_root": None, "_nodes": {}}
 
 
+def _keys_of(path: str) -> Keys:
+    if not is_url(path) or path.endswith(".zip"):
+        return Keys(path)
+    can_list = Bucket.from_location(Location.from_url(path)).can_list
+    return ObjectKeys(path) if can_list else HostKeys(path)
+
+
 class ChunkFinder:
     """Finds the chunks of an array; the index of a shard is read when it is first needed, and kept."""
 
@@ -103,14 +111,16 @@ class ChunkFinder:
         shard = self._shard(row // rows, column // columns)
         return None if shard is None else shard.chunk(row % rows * columns + column % columns)
 
-    def request_indexes(self, rows: NDArray[np.int64], column: int) -> None:
-        """Ask for the indexes of all shards that hold some chunks at once, where each takes a request."""
-        if self.array.index is None or not self.store.keys.is_remote:
+    def request(self, rows: NDArray[np.int64], column: int) -> None:
+        """Ask for all that finding some chunks takes at once, where each takes a request."""
+        if not self.store.keys.is_remote:
             return
         per_shard = self.array.per_shard
         places = [(int(row), column // per_shard[1]) for row in np.unique(rows // per_shard[0])]
-        for place in places:
-            stored = None if place in self._shards else self._find_key(*place)
+        places = [place for place in places if place not in self._shards]
+        self.store.keys.request([self._key(*place) for place in places])
+        for place in places if self.array.index is not None else ():
+            stored = self._find_key(*place)
             if stored is not None:
                 offset, size = index_range(stored, self.array)
                 stored.file.announce(np.array([offset]), np.array([size]))
@@ -129,13 +139,16 @@ class ChunkFinder:
         return {**self.__dict__, "_shards": {}}
 
     def _find_key(self, *place: int) -> Stored | None:
-        place = place[: len(self.array.shape)]
-        key = f"{self.name}/{self.array.prefix}{self.array.separator.join(map(str, place))}"
+        key = self._key(*place)
         found = self.store.keys.find(key)
         if found is None:
             self._metadata.check()  # a store that was deleted is not one that was never written
             self.store.keys.check_absent(key)
         return found
+
+    def _key(self, *place: int) -> str:
+        numbers = self.array.separator.join(map(str, place[: len(self.array.shape)]))
+        return f"{self.name}/{self.array.prefix}{numbers}"
 
     def _shard(self, row: int, column: int) -> Shard | None:
         known = self._shards.get((row, column))
@@ -215,17 +228,19 @@ class StoreChunks:
 
     def announce(self, numbers: NDArray[np.int64]) -> bool:
         """Tell the kernel which bytes will be read soon."""
-        self._finder.request_indexes(numbers, self._strip)
-        told = False
+        told = [one.source.announce(one.offsets, one.sizes) for one in self.ranges(numbers)]
+        return any(told)
+
+    def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:
+        """Return where those of these chunks are that were written."""
+        self._finder.request(numbers, self._strip)
         by_file: dict[str, list[Stored]] = {}
         for number in numbers.tolist():
             stored = self._finder.find(number, self._strip)
             if stored is not None:
                 by_file.setdefault(stored.file.path, []).append(stored)
-        for chunks in by_file.values():
-            offsets, sizes = np.array([(stored.offset, stored.size) for stored in chunks], np.int64).T
-            told = chunks[0].file.announce(offsets, sizes) or told
-        return told
+        where = [(chunks[0].file, [(one.offset, one.size) for one in chunks]) for chunks in by_file.values()]
+        return [Asked(file, *np.array(places, np.int64).T) for file, places in where]
 
     def stored_sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the bytes in the store of those of these chunks that were written."""
@@ -319,7 +334,7 @@ def _plain(finder: ChunkFinder, strip: int) -> PlainArray | None:
     one_file = all(chunks <= held for chunks, held in zip(array.grid, array.per_shard, strict=True))
     if array.filters or not array.dtype.isnative or not (one_file or finder.store.keys.is_zip):
         return None
-    finder.request_indexes(np.arange(array.grid[0]), strip)
+    finder.request(np.arange(array.grid[0]), strip)
     chunks = [finder.find(row, strip) for row in range(array.grid[0])]
     plain = [stored for stored in chunks if stored is not None and stored.size == array.n_bytes]
     if not plain or len(plain) != len(chunks):

@@ -5,13 +5,16 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from scdataset._types import Json
 from scdataset.engine.bytes.folders import is_folder, last_change
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.unpacking import most_bytes
 from scdataset.engine.containers.zarr_claims import Claims
@@ -49,7 +52,19 @@ class Keys:
     @property
     def is_remote(self) -> bool:
         """Whether they are in an object store."""
-        return False
+        return self._zip is not None and self._zip.is_remote
+
+    @property
+    def listed(self) -> list[str]:
+        """All keys of a zip file."""
+        return list(self._members)
+
+    def request(self, keys: Sequence[str]) -> None:
+        """Ask for all that finding some keys takes at once, where each takes a request."""
+        if self._zip is not None and self._zip.is_remote:
+            found = [(self._members[key].header, _ZIP_HEADER.size + len(key)) for key in keys if key in self._members]
+            if found:
+                self._zip.announce(*np.array(found, np.int64).T)
 
     def metadata(self, name: str) -> tuple[str, Json]:
         """Return the key and content of the metadata of an array or group.
@@ -64,7 +79,7 @@ class Keys:
             if stored is not None:
                 content = self._read_metadata(key, stored)
                 try:
-                    if key in self._members and self._members[key].encoded:
+                    if self.is_packed(key):
                         content = zlib.decompressobj(-15).decompress(content, MAX_METADATA)
                     return key, dict(json.loads(content))
                 except (ValueError, TypeError, RecursionError, zlib.error) as error:
@@ -78,6 +93,29 @@ class Keys:
             message = f"{self.path}: {key} has {stored.size} bytes, and metadata at most {MAX_METADATA}."
             raise DamagedFileError(message)
         return stored.read()
+
+    def is_packed(self, key: str) -> bool:
+        """Whether a zip file has deflated a key."""
+        return key in self._members and self._members[key].encoded
+
+    def unpacked(self, key: str, stored: Stored) -> bytes:
+        """Return the bytes of a key that a zip file has deflated, after `check`.
+
+        Raises
+        ------
+        DamagedFileError
+            If they are not those that were written.
+        """
+        member = self._members[key]
+        try:
+            content = zlib.decompressobj(-15).decompress(stored.read_unchecked(), member.n_bytes)
+        except zlib.error as error:
+            message = f"{self.path}: {key} cannot be unpacked: {error}."
+            raise DamagedFileError(message) from error
+        if len(content) != member.n_bytes or zlib.crc32(content) != member.checksum:
+            message = f"{self.path}: {key} does not have the length and CRC-32 of its entry."
+            raise DamagedFileError(message)
+        return content
 
     def find(self, key: str) -> Stored | None:
         """Return where the bytes of a key are, or None if it was never written.
@@ -117,7 +155,7 @@ class Keys:
             self.check_absent(key)
         if self._zip is not None:
             self._zip.check()
-        if key in self._members and self._members[key].encoded:
+        if self.is_packed(key):
             member, most = self._members[key], most_bytes(self._members[key].size)
             if member.n_bytes > most:
                 message = f"{self.path}: {key} unpacks to {member.n_bytes} bytes, where at most {most} can be."
@@ -179,7 +217,18 @@ class Keys:
             self._zip.close()
 
 
-def _zip_file(path: str) -> LocalFile | None:
-    """Return a zip file, or None if it is none; zarr tells why it is no store either."""
-    file = LocalFile(path)
-    return file if is_zip(file) else None
+def _zip_file(path: str) -> ByteSource | None:
+    """Return a zip file, or None if it is none; zarr tells why it is no store either.
+
+    Raises
+    ------
+    DamagedFileError
+        If it is an object of a store, which zarr does not see.
+    """
+    file = open_bytes(path)
+    if is_zip(file):
+        return file
+    if file.is_remote:
+        message = f"{path} cannot be read as a zip file: it has no list of entries at its end."
+        raise DamagedFileError(message)
+    return None

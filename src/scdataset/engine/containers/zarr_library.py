@@ -14,14 +14,13 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, ZipStore
 
 from scdataset.engine.containers.zarr_keys import Keys
-from scdataset.engine.containers.zarr_objects import ObjectKeys
 
 __all__ = ["checked_store"]
 
 
 def checked_store(keys: Keys) -> "_CheckedFolder | _CheckedZip | _CheckedObjects":
     """Return the store of a folder, of a zip file or of objects, as it was when its keys were noted."""
-    if isinstance(keys, ObjectKeys):
+    if keys.is_remote:
         return _CheckedObjects(keys)
     return _CheckedZip(keys) if keys.is_zip else _CheckedFolder(keys)
 
@@ -72,7 +71,7 @@ class _Objects(Store):  # type: ignore[misc]  # as above
     supports_writes = supports_deletes = supports_partial_writes = False
     supports_listing = True
 
-    def __init__(self, keys: ObjectKeys) -> None:
+    def __init__(self, keys: Keys) -> None:
         super().__init__(read_only=True)
         self._keys = keys
 
@@ -118,15 +117,19 @@ class _Objects(Store):  # type: ignore[misc]  # as above
         stored = self._keys.find(key)
         if stored is None:
             return None
-        start, stop = 0, stored.size
+        content = self._keys.unpacked(key, stored) if self._keys.is_packed(key) else None
+        size = stored.size if content is None else len(content)
+        start, stop = 0, size
         if isinstance(byte_range, RangeByteRequest):
             start, stop = byte_range.start, byte_range.end
         elif isinstance(byte_range, OffsetByteRequest):
             start = byte_range.offset
         elif byte_range is not None:
-            start = max(stored.size - byte_range.suffix, 0)
-        return stored.file.read_unchecked(start, max(stop - start, 0))
+            start = max(size - byte_range.suffix, 0)
+        if content is not None:
+            return content[start:stop]
+        return stored.file.read_unchecked(stored.offset + start, max(stop - start, 0))
 
 
-class _CheckedObjects(_Checked, _Objects):  # type: ignore[misc]  # both have the keys
+class _CheckedObjects(_Checked, _Objects):
     """The same, looked at as the others are."""

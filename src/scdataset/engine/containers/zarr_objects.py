@@ -1,17 +1,25 @@
-"""The keys of a zarr store in an object store: one listing, and then one object a key."""
+"""The keys of a zarr store in an object store: one listing, and then one object a key.
 
+Hosts of HTTP list nothing: there the consolidated metadata name the arrays, whose chunks are asked for by name.
+"""
+
+import json
 from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import wait
+from functools import partial
 
 import numpy as np
 
-from scdataset.engine.bytes.object_store import Bucket, Location
+from scdataset.engine.bytes.connections import submit
+from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion
 from scdataset.engine.bytes.remote import RemoteFile
 from scdataset.engine.containers.zarr_keys import Keys
 from scdataset.engine.containers.zarr_shards import Stored
 from scdataset.engine.containers.zip_members import is_chunk
-from scdataset.errors import CollectionError
+from scdataset.errors import CollectionError, DamagedFileError, MissingFileError
 
-__all__ = ["ObjectKeys"]
+__all__ = ["HostKeys", "ObjectKeys"]
 
 _MOST_OPEN = 1 << 12
 """Objects that are remembered with the state of their requests."""
@@ -30,8 +38,6 @@ class ObjectKeys(Keys):
 
     Raises
     ------
-    CollectionError
-        If the host has no way to list them.
     MissingFileError
         If there are none.
     """
@@ -43,18 +49,8 @@ class ObjectKeys(Keys):
         self._members = {}
         self._claims = {}
         self._bucket = Bucket.from_location(location)
-        if not self._bucket.can_list:
-            message = (
-                f"{url} is a zarr store, and hosts of HTTP do not list their files; copy it to a disk, or read it by "
-                "s3://, gs:// or az://."
-            )
-            raise CollectionError(message)
-        prefix = location.key.rstrip("/")
-        listed = self._bucket.walk(prefix)
-        if not listed:
-            raise self._bucket.missing(prefix)
-        self._versions = {key[len(prefix) + 1 :] if prefix else key: version for key, version in listed.items()}
         self._files: OrderedDict[str, RemoteFile] = OrderedDict()
+        self._versions = self._noted(location.key.rstrip("/"))
         self._fetch_metadata()
 
     @property
@@ -90,10 +86,17 @@ class ObjectKeys(Keys):
         for file in list(self._files.values()):
             file.close()
 
+    def _noted(self, prefix: str) -> dict[str, ObjectVersion]:
+        """Return the versions of all keys."""
+        listed = self._bucket.walk(prefix)
+        if not listed:
+            raise self._bucket.missing(prefix)
+        return {key[len(prefix) + 1 :] if prefix else key: version for key, version in listed.items()}
+
     def _file(self, key: str) -> RemoteFile:
         file = self._files.get(key)
         if file is None:
-            file = RemoteFile(f"{self.path}/{key}", self._versions[key], self._bucket)
+            file = RemoteFile(f"{self.path}/{key}", self._versions.get(key), self._bucket)
             file = self._files.setdefault(key, file)
             while len(self._files) > _MOST_OPEN:
                 self._files.popitem(last=False)
@@ -104,3 +107,71 @@ class ObjectKeys(Keys):
         for key in [key for key in self._versions if not is_chunk(key)][:_MOST_METADATA]:
             file = self._file(key)
             file.announce(np.zeros(1, np.int64), np.array([file.size]))
+
+
+class HostKeys(ObjectKeys):
+    """The keys of a store of a host that lists nothing.
+
+    Each has the version in which it was first seen. A chunk that is not there was never written, as far as a host
+    can tell.
+
+    Parameters
+    ----------
+    url
+        The URL above the keys.
+
+    Raises
+    ------
+    CollectionError
+        If there are no consolidated metadata.
+    """
+
+    @property
+    def listed(self) -> list[str]:
+        """The keys of metadata."""
+        return list(self._names)
+
+    def find(self, key: str) -> Stored | None:
+        """Return where the bytes of a key are, or None if the host does not have it."""
+        if key in self._absent or not (is_chunk(key) or key in self._names):
+            return None
+        try:
+            file = self._file(key)
+        except MissingFileError:
+            self._absent.add(key)
+            return None
+        self._versions[key] = file.version
+        return Stored(file, 0, file.size)
+
+    def request(self, keys: Sequence[str]) -> None:
+        """Ask for the beginnings of some keys at once; of faults it is told when they are read."""
+        wait([submit(partial(self.find, key)) for key in keys if key not in self._versions])
+
+    def _noted(self, prefix: str) -> dict[str, ObjectVersion]:  # noqa: ARG002 nothing is listed
+        self._absent: set[str] = set()
+        self._names = {"zarr.json", ".zmetadata"}
+        self._versions = {}
+        self._names = self._consolidated()
+        return self._versions
+
+    def _consolidated(self) -> set[str]:
+        """Return the keys of all metadata."""
+        for key in ("zarr.json", ".zmetadata"):
+            stored = self.find(key)
+            try:
+                content = {} if stored is None else json.loads(self._read_metadata(key, stored))
+                inside = content.get("consolidated_metadata") or {} if key == "zarr.json" else content
+                if "metadata" in inside:
+                    names = inside["metadata"]
+                    return {key, *(f"{name}/{key}" for name in names)} if key == "zarr.json" else set(names)
+            except (ValueError, AttributeError, TypeError) as error:
+                message = f"{self.path}: {key} is not zarr metadata: {error}."
+                raise DamagedFileError(message) from error
+        message = (
+            f"{self.path} is read as a zarr store, and has no consolidated metadata, which name its arrays where a "
+            "host lists nothing. Write them: zarr.consolidate_metadata(...); or read it by s3://, gs:// or az://."
+        )
+        raise CollectionError(message)
+
+    def _fetch_metadata(self) -> None:
+        self.request(list(self._names)[:_MOST_METADATA])

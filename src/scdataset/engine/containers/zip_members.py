@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scdataset.engine.bytes.opening import buffered
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.errors import DamagedFileError
+from scdataset.errors import DamagedFileError, ScDatasetError
 
 __all__ = ["MAX_METADATA", "METADATA", "Member", "is_chunk", "is_zip", "members_of", "names_in"]
 
@@ -88,7 +88,7 @@ def _archive(source: ByteSource) -> Iterator[zipfile.ZipFile]:
 def _unpacking(path: str) -> Iterator[None]:
     try:
         yield
-    except DamagedFileError:
+    except ScDatasetError:
         raise
     except _UNREADABLE as error:
         message = f"{path} cannot be read as a zip file: {error}"

@@ -65,6 +65,11 @@ class CsrMatrix:
         """Type of the values."""
         return self.data.dtype
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        return self.data.is_remote
+
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> scipy.sparse.csr_matrix:
         """Return rows as CSR, shape ``(len(rows), n_columns)``, columns in the order in which they are stored."""
         return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, context)

@@ -43,6 +43,11 @@ class DenseMatrix:
         """Type of the values."""
         return self.strips[0].dtype
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        return self.strips[0].is_remote
+
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> Array:
         """Return rows as an array, shape ``(len(rows), n_columns)``."""
         return self.read_parts(Part.whole(self, rows), self.shape[1], self.dtype, context)

@@ -86,6 +86,11 @@ class Matrix(Protocol):
         """Type of the values."""
         ...
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        ...
+
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> RowData:
         """Return rows, in any order and repeated or not."""
         ...

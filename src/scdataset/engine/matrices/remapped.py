@@ -53,6 +53,11 @@ def _read(part: Part[Any], context: ReadContext, totals: NDArray[np.float64] | N
 class ReadApart:
     """Methods of a matrix that is not read together with others."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; only libraries of files read such matrices."""
+        return False
+
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the cost of reading rows as far as it is known: not at all, unless the matrix says more."""
         matrix: Any = self
@@ -105,6 +110,11 @@ class OwnColumns(ReadApart):
     def dtype(self) -> DType:
         """Type of the values."""
         return self.matrix.dtype
+
+    @property
+    def is_remote(self) -> bool:
+        """As of the matrix."""
+        return self.matrix.is_remote
 
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:
         """Return rows, in any order and repeated or not."""

@@ -48,6 +48,11 @@ class TransposedMatrix(ReadApart):
         """Type of the values."""
         return self.tiles.dtype
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether bytes come by requests; see `ByteSource`."""
+        return self.tiles.is_remote
+
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> Array:
         """Return rows as an array, shape ``(len(rows), n_columns)``."""
         n_genes = self.shape[1]

@@ -1,0 +1,125 @@
+"""Threads that wait for the responses of stores.
+
+When a process ends, the interpreter waits for the threads of executors, and so for as long as a store does not answer.
+It does not wait for these, nor for anybody who waits for a response: all requests are given up then.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError, wait
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from scdataset.errors import UnreachableStoreError
+
+__all__ = ["MOST", "submit"]
+
+T = TypeVar("T")
+
+MOST = 64
+"""Requests of a process at once."""
+
+_GRACE = 1.0
+"""Seconds for the requests that are under way when the process ends.
+
+A thread that comes back from native code while the interpreter is taken apart may take the process down.
+"""
+
+
+class _Connections:
+    """Up to `MOST` threads, which take requests from a queue."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a finalizer in the midst of this may make a request
+        self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._n_threads = 0
+        self._under_way: set[Future[Any]] = set()
+        self._ended = False
+
+    def submit(self, future: "Future[Any]", request: Callable[[], Any]) -> None:
+        with self._lock:
+            if self._ended:
+                _give_up(future)
+                return
+            self._queue.put((future, request))
+            if not self._idle.acquire(blocking=False) and self._n_threads < MOST:
+                self._n_threads += 1
+                name = f"scdataset-objects_{self._n_threads}"
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def end(self) -> None:
+        """Give up all requests, those that are under way after a moment."""
+        with self._lock:
+            self._ended = True
+        with suppress(Empty):
+            while True:
+                _give_up(self._queue.get_nowait()[0])
+        under_way = set(self._under_way)
+        wait(under_way, _GRACE)
+        for future in under_way:
+            _give_up(future)
+
+    def _work(self) -> None:
+        while True:
+            future, request = self._queue.get()
+            self._under_way.add(future)
+            _answer(future, request)
+            self._under_way.discard(future)
+            del future, request  # which keep a file alive
+            self._idle.release()
+
+
+def _answer(future: "Future[Any]", request: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = request()
+    except BaseException as error:  # noqa: BLE001 it is raised where the future is waited for
+        with suppress(InvalidStateError):  # given up meanwhile
+            future.set_exception(error)
+    else:
+        with suppress(InvalidStateError):
+            future.set_result(result)
+
+
+def _give_up(future: "Future[Any]") -> None:
+    with suppress(InvalidStateError):
+        future.set_exception(UnreachableStoreError("Requests are given up, since the process ends."))
+
+
+_CONNECTIONS = _Connections()
+
+
+def submit(request: Callable[[], T]) -> "Future[T]":
+    """Have a thread of this process make a request.
+
+    Raises
+    ------
+    UnreachableStoreError
+        Where the result is waited for, once the process ends.
+    """
+    future: Future[T] = Future()
+    _CONNECTIONS.submit(future, request)
+    return future
+
+
+def _end() -> None:
+    _CONNECTIONS.end()
+
+
+def _begin_anew() -> None:
+    """Leave the requests of the parent alone, whose threads are not here."""
+    global _CONNECTIONS  # noqa: PLW0603 each process has its own
+    _CONNECTIONS = _Connections()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+# Functions of `atexit` are called after threads of executors were joined, and there is no public name for what is
+# called before. Those registered last are called first: this one before the one of `concurrent.futures`.
+if hasattr(threading, "_register_atexit"):
+    threading._register_atexit(_end)  # noqa: SLF001 see above
