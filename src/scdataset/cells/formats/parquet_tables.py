@@ -1,11 +1,13 @@
 """Small tables in Parquet files: genes, and columns of obs."""
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet
 
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.opening import buffered, open_bytes
-from scdataset.engine.containers.expansion import check_unpacked, least_size
+from scdataset.engine.containers.expansion import Unpacked, check_unpacked, least_size
+from scdataset.engine.containers.parquet import parquet_batches, parquet_schema
 from scdataset.errors import DamagedFileError
 
 __all__ = ["MOST_GENES", "parquet_table"]
@@ -30,15 +32,13 @@ def parquet_table(path: str, most_rows: int) -> pd.DataFrame:
         If it has more, cannot be read, or is no regular file.
     """
     source = open_bytes(path)
-    with (
-        reading(path, "its table"),
-        buffered(source) as stream,
-        pyarrow.parquet.ParquetFile(stream, page_checksum_verification=True) as file,
-    ):
-        n_rows = file.metadata.num_rows
+    with reading(path, "its table"), buffered(source) as stream:
+        metadata = pyarrow.parquet.read_metadata(stream)
+        n_rows = metadata.num_rows
         if n_rows > most_rows:
             message = f"{path} has {n_rows} rows, where at most {most_rows} can be; it is damaged."
             raise DamagedFileError(message)
-        check_unpacked(source, least_size(file.metadata))
-        table: pd.DataFrame = file.read().to_pandas()
+        check_unpacked(source, least_size(metadata))
+        batches = parquet_batches(stream, Unpacked(source).add)
+        table: pd.DataFrame = pa.Table.from_batches(batches, parquet_schema(stream)).to_pandas()
         return table

@@ -29,6 +29,7 @@ from scdataset.engine.bytes.opening import buffered, open_bytes
 from scdataset.engine.cache_folder import cached_copy
 from scdataset.engine.containers.arrow_claims import claimed_size
 from scdataset.engine.containers.expansion import Expansion, check_unpacked, least_size
+from scdataset.engine.containers.parquet import parquet_batches, parquet_schema
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers
 from scdataset.errors import CollectionError, DamagedFileError, ScDatasetError
@@ -37,9 +38,6 @@ __all__ = ["arrow_batches", "checked_column", "csr_matrix", "plain_arrow"]
 
 _WIDEST = 2**63 - 1
 """Columns of a matrix whose column numbers may be any that are not negative."""
-
-_ROWS = 4096
-"""Rows in a record batch that is written here."""
 
 _MAGIC, _FIRST_MESSAGE = b"ARROW1", 8
 """How a file that is no stream begins, and where its stream does."""
@@ -284,14 +282,13 @@ def _write_arrow(file: LocalFile, target: Path) -> None:
 
 def _write_parquet(file: LocalFile, target: Path) -> None:
     with buffered(file) as stream:
-        stored = pyarrow.parquet.ParquetFile(stream, page_checksum_verification=True)
-        written = Expansion(file, target, least_size(stored.metadata))
+        metadata = pyarrow.parquet.read_metadata(stream)
+        written = Expansion(file, target, least_size(metadata))
         with (
-            log_or_bar(f"Reading {file.path} once, to the cache", stored.metadata.num_rows) as advance,
-            pa.ipc.new_stream(str(target), stored.schema_arrow) as writer,
+            log_or_bar(f"Reading {file.path} once, to the cache", metadata.num_rows) as advance,
+            pa.ipc.new_stream(str(target), parquet_schema(stream)) as writer,
         ):
-            for batch in stored.iter_batches(_ROWS):
-                written.add(batch.nbytes)
+            for batch in parquet_batches(stream, written.add):
                 writer.write_batch(batch)
                 advance(batch.num_rows)
 

@@ -12,7 +12,7 @@ from scdataset.errors import DamagedFileError
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
 
-__all__ = ["Expansion", "check_unpacked", "least_size"]
+__all__ = ["Expansion", "Unpacked", "check_unpacked", "least_size"]
 
 _FREE = 1 << 30
 """Bytes that any copy may have."""
@@ -24,7 +24,32 @@ _WIDTHS = {"BOOLEAN": 1, "INT32": 1, "INT64": 8, "FLOAT": 2, "DOUBLE": 8}
 """Bytes that a value of a physical type of Parquet takes at least; those of other types may share theirs."""
 
 
-class Expansion:
+class Unpacked:
+    """The bytes of the content of a file, as it is unpacked.
+
+    Parameters
+    ----------
+    source
+        The file.
+    """
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._unpacked = 0
+
+    def add(self, n_bytes: int) -> None:
+        """Count bytes that are going to be unpacked or written.
+
+        Raises
+        ------
+        DamagedFileError
+            If they are more than the file can hold.
+        """
+        self._unpacked += n_bytes
+        check_unpacked(self._source, self._unpacked)
+
+
+class Expansion(Unpacked):
     """The bytes of a copy, as it is written.
 
     Parameters
@@ -43,23 +68,11 @@ class Expansion:
     """
 
     def __init__(self, source: ByteSource, target: Path, least: int = 0) -> None:
-        self._source = source
-        self._written = 0
+        super().__init__(source)
         check_unpacked(source, least)
         free = shutil.disk_usage(target.parent).free
         if least > free:
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {least} bytes, of {free} free", str(target))
-
-    def add(self, n_bytes: int) -> None:
-        """Count bytes that are going to be written.
-
-        Raises
-        ------
-        DamagedFileError
-            If they are more than the copy can have.
-        """
-        self._written += n_bytes
-        check_unpacked(self._source, self._written)
 
 
 def check_unpacked(source: ByteSource, n_bytes: int) -> None:
@@ -78,9 +91,11 @@ def least_size(metadata: "FileMetaData") -> int:
 
     Pages are counted as they are when they are decompressed, or by the width of their values if that is more.
     """
+    numbers = range(metadata.num_columns)
+    fixed = {number: metadata.schema.column(number).length for number in numbers}
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    columns = (group.column(number) for group in groups for number in range(group.num_columns))
+    columns = ((group.column(number), fixed[number]) for group in groups for number in numbers)
     return sum(
-        max(column.num_values * _WIDTHS.get(column.physical_type, 0), column.total_uncompressed_size)
-        for column in columns
+        max(column.num_values * (length or _WIDTHS.get(column.physical_type, 0)), column.total_uncompressed_size)
+        for column, length in columns
     )

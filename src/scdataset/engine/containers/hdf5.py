@@ -18,7 +18,7 @@ from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.fallback import LibraryChunks, Tiles
 from scdataset.engine.containers.handles import note_opened
-from scdataset.engine.containers.hdf5_expansion import check_expansion
+from scdataset.engine.containers.hdf5_expansion import BoundedDataset, check_expansion
 from scdataset.engine.containers.hdf5_filters import filters_of
 from scdataset.engine.containers.heaps import child_of, open_checked, tried
 from scdataset.engine.containers.user_block import counts_user_block
@@ -246,7 +246,7 @@ def transposed_matrix(file: H5File, name: str, *, fallback: bool = False) -> Tra
         raise CollectionError(message)
     tile = index.chunk if index.chunk != index.shape else (index.shape[0], _FALLBACK_COLUMNS)
     if fallback or index.table is None or tile != index.chunk:
-        open_tiles = partial(Tiles, partial(file.dataset, name), tile)
+        open_tiles = partial(Tiles, _bounded(file, name), tile)
         chunks: Chunks = LibraryChunks(open_tiles, file.path, name, 1, math.prod(tile), index.dtype)
     else:
         length = math.prod(tile)
@@ -274,8 +274,7 @@ def _array(file: H5File, name: str, index: ChunkIndex, *, fallback: bool) -> lis
     if fallback or index.table is None:
         width = math.prod(index.shape[1:])
         rows = index.chunk[0] if index.chunk[1:] == index.shape[1:] else max(_FALLBACK_ELEMENTS // max(width, 1), 1)
-        open_array = partial(file.dataset, name)
-        return [ChunkedArray(LibraryChunks(open_array, file.path, name, rows, width, index.dtype))]
+        return [ChunkedArray(LibraryChunks(_bounded(file, name), file.path, name, rows, width, index.dtype))]
     n_strips = 1 if len(index.shape) == 1 else max(-(-index.shape[1] // index.chunk[1]), 1)
     if n_strips == 1:
         return [array_at(file.bytes, name, index)]
@@ -283,6 +282,11 @@ def _array(file: H5File, name: str, index: ChunkIndex, *, fallback: bool) -> lis
     parts = [f"{name}[:, {n * index.chunk[1]}:{(n + 1) * index.chunk[1]}]" for n in range(n_strips)]
     strips = [replace(index, table=index.table.strip(number, n_strips)) for number in range(n_strips)]
     return [array_at(file.bytes, part, strip) for part, strip in zip(parts, strips, strict=True)]
+
+
+def _bounded(file: H5File, name: str) -> Callable[[], BoundedDataset]:
+    """Return the function that opens a dataset for h5py to decode."""
+    return partial(BoundedDataset, partial(file.dataset, name), set())
 
 
 def absent_chunks(file: H5File, name: str) -> list[int]:

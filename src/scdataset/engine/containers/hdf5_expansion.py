@@ -4,32 +4,39 @@ The library inflates a chunk to its end, whatever the dataset says of its size, 
 chunk claims. No option of h5py bounds either.
 """
 
+import itertools
 import math
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 
 from scdataset.engine.codecs.decoding import decode
-from scdataset.engine.containers.hdf5_filters import filters_of
+from scdataset.engine.codecs.unpacking import FREE, check_unpacked
+from scdataset.engine.containers.hdf5_filters import claims_of, filters_of
 from scdataset.engine.containers.hdf5_groups import datasets_within
 from scdataset.errors import DamagedFileError
 
-__all__ = ["check_expansion"]
+__all__ = ["BoundedDataset", "check_expansion"]
 
-_FREE = 1 << 28
+_FREE = FREE
 """Bytes that any chunk may unpack to."""
 
 _RATIO = 1032
 """How many times as long as the stored bytes those are that deflate, or LZF, unpacks at most."""
 
-_BOUNDED = {"gzip", "lzf"}
+_SHORT = {"gzip", "lzf"}
 """Compressors of that ratio; others may unpack a few bytes to any number."""
 
 _REFERENCE = 8
 """Bytes of a length and of a number in a heap, which an element of variable length has beside an address."""
 
 _KEEP_SIZE = {"shuffle", "fletcher32"}
+
+_DEPTH = 4
+"""Virtual datasets of virtual datasets that are followed."""
 
 
 def check_expansion(stored: h5py.HLObject, depth: int = 0) -> None:
@@ -50,32 +57,113 @@ def check_expansion(stored: h5py.HLObject, depth: int = 0) -> None:
         With the file, the dataset and the first element of the chunk.
     """
     for dataset in datasets_within(stored, depth):
-        if dataset.chunks is None or dataset.is_virtual:
-            continue
-        filters = filters_of(dataset.id.get_create_plist()) or ()
-        compressors = [name for name, _ in filters if name not in _KEEP_SIZE]
-        least = _FREE // _RATIO if len(compressors) == 1 and set(compressors) <= _BOUNDED else 0
-        if compressors and dataset.id.get_storage_size() > least:
-            _check_chunks(dataset, filters, least)
+        for source in _sources(dataset, _DEPTH):
+            _check(source, _all_chunks, set())
 
 
-def _check_chunks(dataset: h5py.Dataset, filters: tuple[tuple[str, object], ...], least: int) -> None:
-    """Decode the chunks of more than ``least`` stored bytes, each to the size of a chunk at most."""
-    places: list[tuple[int, ...]] = []
+class BoundedDataset:
+    """A dataset whose chunks are looked at, each once, before h5py unpacks them.
 
-    def note(chunk: h5py.h5d.StoreInfo) -> None:
-        if chunk.size > least:
-            places.append(chunk.chunk_offset)
+    Parameters
+    ----------
+    open_dataset
+        Returns it.
+    known
+        Chunks that were looked at, by whichever of these has the same set.
+    """
 
-    dataset.id.chunk_iter(note)
+    def __init__(self, open_dataset: Callable[[], h5py.Dataset], known: set[tuple[int, ...]]) -> None:
+        self._dataset = open_dataset()
+        self._known = known
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        shape: tuple[int, ...] = self._dataset.shape
+        return shape
+
+    def __getitem__(self, place: slice | tuple[slice, ...]) -> Any:
+        """Read a part, of slices without steps."""
+        if self._dataset.is_virtual:
+            if not self._known:
+                check_expansion(self._dataset)
+                self._known.add(())
+        else:
+            slices = place if isinstance(place, tuple) else (place,)
+            _check(self._dataset, lambda dataset: _chunks_of(dataset, slices), self._known)
+        return self._dataset[place]
+
+
+def _sources(dataset: h5py.Dataset, depth: int) -> Iterator[h5py.Dataset]:
+    """Yield a dataset, or those that a virtual one has its values from, as far as they are there."""
+    if not dataset.is_virtual:
+        yield dataset
+        return
+    places = {(source.file_name, source.dset_name) for source in dataset.virtual_sources()} if depth else ()
+    folder = os.path.dirname(dataset.file.filename)  # noqa: PTH120 names are the library's
+    for file_name, name in sorted(places):
+        path = dataset.file.filename if file_name == "." else os.path.join(folder, file_name)  # noqa: PTH118 as above
+        if os.path.isfile(path):  # noqa: PTH113 as above
+            with h5py.File(path, "r") as file:
+                source = file.get(name)
+                if isinstance(source, h5py.Dataset):
+                    yield from _sources(source, depth - 1)
+
+
+def _all_chunks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Return first element and stored bytes of all chunks."""
+    places: list[tuple[tuple[int, ...], int]] = []
+    dataset.id.chunk_iter(lambda chunk: places.append((chunk.chunk_offset, chunk.size)))
+    return iter(places)
+
+
+def _chunks_of(dataset: h5py.Dataset, place: tuple[slice, ...]) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Yield first element and stored bytes of the chunks that a part of a dataset takes."""
+    axes = zip(itertools.chain(place, itertools.repeat(slice(None))), dataset.shape, dataset.chunks, strict=False)
+    starts = [range(rows.indices(size)[0] // chunk * chunk, rows.indices(size)[1], chunk) for rows, size, chunk in axes]
+    for first in itertools.product(*starts):
+        stored = dataset.id.get_chunk_info_by_coord(first)
+        if stored.byte_offset is not None:
+            yield first, stored.size
+
+
+def _check(
+    dataset: h5py.Dataset,
+    chunks: Callable[[h5py.Dataset], Iterator[tuple[tuple[int, ...], int]]],
+    known: set[tuple[int, ...]],
+) -> None:
+    """Look at the chunks of more than a number of stored bytes, each for a chunk's size at most."""
+    if dataset.chunks is None:
+        return
+    properties = dataset.id.get_create_plist()
+    filters, claims = filters_of(properties), claims_of(properties)
+    compressors = [name for name, _ in claims if name not in _KEEP_SIZE]
+    least = _FREE // _RATIO if len(compressors) == 1 and set(compressors) <= _SHORT else 0
+    if not compressors or dataset.id.get_storage_size() <= least:
+        return
     n_bytes = math.prod(dataset.chunks) * _stored_size(dataset.id.get_type(), _address_size(dataset))
-    for place in places:
-        skipped, content = dataset.id.read_direct_chunk(place)
-        try:
-            decode(content, filters, skipped, np.dtype(np.uint8), n_bytes)
-        except DamagedFileError as error:
-            message = f"{dataset.file.filename}: the chunk at {place} of {dataset.name} {error}."
-            raise DamagedFileError(message) from error
+    for place, size in chunks(dataset):
+        if size > least and place not in known:
+            try:
+                _check_chunk(dataset.id.read_direct_chunk(place), filters, claims, n_bytes)
+            except DamagedFileError as error:
+                message = f"{dataset.file.filename}: the chunk at {place} of {dataset.name} {error}."
+                raise DamagedFileError(message) from error
+            known.add(place)
+
+
+def _check_chunk(stored: tuple[int, bytes], filters: Any, claims: Any, n_bytes: int) -> None:
+    """Decode a chunk, each step to the size of a chunk at most, or else find the sizes that it claims."""
+    skipped, content = stored
+    if filters is not None:
+        decode(content, filters, skipped, np.dtype(np.uint8), n_bytes)
+        return
+    applied = [claim for number, claim in enumerate(claims) if not skipped >> number & 1]
+    try:
+        check_unpacked(content, applied, n_bytes + n_bytes // 8 + 1024)
+    except ValueError as error:
+        message = f"cannot be decoded: {error}"
+        raise DamagedFileError(message) from error
 
 
 def _address_size(dataset: h5py.Dataset) -> int:

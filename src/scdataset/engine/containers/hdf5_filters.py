@@ -5,7 +5,7 @@ from typing import Any
 
 import h5py
 
-__all__ = ["filters_of"]
+__all__ = ["claims_of", "filters_of"]
 
 _FILTER_NAMES = {
     h5py.h5z.FILTER_DEFLATE: "gzip",
@@ -19,6 +19,12 @@ _FILTER_NAMES = {
 }
 """Filters that are decoded here, by the numbers that are registered for them; any other sends the dataset through h5py:
 https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md"""
+
+_CLAIMED_NAMES = {**_FILTER_NAMES, h5py.h5z.FILTER_SZIP: "szip", 307: "bzip2", 32026: "blosc2"}
+"""Filters whose output can be bounded, whoever decodes them."""
+
+_SIZES = {h5py.h5z.FILTER_NBIT: (2, 4), h5py.h5z.FILTER_SCALEOFFSET: (2, 4)}
+"""Filters that give the bytes that their own values say: which of these are the elements, and the bytes of one."""
 
 _FIRST_PLUGIN = 32000
 """Filters from this number on take numcodecs, or a plugin of HDF5 where there is one."""
@@ -35,3 +41,15 @@ def filters_of(properties: h5py.h5p.PropDCID) -> tuple[tuple[str, Any], ...] | N
             return None
         filters.append((_FILTER_NAMES[code], values))
     return tuple(filters)
+
+
+def claims_of(properties: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the filters of a dataset as `codecs.unpacking` calls them; one it does not know, by name and number."""
+    return tuple(_claim(*properties.get_filter(number)) for number in range(properties.get_nfilters()))
+
+
+def _claim(code: int, _: int, values: tuple[int, ...], name: bytes) -> tuple[str, Any]:
+    if code in _SIZES:
+        elements, item = _SIZES[code]
+        return "sized", values[elements] * values[item] if len(values) > item else 0
+    return _CLAIMED_NAMES.get(code, f"the filter {name.decode(errors='replace')!r} ({code})"), values
