@@ -32,9 +32,8 @@ METHODS = {
 STREAMS = {
     "cells/formats/gene_lists.py": {"pd.read_csv"},
     "cells/formats/mtx.py": {"pd.read_csv"},
-    "cells/formats/parquet_tables.py": {"pyarrow.parquet.ParquetFile"},
-    "engine/containers/arrow.py": {"pyarrow.parquet.ParquetFile"},
     "engine/containers/by_cell.py": {"np.load"},
+    "engine/containers/parquet.py": {"pyarrow.parquet.ParquetFile"},
     "engine/containers/zip_members.py": {"zipfile.ZipFile", "zipfile.is_zipfile"},
 }
 """Modules that give these a stream over a `ByteSource`, and no path."""

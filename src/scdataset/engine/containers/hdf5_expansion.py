@@ -6,7 +6,6 @@ chunk claims. No option of h5py bounds either.
 
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -95,19 +94,15 @@ class BoundedDataset:
 
 
 def _sources(dataset: h5py.Dataset, depth: int) -> Iterator[h5py.Dataset]:
-    """Yield a dataset, or those that a virtual one has its values from, as far as they are there."""
+    """Yield a dataset, or those of its file that a virtual one has its values from."""
     if not dataset.is_virtual:
         yield dataset
         return
-    places = {(source.file_name, source.dset_name) for source in dataset.virtual_sources()} if depth else ()
-    folder = os.path.dirname(dataset.file.filename)  # noqa: PTH120 names are the library's
-    for file_name, name in sorted(places):
-        path = dataset.file.filename if file_name == "." else os.path.join(folder, file_name)  # noqa: PTH118 as above
-        if os.path.isfile(path):  # noqa: PTH113 as above
-            with h5py.File(path, "r") as file:
-                source = file.get(name)
-                if isinstance(source, h5py.Dataset):
-                    yield from _sources(source, depth - 1)
+    places = dataset.virtual_sources() if depth else ()
+    for name in sorted({source.dset_name for source in places if source.file_name == "."}):
+        source = dataset.file.get(name)
+        if isinstance(source, h5py.Dataset):
+            yield from _sources(source, depth - 1)
 
 
 def _all_chunks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], int]]:
