@@ -1,7 +1,7 @@
 """CellCollection: cells of one file or many, read by the engine."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,7 +20,7 @@ from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.writing import write_rows
 from scdataset.cells.join.genes import Genes, joined_var
 from scdataset.cells.join.names import check_unique
-from scdataset.cells.join.obs import MANY, HasObs, Obs, joined_column
+from scdataset.cells.join.obs import HasObs, Obs, each_closed, joined_column
 from scdataset.cells.join.origin import Origin
 from scdataset.cells.opening import Opening
 from scdataset.collections.base import ReadsInBackground
@@ -161,10 +161,8 @@ class CellCollection(HasObs, ReadsInBackground):
 
     def _frames(self) -> Iterator[pd.DataFrame]:
         """Yield var of each file; of many, none stays open."""
-        for file in self._files:
+        for file in each_closed(self._files):
             yield file.var
-            if len(self._files) > MANY:
-                file.close()
 
     def __len__(self) -> int:
         return self.n_obs
@@ -231,15 +229,50 @@ class CellCollection(HasObs, ReadsInBackground):
             import anndata  # noqa: PLC0415 takes a second to import
         chosen = self.rows_of(rows)
         matrices = {name: matrix for name, matrix in self._matrices.items() if name == "X" or obsm is None}
-        matrices |= {name: self._matrices.get(name) or self._stored_obsm(name) for name in obsm or ()}
+        matrices |= {name: self._matrices.get(name) or self._stored(name) for name in obsm or ()}
         read = self._read(matrices, chosen)
         var = self.var.set_axis(self.var_names.astype(str), axis=0)
         frame = self._obs.frame(obs, chosen).set_axis(self._obs.names_or_numbers[chosen].astype(str), axis=0)
         return anndata.AnnData(read.pop("X"), obs=frame, var=var, obsm=read)
 
-    def _stored_obsm(self, name: str) -> Stack:
+    def _stored(self, name: str, group: str = "obsm") -> Stack:
         with handles_open():
-            return _stack(name, [file.array(name) for file in self._files], self.files)
+            return _stack(name, [file.array(name, group) for file in self._files], self.files)
+
+    def members(self, groups: Sequence[str]) -> dict[str, list[str]]:
+        """Return the names in some of ``uns``, ``layers``, ``raw``, ``obsm``, ``obsp``, ``varm`` and ``varp``.
+
+        Of several files there are the names that any of them has.
+        """
+        found: dict[str, dict[str, None]] = {group: {} for group in groups}
+        with handles_open():
+            for file, group in ((file, group) for file in each_closed(self._files) for group in groups):
+                found[group].update(dict.fromkeys(file.members(group)))
+        return {group: list(names) for group, names in found.items()}
+
+    def member(self, group: str, name: str) -> Any:
+        """Read one of `members` of the first file whole, as anndata does."""
+        with handles_open():
+            return self._files[0].member(group, name)
+
+    def member_rows(self, group: str, name: str) -> Callable[[NDArray[np.int64]], Any]:
+        """Return a function that reads rows of one of the `members` of obsm or obsp, in the order asked for.
+
+        Raises
+        ------
+        CollectionError
+            If it cannot be read by rows.
+        """
+        matrix, key = self._stored(name, group), f"{group}/{name}"
+        return lambda rows: self._read({key: matrix}, rows)[key]
+
+    def gene_places(self) -> NDArray[np.int64]:
+        """Return where in var of the first file each gene is, -1 if nowhere, shape ``(n_vars,)``."""
+        places = np.full(self.n_vars, -1)
+        table = None if self._genes is None else self._genes.tables[0]
+        table = np.arange(self.n_vars) if table is None else table
+        places[table[table >= 0]] = np.flatnonzero(table >= 0)
+        return places
 
     def write_obsm(self, name: str, array: Any, *, overwrite: bool = False) -> None:
         """Write an array of obsm back to the h5ad files and zarr stores of the collection, to each its rows.
@@ -272,7 +305,7 @@ class CellCollection(HasObs, ReadsInBackground):
         with handles_open():
             write_rows(self._files, name, array, overwrite=flag("overwrite", overwrite))
         if name != "X" and name in self._matrices:
-            self._matrices[name] = self._stored_obsm(name)
+            self._matrices[name] = self._stored(name)
 
     def _read(
         self, matrices: Mapping[str, Stack], rows: NDArray[np.int64], totals: NDArray[np.float64] | None = None

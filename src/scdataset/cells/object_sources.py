@@ -3,6 +3,7 @@
 A zarr store that is not called so gets a slash at its end, and so does a folder of SCDL.
 """
 
+import hashlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from glob import has_magic
@@ -11,7 +12,7 @@ from scdataset.cells.formats.probe import is_remote_store
 from scdataset.engine.bytes.object_store import Bucket, Location, opening
 from scdataset.errors import ArgumentValueError
 
-__all__ = ["size_of_url", "urls_of"]
+__all__ = ["size_of_url", "urls_of", "version_of_url"]
 
 _ENDINGS = (
     ".h5ad", ".zarr", ".zarr.zip", ".h5", ".h5mu", ".loom", ".arrow", ".parquet", "matrix.mtx", "matrix.mtx.gz",
@@ -51,6 +52,16 @@ def size_of_url(url: str) -> int:
     if not is_remote_store(url):
         return bucket.head(location.key).size
     return sum(version.size for version in bucket.walk(location.key.rstrip("/")).values())
+
+
+def version_of_url(url: str) -> str:
+    """Return a text that differs for every version of an object, or of the objects of a store."""
+    location = Location.from_url(url)
+    bucket = Bucket.from_location(location)
+    if not is_remote_store(url):
+        return str(tuple(bucket.head(location.key)))
+    versions = [(key, *version) for key, version in sorted(bucket.walk(location.key.rstrip("/")).items())]
+    return hashlib.blake2b(str(versions).encode(), digest_size=16).hexdigest()
 
 
 def _matches(bucket: Bucket, pattern: str) -> list[str]:

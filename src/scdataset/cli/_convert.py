@@ -10,7 +10,7 @@ from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import ArgumentGroup, Commands, add_json, example, positive, whole
 from scdataset.cli._opening import add_opening, opening
-from scdataset.cli._output import Block, Fields, Text, show, show_json
+from scdataset.cli._output import Block, Fields, Heading, Text, show, show_json
 
 if TYPE_CHECKING:
     from scdataset.conversion import Conversion
@@ -46,7 +46,8 @@ def add(commands: Commands) -> None:
 def _add_content(content: Any) -> None:
     content.add_argument("--layers", nargs="+", default=[], metavar="NAME", help="layers to have as layers")
     content.add_argument("--obs", nargs="*", metavar="COLUMN", help="columns of obs (default: all)")
-    content.add_argument("--obsm", nargs="+", default=[], metavar="NAME", help="arrays of obsm")
+    content.add_argument("--obsm", nargs="*", metavar="NAME", help="arrays of obsm (default: all of one source)")
+    content.add_argument("--raw", action="store_true", help="have raw, with all of its genes")
     content.add_argument("--label", metavar="COLUMN", help="new column of obs with the file of each cell")
     content.add_argument("--index-unique", metavar="TEXT", help="put between the name of a cell and that of its file")
 
@@ -107,5 +108,8 @@ def _blocks(converted: "Conversion", *, verified: bool) -> Iterator[Block]:
             ("on disk", f"{bytes_text(converted.n_bytes)}, {counted(round(each), 'byte')} a cell"),
         )
     )
+    if converted.left_out:
+        yield Heading("Left out of the store")
+        yield from (Text(part, "note") for part in converted.left_out)
     if verified:
         yield Text("Every value equals that of the source.", "good")

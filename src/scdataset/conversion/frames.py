@@ -10,7 +10,9 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
-__all__ = ["write_element", "write_frame", "write_groups"]
+from scdataset.cells import CellCollection
+
+__all__ = ["write_element", "write_frame", "write_genes", "write_groups"]
 
 _CHUNK = 1 << 17
 """Rows in a chunk of a column."""
@@ -52,15 +54,23 @@ def write_frame(
     group.attrs.update(encoding | {"column-order": list(names), "_index": index_name})
 
 
-def write_groups(root: zarr.Group, names: Sequence[str]) -> None:
+def write_groups(root: zarr.Group, names: Sequence[str], kind: str = "dict") -> None:
     """Write the groups of AnnData that hold members by name."""
     for name in names:
-        root.require_group(name).attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+        root.require_group(name).attrs.update({"encoding-type": kind, "encoding-version": "0.1.0"})
+
+
+def write_genes(root: zarr.Group, name: str, cells: CellCollection) -> None:
+    """Write var."""
+    var, var_names = cells.var, cells.var_names.astype(str)
+    named = [str(name) for name in var]
+    write_frame(root, name, [var_names.to_numpy(object)], var_names.name, named, lambda column: var[column])
 
 
 def write_element(group: zarr.Group, name: str, values: Any) -> None:
     """Write an element with anndata's writer."""
-    chunks = {"chunks": (_CHUNK,)} if isinstance(values, np.ndarray | pd.api.extensions.ExtensionArray) else {}
+    is_column = isinstance(values, np.ndarray | pd.api.extensions.ExtensionArray) and values.ndim == 1
+    chunks = {"chunks": (_CHUNK,)} if is_column else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of anndata and zarr about their plans
         anndata.io.write_elem(group, name, values, dataset_kwargs=chunks)

@@ -42,6 +42,12 @@ class RowOrder:
         places = np.arange(start, stop) if self.seed is None else self._shuffled(self.seed, start, stop)
         return places if self.selected is None else self.selected[places]
 
+    def is_all_of(self, n_source_rows: int) -> bool:
+        """Tell whether these are all rows of the source, in its order."""
+        if self.seed is not None or self.n_rows != n_source_rows:
+            return False
+        return self.selected is None or np.array_equal(self.selected, np.arange(n_source_rows))
+
     @property
     def ascending(self) -> NDArray[np.int64]:
         """All rows of the source that take part, in the order in which they are read fastest."""

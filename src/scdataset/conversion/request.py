@@ -15,16 +15,21 @@ from scdataset._arguments import flag, names, nearest, optional_names, whole
 from scdataset._types import Json
 from scdataset._version import __version__
 from scdataset.cells import CellCollection, open_collection
+from scdataset.cells.object_sources import version_of_url
+from scdataset.engine.bytes.object_store import is_url, using_options
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.keys import MAX_SEED
 
 __all__ = ["Storage", "Wanted"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Version of plans and shards: an interrupted conversion of another one is not continued."""
 
 _OURS = ("obs", "obsm", "dtype", "row_sums", "layer")
 """Options of `open_collection` that a conversion has in its own way, or has no use for."""
+
+_ANY = ("num_threads", "storage_options")
+"""Options on which the content of the store does not depend; the second may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,9 @@ class Wanted:
     source, layer, options
         For `open_collection`.
     layers, obs, obsm
-        Names; None for all columns of ``obs``.
+        Names; None for all columns of ``obs``, and for ``obsm`` of a source that is one file.
+    raw
+        Whether raw is taken along.
     seed, block_size
         Of the shuffle, None for ``seed`` without one.
     """
@@ -77,7 +84,8 @@ class Wanted:
     layer: str | None
     layers: tuple[str, ...]
     obs: tuple[str, ...] | None
-    obsm: tuple[str, ...]
+    obsm: tuple[str, ...] | None
+    raw: bool
     seed: int | None
     block_size: int
     options: Mapping[str, Any]
@@ -90,6 +98,7 @@ class Wanted:
         layers: Any,
         obs: Any,
         obsm: Any,
+        raw: Any,
         shuffle: Any,
         seed: Any,
         block_size: Any,
@@ -104,28 +113,29 @@ class Wanted:
         if not isinstance(layer, str | None):
             message = f"layer={layer!r} is of type {type(layer).__name__}; give the name of a layer, or None for X."
             raise ArgumentTypeError(message)
-        columns = optional_names("obs", obs)
+        columns, arrays = optional_names("obs", obs), optional_names("obsm", obsm)
         number = whole("seed", seed, minimum=0, maximum=MAX_SEED)
         return cls(
             source,
             layer,
             _once("layers", names("layers", layers)),
             None if columns is None else _once("obs", columns),
-            _once("obsm", names("obsm", obsm)),
+            None if arrays is None else _once("obsm", arrays),
+            flag("raw", raw),
             number if flag("shuffle", shuffle) else None,
             whole("block_size", block_size, minimum=1),
             dict(options),
         )
 
-    def opened(self, layer: str | None, obsm: Sequence[str] = ()) -> CellCollection:
-        """Open the source for one of its matrices.
+    def opened(self, layer: str | None, **others: Any) -> CellCollection:
+        """Open the source for one of its matrices, with other options in place of those given.
 
         Raises
         ------
         ArgumentValueError
             If it is empty; an ArgumentTypeError if it has several modalities.
         """
-        cells: Any = open_collection(self.source, layer=layer, obsm=obsm, **self.options)
+        cells: Any = open_collection(self.source, layer=layer, **{**self.options, **others})
         if not isinstance(cells, CellCollection):
             given = list(cells.modalities)
             message = f"The source has the modalities {given}; give one, such as modality={given[0]!r}."
@@ -137,10 +147,12 @@ class Wanted:
 
     def as_json(self, cells: CellCollection, selected: NDArray[np.int64] | None, storage: Storage) -> Json:
         """Return all that the content of the store depends on."""
+        with using_options(self.options.get("storage_options")):
+            files = [_identity(path) for path in cells.files]
         described = {
             "format": _FORMAT,
             "scdataset": __version__,
-            "files": [_identity(path) for path in cells.files],
+            "files": files,
             "shape": list(cells.shape),
             "genes": _digest("\n".join(map(str, cells.var_names)).encode()),
             "rows": None if selected is None else _digest(selected.tobytes()),
@@ -148,10 +160,11 @@ class Wanted:
             "layers": self.layers,
             "obs": self.obs,
             "obsm": self.obsm,
+            "raw": self.raw,
             "seed": self.seed,
             "block_size": self.block_size,
             "storage": [storage.compact, storage.dtype, storage.chunk, storage.shard],
-            "options": {name: self.options[name] for name in sorted(self.options) if name != "num_threads"},
+            "options": {name: self.options[name] for name in sorted(self.options) if name not in _ANY},
         }
         # Functions and tables by their type alone: their effect is in the genes.
         text = json.dumps(described, default=lambda value: type(value).__name__)
@@ -159,6 +172,8 @@ class Wanted:
 
 
 def _identity(path: str) -> list[object]:
+    if is_url(path):
+        return [path, version_of_url(path)]
     status = os.stat(path)  # noqa: PTH116 of thousands of files
     return [path, status.st_size, status.st_mtime_ns]
 

@@ -6,7 +6,7 @@ request ──► annotations ──► scan ──► plan ──► shards, ea
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from scdataset._arguments import flag
 from scdataset._clusters import cluster_of
 from scdataset.cells import CellCollection
 from scdataset.cells.join.genes import Join
+from scdataset.conversion.destination import Destination
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.request import Storage, Wanted
 from scdataset.conversion.showing import no_bar, rate_bar
@@ -45,12 +46,15 @@ class Conversion:
         Type of the values of X.
     n_bytes
         Size of the store on disk.
+    left_out
+        Parts of the source that the store has not, and why, such as ``"raw: not asked for with raw"``.
     """
 
     path: str
     shape: tuple[int, int]
     dtype: str
     n_bytes: int
+    left_out: tuple[str, ...] = ()
 
 
 def convert(
@@ -63,7 +67,8 @@ def convert(
     layer: str | None = None,
     layers: Sequence[str] = (),
     obs: Sequence[str] | None = None,
-    obsm: Sequence[str] = (),
+    obsm: Sequence[str] | None = None,
+    raw: bool = False,
     indices: Any = None,
     genes: Sequence[str] | None = None,
     join: Join = "exact",
@@ -78,7 +83,11 @@ def convert(
 ) -> Conversion:
     """Convert cells to AnnData in a sharded zarr store (version 3), which plain anndata and zarr read.
 
-    Two shards are in memory at a time, beside 16 bytes a row, and a column of obs or the names of the cells of a file.
+    Of one source the store has uns, varm and varp as well, and obsp where all cells stay in their order; of several,
+    which may not agree in them, it has not. ``Conversion.left_out`` and ``uns["conversion"]`` list what is left out.
+
+    Two shards are in memory at a time, beside 16 bytes a row, and a column of obs, the names of the cells of a file, or
+    a member of uns, varm, varp, or a frame of obsm.
     A conversion that was interrupted in whichever way goes on when it is called again with the same arguments, and
     gives the same bytes; until then there is a folder ``OUT.zarr.conversion``. The store gets its name when it is
     complete.
@@ -91,7 +100,9 @@ def convert(
     source
         Anything that `open_collection` takes.
     out
-        Path of the store, which ends in ``.zarr``; nothing may be there yet.
+        Path or URL of the store, which ends in ``.zarr``; nothing may be there yet. For a URL (``s3://``, ``gs://``,
+        ``az://``) the store is made in the cache folder of this machine, which needs room for it, and put there when it
+        is complete; ``storage_options`` are for source and store.
     shuffle
         Whether to write the cells in random order: blocks of neighbouring cells are shuffled, then the cells of 4,096
         places. Reading in order is reading at random then; ``obs["source_row"]`` has the row of each cell in the
@@ -105,7 +116,9 @@ def convert(
     obs
         Columns of obs; None for all.
     obsm
-        Arrays of obsm.
+        Arrays of obsm; None for all, if the source is one file.
+    raw
+        Whether to have raw, with all of its genes.
     indices
         Cells to take, in their order: row numbers, a boolean mask, or a function of obs as in `CellCollection.where`.
     genes, join
@@ -145,27 +158,42 @@ def convert(
     >>> convert("plates/*.h5ad", "plates.zarr", shuffle=True, obs=["drug", "cell_line"])  # doctest: +SKIP
     """
     wanted = Wanted.checked(
-        source, layer, layers, obs, obsm, shuffle, seed, block_size, {**options, "genes": genes, "join": join}
+        source, layer, layers, obs, obsm, raw, shuffle, seed, block_size, {**options, "genes": genes, "join": join}
     )
     storage = Storage.checked(compact, dtype, chunk_size, shard_size)
     cluster = cluster_of(engine)
     bar = rate_bar if flag("progress", progress) else no_bar
-    with Workspace.opened(out) as space, ExitStack() as stack:
-        cells = stack.enter_context(wanted.opened(wanted.layer, wanted.obsm))
+    remote = Destination.of(out, options.get("storage_options"))
+    with ExitStack() as stack:
+        if remote is not None:
+            stack.enter_context(remote.held())
+        space = stack.enter_context(Workspace.opened(out if remote is None else remote.local))
+        if remote is not None:
+            remote.refuse_others(space)
+        cells = stack.enter_context(wanted.opened(wanted.layer))
         order = _order(cells, wanted, indices)
         space.claim(wanted.as_json(cells, order.selected, storage))
         if not space.is_finished:
             Task(space, cells, wanted, storage, order, stack, bar).run(verify=flag("verify", verify), cluster=cluster)
-        space.clean_up()
-    return _described(space.out)
+        done = _described(space.out)
+        if remote is None:
+            space.clean_up()
+            return done
+        remote.put(space, bar)
+        remote.clean_up()
+        return replace(done, path=remote.url)
 
 
 def _described(out: Path) -> Conversion:
-    x: zarr.Array = zarr.open_group(out, mode="r")["X"]
+    root = zarr.open_group(out, mode="r")
+    x: Any = root["X"]
+    left_out: Any = root["uns/conversion/left_out"]
     is_sparse = isinstance(x, zarr.Group)
     n_obs, n_vars = x.attrs["shape"] if is_sparse else x.shape
     n_bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    return Conversion(str(out), (n_obs, n_vars), (x["data"] if is_sparse else x).dtype.name, n_bytes)
+    return Conversion(
+        str(out), (n_obs, n_vars), (x["data"] if is_sparse else x).dtype.name, n_bytes, tuple(left_out[:].tolist())
+    )
 
 
 def _order(cells: CellCollection, wanted: Wanted, indices: Any) -> RowOrder:

@@ -2,7 +2,7 @@
 
 import platform
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -18,10 +18,11 @@ from scdataset._types import DType, RowData
 from scdataset._version import __version__
 from scdataset.cells import CellCollection
 from scdataset.conversion.ahead import read_ahead
-from scdataset.conversion.frames import write_element, write_frame, write_groups
+from scdataset.conversion.frames import write_element, write_frame, write_genes, write_groups
 from scdataset.conversion.matrices import ShardWriter, create, open_arrays
 from scdataset.conversion.names import NamesFile, numbers_as_names
 from scdataset.conversion.order import RowOrder
+from scdataset.conversion.parts import Parts
 from scdataset.conversion.plan import MatrixPlan, Plan
 from scdataset.conversion.request import Storage, Wanted
 from scdataset.conversion.showing import Bar, no_bar
@@ -29,7 +30,7 @@ from scdataset.conversion.sources import MatrixSource, Scan, scanned
 from scdataset.conversion.space import check_space
 from scdataset.conversion.verification import verify_store
 from scdataset.conversion.workspace import Workspace, writing_to
-from scdataset.errors import ArgumentValueError, CollectionError, OutputError
+from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError, OutputError
 
 __all__ = ["ShardWork", "Task"]
 
@@ -59,13 +60,16 @@ class Task:
         self._storage = storage
         self._order = order
         self._bar = bar
-        self._sources = [MatrixSource("X", lambda rows: cells.read_matrix(rows)[0])]
+        self._sources = [MatrixSource("X", partial(_read_x, cells))]
         for name in wanted.layers:
             opened = stack.enter_context(wanted.opened(name))
             _check_genes(cells, opened, name)
             self._sources.append(MatrixSource(f"layers/{name}", partial(_read_x, opened)))
-        for name in wanted.obsm:
-            self._sources.append(MatrixSource(f"obsm/{name}", partial(cells.read_array, name)))
+        self._raw = stack.enter_context(wanted.opened("raw/X", genes=None)) if wanted.raw else None
+        if self._raw is not None:
+            self._sources.append(MatrixSource("raw/X", partial(_read_x, self._raw)))
+        self._parts = Parts.of(cells, self._raw, wanted, order)
+        self._sources += self._parts.matrices
 
     def run(self, *, verify: bool, cluster: Cluster | None = None) -> None:
         """Write all that is not written yet; shards on a cluster, if there is one."""
@@ -98,11 +102,26 @@ class Task:
         obs_names, obs_name = self._names()
         write_frame(root, "obs", obs_names.pieces(self._order), obs_name, list(values), lambda name: values[name]())
         obs_names.remove()
-        var, var_names = cells.var, cells.var_names.astype(str)
-        named = [str(name) for name in var]
-        write_frame(root, "var", [var_names.to_numpy(object)], var_names.name, named, lambda name: var[name])
-        write_element(root, "uns/conversion", self._provenance())
+        write_genes(root, "var", cells)
+        if self._raw is not None:
+            write_groups(root, ("raw",), "raw")
+            write_groups(root, ("raw/varm",))
+            write_genes(root, "raw/var", self._raw)
+        left_out = self._write_elements(root)
+        write_element(root, "uns/conversion", self._provenance(left_out))
         marker.touch()
+
+    def _write_elements(self, root: zarr.Group) -> dict[str, str]:
+        """Write the parts that are read whole; return those that are left out and why."""
+        left_out = dict(self._parts.left_out)
+        for place, read in self._parts.elements.items():
+            try:
+                value = read()
+            except DamagedFileError as error:  # or of a kind that this anndata does not know
+                left_out[place] = str(error)
+            else:
+                write_element(root, place, value)
+        return left_out
 
     def _names(self) -> tuple[NamesFile, object]:
         """Return the cell names, or row numbers where the files have none, and the name of the index."""
@@ -118,9 +137,10 @@ class Task:
         except ArgumentValueError:
             return NamesFile.written(self._space.folder, numbers_as_names(len(self._cells))), None
 
-    def _provenance(self) -> dict[str, object]:
+    def _provenance(self, left_out: Mapping[str, str]) -> dict[str, object]:
         sizes = self._cells.sizes
         return {
+            "left_out": np.array([f"{place}: {reason}" for place, reason in left_out.items()], object),
             "files": np.array(self._cells.files, object),
             "n_obs": np.array(sizes, np.int64),
             "shuffled": self._order.seed is not None,
@@ -156,16 +176,16 @@ class Task:
             return scanned(source, self._order, len(self._cells), self._given_type(source.name), advance)
 
     def _given_type(self, name: str) -> DType | None:
-        """Return the type that was asked for; arrays of obsm are stored as they are."""
+        """Return the type that was asked for."""
         dtype = self._storage.dtype
-        return None if dtype is None or name.startswith("obsm/") else np.dtype(dtype)
+        return None if dtype is None or _is_kept(name) else np.dtype(dtype)
 
     def _matrix(self, name: str, scan: Scan, pointers: NDArray[np.int64] | None) -> MatrixPlan:
         n_rows, width = self._order.n_rows, scan.n_columns
         size, across = (n_rows, width) if pointers is None else (int(pointers[-1]), 1)
         dtype = self._given_type(name)
         if dtype is None:
-            dtype = scan.range.narrowest if self._storage.compact else scan.range.dtype
+            dtype = scan.range.narrowest if self._storage.compact and not _is_kept(name) else scan.range.dtype
         chunk, shard = _chunks(self._storage, size, across)
         return MatrixPlan(name, scan.kind, n_rows, width, dtype.name, size, chunk, shard)
 
@@ -264,7 +284,7 @@ class ShardWork:
         with writing_to(out):
             if self._writers is None:
                 own = replace(wanted, options={**wanted.options, "num_threads": num_threads})
-                cells = own.opened(own.layer, own.obsm)
+                cells = own.opened(own.layer)
                 self._writers = Task(space, cells, own, storage, order, ExitStack(), no_bar).shard_writers()
             writer = self._writers[name]
             content = writer.read(number)
@@ -279,6 +299,11 @@ def _read_x(cells: CellCollection, rows: NDArray[np.int64]) -> RowData:
 
 def _taken(cells: CellCollection, name: str, rows: NDArray[np.int64]) -> object:
     return cells.obs_values(name)[rows]
+
+
+def _is_kept(name: str) -> bool:
+    """Tell whether values keep their type: coordinates in a narrow one would be subtracted in it."""
+    return name.startswith(("obsm/", "obsp/"))
 
 
 def _check_genes(cells: CellCollection, of_layer: CellCollection, name: str) -> None:

@@ -1,6 +1,7 @@
 """A small object store on this machine, with the faults that real ones have.
 
-It speaks the part of HTTP and of S3 that reading takes: GET and HEAD with ranges and preconditions, and listing.
+It speaks the part of HTTP and of S3 that reading and writing stores takes: GET and HEAD with ranges and preconditions,
+PUT, also of what may not be there yet, and listing.
 
 with ObjectServer({"plates/a.h5ad": content}) as server:
     open_collection(server.s3("plates/*.h5ad"), storage_options=server.options)
@@ -33,11 +34,11 @@ class Request:
     Attributes
     ----------
     method
-        ``"GET"`` or ``"HEAD"``; ``"LIST"`` for a listing.
+        ``"GET"``, ``"HEAD"`` or ``"PUT"``; ``"LIST"`` for a listing.
     key
         The object, or the prefix of a listing.
     start, stop
-        The bytes that were asked for, ``stop`` exclusive; 0 and the size for all.
+        The bytes that were asked for, ``stop`` exclusive; 0 and the size for all, and for those that were sent.
     """
 
     method: str
@@ -198,6 +199,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._list(query)
         else:
             self._send_object(key)
+
+    def do_PUT(self) -> None:
+        key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")[2]
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        fault = self.store.receive(Request("PUT", key, 0, len(content)))
+        if fault is not None and fault.before is not None:
+            fault.before()
+        if fault is not None and fault.status != 200:
+            self._answer(fault.status, b"<Error><Code>Staged</Code></Error>")
+        elif self.headers.get("If-None-Match") == "*" and key in self.store.objects:
+            self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+        else:
+            self.store.objects[key] = content
+            self._answer(200, b"", {"ETag": self.store.etag(key)} if self.store.etags else {})
 
     def _send_object(self, key: str) -> None:
         size = len(self.store.objects.get(key, b""))

@@ -95,14 +95,30 @@ class AnnDataFile(CellFile):
     def _obs_values(self, name: str) -> object:
         return self._labelled(name, column_values(self._child("obs"), name))
 
-    def _obsm_matrix(self, name: str) -> Matrix:
-        obsm = self._find(f"{self._group}obsm")
-        stored = {} if obsm is None or obsm.is_array else {key: obsm.child(key) for key in obsm.names()}
+    def members(self, group: str) -> list[str]:
+        """Return the names in a group; of raw, X if there is one."""
+        if group == "raw":
+            return ["X"] if any(map(self._holds, self._raw_names)) else []
+        found = self._find(self._place(group))
+        return [] if found is None or found.is_array else found.names()
+
+    def member(self, group: str, name: str) -> Any:
+        """Read a member of a group as anndata does."""
+        return self._at(f"{self._place(group)}/{name}").element()
+
+    def _place(self, group: str) -> str:
+        """Return where a group is: raw has groups for its genes beside its var."""
+        above = self._var_name.removesuffix("var") if group in ("varm", "varp") else self._group
+        return f"{above}{group}"
+
+    def _array(self, group: str, name: str) -> Matrix:
+        place = self._place(group)
+        stored = {key: self._at(f"{place}/{key}") for key in self.members(group)}
         if name not in stored:
             there = [key for key, node in stored.items() if _obstacle(node, "") is None]
-            message = f"{self.path}: obsm has no array {name!r}; it has {there}{nearest(name, there)}"
+            message = f"{self.path}: {group} has no array {name!r}; it has {there}{nearest(name, there)}"
             raise ArgumentValueError(message)
-        self._check(stored[name], f"obsm[{name!r}]")
+        self._check(stored[name], f"{group}[{name!r}]")
         return self._matrix(stored[name], _shape(stored[name]))
 
     @abstractmethod

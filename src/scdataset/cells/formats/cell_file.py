@@ -128,21 +128,36 @@ class CellFile(ABC):
         """Read one of `obs_keys` as it is stored: an array, a categorical, or a masked array of pandas."""
         return self._obs_values(name)
 
-    def array(self, name: str) -> Matrix:
-        """Return an array of obsm, dense or row-sparse.
+    def array(self, name: str, group: str = "obsm") -> Matrix:
+        """Return an array of obsm or obsp, dense or row-sparse.
 
         Raises
         ------
         ArgumentValueError
             If there is none of that name.
+        CollectionError
+            If it cannot be read by rows.
         DamagedFileError
             If it has not one row for each cell.
         """
-        matrix = self._obsm_matrix(name)
+        matrix = self._array(group, name)
         if matrix.shape[0] != self.n_obs:
-            message = f"{self.path}: obsm[{name!r}] has {matrix.shape[0]} rows, and there are {self.n_obs} cells."
+            message = f"{self.path}: {group}[{name!r}] has {matrix.shape[0]} rows, and there are {self.n_obs} cells."
             raise DamagedFileError(message)
         return matrix
+
+    def members(self, group: str) -> list[str]:
+        """Return the names in ``uns``, ``layers``, ``raw``, ``obsm``, ``obsp``, ``varm`` or ``varp`` of an AnnData.
+
+        There are none in formats without such groups.
+        """
+        del group
+        return []
+
+    def member(self, group: str, name: str) -> Any:
+        """Read one of `members` whole, as anndata does."""
+        message = f"{self.path} is {self._kind}, which has no {group}[{name!r}]."
+        raise ArgumentValueError(message)
 
     def close(self) -> None:
         """Close the file; the next read opens it again."""
@@ -152,7 +167,7 @@ class CellFile(ABC):
     def _obs_values(self, name: str) -> object:
         """Return the values of one of `obs_keys`, as `Column.from_values` takes them."""
 
-    def _obsm_matrix(self, name: str) -> Matrix:
-        """Return an array of obsm; a format that has none leaves this out."""
-        message = f"{self.path} is {self._kind}, which has no obsm[{name!r}] or other arrays."
+    def _array(self, group: str, name: str) -> Matrix:
+        """Return an array of obsm or obsp; a format that has none leaves this out."""
+        message = f"{self.path} is {self._kind}, which has no {group}[{name!r}] or other arrays."
         raise ArgumentValueError(message)

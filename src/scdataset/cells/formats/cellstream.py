@@ -56,13 +56,18 @@ class CellstreamFile(CellFile):
         with _store(self.path) as store:
             return store.obs[name].array
 
-    def _obsm_matrix(self, name: str) -> Matrix:
-        """Return an array of obsm, which is in memory as a whole."""
+    def members(self, group: str) -> list[str]:
+        """Return the dense arrays of obsm."""
         with _store(self.path) as store:
-            if getattr(store.obsm.get(name), "ndim", 0) != 2:
-                names = list(store.obsm)
-                message = f"{self.path}: obsm has no dense array {name!r}; it has {names}{nearest(name, names)}"
-                raise ArgumentValueError(message)
+            return [name for name in store.obsm if group == "obsm" and getattr(store.obsm[name], "ndim", 0) == 2]
+
+    def _array(self, group: str, name: str) -> Matrix:
+        """Return an array of obsm, which is in memory as a whole."""
+        names = self.members(group)
+        if name not in names:
+            message = f"{self.path}: {group} has no dense array {name!r}; it has {names}{nearest(name, names)}"
+            raise ArgumentValueError(message)
+        with _store(self.path) as store:
             return _Held(np.asarray(store.obsm[name]))
 
 

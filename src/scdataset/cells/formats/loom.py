@@ -88,11 +88,14 @@ class LoomFile(InHdf5):
         names: pd.Index = pd.Index(self.column("CellID").to_pandas(), dtype=object)
         return names
 
-    def _obsm_matrix(self, name: str) -> DenseMatrix:
-        """Return an attribute of cells that has several values each."""
-        names = self._attributes("col_attrs", 2)
+    def members(self, group: str) -> list[str]:
+        """Return the attributes of cells that have several values each, which are obsm."""
+        return self._attributes("col_attrs", 2) if group == "obsm" else []
+
+    def _array(self, group: str, name: str) -> DenseMatrix:
+        names = self.members(group)
         if name not in names:
-            message = f"{self.path}: obsm has no array {name!r}; it has {names}{nearest(name, names)}"
+            message = f"{self.path}: {group} has no array {name!r}; it has {names}{nearest(name, names)}"
             raise ArgumentValueError(message)
         return hdf5.dense_matrix(self._file, f"col_attrs/{name}")
 

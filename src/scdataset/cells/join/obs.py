@@ -1,8 +1,8 @@
 """obs of a collection: its columns, read from the files when they are asked for, and the names of its cells."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,9 @@ from scdataset.collections.multiindexable import row_index
 from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["MANY", "HasObs", "Obs", "ObsColumns", "check_label", "joined_column", "tried_column"]
+__all__ = ["MANY", "HasObs", "Obs", "ObsColumns", "check_label", "each_closed", "joined_column", "tried_column"]
+
+F = TypeVar("F", bound=ObsFile)
 
 MANY = 64
 """Files that stay open in the library that knows their format; with more, each is closed after use."""
@@ -178,11 +180,7 @@ class Obs:
         return pd.DataFrame(columns, index=index[taken], columns=list(columns), copy=copy)
 
     def _each(self) -> Iterator[ObsFile]:
-        """Yield the files; of many, none stays open."""
-        for file in self._files:
-            yield file
-            if len(self._files) > MANY:
-                file.close()
+        return each_closed(self._files)
 
     def __getstate__(self) -> dict[str, object]:
         return {**{k: v for k, v in self.__dict__.items() if k != "names"}, "_read": OrderedDict()}
@@ -427,6 +425,15 @@ def _of_rows(series: "pd.Series[Any]", obs: Obs) -> Array:
         )
         raise ArgumentValueError(message)
     return series.reindex(index).to_numpy()
+
+
+def each_closed(files: Iterable[F]) -> Iterator[F]:
+    """Yield files; of many, none stays open."""
+    several = list(files)
+    for file in several:
+        yield file
+        if len(several) > MANY:
+            file.close()
 
 
 def check_label(file: ObsFile, label: str | None) -> None:

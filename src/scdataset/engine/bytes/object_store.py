@@ -249,6 +249,21 @@ class Bucket:
         meta = self._ask(key, lambda obstore, store: obstore.head(store, key), version)
         return self._same(key, meta, version)
 
+    def create(self, key: str, content: bytes) -> ObjectVersion | None:
+        """Write an object, and return its version; None if one is there, which stays as it is."""
+
+        def question(obstore: Any, store: Any) -> Any:
+            try:
+                return obstore.put(store, key, content, mode="create")
+            except obstore.exceptions.AlreadyExistsError:
+                return None
+
+        made = self._ask(key, question, doing="written")
+        if made is None:
+            return None
+        etag = made["e_tag"] or ""
+        return ObjectVersion(len(content), etag, "") if etag else self.head(key)
+
     def entries(self, folder: str) -> tuple[list[str], dict[str, ObjectVersion]]:
         """Return the folders and the objects right in a folder, by their whole keys, in the order of names."""
         found = self._ask(folder, lambda obstore, store: obstore.list_with_delimiter(store, folder or None))
@@ -271,7 +286,14 @@ class Bucket:
             raise self._replaced(key)
         return found
 
-    def _ask(self, key: str, question: Callable[[Any, Any], T], version: ObjectVersion | None = None) -> T:
+    def _ask(
+        self,
+        key: str,
+        question: Callable[[Any, Any], T],
+        version: ObjectVersion | None = None,
+        *,
+        doing: str = "read",
+    ) -> T:
         """Return the answer of obstore, or raise the error of this package that says the same."""
         with needing(f"{self.url(key)}, in an object store (the extra 'scdataset[cloud]'),", "obstore"):
             import obstore  # noqa: PLC0415 an optional package
@@ -287,26 +309,26 @@ class Bucket:
                 raise DamagedFileError(message) from error
             raise self.missing(key) from error
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-            raise self._refused(key, error) from error
+            raise self._refused(key, error, doing) from error
         except exceptions.PreconditionError as error:
             raise self._replaced(key) from error
         except exceptions.UnknownConfigurationKeyError as error:
             message = f"storage_options has an option that {self.root} does not know: {_first_line(error)}"
             raise ArgumentValueError(message) from error
         except exceptions.BaseError as error:
-            raise self._unreachable(key, error) from error
+            raise self._unreachable(key, error, doing) from error
 
     def _replaced(self, key: str) -> DamagedFileError:
         return DamagedFileError(f"{self.url(key)} was replaced or changed since it was opened; open it again.")
 
-    def _refused(self, key: str, error: Exception) -> UnreadableFileError:
+    def _refused(self, key: str, error: Exception, doing: str) -> UnreadableFileError:
         return UnreadableFileError(
-            f"{self.url(key)} may not be read with these credentials: {_first_line(error)} Give others by the "
+            f"{self.url(key)} may not be {doing} with these credentials: {_first_line(error)} Give others by the "
             "environment or by storage_options, renew them if they have expired, or give "
             "storage_options={'anonymous': True} for public data."
         )
 
-    def _unreachable(self, key: str, error: Exception) -> UnreachableStoreError | MissingFileError:
+    def _unreachable(self, key: str, error: Exception, doing: str) -> UnreachableStoreError | MissingFileError:
         said = _first_line(error)
         if "NoSuchBucket" in said or "404 Not Found" in said:
             return MissingFileError(f"{self.url(key)} cannot be listed: there is no {self.root}. ({said})")
@@ -316,7 +338,7 @@ class Bucket:
                 "There are no credentials: set them in the environment or in storage_options, or give "
                 "storage_options={'anonymous': True} for public data"
             )
-        return UnreachableStoreError(f"{self.url(key)} cannot be read: {said} {remedy}.")
+        return UnreachableStoreError(f"{self.url(key)} cannot be {doing}: {said} {remedy}.")
 
     def missing(self, key: str) -> MissingFileError:
         """Return the error of a key that is not there, with names that are near it."""

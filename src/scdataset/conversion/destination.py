@@ -1,0 +1,188 @@
+"""A store in a bucket: made on this machine, and put there when it is complete, root metadata last.
+
+local store ──► objects, each noted with its version when the bucket has it ──► zarr.json of the root
+
+Until the last object is there, no reader takes the rest for a store.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scdataset.conversion.showing import Bar
+from scdataset.conversion.workspace import Workspace
+from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion, is_url, using_options
+from scdataset.engine.cache_paths import cache_folder
+from scdataset.errors import ArgumentValueError, ExistingFileError
+
+__all__ = ["Destination"]
+
+_CONNECTIONS = 8
+"""Objects that are put at once: each is in memory meanwhile, a shard at most."""
+
+_ROOT = "zarr.json"
+
+_NAMES_OF_STORE = ("endpoint", "account_name")
+"""Parts of the names of storage options that tell stores of one URL apart; no secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """The place of a store in a bucket, and the folder of this machine in which it is made.
+
+    Attributes
+    ----------
+    bucket, prefix
+        The bucket, and the keys of the store without the slash.
+    folder
+        The folder, in the cache folder of the user.
+    """
+
+    bucket: Bucket
+    prefix: str
+    folder: Path
+
+    @classmethod
+    def of(cls, out: Any, options: Mapping[str, Any] | None) -> "Destination | None":
+        """Return the destination of a URL; None of anything else.
+
+        Raises
+        ------
+        ArgumentValueError
+            If no store can be written there.
+        """
+        if not isinstance(out, str) or not is_url(out):
+            return None
+        location = Location.from_url(out)
+        prefix = location.key.strip("/")
+        if not prefix.endswith(".zarr"):
+            message = f"out={out!r} has to end in .zarr, by which stores are told."
+            raise ArgumentValueError(message)
+        with using_options(options):
+            bucket = Bucket.from_location(location)
+        if not bucket.can_list:
+            message = f"out={out!r} is of a host that takes no objects; give a URL such as s3://bucket/{prefix}."
+            raise ArgumentValueError(message)
+        told = [f"{name}={value}" for name, value in (options or {}).items() if any(n in name for n in _NAMES_OF_STORE)]
+        digest = hashlib.blake2b("\n".join([bucket.url(prefix), *sorted(told)]).encode(), digest_size=8).hexdigest()
+        return cls(bucket, prefix, cache_folder() / "conversions" / digest)
+
+    @property
+    def url(self) -> str:
+        """The URL of the store."""
+        return self.bucket.url(self.prefix)
+
+    @property
+    def local(self) -> Path:
+        """The path of the store on this machine."""
+        return self.folder / self.prefix.rpartition("/")[2]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have the folder while the context lasts; an empty one is removed after it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # it has the rest of an interrupted conversion
+                self.folder.rmdir()
+
+    def refuse_others(self, space: Workspace) -> None:
+        """Raise if something is there that this conversion did not begin to put there.
+
+        Raises
+        ------
+        ExistingFileError
+            If there is.
+        """
+        found = self._listed()
+        if found and not space.is_finished:
+            raise self._in_the_way(next(iter(found)))
+
+    def put(self, space: Workspace, bar: Bar) -> None:
+        """Put all objects that are not there yet.
+
+        Raises
+        ------
+        ExistingFileError
+            If an object of another content is there, which is left as it is.
+        UnreachableStoreError
+            If the store does not answer; the next call goes on.
+        """
+        keys = sorted(path.relative_to(space.out).as_posix() for path in space.out.rglob("*") if path.is_file())
+        keys.remove(_ROOT)
+        journal = _Journal(space.folder / "objects.jsonl")
+        found, ours = self._listed(), journal.read()
+        strange = sorted(set(found) - {*keys, _ROOT})
+        if strange:
+            raise self._in_the_way(strange[0])
+        left = [key for key in keys if key not in found or found[key] != ours.get(key)]
+
+        def put(key: str) -> None:
+            journal.note(key, self._put(space.out, key))
+
+        with bar(f"Putting {self.url}", len(left) + 1, "objects") as advance:
+            with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="scdataset-putting") as threads:
+                try:
+                    for future in as_completed([threads.submit(put, key) for key in left]):
+                        future.result()
+                        advance(1)
+                finally:
+                    threads.shutdown(cancel_futures=True)
+            self._put(space.out, _ROOT)
+            advance(1)
+
+    def _put(self, store: Path, key: str) -> ObjectVersion:
+        """Put an object, or find that it is there, and return its version."""
+        content = (store / key).read_bytes()
+        whole = f"{self.prefix}/{key}"
+        version = self.bucket.create(whole, content)
+        if version is None:  # this process ended before it noted it, or it is another's
+            version, answer = self.bucket.fetch(whole, 0, max(len(content), 1), None)
+            if version.size != len(content) or bytes(self.bucket.body(whole, answer, version.size)) != content:
+                raise self._in_the_way(key)
+        return version
+
+    def _listed(self) -> dict[str, ObjectVersion]:
+        """Return the objects of the store that are there."""
+        return {key.removeprefix(f"{self.prefix}/"): one for key, one in self.bucket.walk(self.prefix).items()}
+
+    def _in_the_way(self, key: str) -> ExistingFileError:
+        message = (
+            f"{self.url}/{key} is there already, and not of this conversion; nothing is written over. Give another "
+            "URL, or remove it."
+        )
+        return ExistingFileError(message)
+
+    def clean_up(self) -> None:
+        """Remove the store of this machine, and all that was noted about it, at once."""
+        finished = self.folder.with_name(f"{self.folder.name}.finished")
+        shutil.rmtree(finished, ignore_errors=True)
+        self.folder.rename(finished)
+        shutil.rmtree(finished)
+
+
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    """A file with a line for each object that the bucket has: its key and version."""
+
+    path: Path
+
+    def note(self, key: str, version: ObjectVersion) -> None:
+        # A line that was cut short does not spoil this one.
+        with self.path.open("a", encoding="utf-8") as journal:
+            journal.write("\n" + json.dumps([key, *version]))
+
+    def read(self) -> dict[str, ObjectVersion]:
+        found = {}
+        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
+            with suppress(ValueError):  # the process ended while it wrote the line
+                key, *version = json.loads(line)
+                found[key] = ObjectVersion(*version)
+        return found

@@ -1,0 +1,201 @@
+"""Conversions to and from object stores."""
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+from tests.conversion.stores import SMALL, same_matrix
+
+pytest.importorskip("obstore")
+from scdataset import ArgumentValueError, ExistingFileError, MissingFileError, convert, open_collection
+from scdataset.conversion.destination import Destination
+from scdataset.conversion.showing import no_bar
+from scdataset.conversion.workspace import Workspace
+from scdataset.engine.bytes.object_store import Bucket
+from scdataset.errors import UnreachableStoreError, UnreadableFileError
+from scdataset.testing.object_server import Fault, ObjectServer
+
+OUT = "s3://bucket/made/a.zarr"
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
+    with ObjectServer() as server:
+        yield server
+
+
+def stored(server):
+    return {key.removeprefix("made/a.zarr/"): value for key, value in sorted(server.objects.items())}
+
+
+def put(server, path, **others):
+    return convert(path, OUT, storage_options=server.options, **{**SMALL, **others})
+
+
+class Stopped(BaseException):
+    """As a signal would end it."""
+
+
+def test_a_store_in_a_bucket_has_the_bytes_of_one_on_a_disk(adata, path, server, expected, tmp_path):
+    found = put(server, path, verify=True)
+    assert stored(server) == expected
+    assert [request.key for request in server.requests if request.method == "PUT"][-1] == "made/a.zarr/zarr.json"
+    assert (found.path, found.n_bytes) == (OUT, sum(map(len, expected.values())))
+    assert not list((tmp_path / "cache/conversions").iterdir())
+    with open_collection(OUT, obs=["source_row"], storage_options=server.options) as cells:
+        batch = cells[:]
+    same_matrix(batch["X"], adata.X[batch["source_row"]])
+
+
+@pytest.fixture
+def made(expected, server):
+    """A store that is complete on this machine, and its destination."""
+    remote = Destination.of(OUT, server.options)
+    space = Workspace(remote.local)
+    space.folder.mkdir(parents=True)
+    for key, value in expected.items():
+        (space.out / key).parent.mkdir(parents=True, exist_ok=True)
+        (space.out / key).write_bytes(value)
+    return space, remote
+
+
+def test_a_conversion_that_ends_at_any_object_goes_on_to_the_same_bytes(made, server, expected, monkeypatch):
+    create, calls, done = Bucket.create, [], []
+
+    def stop(self, key, value):
+        calls.append(key)
+        number = len(calls)
+        if number % 7 == 3:
+            raise Stopped
+        version = create(self, key, value)
+        if number % 7 == 5:
+            raise Stopped  # the bucket has it, and nobody noted it
+        done.append(key)
+        return version
+
+    monkeypatch.setattr(Bucket, "create", stop)
+    space, remote = made
+    while "zarr.json" not in stored(server):
+        assert len(stored(server)) < len(expected)
+        with suppress(Stopped):
+            remote.put(space, no_bar)
+    assert len(calls) > len(expected) + 10
+    assert stored(server) == expected
+    assert len(done) == len(set(done)) >= len(expected) - 1  # those that were noted are not put again
+
+
+KILLED = """
+import os, signal, sys
+from scdataset import convert
+from scdataset.engine.bytes.object_store import Bucket
+
+source, out, endpoint, at = sys.argv[1:]
+create, calls = Bucket.create, []
+
+
+def counted(self, key, content):
+    calls.append(key)
+    if len(calls) == int(at):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return create(self, key, content)
+
+
+Bucket.create = counted
+options = {"endpoint": endpoint, "region": "us-east-1", "anonymous": True}
+given = dict(chunk_size=1024, shard_size=2048, progress=False, shuffle=True, obs=["text"])
+convert(source, out, storage_options=options, **given)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [1, 9, 20])
+def test_a_killed_conversion_goes_on_to_the_same_bytes(path, server, expected, at):
+    command = [sys.executable, "-c", KILLED, str(path), OUT, server.endpoint, str(at)]
+    assert subprocess.run(command, check=False, env=dict(os.environ)).returncode == -9
+    assert "zarr.json" not in stored(server)
+    convert(path, OUT, storage_options={**server.options}, **SMALL)
+    assert stored(server) == expected
+
+
+def test_objects_of_others_are_not_written_over(path, server, tmp_path):
+    server.objects["made/a.zarr/zarr.json"] = b"mine"
+    with pytest.raises(ExistingFileError, match=r"s3://bucket/made/a\.zarr/zarr\.json is there already"):
+        put(server, path)
+    assert server.objects == {"made/a.zarr/zarr.json": b"mine"}
+    assert not list((tmp_path / "cache/conversions").iterdir())
+
+
+def test_an_object_that_another_puts_meanwhile_is_not_written_over(path, server):
+    def rival():
+        server.objects["made/a.zarr/X/zarr.json"] = b"mine"
+
+    server.fault = lambda _number, request: Fault(before=rival) if request.key.endswith("X/zarr.json") else None
+    with pytest.raises(ExistingFileError, match=r"X/zarr\.json is there already, and not of this conversion"):
+        put(server, path)
+    assert server.objects["made/a.zarr/X/zarr.json"] == b"mine"
+    assert "zarr.json" not in stored(server)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "told"),
+    [(503, UnreachableStoreError, "cannot be written"), (403, UnreadableFileError, "may not be written")],
+)
+def test_a_store_that_refuses_is_told_and_gets_the_rest_later(path, server, expected, fault, error, told):
+    server.fault = lambda number, request: Fault(fault) if request.method == "PUT" and number > 12 else None
+    with pytest.raises(error, match=told):
+        put(server, path)
+    assert "zarr.json" not in stored(server)
+    server.fault = lambda _number, _request: None
+    put(server, path)
+    assert stored(server) == expected
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [("s3://bucket/a", r"end in \.zarr"), ("https://host/a.zarr", "takes no objects"), ("s4://b/a.zarr", "s4")],
+)
+def test_a_url_that_takes_no_store_is_refused(path, out, told):
+    with pytest.raises(ArgumentValueError, match=told):
+        convert(path, out)
+
+
+def test_cells_of_a_bucket_are_converted_and_secrets_are_not_kept(adata, path, server, tmp_path, monkeypatch):
+    server.objects["cells.h5ad"] = path.read_bytes()
+    options = {**SMALL, "storage_options": {**server.options, "access_key_id": "key", "secret_access_key": "hidden"}}
+    with monkeypatch.context() as patch:
+        patch.setattr("scdataset.conversion.workspace.Workspace.note", lambda *_: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            convert(server.s3("cells.h5ad"), tmp_path / "a.zarr", **options)
+    assert not [file for file in tmp_path.rglob("*.json*") if b"hidden" in file.read_bytes()]
+    server.objects["cells.h5ad"] = path.read_bytes() + b" "
+    with pytest.raises(ArgumentValueError, match="other files"):
+        convert(server.s3("cells.h5ad"), tmp_path / "a.zarr", **options)
+    server.objects["cells.h5ad"] = path.read_bytes()
+    assert convert(server.s3("cells.h5ad"), tmp_path / "a.zarr", **options).shape == adata.shape
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_s3_takes_a_store(path, tmp_path, monkeypatch, expected):
+    moto = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    boto3 = pytest.importorskip("boto3")
+    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
+    moto.start()
+    try:
+        endpoint = f"http://127.0.0.1:{moto.get_host_and_port()[1]}"
+        given = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+        client = boto3.client("s3", endpoint_url=endpoint, **given)
+        client.create_bucket(Bucket="bucket")
+        options = {"endpoint": endpoint, "region": "us-east-1", "access_key_id": "key", "secret_access_key": "secret"}
+        convert(path, OUT, storage_options=options, **SMALL)
+        keys = [one["Key"] for one in client.list_objects_v2(Bucket="bucket")["Contents"]]
+        got = {key: client.get_object(Bucket="bucket", Key=key)["Body"].read() for key in keys}
+        assert {key.removeprefix("made/a.zarr/"): value for key, value in got.items()} == expected
+        with pytest.raises(ExistingFileError, match="is there already"):
+            convert(path, OUT, storage_options=options, **SMALL)
+        with pytest.raises(MissingFileError, match="there is no s3://nobucket"):
+            convert(path, "s3://nobucket/a.zarr", storage_options=options, **SMALL)
+    finally:
+        moto.stop()
