@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scdataset.conversion.showing import Bar
-from scdataset.conversion.workspace import Workspace
+from scdataset.conversion.workspace import Workspace, writing_to
 from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion, is_url, using_options
 from scdataset.engine.cache_paths import cache_folder
 from scdataset.errors import ArgumentValueError, ExistingFileError
@@ -86,7 +86,8 @@ class Destination:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Have the folder while the context lasts; an empty one is removed after it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with writing_to(self.local):
+            self.folder.mkdir(parents=True, exist_ok=True)
         try:
             yield
         finally:
@@ -176,7 +177,7 @@ class _Journal:
 
     def note(self, key: str, version: ObjectVersion) -> None:
         # A line that was cut short does not spoil this one.
-        with self.path.open("a", encoding="utf-8") as journal:
+        with writing_to(self.path), self.path.open("a", encoding="utf-8") as journal:
             journal.write("\n" + json.dumps([key, *version]))
 
     def read(self) -> dict[str, ObjectVersion]:

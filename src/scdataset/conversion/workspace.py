@@ -64,19 +64,20 @@ class Workspace:
         if os.path.lexists(here.folder) and not here._is_ours():
             message = f"{here.folder} is in the way: it is not of a conversion that was interrupted; move it away."
             raise ExistingFileError(message)
+        lock = FileLock(here._lock, blocking=False)
         with writing_to(here.out):
             here.folder.mkdir(exist_ok=True)
-        lock = FileLock(here._lock, blocking=False)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                message = f"Another process is writing {here.out}; wait for it, or give another path."
+                raise OutputError(message) from error
         try:
-            with lock:
-                here._remove_partial()
-                try:
-                    yield here
-                finally:
-                    here._discard_unplanned()
-        except Timeout as error:
-            message = f"Another process is writing {here.out}; wait for it, or give another path."
-            raise OutputError(message) from error
+            here._remove_partial()
+            yield here
+        finally:
+            here._discard_unplanned()
+            lock.release()
 
     def complete(self) -> dict[tuple[str, int], dict[str, list[int]]]:
         """Return size and CRC-32 of the arrays of each complete shard, by matrix and number."""
@@ -149,8 +150,9 @@ class Workspace:
                 raise ArgumentValueError(message)
             return
         partial = self._request.with_suffix(".partial")
-        partial.write_text(json.dumps(request), encoding="utf-8")
-        partial.replace(self._request)
+        with writing_to(self.out):
+            partial.write_text(json.dumps(request), encoding="utf-8")
+            partial.replace(self._request)
 
     def _discard_unplanned(self) -> None:
         """Remove the folder if nothing in it took long to make."""
