@@ -269,8 +269,8 @@ class CellCollection(HasObs, ReadsInBackground):
     def gene_places(self) -> NDArray[np.int64]:
         """Return where in var of the first file each gene is, -1 if nowhere, shape ``(n_vars,)``."""
         places = np.full(self.n_vars, -1)
-        table = None if self._genes is None else self._genes.tables[0]
-        table = np.arange(self.n_vars) if table is None else table
+        stored = None if self._genes is None else self._genes.tables[0]
+        table = np.arange(self.n_vars, dtype=np.int32) if stored is None else stored
         places[table[table >= 0]] = np.flatnonzero(table >= 0)
         return places
 
