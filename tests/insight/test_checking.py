@@ -136,7 +136,7 @@ PLANTED = {
     "columns out of order": (swap, "X/indices", "1 row whose columns do not ascend"),
     "NaN": (put("X/data", 5, np.nan), "X/data", "1 NaN value, the first in row 0"),
     "infinite": (put("X/data", 5, -np.inf), "X/data", "1 infinite value,"),
-    "NaN in a layer": (put("layers/dense", (7, 3), np.nan), "layers/dense", "NaN, the first in row 7, column 3"),
+    "NaN in a layer": (put("layers/dense", (7, 3), np.nan), "layers/dense", "1 NaN value, the first in row 7, col"),
     "NaN in obsm": (put("obsm/X_pca", (7, 2), np.nan), "obsm/X_pca", "in row 7, column 2"),
     "pointer that falls": (put("X/indptr", 50, 3), "X/indptr", "falls after row 49"),
     "first pointer": (put("X/indptr", 0, 1), "X/indptr", "begins with 1"),
