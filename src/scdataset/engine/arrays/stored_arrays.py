@@ -34,19 +34,9 @@ from scdataset.engine.observer import DECODE, READ, SCATTER, observed, observer_
 from scdataset.errors import DamagedFileError
 
 __all__ = [
-    "BUFFER_BYTES",
-    "GAP_BYTES",
-    "ChunkedArray",
-    "Chunks",
-    "FileChunks",
-    "PlainArray",
-    "StoredArray",
-    "Task",
-    "array_at",
-    "cost_of_chunks",
-    "equal_parts",
-    "piece_of",
-]
+    "BUFFER_BYTES", "GAP_BYTES", "ChunkedArray", "Chunks", "FileChunks", "PlainArray", "StoredArray",
+    "Task", "array_at", "cost_of_chunks", "equal_parts", "piece_of",
+]  # fmt: skip
 
 GAP_BYTES = 4096
 """Bytes between two spans that are read along rather than skipped: a call costs about as much as copying them."""
