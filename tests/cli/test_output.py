@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scdataset._tables import bytes_text
+from scdataset.cli import _output
 from scdataset.cli._output import Bar, Fields, Heading, Table, Text, show, show_json
 
 BLOCKS = [
@@ -63,3 +64,14 @@ def test_json_has_numbers_of_numpy_and_null_for_what_is_no_number(capsys):
 @pytest.mark.parametrize(("n", "said"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 KB"), (2.5e13, "25 TB")])
 def test_bytes_come_in_the_unit_that_fits(n, said):
     assert bytes_text(n) == said
+
+
+def test_text_of_a_table_is_folded_where_its_words_are_too_long_for_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(_output, "_is_rich", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    show([Table(("name", "n", "examples"), (("a" * 20, "1,000", "b" * 40),), frozenset({1}))])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 60 for line in lines)
+    assert "".join(lines).count("b") == 40
+    assert "a" * 20 in lines[1]
+    assert "1,000" in lines[1]

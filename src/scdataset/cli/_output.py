@@ -58,6 +58,9 @@ Block = Heading | Text | Fields | Table | Bar
 _WIDEST = 10_000
 """Characters of a line that no table has."""
 
+_NARROWEST, _MARGIN = 10, 2
+"""Characters that a column of text is folded to at least, and beside columns."""
+
 _BAR = 40
 """Characters of a bar."""
 
@@ -136,11 +139,22 @@ def _show_rich(blocks: Iterable[Block]) -> None:
     console = Console(highlight=False)
     for block in blocks:
         drawn = _rich(block)
-        size = Measurement.get(console, console.options.update(max_width=_WIDEST), drawn)
-        if isinstance(block, Table) and size.minimum > console.width:  # else columns would lose figures, or vanish
+        if (
+            isinstance(block, Table) and _least_width(block) > console.width
+        ):  # else columns would lose figures, or vanish
+            size = Measurement.get(console, console.options.update(max_width=_WIDEST), drawn)
             Console(highlight=False, width=size.maximum).print(drawn)
         else:
             console.print(drawn)
+
+
+def _least_width(table: Table) -> int:
+    """Return the characters of a line that a table needs: all names and figures, and some of text, which is folded."""
+    widths = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
+    kept = [
+        width if number == 0 or number in table.right else min(width, _NARROWEST) for number, width in enumerate(widths)
+    ]
+    return _MARGIN + sum(kept) + _MARGIN * len(kept)
 
 
 def _rich(block: Block) -> Any:
