@@ -26,6 +26,7 @@ def test_repeated_names_are_a_remark_with_the_rows_of_the_first(pieces, said):
     assert not found.faults
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of anndata, on the format of zarr
 def test_encodings_are_those_that_anndata_writes(tmp_path):
     cells = anndata.AnnData(np.eye(2, dtype="f4"), uns={"a": "text", "b": {"c": 1}, "d": np.array(["x", "y"])})
     with anndata.settings.override(zarr_write_format=3):
