@@ -112,7 +112,7 @@ def report(
         divided among workers; Ray puts the files of all workers together. None for none.
     objects
         By name, what is saved as the dataset is: ``model=model, optimizer=optimizer``. Of a model in
-        `DistributedDataParallel` the model inside is saved, for any number of workers.
+        ``DistributedDataParallel`` the model inside is saved, for any number of workers.
 
     Raises
     ------
