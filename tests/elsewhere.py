@@ -15,7 +15,7 @@ class Elsewhere:
         sent = pickle.loads(pickle.dumps(work))
         for number in reversed(range(len(items))):
             self.n_items += 1
-            yield number, sent(pickle.loads(pickle.dumps(items[number])), 1)
+            yield number, sent(pickle.loads(pickle.dumps(items[number])))
 
 
 class Deadly:
@@ -27,8 +27,8 @@ class Deadly:
         self.item = item
         self.times = times
 
-    def __call__(self, item, num_threads):
-        result = self.work(item, num_threads)
+    def __call__(self, item):
+        result = self.work(item)
         died = len(list(self.folder.iterdir()))
         if died < self.times and self.item in {None, item}:
             (self.folder / str(died)).touch()

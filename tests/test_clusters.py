@@ -1,9 +1,11 @@
 """The argument engine, and results that come in any order."""
 
+import sys
+
 import pytest
 from tests.elsewhere import Elsewhere
 
-from scdataset import ArgumentTypeError, ArgumentValueError
+from scdataset import ArgumentTypeError, ArgumentValueError, MissingDependencyError
 from scdataset._clusters import cluster_of, in_order
 
 
@@ -28,3 +30,9 @@ def test_results_come_in_order_each_as_soon_as_it_can():
     assert [next(ordered), next(ordered)] == ["a", "b"]
     assert list(results) == [(3, "d"), (2, "c")]
     assert list(ordered) == []
+
+
+def test_an_engine_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependencyError, match=r"Actors needs ray.*pip install 'ray\["):
+        cluster_of("ray")

@@ -15,8 +15,8 @@ U = TypeVar("U")
 class Cluster(Protocol):
     """Processes that share work."""
 
-    def each(self, work: Callable[[T, int], U], items: Sequence[T]) -> Iterator[tuple[int, U]]:
-        """Call ``work`` with each item, and the number of threads that it may use, in whichever process is free.
+    def each(self, work: Callable[[T], U], items: Sequence[T]) -> Iterator[tuple[int, U]]:
+        """Call ``work`` with each item, in whichever process is free.
 
         Parameters
         ----------
@@ -55,9 +55,10 @@ def cluster_of(engine: object) -> Cluster | None:
     if engine != "ray":
         message = f"engine={engine!r} is not known; {allowed}."
         raise ArgumentValueError(message)
-    from scdataset.integrations.ray.actors import Actors  # noqa: PLC0415 Ray is optional
+    from scdataset.integrations.ray import Actors  # noqa: PLC0415 Ray is optional
 
-    return Actors()
+    cluster: Cluster = Actors()
+    return cluster
 
 
 def in_order(results: Iterable[tuple[int, Any]]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from scdataset import CollectionError, MissingFileError, open_collection
+from scdataset import CollectionError, open_collection
 from scdataset.cells import open_again
 
 
@@ -50,7 +50,6 @@ def test_a_process_opens_a_call_once_and_another_call_anew(paths):
     opening = sent(open_collection(paths[0]))
     assert open_again(opening) is open_again(pickle.loads(pickle.dumps(opening)))
     assert open_again(sent(open_collection(paths[0]))) is not open_again(opening)
-    assert open_again(opening, 3).num_threads == 3
 
 
 def test_files_added_since_are_not_taken(paths):
@@ -59,14 +58,6 @@ def test_files_added_since_are_not_taken(paths):
     (paths[0].parent / "more.h5ad.part").rename(paths[0])
     paths[1].with_name("9.h5ad").write_bytes(paths[1].read_bytes())
     assert len(open_again(opening)) == 16
-
-
-def test_a_machine_that_lacks_a_file_is_named_with_it(paths, monkeypatch):
-    opening = sent(open_collection(paths[0]))
-    paths[0].unlink()
-    monkeypatch.setattr("platform.node", lambda: "worker-7")
-    with pytest.raises(MissingFileError, match=r"On the machine 'worker-7': .*0.h5ad.*Every machine that reads needs"):
-        open_again(opening)
 
 
 def test_a_file_with_other_cells_is_refused(paths):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scdataset.cells.open import open_collection
 from scdataset.cells.opening import Opening
-from scdataset.errors import CollectionError, MissingFileError, UnreachableStoreError, UnreadableFileError
+from scdataset.errors import CollectionError
 
 if TYPE_CHECKING:
     from scdataset.cells.collection import CellCollection
@@ -17,36 +17,24 @@ __all__ = ["open_again"]
 _KEPT = 2
 """Collections that a process keeps open for the next part of its work."""
 
-_NOT_HERE = (MissingFileError, UnreadableFileError, UnreachableStoreError)
-
 
 @lru_cache(_KEPT)
-def open_again(opening: Opening, num_threads: int | None = None) -> "CellCollection":
+def open_again(opening: Opening) -> "CellCollection":
     """Open a collection as another process opened it, or return it if it was opened here before.
 
     Parameters
     ----------
     opening
         The call that the other process made.
-    num_threads
-        Threads that read and decode here; None for as many as in that call.
 
     Raises
     ------
     MissingFileError, UnreadableFileError, UnreachableStoreError
-        If a file cannot be reached from this machine, which is named.
+        If a file cannot be reached from this machine.
     CollectionError
         If the files here hold other numbers of cells.
     """
-    threads = {} if num_threads is None else {"num_threads": num_threads}
-    try:
-        cells: Any = open_collection(**{**opening.arguments, **threads})
-    except _NOT_HERE as error:
-        message = (
-            f"On the machine {platform.node()!r}: {error} Every machine that reads needs the files, under the same "
-            "paths: put them on a file system that all share, in a bucket, or on a local disk of each."
-        )
-        raise type(error)(message) from error
+    cells: Any = open_collection(**opening.arguments)
     _check_sizes(cells.sizes, opening)
     return cast("CellCollection", cells)
 

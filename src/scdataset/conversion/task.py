@@ -276,16 +276,15 @@ class ShardWork:
         self._arguments = out, wanted, storage, order
         self._writers: dict[str, ShardWriter] | None = None
 
-    def __call__(self, shard: tuple[str, int], num_threads: int) -> dict[str, list[int]]:
+    def __call__(self, shard: tuple[str, int]) -> dict[str, list[int]]:
         """Write a shard, and return the size and CRC-32 of each of its keys."""
         name, number = shard
         out, wanted, storage, order = self._arguments
         space = Workspace(out)
         with writing_to(out):
             if self._writers is None:
-                own = replace(wanted, options={**wanted.options, "num_threads": num_threads})
-                cells = own.opened(own.layer)
-                self._writers = Task(space, cells, own, storage, order, ExitStack(), no_bar).shard_writers()
+                cells = wanted.opened(wanted.layer)
+                self._writers = Task(space, cells, wanted, storage, order, ExitStack(), no_bar).shard_writers()
             writer = self._writers[name]
             content = writer.read(number)
             space.drop(writer.matrix, number)

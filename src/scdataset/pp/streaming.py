@@ -239,9 +239,9 @@ class _PartOf:
     opening: Opening
     work: Pass[Any]
 
-    def __call__(self, part: tuple[NDArray[np.int64], Array | None], num_threads: int) -> Any:
+    def __call__(self, part: tuple[NDArray[np.int64], Array | None]) -> Any:
         rows, given = part
-        cells = Cells(open_again(self.opening, num_threads), rows)
+        cells = Cells(open_again(self.opening), rows)
         totals = self.work.begin(rows.size)
         cells.add_to(totals, replace(self.work, given=given), lambda _: None)
         return totals

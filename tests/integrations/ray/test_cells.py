@@ -75,8 +75,8 @@ def test_a_task_names_a_file_that_its_machine_lacks(three_files, tmp_path, monke
     tasks = CellSource(three_files[0]).get_read_tasks(1)
     three_files[0].rename(tmp_path / "moved")
     try:
-        monkeypatch.setattr("platform.node", lambda: "worker-7")
-        with pytest.raises(MissingFileError, match=r"'worker-7': .*a.h5ad"):
+        monkeypatch.setattr("socket.gethostname", lambda: "worker-7")
+        with pytest.raises(MissingFileError, match=r"On node worker-7.*: .*a.h5ad"):
             run(tasks)
     finally:
         (tmp_path / "moved").rename(three_files[0])

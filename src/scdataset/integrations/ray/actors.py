@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from scdataset._arguments import optional_whole, whole
 from scdataset.errors import ScDatasetError
+from scdataset.integrations.ray.nodes import naming_node, use_assigned_cpus
 
 __all__ = ["Actors"]
 
@@ -50,19 +51,19 @@ class Actors:
         whole("num_cpus", self.num_cpus, minimum=1)
         optional_whole("memory", self.memory, minimum=1)
 
-    def each(self, work: Callable[[T, int], U], items: Sequence[T]) -> Iterator[tuple[int, U]]:
-        """Call ``work`` with each item and the threads of its process; yield the number of the item and the result.
+    def each(self, work: Callable[[T], U], items: Sequence[T]) -> Iterator[tuple[int, U]]:
+        """Call ``work`` with each item; yield the number of the item and the result.
 
         Raises
         ------
         ScDatasetError
             Of the work, as in this process. Other errors come as Ray's.
-        ray.exceptions.RayActorError
-            If five processes one after the other are lost at the same item.
+        ray.exceptions.RayError
+            If five processes one after the other are lost at the same item; it says how the last one ended.
         """
         if not ray.is_initialized():
             ray.init()
-        pool = _Pool(self, ray.put(work))
+        pool = _Pool(self, ray.put(ray.cloudpickle.dumps(work)))  # arrays in Ray's own memory cannot be written to
         try:
             for _ in range(min(self._count(), len(items))):
                 pool.start()
@@ -83,16 +84,17 @@ class Actors:
 class _Worker:
     """The actor; its work opens files when it is first called."""
 
-    def __init__(self, work: Callable[[Any, int], Any], num_threads: int) -> None:
-        self._work = work
-        self._num_threads = num_threads
+    def __init__(self, work: bytes) -> None:
+        use_assigned_cpus()
+        self._work = ray.cloudpickle.loads(work)
 
     def ready(self) -> None:
         """Return once the process is there."""
 
     def do(self, item: Any) -> Any:
         """Do the work."""
-        return self._work(item, self._num_threads)
+        with naming_node():
+            return self._work(item)
 
 
 class _Pool:
@@ -105,7 +107,7 @@ class _Pool:
     def __init__(self, actors: Actors, work: Any) -> None:
         options = {"num_cpus": actors.num_cpus, "memory": actors.memory}
         remote: Any = ray.remote(_Worker)
-        self._new: Callable[[], Any] = lambda: remote.options(**options).remote(work, actors.num_cpus)
+        self._new: Callable[[], Any] = lambda: remote.options(**options).remote(work)
         self._actors: list[Any] = []
         self._calls: dict[Any, tuple[Any, int | None]] = {}
 
@@ -128,7 +130,9 @@ class _Pool:
             actor, done = self._calls.pop(call)
             try:
                 result = ray.get(call)
-            except RayActorError:
+            except RayTaskError:
+                raise
+            except RayError:  # the process or its machine is gone, or was short of memory
                 lost[done] += 1
                 if lost[done] >= _TRIES:
                     raise

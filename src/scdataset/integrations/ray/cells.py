@@ -16,6 +16,7 @@ from scdataset._arguments import flag
 from scdataset.cells import CellCollection, Opening, open_again, open_collection
 from scdataset.errors import ArgumentTypeError
 from scdataset.integrations.ray.blocks import Layout
+from scdataset.integrations.ray.nodes import naming_node, use_assigned_cpus
 
 __all__ = ["CellSource", "read_cells"]
 
@@ -87,7 +88,7 @@ def read_cells(
     >>> embedded = cells.map_batches(Embed, batch_format="pyarrow", concurrency=8, num_gpus=1)  # doctest: +SKIP
     >>> embedded.write_parquet("embedding")  # doctest: +SKIP
     """
-    datasource = CellSource(source, filter=filter, dense=dense, num_threads=num_cpus, **options)
+    datasource = CellSource(source, filter=filter, dense=dense, **options)
     dataset = ray.data.read_datasource(
         datasource,
         num_cpus=num_cpus,
@@ -103,20 +104,11 @@ def read_cells(
 class CellSource(Datasource):  # type: ignore[misc]  # Ray is not looked into
     """Cells as a source of Ray Data, for ``ray.data.read_datasource``; see `read_cells`."""
 
-    def __init__(
-        self,
-        source: Any,
-        *,
-        filter: Any = None,  # noqa: A002 as in read_cells
-        dense: bool = False,
-        num_threads: int | None = None,
-        **options: Any,
-    ) -> None:
+    def __init__(self, source: Any, *, filter: Any = None, dense: bool = False, **options: Any) -> None:  # noqa: A002 as in read_cells
         super().__init__()
         self._projection_map: dict[str, str] | None = None
         cells = _opened(source, options)
         self._opening = _opening_of(cells)
-        self._num_threads = num_threads
         self._layout = Layout.of(cells, dense=flag("dense", dense))
         self._rows = _rows(cells, filter)
         self._row_bytes = _estimated_bytes(cells, self._rows, self._layout)
@@ -152,7 +144,7 @@ class CellSource(Datasource):  # type: ignore[misc]  # Ray is not looked into
             metadata = BlockMetadata(
                 num_rows=rows.size, size_bytes=int(rows.size * self._row_bytes), input_files=None, exec_stats=None
             )
-            read = _reader(opening, layout, _Rows.of(rows), step, self._num_threads)
+            read = _reader(opening, layout, _Rows.of(rows), step)
             tasks.append(ReadTask(read, metadata, schema=schema, per_task_row_limit=per_task_row_limit))
         return tasks
 
@@ -174,14 +166,14 @@ class _Rows:
         return np.arange(*self.bounds) if self.listed is None else self.listed
 
 
-def _reader(
-    opening: Any, layout: Layout, rows: _Rows, step: int, num_threads: int | None
-) -> Callable[[], Iterator[pa.Table]]:
+def _reader(opening: Any, layout: Layout, rows: _Rows, step: int) -> Callable[[], Iterator[pa.Table]]:
     """Return the function of a task: it holds nothing but its arguments."""
 
     def read_cells_of_task() -> Iterator[pa.Table]:
         found: Opening = opening if isinstance(opening, Opening) else ray.get(opening)
-        cells = open_again(found, num_threads)
+        use_assigned_cpus()
+        with naming_node():
+            cells = open_again(found)
         numbers = rows.all
         for first in range(0, max(numbers.size, 1), step):
             yield layout.block(cells, numbers[first : first + step])
