@@ -30,7 +30,7 @@ class Deadly:
     def __call__(self, item):
         result = self.work(item)
         died = len(list(self.folder.iterdir()))
-        if died < self.times and self.item in {None, item}:
+        if died < self.times and (self.item is None or self.item == item):
             (self.folder / str(died)).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return result

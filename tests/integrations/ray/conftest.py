@@ -13,7 +13,6 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
-    "RAY_memory_monitor_refresh_ms": "0",  # it ends processes where others of the machine take the memory
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
