@@ -68,6 +68,6 @@ def exactly(name: str, values: Array, dtype: DType) -> Array:
         same |= np.isnan(values)
     if not np.all(same):
         wrong = values.reshape(-1)[np.argmin(same)].item()
-        message = f"{name} has the value {wrong}, which {dtype} does not hold; give dtype=None for a type that does."
+        message = f"{name} has the value {wrong}, which {dtype} does not hold; leave dtype out for a type that does."
         raise ArgumentValueError(message)
     return converted
