@@ -7,7 +7,7 @@ import ray
 
 from scdataset import ArgumentTypeError, MissingFileError, open_collection
 from scdataset.integrations.ray import to_csr
-from scdataset.integrations.ray.cells import CellSource
+from scdataset.integrations.ray.cells import CellSource, _number_of_tasks
 
 
 def run(tasks):
@@ -87,3 +87,10 @@ def test_a_collection_is_taken_and_options_with_it_refused(three_files):
     assert run(CellSource(cells).get_read_tasks(2)).column_names == ["row", "kind", "genes", "expressions"]
     with pytest.raises(ArgumentTypeError, match=r"got a collection and \['obs'\], which are options for opening one"):
         CellSource(cells, obs=["kind"])
+
+
+@pytest.mark.parametrize(("n_bytes", "expected"), [(0, 1), (1 << 20, 1), (3 << 20, 3), (1 << 30, 32)])
+def test_tasks_are_neither_small_nor_fewer_than_cpus(monkeypatch, n_bytes, expected):
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    assert _number_of_tasks(n_bytes) == expected

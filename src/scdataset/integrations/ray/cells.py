@@ -26,6 +26,9 @@ _FILL = 1.2
 _SENT = 1 << 16
 """Bytes of a call of `open_collection` from which on it goes to the tasks by the object store, and not in each."""
 
+_TASK, _SMALLEST = 32 << 20, 1 << 20
+"""Bytes of a task, and at least where more CPUs than tasks are there; Ray would make 200 tasks of anything."""
+
 _COLUMN_BYTES = 8
 """Bytes that a column takes beside the values of matrices: a number, or where a list begins."""
 
@@ -63,8 +66,10 @@ def read_cells(
         Whether blocks come in the order of the rows, also where a later one is ready first.
     num_cpus
         CPUs of a task, and threads that it reads and decodes with.
-    concurrency, override_num_blocks, ray_remote_args
+    concurrency, ray_remote_args
         As in ``ray.data.read_datasource``.
+    override_num_blocks
+        Number of tasks; None for one every 32 MB, or more of smaller ones where the cluster has more CPUs.
     **options
         Options of `open_collection`, such as ``obs``, ``obsm``, ``genes``, ``join``, ``layer`` and ``row_sums``.
 
@@ -93,7 +98,7 @@ def read_cells(
         datasource,
         num_cpus=num_cpus,
         concurrency=concurrency,
-        override_num_blocks=override_num_blocks,
+        override_num_blocks=override_num_blocks or _number_of_tasks(datasource.estimate_inmemory_data_size()),
         ray_remote_args=None if ray_remote_args is None else dict(ray_remote_args),
     )
     if flag("ordered", ordered):
@@ -179,6 +184,11 @@ def _reader(opening: Any, layout: Layout, rows: _Rows, step: int) -> Callable[[]
             yield layout.block(cells, numbers[first : first + step])
 
     return read_cells_of_task
+
+
+def _number_of_tasks(n_bytes: int) -> int:
+    cpus = int(ray.cluster_resources().get("CPU", 1)) if ray.is_initialized() else 1
+    return max(-(-n_bytes // _TASK), min(2 * cpus, n_bytes // _SMALLEST), 1)
 
 
 def _opened(source: Any, options: Mapping[str, Any]) -> Any:
