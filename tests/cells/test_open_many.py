@@ -62,7 +62,7 @@ def test_cells_of_one_name_are_refused_with_the_files_they_are_in(few, tmp_path)
         open_collection([*few, tmp_path / "again.h5ad"], unique_names=True)
     with pytest.warns(UserWarning, match="not unique"):
         write(tmp_path / "alone.h5ad", 9, names=["x", "x", *"abcde"])
-    with pytest.raises(CollectionError, match=r"1 names .* the first is in \S*alone.h5ad alone"):
+    with pytest.raises(CollectionError, match=r"1 name more than once.* the first is in \S*alone.h5ad alone"):
         open_collection(tmp_path / "alone.h5ad", unique_names=True)
 
 

@@ -76,7 +76,7 @@ def test_names_are_made_unique_as_concat_makes_them(paths):
     assert list(cells.obs_names) == list(cells.obs.index) == list(cells.obs_frame(["type"]).index) == list(expected)
     assert list(cells.to_adata([8]).obs_names) == ["cell1-donor1"]
     assert cells.where(pd.Series(np.arange(21) < 2, index=expected).iloc[::-1]).tolist() == [0, 1]
-    with pytest.raises(CollectionError, match=r"7 names of cells.*index_unique='-'"):
+    with pytest.raises(CollectionError, match=r"7 names more than once.*index_unique='-'"):
         open_collection(paths, unique_names=True)
 
 
