@@ -66,3 +66,27 @@ def test_a_trial_is_shown_in_short_and_as_json_holds_it():
     trial = Trial(8, 16, None, 1234.5, 0.987, 5_000_000)
     assert str(trial) == "1,234 rows a second, 98.7%, 4.77 MiB"
     assert Trial(**json.loads(json.dumps(trial.as_dict()))) == trial
+
+
+class Counted:
+    """Rows that note how many are read."""
+
+    def __init__(self):
+        self.n_read = 0
+
+    def __len__(self):
+        return 10_000
+
+    def __getitem__(self, rows):
+        self.n_read += len(rows)
+        return np.asarray(rows)
+
+
+def test_windows_of_a_new_size_are_read_before_they_are_timed():
+    cells = Counted()
+    bench, read = Bench(cells, 10, 0.0, Clock()), []
+    for factor in (5, 5, 8, 5):
+        before = cells.n_read
+        bench.rate(1, factor, None, 0.0)
+        read.append((cells.n_read - before) // (10 * factor))
+    assert read[0] == read[2] == read[3] > read[1] + 1

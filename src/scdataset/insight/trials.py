@@ -17,7 +17,10 @@ from scdataset._types import Json
 from scdataset.dataset import scDataset
 from scdataset.strategy.blocks import BlockShuffling
 
-__all__ = ["Bench", "Trial"]
+__all__ = ["WARMING", "Bench", "Trial"]
+
+WARMING = 3
+"""Windows that are read before the first trial of their size: so many there are in memory at once."""
 
 
 @runtime_checkable
@@ -90,6 +93,7 @@ class Bench:
         self._clock = clock
         self._until = clock() + seconds
         self._n_measured = 0
+        self._warmed = 0
 
     @property
     def left(self) -> float:
@@ -120,6 +124,8 @@ class Bench:
             seed=self._n_measured,  # other rows each time, as in training
         )
         try:
+            if fetch_factor != self._warmed:
+                self._warm(dataset)
             return self._timed(dataset, min(seconds, max(self.left, 0.0)))
         finally:
             if threads is not None:
@@ -129,6 +135,14 @@ class Bench:
     def _all_threads(self) -> int:
         threads = self.thread_counts[0]
         return 1 if threads is None else threads
+
+    def _warm(self, dataset: scDataset) -> None:
+        """Read windows of a new size, whose memory those after them use again, as in training."""
+        batches: Any = iter(dataset)
+        with closing(batches):
+            for _ in islice(batches, WARMING * dataset.fetch_factor):
+                pass
+        self._warmed = dataset.fetch_factor
 
     def _timed(self, dataset: scDataset, seconds: float) -> float:
         batches: Any = iter(dataset)

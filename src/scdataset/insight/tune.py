@@ -29,7 +29,7 @@ from scdataset.insight.diversity import diversity as diversity_of
 from scdataset.insight.diversity import new_figure
 from scdataset.insight.explain import labels_of
 from scdataset.insight.memory import WindowSizes, peak_memory
-from scdataset.insight.trials import Bench, Trial
+from scdataset.insight.trials import WARMING, Bench, Trial
 from scdataset.strategy.blocks import BlockShuffling
 
 __all__ = ["Tuned", "tune"]
@@ -306,8 +306,10 @@ class _Search:
         block, threads = 1, self._bench.thread_counts[0]
         for factor in factors:
             block = self._largest_block(factor, block)
-            if self._measured and self._takes(factor, self._ranked()[0]) > self._bench.left / _SHARE_OF_TIME:
-                break
+            if self._measured:
+                takes = self._takes(factor, self._ranked()[0], WARMING + 2)
+                if takes > self._bench.left / _SHARE_OF_TIME:
+                    break
             self._measure(block, factor, threads, _TRIAL)
             advance(1)
 
@@ -328,9 +330,9 @@ class _Search:
             if self._takes(key[1], key) < self._bench.left:
                 self._measure(*key, _TRIAL)
 
-    def _takes(self, factor: int, like: tuple[int, int, int | None]) -> float:
-        """Return the seconds of two windows, at the rate of a setting."""
-        return 2 * factor * self._batch_size / max(self._measured[like])
+    def _takes(self, factor: int, like: tuple[int, int, int | None], n_windows: int = 2) -> float:
+        """Return the seconds of so many windows, at the rate of a setting."""
+        return n_windows * factor * self._batch_size / max(self._measured[like])
 
     def _ranked(self) -> list[tuple[int, int, int | None]]:
         """Return the settings that are random enough, the fastest first."""
