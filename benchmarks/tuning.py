@@ -71,9 +71,9 @@ def compared(path: str, options: argparse.Namespace, kept: results.Results) -> s
 
 
 def within(cells: Any, options: argparse.Namespace, threads: int | None) -> Iterator[Setting]:
-    """Yield all settings that keep to the limits."""
+    """Yield all settings that keep to the limits, and to the one of `tune`, that an epoch has two windows at least."""
     codes = np.arange(len(cells)) * CLASSES // len(cells)
-    for factor in (2**k for k in range(2, 9)):
+    for factor in (2**k for k in range(2, 9) if 2 * 2**k * options.batch_size <= len(cells)):
         for block in (2**k for k in range(13)):
             enough = block == 1 or diversity(codes, block, factor, options.batch_size).share >= options.diversity
             if not enough or block > factor * options.batch_size // 2:
