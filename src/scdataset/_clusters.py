@@ -21,8 +21,8 @@ class Cluster(Protocol):
         Parameters
         ----------
         work
-            Is sent once to each process. Its results depend on the item alone, since what a lost process had begun is
-            done again by another.
+            Is sent once to each process. Its results depend on the item alone, since another process does the items
+            again that a lost one had begun.
         items
             Each is sent with its call.
 

@@ -8,6 +8,7 @@ import scipy.sparse
 from tests.conversion.stores import SMALL, content
 
 from scdataset import convert
+from scdataset.conversion.workspace import Workspace
 
 N, GENES = 600, 40
 
@@ -50,3 +51,19 @@ def expected(path, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "a.zarr"
     convert(path, out, **SMALL)
     return content(out)
+
+
+@pytest.fixture
+def interrupted(path, tmp_path, monkeypatch):
+    """Return where the store of a conversion is to be that ended after its first shard."""
+    note = Workspace.note
+
+    def stop(self, matrix, number, stored):
+        note(self, matrix, number, stored)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workspace, "note", stop)
+        with pytest.raises(KeyboardInterrupt):
+            convert(path, tmp_path / "a.zarr", **SMALL)
+    return tmp_path / "a.zarr"

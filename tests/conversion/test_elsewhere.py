@@ -5,7 +5,6 @@ from tests.conversion.stores import SMALL, content
 from tests.elsewhere import Elsewhere
 
 from scdataset import OutputError, convert
-from scdataset.conversion.workspace import Workspace
 
 
 def test_a_store_that_other_processes_write_is_the_same_to_the_byte(path, tmp_path, expected):
@@ -25,19 +24,9 @@ def test_all_matrices_of_several_files_are_the_same_to_the_byte(adata, tmp_path)
     assert content(tmp_path / "there.zarr") == content(tmp_path / "here.zarr")
 
 
-def test_what_one_process_began_others_go_on_with(path, tmp_path, expected, monkeypatch):
-    note = Workspace.note
-
-    def stop(self, matrix, number, stored):
-        note(self, matrix, number, stored)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Workspace, "note", stop)
-        with pytest.raises(KeyboardInterrupt):
-            convert(path, tmp_path / "a.zarr", **SMALL)
-    convert(path, tmp_path / "a.zarr", engine=Elsewhere(), **SMALL)
-    assert content(tmp_path / "a.zarr") == expected
+def test_what_one_process_began_others_go_on_with(path, interrupted, expected):
+    convert(path, interrupted, engine=Elsewhere(), **SMALL)
+    assert content(interrupted) == expected
 
 
 def test_a_machine_that_does_not_see_the_store_is_named(path, tmp_path, monkeypatch):

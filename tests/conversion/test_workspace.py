@@ -110,22 +110,6 @@ def test_half_written_files_are_replaced(path, tmp_path, expected, monkeypatch, 
     assert content(out) == expected
 
 
-@pytest.fixture
-def interrupted(path, tmp_path, monkeypatch):
-    """A conversion that ended after its first shard."""
-    note = Workspace.note
-
-    def stop(self, matrix, number, stored):
-        note(self, matrix, number, stored)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Workspace, "note", stop)
-        with pytest.raises(KeyboardInterrupt):
-            convert(path, tmp_path / "a.zarr", **SMALL)
-    return tmp_path / "a.zarr"
-
-
 def test_what_is_not_finished_is_no_store(interrupted):
     folder = interrupted.with_name("a.zarr.conversion")
     assert not interrupted.exists()

@@ -83,8 +83,8 @@ def convert(
 ) -> Conversion:
     """Convert cells to AnnData in a sharded zarr store (version 3), which plain anndata and zarr read.
 
-    Of one source the store has uns, varm and varp as well, and obsp where all cells stay in their order; of several,
-    which may not agree in them, it has not. ``Conversion.left_out`` and ``uns["conversion"]`` list what is left out.
+    Of one source the store has uns, varm and varp as well, and obsp where all cells stay in their order. Several
+    sources may not agree in them, so these are left out; ``Conversion.left_out`` and ``uns["conversion"]`` list them.
 
     Two shards are in memory at a time, beside 16 bytes a row, and a column of obs, the names of the cells of a file, or
     a member of uns, varm, varp, or a frame of obsm.
@@ -147,7 +147,7 @@ def convert(
     ArgumentValueError
         If an argument is wrong, or values do not fit; an ExistingFileError if something is where the store shall be.
     OutputError
-        If the store cannot be written, as on a disk that is full: what was written is kept.
+        If the store cannot be written, as on a full disk; the shards that were written are kept.
     CollectionChangedError
         If the source has changed since an interrupted conversion began.
     DamagedFileError

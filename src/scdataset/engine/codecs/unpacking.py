@@ -64,7 +64,7 @@ def check_unpacked(stored: Any, filters: Filters, most: int) -> None:
     ValueError
         With the bytes, as far as they are counted; or with the filter, if it cannot be told.
     DamagedFileError
-        If a filter cannot undo what it did.
+        If a filter cannot decode the bytes.
     """
     undone = _undone(filters)
     for name, option in undone:
@@ -160,7 +160,7 @@ def _of_bitshuffle(content: Any, option: tuple[int, ...], _: int) -> int:
 
 
 def _of_blosc2(content: Any, _: Any, __: int) -> int:
-    """Return what the frame says, or the chunk in it, which is what the library takes memory for."""
+    """Return the size that the frame claims, or the chunk in it if that is larger: the library takes so much memory."""
     view = memoryview(content)
     start = int.from_bytes(view[11:15], "big")
     return max(int.from_bytes(view[30:38], "big"), int.from_bytes(view[start + 4 : start + 8], "little"))
@@ -189,7 +189,7 @@ _STREAMS: dict[str, Callable[[Any], Any]] = {
 
 
 def _pieces(content: Any, name: str, option: Any, most: int) -> Iterator[bytes]:
-    """Yield what the members of a stream unpack to, one byte above ``most`` and no further.
+    """Yield the unpacked members of a stream, up to one byte above ``most``.
 
     Raises
     ------
