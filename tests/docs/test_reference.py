@@ -18,6 +18,8 @@ MODULES = [
     "scdataset.simulation",
 ]
 
+VARIABLE = re.compile(r"SCDATASET_[A-Z_]+[A-Z]")
+
 
 def listed():
     """Yield the full names that the reference lists."""
@@ -75,3 +77,9 @@ def test_every_command_is_on_the_page_of_the_command_line():
     page = (ROOT / "docs" / "command-line.md").read_text()
     commands = next(action for action in parser()._actions if action.choices and action.dest != "help").choices
     assert not [name for name in commands if f"`scdataset {name}" not in page]
+
+
+def test_every_environment_variable_is_described():
+    read = {name for path in (ROOT / "src").rglob("*.py") for name in VARIABLE.findall(path.read_text())}
+    described = {name for path in (ROOT / "docs").rglob("*.md") for name in VARIABLE.findall(path.read_text())}
+    assert {"SCDATASET_CACHE_DIR", "SCDATASET_CORES"} <= read <= described

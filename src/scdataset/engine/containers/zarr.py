@@ -166,8 +166,8 @@ class ChunkFinder:
 
 
 Gap = Callable[[int, int], str | None]
-"""Returns the reason why the elements from one to another of an array cannot all have its fill value, or None if "
-"they can."""
+"""Returns the reason why the elements from one to another of an array cannot all have its fill value, or None if
+they can."""
 
 
 def _any_gap(_start: int, _stop: int) -> None:
