@@ -53,7 +53,7 @@ def test_a_store_in_a_bucket_has_the_bytes_of_one_on_a_disk(adata, path, server,
 @pytest.fixture
 def made(expected, server):
     """A store that is complete on this machine, and its destination."""
-    remote = Destination.of(OUT, server.options)
+    remote = Destination.from_url(OUT, server.options)
     space = Workspace(remote.local)
     space.folder.mkdir(parents=True)
     for key, value in expected.items():

@@ -175,7 +175,7 @@ def open_collection(
         collection = CellCollection(
             cells, obs, obsm, dtype, threads, genes=joined, missing_obs=missing_obs, origin=origin, row_sums=row_sums
         )
-        collection.opening = Opening.of_call(arguments, paths, origin, collection.sizes)
+        collection.opening = Opening.from_call(arguments, paths, origin, collection.sizes)
         return collection
 
 

@@ -32,7 +32,7 @@ class Opening:
     token: str = field(default_factory=lambda: uuid4().hex)
 
     @classmethod
-    def of_call(
+    def from_call(
         cls, arguments: Mapping[str, Any], paths: Sequence[str], origin: Origin | None, sizes: Sequence[int]
     ) -> Self:
         """Return the opening of a call with these arguments, which found these files."""

@@ -6,7 +6,6 @@ Until the last object is there, no reader takes the rest for a store.
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scdataset.conversion.journal import Journal
 from scdataset.conversion.showing import Bar
 from scdataset.conversion.workspace import Workspace, writing_to
 from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion, is_url, using_options
@@ -49,7 +49,7 @@ class Destination:
     folder: Path
 
     @classmethod
-    def of(cls, out: Any, options: Mapping[str, Any] | None) -> "Destination | None":
+    def from_url(cls, out: Any, options: Mapping[str, Any] | None) -> "Destination | None":
         """Return the destination of a URL; None of anything else.
 
         Raises
@@ -118,15 +118,17 @@ class Destination:
         """
         keys = sorted(path.relative_to(space.out).as_posix() for path in space.out.rglob("*") if path.is_file())
         keys.remove(_ROOT)
-        journal = _Journal(space.folder / "objects.jsonl")
-        found, ours = self._listed(), journal.read()
+        journal = Journal(space.folder / "objects.jsonl")
+        found, ours = self._listed(), {key: ObjectVersion(*version) for key, *version in journal.entries()}
         strange = sorted(set(found) - {*keys, _ROOT})
         if strange:
             raise self._in_the_way(strange[0])
         left = [key for key in keys if key not in found or found[key] != ours.get(key)]
 
         def put(key: str) -> None:
-            journal.note(key, self._put(space.out, key))
+            version = self._put(space.out, key)
+            with writing_to(journal.path):
+                journal.note(key, *version)
 
         with bar(f"Putting {self.url}", len(left) + 1, "objects") as advance:
             with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="scdataset-putting") as threads:
@@ -167,23 +169,3 @@ class Destination:
         shutil.rmtree(finished, ignore_errors=True)
         self.folder.rename(finished)
         shutil.rmtree(finished)
-
-
-@dataclass(frozen=True, slots=True)
-class _Journal:
-    """A file with a line for each object that the bucket has: its key and version."""
-
-    path: Path
-
-    def note(self, key: str, version: ObjectVersion) -> None:
-        # A line that was cut short does not spoil this one.
-        with writing_to(self.path), self.path.open("a", encoding="utf-8") as journal:
-            journal.write("\n" + json.dumps([key, *version]))
-
-    def read(self) -> dict[str, ObjectVersion]:
-        found = {}
-        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
-            with suppress(ValueError):  # the process ended while it wrote the line
-                key, *version = json.loads(line)
-                found[key] = ObjectVersion(*version)
-        return found

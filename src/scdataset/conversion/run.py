@@ -163,7 +163,7 @@ def convert(
     storage = Storage.checked(compact, dtype, chunk_size, shard_size)
     cluster = cluster_of(engine)
     bar = rate_bar if flag("progress", progress) else no_bar
-    remote = Destination.of(out, options.get("storage_options"))
+    remote = Destination.from_url(out, options.get("storage_options"))
     with ExitStack() as stack:
         if remote is not None:
             stack.enter_context(remote.held())

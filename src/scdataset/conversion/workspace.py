@@ -13,6 +13,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from scdataset._paths import absolute, refuse_missing
+from scdataset.conversion.journal import Journal
 from scdataset.conversion.plan import MatrixPlan
 from scdataset.errors import ArgumentValueError, ExistingFileError, OutputError, ScDatasetError
 
@@ -41,7 +42,7 @@ class Workspace:
         self.out = out
         self.folder = out.with_name(out.name + _SUFFIX)
         self.store = self.folder / "store"
-        self._journal = self.folder / "shards.jsonl"
+        self._journal = Journal(self.folder / "shards.jsonl")
         self._request = self.folder / "request.json"
         self._lock = self.folder / "lock"
 
@@ -81,24 +82,15 @@ class Workspace:
 
     def complete(self) -> dict[tuple[str, int], dict[str, list[int]]]:
         """Return size and CRC-32 of the arrays of each complete shard, by matrix and number."""
-        done: dict[tuple[str, int], dict[str, list[int]]] = {}
-        if not self._journal.exists():
-            return done
-        for line in self._journal.read_text(encoding="utf-8").splitlines():
-            try:
-                name, number, stored = json.loads(line)
-            except ValueError:
-                continue  # the process ended while it wrote the line
-            if all(self._size(key) == size for key, (size, _) in stored.items()):
-                done[name, number] = stored
-        return done
+        return {
+            (name, number): stored
+            for name, number, stored in self._journal.entries()
+            if all(self._size(key) == size for key, (size, _) in stored.items())
+        }
 
     def note(self, matrix: MatrixPlan, number: int, stored: Mapping[str, Sequence[int]]) -> None:
         """Note that a shard is complete, with the size and CRC-32 of each of its keys, as `checksums` returns them."""
-        # A line that was cut short does not spoil this one.
-        line = "\n" + json.dumps([matrix.name, number, stored])
-        with self._journal.open("a", encoding="utf-8") as journal:
-            journal.write(line)
+        self._journal.note(matrix.name, number, stored)
 
     def checksums(self, matrix: MatrixPlan, number: int) -> dict[str, list[int]]:
         """Return the size and CRC-32 of each key of a shard, as the disk has it."""

@@ -53,7 +53,8 @@ _reader = threading.local()
 """Whether a thread reads ahead, and may wait: ``waits``."""
 
 _over: "deque[weakref.ref[_Buffer]]" = deque()
-"""Buffers of windows that are over, of which a part lives: as a rule the last batch, which the loop is about to drop."""
+"""Buffers of windows that are over, of which a part lives: as a rule the last batch, which the loop is about to
+drop."""
 
 
 class Locked(Protocol):

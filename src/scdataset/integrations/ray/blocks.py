@@ -45,7 +45,7 @@ class Layout:
     dense: bool
 
     @classmethod
-    def of(cls, cells: CellCollection, *, dense: bool) -> "Layout":
+    def from_cells(cls, cells: CellCollection, *, dense: bool) -> "Layout":
         """Return the columns of a collection.
 
         Raises

@@ -114,7 +114,7 @@ class CellSource(Datasource):  # type: ignore[misc]  # Ray is not looked into
         self._projection_map: dict[str, str] | None = None
         cells = _opened(source, options)
         self._opening = _opening_of(cells)
-        self._layout = Layout.of(cells, dense=flag("dense", dense))
+        self._layout = Layout.from_cells(cells, dense=flag("dense", dense))
         self._rows = _rows(cells, filter)
         self._row_bytes = _estimated_bytes(cells, self._rows, self._layout)
         self._schema = self._layout.block(cells, np.arange(0)).schema
