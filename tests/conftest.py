@@ -2,10 +2,12 @@
 
 import faulthandler
 import gc
+import itertools
 import os
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch.utils.data
@@ -78,3 +80,31 @@ def _real(name):
     if not (REAL_DATA / name).exists():
         pytest.skip(f"real file {name} is not here")
     return REAL_DATA / name
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """Start a server that checks credentials and protocol as S3 does, as far as moto goes."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    server.stop()
+
+
+_buckets = itertools.count()
+
+
+@pytest.fixture
+def s3(moto):
+    """Make a bucket of the test's own: moto's servers share all that a process stores."""
+    options = {"endpoint": moto, "region": "us-east-1", "access_key_id": "key", "secret_access_key": "secret"}
+    client = pytest.importorskip("boto3").client(
+        "s3",
+        endpoint_url=moto,
+        region_name=options["region"],
+        aws_access_key_id=options["access_key_id"],
+        aws_secret_access_key=options["secret_access_key"],
+    )
+    name = f"bucket{next(_buckets)}"
+    client.create_bucket(Bucket=name)
+    return SimpleNamespace(name=name, url=f"s3://{name}", client=client, options=options)

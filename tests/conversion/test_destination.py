@@ -178,24 +178,14 @@ def test_cells_of_a_bucket_are_converted_and_secrets_are_not_kept(adata, path, s
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_s3_takes_a_store(path, tmp_path, monkeypatch, expected):
-    moto = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
-    boto3 = pytest.importorskip("boto3")
+def test_s3_takes_a_store(path, tmp_path, monkeypatch, expected, s3):
     monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "cache"))
-    moto.start()
-    try:
-        endpoint = f"http://127.0.0.1:{moto.get_host_and_port()[1]}"
-        given = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-        client = boto3.client("s3", endpoint_url=endpoint, **given)
-        client.create_bucket(Bucket="bucket")
-        options = {"endpoint": endpoint, "region": "us-east-1", "access_key_id": "key", "secret_access_key": "secret"}
-        convert(path, OUT, storage_options=options, **SMALL)
-        keys = [one["Key"] for one in client.list_objects_v2(Bucket="bucket")["Contents"]]
-        got = {key: client.get_object(Bucket="bucket", Key=key)["Body"].read() for key in keys}
-        assert {key.removeprefix("made/a.zarr/"): value for key, value in got.items()} == expected
-        with pytest.raises(ExistingFileError, match="is there already"):
-            convert(path, OUT, storage_options=options, **SMALL)
-        with pytest.raises(MissingFileError, match="there is no s3://nobucket"):
-            convert(path, "s3://nobucket/a.zarr", storage_options=options, **SMALL)
-    finally:
-        moto.stop()
+    out = f"{s3.url}/made/a.zarr"
+    convert(path, out, storage_options=s3.options, **SMALL)
+    keys = [one["Key"] for one in s3.client.list_objects_v2(Bucket=s3.name)["Contents"]]
+    got = {key: s3.client.get_object(Bucket=s3.name, Key=key)["Body"].read() for key in keys}
+    assert {key.removeprefix("made/a.zarr/"): value for key, value in got.items()} == expected
+    with pytest.raises(ExistingFileError, match="is there already"):
+        convert(path, out, storage_options=s3.options, **SMALL)
+    with pytest.raises(MissingFileError, match="there is no s3://nobucket"):
+        convert(path, "s3://nobucket/a.zarr", storage_options=s3.options, **SMALL)

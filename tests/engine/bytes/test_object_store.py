@@ -76,47 +76,32 @@ def test_an_option_that_nobody_knows_is_told(server):
         RemoteFile(server.s3("a/x.bin"))
 
 
-@pytest.fixture(scope="module")
-def moto():
-    """Start a server that checks credentials and protocol as S3 does, as far as moto goes."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
-    boto3 = pytest.importorskip("boto3")
-    server.start()
-    endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    given = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=endpoint, **given)
-    client.create_bucket(Bucket="bucket")
-    client.put_object(Bucket="bucket", Key="a/x.bin", Body=CONTENT)
-    yield endpoint, client
-    server.stop()
-
-
 @pytest.fixture
-def bucket(moto, monkeypatch):
-    """Take settings and credentials from the environment."""
-    settings = {"ENDPOINT": moto[0], "REGION": "us-east-1", "ALLOW_HTTP": "true"}
-    for name, value in {**settings, "ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
+def bucket(s3, monkeypatch):
+    """Make a bucket of one object, reached by settings and credentials of the environment."""
+    s3.client.put_object(Bucket=s3.name, Key="a/x.bin", Body=CONTENT)
+    for name, value in {**s3.options, "allow_http": "true"}.items():
+        monkeypatch.setenv(f"AWS_{name.upper()}", value)
     with using_options({"retry_config": {"max_retries": 0}}):
-        yield moto[1]
+        yield s3
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_what_s3_says_is_understood(bucket):
-    with closing(RemoteFile("s3://bucket/a/x.bin")) as file:
+    with closing(RemoteFile(f"{bucket.url}/a/x.bin")) as file:
         assert file.read(2_000_000, 100_000) == CONTENT[2_000_000:2_100_000]
         folders, objects = file._bucket.entries("")
         assert (folders, list(objects)) == (["a"], [])
         assert file._bucket.walk("a")["a/x.bin"].size == len(CONTENT)
-        bucket.put_object(Bucket="bucket", Key="a/x.bin", Body=CONTENT[::-1])
+        bucket.client.put_object(Bucket=bucket.name, Key="a/x.bin", Body=CONTENT[::-1])
         with pytest.raises(DamagedFileError, match="was replaced"):
             file.read_unchecked(4_000_000, 10)
-        bucket.put_object(Bucket="bucket", Key="a/x.bin", Body=CONTENT)
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("url", ["s3://bucket/a/y.bin", "s3://nobucket/a/x.bin"])
+@pytest.mark.parametrize("url", ["{url}/a/y.bin", "s3://nobucket/a/x.bin"])
 def test_what_s3_lacks_is_told(bucket, url):
+    url = url.format(url=bucket.url)
     with pytest.raises(MissingFileError, match=url):
         RemoteFile(url)
 
