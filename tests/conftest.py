@@ -10,8 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch.utils.data
 from hypothesis import settings
+from tests.children import look_often
 from tests.compiling import compile_once
 from tests.examples import EVERYTHING, examples, rare
 from tests.written import Written
@@ -60,9 +60,8 @@ def cache_folder():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def loaders_that_end_at_once():
-    """Let workers of a loader that ended in an error look for that more often than every five seconds."""
-    torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.5
+def _loaders_look_often():
+    look_often()
 
 
 @pytest.fixture(scope="session")

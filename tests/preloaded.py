@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd  # noqa: F401
 import pytest  # noqa: F401
 import scipy.sparse  # noqa: F401
-import torch.utils.data
 import zarr  # noqa: F401
+from tests.children import look_often
 from tests.compiling import compile_once
 
 from scdataset import BlockShuffling, open_collection, scDataset  # noqa: F401
 
 compile_once()
-torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.5  # workers find out sooner that they are to end
+look_often()
 list(scDataset(np.arange(8), BlockShuffling(), 4))  # loads the compiled code

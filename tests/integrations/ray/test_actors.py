@@ -26,12 +26,14 @@ def refused(number):
     raise ArgumentValueError(message)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_each_item_is_done_once_by_the_threads_of_its_actor():
     assert sorted(PAIR.each(doubled, range(7))) == [(number, (2 * number, 1)) for number in range(7)]
     assert list(PAIR.each(doubled, [])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_an_error_of_the_work_is_that_of_this_process():
     with pytest.raises(ArgumentValueError, match=r"^3 is refused$"):
@@ -58,6 +60,7 @@ def test_a_conversion_that_lost_an_actor_is_the_same_to_the_byte(tmp_path):
     assert content(tmp_path / "there.zarr") == content(tmp_path / "here.zarr")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_statistics_that_lost_an_actor_are_those_of_one_process(three_files, tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "_PART_ROWS", 25)
@@ -68,6 +71,7 @@ def test_statistics_that_lost_an_actor_are_those_of_one_process(three_files, tmp
     assert (tmp_path / "died" / "0").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_file_that_actors_do_not_see_is_named(three_files, tmp_path):
     path = tmp_path / "a.h5ad"

@@ -51,6 +51,7 @@ class Embed:
         return {"row": batch["row"].to_numpy(), "X_emb": to_csr(batch) @ self.weights}
 
 
+@pytest.mark.slow
 def test_an_embedding_that_lost_an_actor_is_complete_and_equal(three_files, tmp_path):
     cells = read_cells(three_files, override_num_blocks=12, num_cpus=0.5)
     embedded = cells.map_batches(
@@ -67,6 +68,7 @@ def test_an_embedding_that_lost_an_actor_is_complete_and_equal(three_files, tmp_
     np.testing.assert_array_equal(np.stack(found["X_emb"].to_numpy()), expected)
 
 
+@pytest.mark.slow
 def test_columns_that_are_selected_are_counted_without_reading_others(three_files):
     counts = read_cells(three_files, obs=["kind"]).select_columns(["kind"]).groupby("kind").count().to_pandas()
     kinds = open_collection(three_files, obs=["kind"]).obs["kind"].value_counts()
@@ -74,6 +76,7 @@ def test_columns_that_are_selected_are_counted_without_reading_others(three_file
     assert {kind: found[kind] for kind in kinds.index} == kinds.to_dict()
 
 
+@pytest.mark.slow
 def test_cells_written_as_parquet_are_read_again(three_files, tmp_path):
     read_cells(three_files, obs=["kind"], ordered=True).write_parquet(str(tmp_path / "out"))
     again = open_collection(sorted((tmp_path / "out").glob("*.parquet")), gene_table=12, obs=["row"])
