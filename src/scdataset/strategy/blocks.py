@@ -14,7 +14,7 @@ from scdataset.strategy.parameters import Parameter
 from scdataset.strategy.permutation import KeyedPermutation, permute_one
 from scdataset.strategy.selection import Rows
 
-__all__ = ["BlockShuffling", "ShuffledBlocks", "block_positions"]
+__all__ = ["BlockShuffling", "ShuffledBlocks", "fill_positions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,10 @@ class ShuffledBlocks:
 
     def positions(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return the positions at places [start, stop) of the shuffled sequence, shape ``(stop - start,)``."""
-        return block_positions(
+        out = np.empty(stop - start, np.int64)
+        fill_positions(
+            out,
             start,
-            stop,
             self.n_full,
             self.block_size,
             self.n_short,
@@ -65,12 +66,13 @@ class ShuffledBlocks:
             self.full.key,
             self.full.table,
         )
+        return out
 
 
 @compiled
-def block_positions(
+def fill_positions(
+    out: NDArray[np.int64],
     start: int,
-    stop: int,
     n_full: int,
     block_size: int,
     n_short: int,
@@ -78,9 +80,9 @@ def block_positions(
     n: int,
     key: np.uint64,
     table: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Return the positions at places [start, stop); the parameters are the fields of `ShuffledBlocks`."""
-    out = np.empty(stop - start, np.int64)
+) -> None:
+    """Write the positions at places from ``start`` on; the parameters are the fields of `ShuffledBlocks`."""
+    stop = start + out.size
     short_start = short_place * block_size
     place = start
     while place < stop:
@@ -95,7 +97,6 @@ def block_positions(
         for i in range(offset, min(length, offset + stop - place)):
             out[place - start] = first + i
             place += 1
-    return out
 
 
 @dataclass(frozen=True, slots=True)

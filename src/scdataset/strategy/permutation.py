@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset.strategy.keys import mix, unit_float
 
-__all__ = ["KeyedPermutation", "permute_one", "shuffled"]
+__all__ = ["KeyedPermutation", "fill_shuffled", "permute_one", "shuffled"]
 
 SMALL_DOMAIN = 4096
 """Domains of up to this many values are kept as a table (32 KB at most)."""
@@ -21,16 +21,21 @@ SMALL_DOMAIN = 4096
 _ROUNDS = 6
 
 
-@compiled
 def shuffled(n: int, key: np.uint64) -> NDArray[np.int64]:
-    """Return a uniformly random permutation of [0, n), shape ``(n,)``, chosen by ``key`` (Fisher and Yates)."""
+    """Return a uniformly random permutation of [0, n), shape ``(n,)``, chosen by ``key``."""
     order = np.empty(n, np.int64)
-    for i in range(n):  # np.arange takes half a second to compile
+    fill_shuffled(order, key)
+    return order
+
+
+@compiled
+def fill_shuffled(order: NDArray[np.int64], key: np.uint64) -> None:
+    """Write a uniformly random permutation of [0, n) to an array of n, chosen by ``key`` (Fisher and Yates)."""
+    for i in range(order.size):  # np.arange takes half a second to compile
         order[i] = i
-    for last in range(n - 1, 0, -1):
+    for last in range(order.size - 1, 0, -1):
         other = np.int64(unit_float(mix(key, np.uint64(last))) * (last + 1))
         order[last], order[other] = order[other], order[last]
-    return order
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class KeyedPermutation:
 def permute_one(position: int, n: int, key: np.uint64, table: NDArray[np.int64]) -> int:
     """Return the value at one position of the permutation of [0, n) (``table`` is empty where n is large)."""
     if table.size:
-        return int(table[position])
+        return np.int64(table[position])  # type: ignore[return-value]  # int() would be compiled for each type
     bits = 1
     while (n - 1) >> bits:
         bits += 1
@@ -80,7 +85,7 @@ def permute_one(position: int, n: int, key: np.uint64, table: NDArray[np.int64])
             low ^= mix(key ^ high, np.uint64(2 * pair + 1)) & low_mask
         value = (high << low_bits) | low
         if value < np.uint64(n):
-            return int(value)
+            return np.int64(value)  # type: ignore[return-value]
 
 
 @compiled

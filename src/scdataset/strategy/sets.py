@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset._types import Array
-from scdataset.strategy.blocks import block_positions
+from scdataset.strategy.blocks import fill_positions
 from scdataset.strategy.keys import mix, unit_float
-from scdataset.strategy.permutation import shuffled
+from scdataset.strategy.permutation import fill_shuffled
 
 __all__ = ["Members", "Sets", "cells_of_set", "count_codes", "drawn", "members_by_code", "split_key"]
 
@@ -138,14 +138,15 @@ def drawn(start: int, count: int, n: int, block_size: int, key: np.uint64) -> ND
     short_place = int(unit_float(mix(key, np.uint64(0))) * (n_full + 1))
     offset = int(unit_float(mix(key, np.uint64(1))) * n)
     block_key = mix(key, np.uint64(2))
-    table = shuffled(n_full, block_key) if n_full < _TABLE_BELOW else np.empty(0, np.int64)
+    table = np.empty(n_full if n_full < _TABLE_BELOW else 0, np.int64)
+    fill_shuffled(table, block_key)
     out = np.empty(count, np.int64)
     done = 0
     while done < count:
         place = (start + done) % n
         run = min(n - place, count - done)
-        out[done : done + run] = block_positions(
-            place, place + run, n_full, block_size, n_short, short_place, n_full, block_key, table
+        fill_positions(
+            out[done : done + run], place, n_full, block_size, n_short, short_place, n_full, block_key, table
         )
         done += run
     return (out + offset) % n

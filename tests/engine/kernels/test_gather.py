@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scdataset.engine.arrays.spans import Spans, scatter
-from scdataset.engine.kernels.gather import renumber_piece, scatter_piece
+from scdataset.engine.kernels.gather import OUT_OF_RANGE, renumber_piece, scatter_piece
 
 NO_COLUMNS = np.empty(0, np.int32)
 LARGE = 1 << 24
@@ -53,12 +55,13 @@ def test_column_numbers_of_any_size_become_those_of_the_result(stored, columns):
         np.testing.assert_array_equal(out[place : place + length], wanted[start : start + length])
 
 
-@pytest.mark.parametrize("item", [1, 2, 4, 8])
-@pytest.mark.parametrize("place", [0, 37, 99])
-def test_a_number_at_the_limit_is_found_wherever_it_stands(place, item):
-    piece = np.zeros(100, f"u{item}")
-    spans = np.zeros(1, np.int64), np.array([100]), np.zeros(1, np.int64)
-    for number, is_found in ((200, True), (199, False)):
-        piece[place] = number
-        status = scatter_piece(piece.view(np.uint8), item, 0, 0, 1, *spans, np.zeros(100 * item, np.uint8), 200)
-        assert (status != 0) == is_found
+@given(data=st.data(), item=st.sampled_from([1, 2, 4, 8]), size=st.integers(0, 20))
+def test_a_number_at_or_above_the_limit_is_found_wherever_it_stands(data, item, size):
+    most = 256**item - 1
+    middle = data.draw(st.sampled_from([0, 200, most // 2, min(most, 2**63 - 1)]))
+    near = st.integers(max(middle - 3, 0), min(middle + 3, most))
+    piece = np.array(data.draw(st.lists(near, min_size=size, max_size=size)), f"u{item}")
+    limit = data.draw(st.integers(max(middle - 4, 0), min(middle + 4, 2**63 - 1)))
+    spans = np.zeros(1, np.int64), np.array([size]), np.zeros(1, np.int64)
+    status = scatter_piece(piece.view(np.uint8), item, 0, 0, 1, *spans, np.zeros(size * item, np.uint8), limit)
+    assert (status == OUT_OF_RANGE) == any(number >= limit for number in piece.tolist())
