@@ -42,7 +42,8 @@ class Stopped(BaseException):
 def test_a_store_in_a_bucket_has_the_bytes_of_one_on_a_disk(adata, path, server, expected, tmp_path):
     found = put(server, path, verify=True)
     assert stored(server) == expected
-    assert [request.key for request in server.requests if request.method == "PUT"][-1] == "made/a.zarr/zarr.json"
+    keys = [request.key for request in server.requests if request.method == "PUT"]
+    assert keys.index("made/a.zarr/zarr.json") == len(keys) - 1
     assert (found.path, found.n_bytes) == (OUT, sum(map(len, expected.values())))
     assert not list((tmp_path / "cache/conversions").iterdir())
     with open_collection(OUT, obs=["source_row"], storage_options=server.options) as cells:
@@ -126,6 +127,14 @@ def test_objects_of_others_are_not_written_over(path, server, tmp_path):
         put(server, path)
     assert server.objects == {"made/a.zarr/zarr.json": b"mine"}
     assert not list((tmp_path / "cache/conversions").iterdir())
+
+
+def test_a_store_is_not_completed_beside_objects_of_others(made, server):
+    server.objects["made/a.zarr/X/other"] = b"mine"
+    space, remote = made
+    with pytest.raises(ExistingFileError, match=r"X/other is there already"):
+        remote.put(space, no_bar)
+    assert list(server.objects) == ["made/a.zarr/X/other"]
 
 
 def test_an_object_that_another_puts_meanwhile_is_not_written_over(path, server):
