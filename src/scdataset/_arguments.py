@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
@@ -84,7 +85,7 @@ def number(name: str, value: object) -> float:
     try:
         float(value)
     except OverflowError as error:
-        message = f"{name} is an integer of {len(str(value))} digits; give a number that a float holds."
+        message = f"{name} is an integer of {counted(len(str(value)), 'digit')}; give a number that a float holds."
         raise ArgumentValueError(message) from error
     return value  # type: ignore[return-value]  # numpy's numbers act as floats
 

@@ -42,15 +42,16 @@ def bytes_text(n_bytes: float) -> str:
     return f"{n_bytes:.3g} {_DECIMAL_UNITS[unit]}"
 
 
-def counted(n: int, noun: str) -> str:
-    """Return a number of things, the noun in the singular for one.
+def counted(n: float, noun: str) -> str:
+    """Return a number of things, to the nearest whole one, the noun in the singular for one.
 
     Examples
     --------
     >>> counted(1, "gene"), counted(2_000, "gene"), counted(3, "batch"), counted(2, "empty entry")
     ('1 gene', '2,000 genes', '3 batches', '2 empty entries')
     """
-    return f"{n:,} {noun if n == 1 else _plural(noun)}"
+    shown = f"{n:,.0f}" if isinstance(n, float) else f"{n:,}"
+    return f"{shown} {noun if shown == '1' else _plural(noun)}"
 
 
 def verb(n: int, plural: str) -> str:
@@ -64,7 +65,7 @@ def verb(n: int, plural: str) -> str:
     return _SINGULAR[plural] if n == 1 else plural
 
 
-_SINGULAR = {"are": "is", "differ": "differs", "do": "does", "have": "has", "were": "was"}
+_SINGULAR = {"are": "is", "differ": "differs", "do": "does", "have": "has", "vary": "varies", "were": "was"}
 
 
 def _plural(noun: str) -> str:

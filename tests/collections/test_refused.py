@@ -28,7 +28,7 @@ def rows_without_number(_):
 
 FACES = datasets.Dataset.from_dict({"id": IDS})
 REFUSED = {
-    "a dict": ({"x": X}, r"dict of 1 entries.*MultiIndexable\(data\)"),
+    "a dict": ({"x": X}, r"dict of 1 entry.*MultiIndexable\(data\)"),
     "a dict of lists": ({"a": [1], "b": [2]}, r"list\(data\.values\(\)\)"),
     "a list of collections": ([as_collection(X), as_collection(X)], r"list of 2 collections.*open_collection\(paths\)"),
     "a tuple": ((X, IDS), r"tuple of 2 entries.*MultiIndexable\(\*data\)"),
@@ -53,7 +53,7 @@ REFUSED = {
         pd.DataFrame({"id": IDS}).groupby("id"),
         r"DataFrameGroupBy of 37 groups.*labels=frame",
     ),
-    "layers": (anndata.AnnData(X, layers={"a": X}).layers, r"Layers of 1 arrays \(a\)"),
+    "layers": (anndata.AnnData(X, layers={"a": X}).layers, r"Layers of 1 array \(a\)"),
     "raw": (anndata.Raw(anndata.AnnData(X)), r"adata\.raw\.to_adata\(\)"),
     "a class": (anndata.AnnData, "class AnnData; give an object"),
     "an iterable dataset": (Endless(), "Endless, an IterableDataset.*map-style"),

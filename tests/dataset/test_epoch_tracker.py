@@ -57,7 +57,7 @@ def test_a_state_is_not_loaded_while_an_iteration_runs():
 
 def test_a_state_of_a_worker_is_not_loaded_into_a_whole_rank():
     saved = SavedState(Progress(4), 0, IDENTITY, (0, 2, 1, 3))
-    with pytest.raises(StateError, match=r"one of 2 DataLoader workers of one of 1 ranks .* loaded by a whole rank"):
+    with pytest.raises(StateError, match=r"a worker of a DataLoader \(2 workers, 1 rank\) .* loaded by a whole rank"):
         EpochTracker().load(saved, 0, remaining_after)
 
 

@@ -147,11 +147,11 @@ def test_the_state_of_a_worker_is_refused_elsewhere_with_the_way_out():
     loader = StatefulDataLoader(make(), batch_size=None, num_workers=2)
     some(loader, 5)
     worker = loader.state_dict()["_snapshot"]["_worker_snapshots"]["worker_0"]["dataset_state"]
-    with pytest.raises(StateError, match=r"one of 2 DataLoader workers of one of 1 ranks .* by a whole rank"):
+    with pytest.raises(StateError, match=r"a worker of a DataLoader \(2 workers, 1 rank\) .* by a whole rank"):
         make().load_state_dict(worker)
     other = StatefulDataLoader(make(rank=0, world_size=2), batch_size=None, num_workers=2)
     other.load_state_dict(loader.state_dict())
-    with pytest.raises(StateError, match=r"one of 1 ranks and would be loaded by .* of one of 2 ranks"):
+    with pytest.raises(StateError, match=r"1 rank\) and would be loaded by .* 2 ranks\)"):
         next(iter(other))
 
 

@@ -302,7 +302,7 @@ DAMAGED = [
     ({"chain": [[1, 1, -9]]}, "-9 is not a whole number from 1"),
     ({"chain": [[1, True, 9]]}, "True is not a whole number from 1"),
     ({"chain": [[0, 1, 5]]}, "0 is not a whole number from 1"),
-    ({"chain": [[1, 1, 59]]}, "59 batches taken from each of 1 ranks, where 58 are"),
+    ({"chain": [[1, 1, 59]]}, "59 batches taken from each of 1 rank, where 58 are"),
     *(
         ({"chain": wrong}, "is not of type list")
         for wrong in (7, "", {}, None, b"", set(), range(0), [{1, 2, 3}], ["123"])
@@ -392,7 +392,7 @@ def test_a_state_is_not_loaded_into_an_iteration_that_runs():
     dataset = make()
     batches = iter(dataset)
     next(batches)
-    with pytest.raises(StateError, match="Epoch 0 is being iterated over, 1 batches in"):
+    with pytest.raises(StateError, match="Epoch 0 is being iterated over, 1 batch in"):
         dataset.load_state_dict(STATE)
     del batches
     dataset.load_state_dict(STATE)

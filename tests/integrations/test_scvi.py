@@ -242,7 +242,7 @@ def test_values_that_are_no_counts_are_refused(scvi, made, tmp_path):
         ({"batch_key": ["donor"]}, "give the name of a column of obs"),
         ({"unlabeled_category": None}, "give a label"),
         ({"batch_size": 1}, "at least 2"),
-        ({"train": [5]}, "train has 1 cells"),
+        ({"train": [5]}, "train has 1 cell,"),
         ({"train": [0, 1, 3]}, "of which 1 with a label"),
         ({"validation": slice(None)}, "train has 0 cells"),
         ({"unlabeled_category": "unknown"}, "give unlabeled_category='Unknown'"),

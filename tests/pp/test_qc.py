@@ -49,7 +49,7 @@ def test_a_cell_without_counts_has_no_percentages(counts, opened):
     [
         ({"mitochondrial": "mt-"}, "begins with 'mt-'.*'MT-'"),
         ({"mitochondrial": "ENSG"}, "begins with 'ENSG'; names are such as"),
-        ({"mitochondrial": ["MT-nothing"]}, "1 of 1 names are of no gene, such as .'MT-nothing'"),
+        ({"mitochondrial": ["MT-nothing"]}, "1 of 1 name is of no gene, such as .'MT-nothing'"),
         ({"mitochondrial": np.ones(3, bool)}, r"shape \(3,\)"),
         ({"percent_top": (50, 201)}, "of 200 genes"),
     ],

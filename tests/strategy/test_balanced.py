@@ -99,7 +99,7 @@ def test_labels_and_weights_can_be_assigned_between_epochs():
 
 def test_floats_are_classes_and_nan_is_never_drawn():
     labels = np.array([0.0, 1.0, np.nan, 1.0])
-    with pytest.warns(UserWarning, match=r"labels has 1 missing values \(NaN\) among 4: rows without a label"):
+    with pytest.warns(UserWarning, match=r"labels has 1 missing value \(NaN\) among 4: rows without a label"):
         strategy = ClassBalancedSampling(labels, total_size=400)
     assert strategy.weights.tolist() == [0.5, 0.25, 0, 0.25]
     rows = strategy.get_indices(range(4), seed=0)

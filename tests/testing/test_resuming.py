@@ -33,7 +33,7 @@ def test_states_that_go_on_pass_with_workers():
 @pytest.mark.parametrize(
     ("check", "broken", "message"),
     [
-        (assert_resumes_everywhere, Forgets, "restored after 1 batches: 13 batches came and 14 were expected"),
+        (assert_resumes_everywhere, Forgets, "restored after 1 batch: 13 batches came and 14 were expected"),
         (assert_resumes_everywhere, Repeats, "the first difference is 0 batches after the restart"),
         (assert_resumes_everywhere, Rambling, "bytes as JSON, and may have 4096"),
         (assert_elastic, Forgets, "missing"),

@@ -172,7 +172,7 @@ def _broken(pointers):
         (lambda: Scale([1, 2], [1]), ArgumentValueError, "mean has 2 genes and std 1"),
         (lambda: Scale([1], [-1]), ArgumentValueError, "at least 0"),
         (lambda: Scale([np.nan], [1]), ArgumentValueError, "not finite"),
-        (lambda: Scale([1], [1])(COUNTS), ArgumentValueError, "1 genes, and X has 40"),
+        (lambda: Scale([1], [1])(COUNTS), ArgumentValueError, "1 gene, and X has 40"),
         (lambda: Log1p()({"y": 1}), ArgumentValueError, r"there are \['y'\]"),
         (lambda: Log1p()([1, 2]), ArgumentTypeError, "got a list"),
         (lambda: Log1p()(np.arange(3)), ArgumentTypeError, r"ndarray of shape \(3,\)"),

@@ -130,7 +130,7 @@ def test_it_is_its_options():
         (
             lambda: MaskValues(mask_value=-2)({"values": np.full((500, 2), -2.0)}, KEYS),
             ArgumentValueError,
-            "1000 values of mask_value=-2.*no value and no padding has",
+            "1,000 values of mask_value=-2.*no value and no padding has",
         ),
         (lambda: MaskValues(exact="yes"), ArgumentTypeError, "exact='yes'"),
         (lambda: MaskValues()(COUNTS), ArgumentTypeError, "MaskValues needs the keys of the rows, and got None"),

@@ -118,7 +118,7 @@ def test_dictionaries_of_a_model_give_the_same():
     found = RankTokens.from_dictionaries(names, tokens, medians, 300)(COUNTS)["input_ids"]
     assert np.array_equal(found, RankTokens(TOKENS, MEDIANS, 300, cls=2, eos=3)(COUNTS)["input_ids"])
     del medians["ENSG001"]
-    with pytest.raises(ArgumentValueError, match=r"1 genes have a token and no median, such as \['ENSG001'\]"):
+    with pytest.raises(ArgumentValueError, match=r"1 gene has a token and no median, such as \['ENSG001'\]"):
         RankTokens.from_dictionaries(names, tokens, medians)
     with pytest.raises(ArgumentValueError, match=r"None of 1 var_names .* \['CD4'\]"):
         RankTokens.from_dictionaries(["CD4"], tokens, medians)
@@ -153,7 +153,7 @@ LOGARITHMS = Compose(NormalizeTotal(), Log1p())(COUNTS[4:])
     [
         (lambda: RankTokens([1, 2], [1.0]), ArgumentTypeError, r"medians has shape \(1,\)"),
         (lambda: RankTokens([1.5], [1.0]), ArgumentTypeError, "token_ids has shape .* dtype float64"),
-        (lambda: RankTokens([5, -1], [np.nan, 1]), ArgumentValueError, "1 genes have a token and no median above 0"),
+        (lambda: RankTokens([5, -1], [np.nan, 1]), ArgumentValueError, "1 gene has a token and no median above 0"),
         (lambda: RankTokens([5, 6], [1, 0]), ArgumentValueError, "such as gene 1 with token 6 and 0.0"),
         (lambda: RankTokens([5, 5], [1, 2]), ArgumentValueError, "token 5 have several medians, such as gene 1"),
         (lambda: RankTokens([-1], [1]), ArgumentValueError, "no gene of the vocabulary"),
@@ -164,7 +164,7 @@ LOGARITHMS = Compose(NormalizeTotal(), Log1p())(COUNTS[4:])
         (lambda: RankTokens([4], [1], pad=None), ArgumentTypeError, "pad=None is of type NoneType"),
         (lambda: RankTokens([4], [1], 2, cls=2, eos=3), ArgumentValueError, "max_length=2 is out of bounds"),
         (lambda: RankTokens([4], [1], padding="left"), ArgumentValueError, "padding='left'"),
-        (lambda: RankTokens([4], [1])(COUNTS), ArgumentValueError, "numbers of 1 genes, and X has 400"),
+        (lambda: RankTokens([4], [1])(COUNTS), ArgumentValueError, "numbers of 1 gene, and X has 400"),
         (lambda: RankTokens([4], [1])([[-1.0]]), ArgumentTypeError, "got a list"),
         (
             lambda: RankTokens([4], [1])(np.array([[-1.0]])),

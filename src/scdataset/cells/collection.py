@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import flag
 from scdataset._packages import needing
 from scdataset._properties import cached_property
-from scdataset._tables import html_table
+from scdataset._tables import counted, html_table
 from scdataset._types import Json, RowData
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
@@ -172,10 +172,13 @@ class CellCollection(HasObs, ReadsInBackground):
         extra = "".join(
             f", {kind}={list(names)}" for kind, names in (("obs", self._obs.batch), ("obsm", obsm)) if names
         )
-        n_files = f"{len(self._files)} file{'s' if len(self._files) > 1 else ''}"
+        n_files = counted(len(self._files), "file")
         kind = self._matrices["X"].kind
         sums = ", row_sums=True" if self._row_sums else ""
-        return f"CellCollection({self.n_obs} cells x {self.n_vars} genes, {kind}, {n_files}{extra}{sums})"
+        return (
+            f"CellCollection({counted(self.n_obs, 'cell')} x {counted(self.n_vars, 'gene')}, {kind}, "
+            f"{n_files}{extra}{sums})"
+        )
 
     def _repr_html_(self) -> str:
         """Return a short table, which a notebook shows."""
@@ -326,7 +329,7 @@ class CellCollection(HasObs, ReadsInBackground):
         With ``row_sums`` also ``total_counts``, float64: the sum over all genes of each cell.
         """
         if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
-            message = f"Rows from {rows.min()} to {rows.max()} of a collection with {self.n_obs} cells."
+            message = f"Rows from {rows.min()} to {rows.max()} of a collection with {counted(self.n_obs, 'cell')}."
             raise IndexError(message)
         totals = self._totals(rows)
         read = self._read(self._matrices, rows, totals)
@@ -466,8 +469,8 @@ def _stack(name: str, matrices: Sequence[Matrix], paths: Sequence[str]) -> Stack
     for (kind, width), path in zip(kinds, paths, strict=True):
         if (kind, width) != kinds[0]:
             message = (
-                f"{name} is {kinds[0][0]} with {kinds[0][1]} columns in {paths[0]}, and {kind} with {width} in {path}. "
-                "Give files that store it alike, or open them apart."
+                f"{name} is {kinds[0][0]} with {counted(kinds[0][1], 'column')} in {paths[0]}, and {kind} with "
+                f"{width} in {path}. Give files that store it alike, or open them apart."
             )
             raise CollectionError(message)
     return Stack(matrices)

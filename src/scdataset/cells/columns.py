@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.cells.encoding import encoded, pieces_in_memory
 from scdataset.errors import ArgumentValueError, CollectionError
@@ -153,7 +154,8 @@ def _check_alike(name: str, columns: Sequence[Column | None], paths: Sequence[st
     ]
     if unlike and not fill:
         message = (
-            f"obs[{name!r}] is not alike in {len(unlike)} of {len(paths)} files: {'; '.join(unlike[:_LISTED])}. Give "
+            f"obs[{name!r}] is not alike in {len(unlike):,} of {counted(len(paths), 'file')}: "
+            f"{'; '.join(unlike[:_LISTED])}. Give "
             'missing_obs="fill" to have missing values there.'
         )
         raise CollectionError(message)

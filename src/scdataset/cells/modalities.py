@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset._tables import html_table
+from scdataset._tables import counted, html_table
 from scdataset._types import Array, RowData
 from scdataset.cells.collection import CellCollection, Opened
 from scdataset.cells.formats.cell_file import CellFile
@@ -76,14 +76,17 @@ class ModalityCollection(HasObs, ReadsInBackground):
     def __repr__(self) -> str:
         widths = ", ".join(f"{name}: {cells.n_vars}" for name, cells in self.modalities.items())
         extra = f", obs={list(self._obs.batch)}" if self._obs.batch else ""
-        n_files = f"{len(self.files)} file{'s' if len(self.files) > 1 else ''}"
-        return f"ModalityCollection({self.n_obs} cells x {{{widths}}}, {n_files}{extra})"
+        n_files = counted(len(self.files), "file")
+        return f"ModalityCollection({counted(self.n_obs, 'cell')} x {{{widths}}}, {n_files}{extra})"
 
     def _repr_html_(self) -> str:
         """Return a short table, which a notebook shows."""
         rows = [
             ("cells", f"{self.n_obs:,}"),
-            *((name, f"{len(cells):,} cells x {cells.n_vars:,} genes") for name, cells in self.modalities.items()),
+            *(
+                (name, f"{counted(len(cells), 'cell')} x {counted(cells.n_vars, 'gene')}")
+                for name, cells in self.modalities.items()
+            ),
             ("obs in batches", ", ".join(self._obs.batch) or "none"),
             ("files", f"{len(self.files):,}, {self.files[0]}" + (", ..." if len(self.files) > 1 else "")),
         ]
@@ -97,8 +100,8 @@ class ModalityCollection(HasObs, ReadsInBackground):
         """Refuse: an AnnData is made of one modality, in ``modalities``."""
         one = next(iter(self.modalities))
         message = (
-            f"to_adata({rows!r}) of {len(self.modalities)} modalities: an AnnData holds one. Call it on one of "
-            f"{list(self.modalities)}, cells.modalities[{one!r}].to_adata(rows), whose rows are its own cells."
+            f"to_adata({rows!r}) of {counted(len(self.modalities), 'modality')}: an AnnData holds one. Call it on one "
+            f"of {list(self.modalities)}, cells.modalities[{one!r}].to_adata(rows), whose rows are its own cells."
         )
         raise UnimplementedError(message)
 
@@ -109,7 +112,7 @@ class ModalityCollection(HasObs, ReadsInBackground):
         ``row_sums`` there is ``"name:total_counts"`` for each.
         """
         if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
-            message = f"Rows from {rows.min()} to {rows.max()} of a collection with {self.n_obs} cells."
+            message = f"Rows from {rows.min()} to {rows.max()} of a collection with {counted(self.n_obs, 'cell')}."
             raise IndexError(message)
         read: dict[str, Any] = {}
         for name, cells in self.modalities.items():
@@ -163,8 +166,9 @@ class ModalityCollection(HasObs, ReadsInBackground):
         if lacking:
             complete = int(self.present.all(axis=1).sum())
             message = (
-                f"Of {self.n_obs} cells some lack a modality: {lacking}; {complete} lack none. Open one, modality=..., "
-                'or give missing_modality="mask" for zeros and a mask, and choose cells by the attribute present.'
+                f"Of {counted(self.n_obs, 'cell')} some lack a modality: {lacking}; {complete:,} lack none. Open one, "
+                'modality=..., or give missing_modality="mask" for zeros and a mask, and choose cells by the attribute '
+                "present."
             )
             raise ArgumentValueError(message)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 import pandas as pd
 
 from scdataset._arguments import flag, optional_names, optional_whole
+from scdataset._tables import counted
 from scdataset.cells.collection import CellCollection, Opened
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.mudata import MuDataFile, modalities_of
@@ -214,7 +215,7 @@ def _open_modalities(first: Probe, paths: Sequence[str], options: Options) -> di
     names = next(iter(there.values())) if options.modality is None else list(options.modality)
     lacking = {path: found for path, found in there.items() if not set(names) <= set(found)}
     if lacking or not names:
-        message = f"The modalities {names} are not all in {len(lacking)} of {len(paths)} files: {lacking}."
+        message = f"The modalities {names} are not all in {len(lacking):,} of {counted(len(paths), 'file')}: {lacking}."
         raise ArgumentValueError(message)
     opened = {}
     for name in names:

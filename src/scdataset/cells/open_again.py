@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
+from scdataset._tables import counted
 from scdataset.cells.open import open_collection
 from scdataset.cells.opening import Opening
 from scdataset.errors import CollectionError
@@ -45,7 +46,7 @@ def _check_sizes(sizes: Sequence[int], opening: Opening) -> None:
     if unlike:
         path, expected, size = unlike[0]
         message = (
-            f"On the machine {platform.node()!r}: {path} has {size} cells, and {expected} where it was opened first. "
-            "Give every machine that reads the same files."
+            f"On the machine {platform.node()!r}: {path} has {counted(size, 'cell')}, and {expected} where it was "
+            "opened first. Give every machine that reads the same files."
         )
         raise CollectionError(message)

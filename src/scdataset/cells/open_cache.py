@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scdataset._tables import counted
 from scdataset._version import __version__
 from scdataset.cells.collection import Opened
 from scdataset.cells.columns import Column
@@ -103,7 +104,7 @@ def _unpacked(files: Sequence[H5File], header: Any, arrays: CachedArrays, values
     ):
         read = {name: unpacked_matrix(file.bytes, packed, arrays) for name, packed in matrices.items()}
         if any(matrix.shape[0] != n_obs for matrix in read.values()):
-            message = f"{file.path} has {n_obs} rows of obs, and others in its arrays."
+            message = f"{file.path} has {counted(n_obs, 'row')} of obs, and others in its arrays."
             raise ValueError(message)
         h5ad = H5adFile.from_parts(file, group, var_name, n_obs, read.pop("X"))
         named = {name: _column(file.path, name, packed, n_obs, values, lists) for name, packed in columns.items()}
@@ -162,7 +163,7 @@ def _column(
     codes, number, labels, ordered = packed
     values = arrays[codes]
     if values.shape != (n_obs,):
-        message = f"{path}: obs[{name!r}] was cached with {values.size} of {n_obs} values."
+        message = f"{path}: obs[{name!r}] was cached with {values.size:,} of {counted(n_obs, 'value')}."
         raise ValueError(message)
     named = None if number is None else lists[number].to_numpy()
     return Column(values, named if labels is None else arrays[labels], bool(ordered))

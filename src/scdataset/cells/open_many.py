@@ -13,6 +13,7 @@ import pandas as pd
 
 from scdataset._cores import usable_cores
 from scdataset._progress import late_bar
+from scdataset._tables import counted
 from scdataset.cells import open_cache
 from scdataset.cells.collection import Opened
 from scdataset.cells.columns import Column
@@ -125,7 +126,7 @@ def open_each(
     """
     opened: list[T] = []
     failed: list[tuple[str, Exception]] = []
-    with late_bar(f"Opening {len(paths)} files", len(paths)) as advance:
+    with late_bar(f"Opening {counted(len(paths), 'file')}", len(paths)) as advance:
         share = sharing()
         for path, one in zip(paths, _each(paths, opening, n_processes, sharing), strict=True):
             if isinstance(one, Exception):
@@ -185,7 +186,7 @@ def _joint_error(failed: Sequence[tuple[str, Exception]], n_files: int) -> Excep
     more = f"\n- and {len(failed) - _LISTED} more" if len(failed) > _LISTED else ""
     types = {type(error) for _, error in failed}
     error_type = types.pop() if len(types) == 1 else CollectionError
-    return error_type(f"{len(failed)} of {n_files} files cannot be opened:{first}{more}")
+    return error_type(f"{len(failed):,} of {counted(n_files, 'file')} cannot be opened:{first}{more}")
 
 
 def _open(path: str, spec: OpenSpec, *, close: bool, known: Mapping[str, Probe]) -> Opened:

@@ -60,7 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _blocks(path: str, result: "BenchResult") -> Iterator[Block]:
     yield Heading(Path(path).name or path)
-    rate = f"{result.rows_per_second:,.0f} rows a second"
+    rate = f"{counted(result.rows_per_second, 'row')} a second"
     if result.share is not None:
         yield Bar(result.share, f"{100 * result.share:.0f}% of the limit")
     yield Fields(tuple(_fields(rate, result)))
@@ -72,11 +72,13 @@ def _fields(rate: str, result: "BenchResult") -> Iterator[tuple[str, str]]:
     speed = "" if result.bytes_per_second is None else f", {bytes_text(result.bytes_per_second)} a second"
     yield "loader", rate + speed
     does = "reading and decoding" if result.decodes else "reading"
-    limit = "not known for this kind of storage" if result.limit is None else f"{result.limit:,.0f} rows a second"
-    yield "limit", f"{limit}, {does} alone" if result.limit is not None else limit
+    if result.limit is None:
+        yield "limit", "not known for this kind of storage"
+    else:
+        yield "limit", f"{counted(result.limit, 'row')} a second, {does} alone"
     if result.from_disk is not None:
         cached = result.from_disk < _CACHED_BYTES
         yield "source", "memory that caches the file" if cached else f"{bytes_text(result.from_disk)} from the disk"
     window = f"{counted(result.fetch_factor, 'batch')} a window, {counted(result.threads, 'thread')}"
     yield "settings", f"batches of {result.batch_size}, blocks of {result.block_size}, {window}"
-    yield "timed", f"{result.n_rows:,} rows in {result.seconds:.2g} s"
+    yield "timed", f"{counted(result.n_rows, 'row')} in {result.seconds:.2g} s"

@@ -139,7 +139,7 @@ def _join(paths: Sequence[Path], files: Sequence[AnnData]) -> AnnCollection:
             raise CollectionError(message)
     collection = AnnCollection(files, join_vars="inner", index_unique="-")
     if collection.shape[1] == 0:
-        message = f"the {len(files)} files have no gene name in common."
+        message = f"the {counted(len(files), 'file')} have no gene name in common."
         raise CollectionError(message)
     return collection
 

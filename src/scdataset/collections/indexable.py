@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.ascending import ascending
 from scdataset.collections.rows import as_window, take_rows
@@ -28,7 +29,7 @@ class Indexable:
             fetched = self.source[distinct]
         except Exception as error:
             message = (
-                f"Indexing the collection of type {kind} with an array of {distinct.size} rows failed: "
+                f"Indexing the collection of type {kind} with an array of {counted(distinct.size, 'row')} failed: "
                 f"{type(error).__name__}: {error}. Give a fetch_callback(collection, rows) that reads those rows."
             )
             raise CollectionError(message) from error
@@ -37,7 +38,7 @@ class Indexable:
         window = as_window(fetched, distinct.size)
         if window is None:
             message = (
-                f"Indexing the collection of type {kind} with an array of {distinct.size} rows gave a "
+                f"Indexing the collection of type {kind} with an array of {counted(distinct.size, 'row')} gave a "
                 f"{type(fetched).__qualname__} that does not have that many rows. Give a fetch_callback(collection, "
                 "rows) that reads those rows, and a batch_callback(fetched, positions) if they cannot be indexed."
             )

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.rows import RowIndex, as_rows, cut_rows, row_taker, take_rows
 from scdataset.errors import CollectionError
@@ -69,8 +70,8 @@ class Fetched(InMemory):
         window = as_rows(fetched, n_rows)
         if window is None:
             message = (
-                f"Reading {n_rows} rows gave a {type(fetched).__qualname__} that does not have that many rows. Give "
-                "a collection whose read(rows) returns one entry a row."
+                f"Reading {counted(n_rows, 'row')} gave a {type(fetched).__qualname__} that does not have that many "
+                "rows. Give a collection whose read(rows) returns one entry a row."
             )
             raise CollectionError(message)
         super().__init__(window)

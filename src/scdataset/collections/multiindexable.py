@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._properties import cached_property
+from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.base import Collection, as_collection
 from scdataset.collections.device import as_tensor
@@ -160,7 +161,7 @@ class MultiIndexable(Separable):
 
     def __repr__(self) -> str:
         modalities = ", ".join(f"{name}: {type(value).__name__}" for name, value in self._modalities.items())
-        return f"MultiIndexable({len(self)} rows of {{{modalities}}}, unstructured={self.unstructured_keys})"
+        return f"MultiIndexable({counted(len(self), 'row')} of {{{modalities}}}, unstructured={self.unstructured_keys})"
 
     def __getitem__(self, key: Any) -> Any:
         """Return a modality for a name or integer, and a `MultiIndexable` of some rows for a slice, list or array."""
@@ -300,7 +301,10 @@ def _named(indexables: tuple[Any, ...], names: Any, named_indexables: dict[str, 
         named: dict[str | int, Any] = dict(named_indexables.items())
         return named if names is None else {**named, "names": names}
     if named_indexables:
-        message = f"{len(indexables)} modalities by position and {list(named_indexables)} by name; give all one way."
+        message = (
+            f"{counted(len(indexables), 'modality')} by position and {list(named_indexables)} by name; give all one "
+            "way."
+        )
         raise ArgumentTypeError(message)
     if len(indexables) == 1 and isinstance(indexables[0], Mapping):
         if names is not None:
@@ -319,7 +323,7 @@ def _check_names(names: Sequence[Any], count: int) -> None:
         message = f"names={names!r}; give a list of strings."
         raise ArgumentTypeError(message)
     if len(names) != count or len(set(names)) != count:
-        message = f"names={names!r} for {count} modalities; give a different name for each."
+        message = f"names={names!r} for {counted(count, 'modality')}; give a different name for each."
         raise ArgumentValueError(message)
 
 
@@ -343,7 +347,7 @@ def row_index(key: slice | ArrayLike, n_rows: int) -> RowIndex:
         )
         raise ArgumentIndexError(message)
     if rows.min() < -n_rows or rows.max() >= n_rows:
-        message = f"Rows from {rows.min()} to {rows.max()} of a collection with {n_rows} rows."
+        message = f"Rows from {rows.min()} to {rows.max()} of a collection with {counted(n_rows, 'row')}."
         raise ArgumentIndexError(message)
     wide = rows.astype(np.int64, copy=False)
     return np.where(wide < 0, wide + n_rows, wide)

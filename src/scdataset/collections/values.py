@@ -9,6 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._arguments import whole
+from scdataset._tables import counted
 from scdataset._types import Array, RowData
 
 __all__ = ["ValueKind", "are_logarithms", "kind_of_values", "kinds_joined", "sampled_rows"]
@@ -77,7 +78,7 @@ class ValueKind:
         sums = spread + ("" if np.isnan(self.spread_unlogged) else unlogged)
         found = [("" if np.isnan(self.whole) else whole), range_, ("" if np.isnan(self.spread) else sums)]
         files = "".join(f"\n  {kind}: {path}" for path, kind in self.by_file.items())
-        return f"{self.kind}, by {self.n_cells} cells: {'; '.join(filter(None, found))}.{files}"
+        return f"{self.kind}, by {counted(self.n_cells, 'cell')}: {'; '.join(filter(None, found))}.{files}"
 
 
 def sampled_rows(sizes: Sequence[int], seed: int) -> list[NDArray[np.int64]]:

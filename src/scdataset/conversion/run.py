@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 
 from scdataset._arguments import flag
 from scdataset._clusters import cluster_of
+from scdataset._tables import counted
 from scdataset.cells import CellCollection
 from scdataset.cells.join.genes import Join
 from scdataset.conversion.destination import Destination
@@ -202,6 +203,9 @@ def _order(cells: CellCollection, wanted: Wanted, indices: Any) -> RowOrder:
     selected = cells.where(indices) if callable(indices) else cells.rows_of(indices)
     if not selected.size or np.unique(selected).size < selected.size:
         repeated = selected.size - np.unique(selected).size
-        message = f"indices selects {selected.size} cells, {repeated} of them repeated; give at least one, each once."
+        message = (
+            f"indices selects {counted(selected.size, 'cell')}, {repeated:,} of them repeated; give at least one, each "
+            "once."
+        )
         raise ArgumentValueError(message)
     return RowOrder(selected.size, selected, wanted.block_size, wanted.seed)

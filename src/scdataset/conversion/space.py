@@ -7,6 +7,7 @@ from pathlib import Path
 import numcodecs
 import numpy as np
 
+from scdataset._tables import bytes_text
 from scdataset.conversion.matrices import Shard, ShardWriter, compressor_of
 from scdataset.conversion.plan import MatrixPlan
 from scdataset.errors import OutputError
@@ -36,8 +37,8 @@ def check_space(out: Path, left: Sequence[tuple[MatrixPlan, int]], writers: Mapp
     free = shutil.disk_usage(out.parent).free
     if needed * _SPARE > free:
         message = (
-            f"{out} takes about {needed * _SPARE:.2g} bytes more, and its disk has {free:.2g} free. Make space, or "
-            "give a path on another disk; what was written before is kept."
+            f"{out} takes about {bytes_text(needed * _SPARE)} more, and its disk has {bytes_text(free)} free. Make "
+            "space, or give a path on another disk; what was written before is kept."
         )
         raise OutputError(message)
 

@@ -14,6 +14,7 @@ import zarr
 from numpy.typing import NDArray
 
 from scdataset._clusters import Cluster
+from scdataset._tables import counted
 from scdataset._types import DType, RowData
 from scdataset._version import __version__
 from scdataset.cells import CellCollection
@@ -308,8 +309,8 @@ def _is_kept(name: str) -> bool:
 def _check_genes(cells: CellCollection, of_layer: CellCollection, name: str) -> None:
     if not cells.var_names.equals(of_layer.var_names):
         message = (
-            f"layers/{name} has {of_layer.n_vars} genes, and X {cells.n_vars}, or others; a layer has those of X. "
-            f"Convert it on its own, layer={name!r}."
+            f"layers/{name} has {counted(of_layer.n_vars, 'gene')}, and X {cells.n_vars:,}, or others; a layer has "
+            f"those of X. Convert it on its own, layer={name!r}."
         )
         raise CollectionError(message)
 

@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from scdataset._arguments import optional_whole
 from scdataset._properties import cached_property
+from scdataset._tables import counted
 from scdataset._types import Json, RowData
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.handles import dumps, loads
@@ -290,7 +291,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
         n_rows = count_rows(self._sized)
         if n_rows != self._n_rows:
             message = (
-                f"The collection has {n_rows} rows and had {self._n_rows} when the dataset was made; "
+                f"The collection has {counted(n_rows, 'row')} and had {self._n_rows:,} when the dataset was made; "
                 "make a new scDataset for it."
             )
             raise CollectionChangedError(message)
@@ -458,10 +459,10 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
     def _check_length(self, order: EpochOrder, begun: RankIteration) -> None:
         n_samples, n_ranks = begun.remaining.partition.n_samples, begun.remaining.partition.world_size
         if len(order) != n_samples:
-            why = f"with {n_ranks} ranks" if n_ranks > 1 else "where one is resumed,"
+            why = f"with {counted(n_ranks, 'rank')}" if n_ranks > 1 else "where one is resumed,"
             message = (
-                f"{type(self.strategy).__name__} has {len(order)} samples in epoch {begun.begun.epoch} and had "
-                f"{n_samples} before; {why} every epoch has to have the same number, which all ranks count by."
+                f"{type(self.strategy).__name__} has {counted(len(order), 'sample')} in epoch {begun.begun.epoch} and "
+                f"had {n_samples:,} before; {why} every epoch has to have the same number, which all ranks count by."
             )
             raise ArgumentValueError(message)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from torch.utils.data import get_worker_info
 
 from scdataset._arguments import optional_whole, whole
+from scdataset._tables import counted
 from scdataset.dataset.epoch_counter import Begun, SharedEpochCounter
 from scdataset.dataset.iteration import RankIteration
 from scdataset.dataset.state import SavedState
@@ -108,9 +109,9 @@ class EpochTracker:
     def _counted(self, latest: Begun) -> Progress:
         if latest.n_workers or self._iteration is None:
             message = (
-                f"The last iteration runs in {latest.n_workers} DataLoader workers, which read ahead; only your loop "
-                "knows how many batches it took. Write state_dict(batches) with the number it took from this loader, "
-                "or use torchdata's StatefulDataLoader."
+                f"The last iteration runs in {counted(latest.n_workers, 'DataLoader worker')}, which read ahead; only "
+                "your loop knows how many batches it took. Write state_dict(batches) with the number it took from "
+                "this loader, or use torchdata's StatefulDataLoader."
             )
             raise ArgumentValueError(message)
         progress = self._iteration.progress()
@@ -152,9 +153,9 @@ class EpochTracker:
         """
         if self._iteration is not None and self._iteration.is_running and not self._iteration.gave_all:
             message = (
-                f"Epoch {self._iteration.begun.epoch} is being iterated over, {self._iteration.given} batches in, "
-                "and would go on as it is. Load the state before the loop, or end that iteration: finish it, or "
-                "drop its iterator."
+                f"Epoch {self._iteration.begun.epoch} is being iterated over, "
+                f"{counted(self._iteration.given, 'batch')} in, and would go on as it is. Load the state before the "
+                "loop, or end that iteration: finish it, or drop its iterator."
             )
             raise StateError(message)
         info = get_worker_info()
@@ -196,4 +197,6 @@ def _after(remaining: RemainingEpoch, batches: int) -> Progress:
 
 
 def _named(owner: tuple[int, int] | None) -> str:
-    return "a whole rank" if owner is None else f"one of {owner[0]} DataLoader workers of one of {owner[1]} ranks"
+    if owner is None:
+        return "a whole rank"
+    return f"a worker of a DataLoader ({counted(owner[0], 'worker')}, {counted(owner[1], 'rank')})"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from scdataset._tables import html_table
+from scdataset._tables import counted, html_table
 from scdataset.dataset.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ class Explains(Settings):
 
     def __repr__(self) -> str:
         return (
-            f"scDataset({type(self._source).__name__} of {self._n_rows} rows, {self.strategy!r}, "
+            f"scDataset({type(self._source).__name__} of {counted(self._n_rows, 'row')}, {self.strategy!r}, "
             f"batch_size={self.batch_size}, fetch_factor={self.fetch_factor}, drop_last={self.drop_last}, "
             f"rank={self.rank}, world_size={self.world_size}, seed={self.seed})"
         )
@@ -24,9 +24,9 @@ class Explains(Settings):
     def _repr_html_(self) -> str:
         """Return a short table, which a notebook shows."""
         source = type(self._source).__name__
-        sizes = f"{self.batch_size} rows, {self.fetch_factor} batches a window"
+        sizes = f"{counted(self.batch_size, 'row')}, {counted(self.fetch_factor, 'batch')} a window"
         rows = [
-            ("collection", f"{source} of {self._n_rows:,} rows"),
+            ("collection", f"{source} of {counted(self._n_rows, 'row')}"),
             ("strategy", repr(self.strategy)),
             ("batches", f"{len(self):,} of {sizes}{', short ones dropped' if self.drop_last else ''}"),
             ("rank", f"{self.rank} of {self.world_size}"),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import hook
+from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.rows import apart, as_window, row_cutter, row_taker
 from scdataset.engine.observer import observed
@@ -193,13 +194,16 @@ class Hooks:
             origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")
             shape = getattr(fetched, "shape", None)
             if fetched is None:
-                message = f"The {origin} returned None for {n_rows} rows; end it with a return of its result."
+                message = (
+                    f"The {origin} returned None for {counted(n_rows, 'row')}; end it with a return of its result."
+                )
                 raise HookError(message)
-            found = f"{len(fetched)} entries" if shape is None and hasattr(fetched, "__len__") else f"shape {shape}"
+            has_length = shape is None and hasattr(fetched, "__len__")
+            found = counted(len(fetched), "entry") if has_length else f"shape {shape}"
             message = (
-                f"The {origin} returned a {type(fetched).__qualname__} of {found} for {n_rows} rows, which cannot be "
-                "cut into batches. Return one entry a row (an array, tensor, sparse matrix, frame, AnnData, "
-                "MultiIndexable, or a dict or tuple of those), or give a batch_callback(fetched, positions)."
+                f"The {origin} returned a {type(fetched).__qualname__} of {found} for {counted(n_rows, 'row')}, which "
+                "cannot be cut into batches. Return one entry a row (an array, tensor, sparse matrix, frame, "
+                "AnnData, MultiIndexable, or a dict or tuple of those), or give a batch_callback(fetched, positions)."
             )
             raise HookError(message)
         return window
@@ -216,8 +220,8 @@ def _called(name: str, transform: Hook | None, value: RowData, rows: NDArray[np.
     if n_rows is not None and n_rows != rows.size:
         origin = "fetch_callback" if name == "fetch_transform" else "batch_callback"
         message = (
-            f"{name} needs the key of every row, and got {n_rows} rows for the {rows.size} that were asked for, so "
-            f"that their keys are not known; return those rows, in their order, from the {origin}."
+            f"{name} needs the key of every row, and got {counted(n_rows, 'row')} for the {rows.size:,} that were "
+            f"asked for, so that their keys are not known; return those rows, in their order, from the {origin}."
         )
         raise HookError(message)
     with observed(name):

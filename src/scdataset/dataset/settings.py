@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from scdataset._arguments import flag, nearest, warn, whole
+from scdataset._tables import counted
 from scdataset.collections import Collection, as_collection
 from scdataset.dataset.epoch_tracker import EpochTracker
 from scdataset.dataset.hooks import Hooks
@@ -255,9 +256,9 @@ class Settings:
         rank_info = self._known_rank.now().checked()
         if rank_info.size != self._known_rank.size and self._own_seed:
             message = (
-                f"torch.distributed now has {rank_info.size} processes, and this dataset was made before they could "
-                "agree on a seed. Give seed=, or make the dataset after the process group: with Lightning in "
-                "setup() or train_dataloader(), with Accelerate after Accelerator()."
+                f"torch.distributed now has {counted(rank_info.size, 'process')}, and this dataset was made before "
+                "they could agree on a seed. Give seed=, or make the dataset after the process group: with Lightning "
+                "in setup() or train_dataloader(), with Accelerate after Accelerator()."
             )
             raise LoaderError(message)
         self._known_rank = rank_info
@@ -283,17 +284,17 @@ def _check_whole_units(batch_size: int, strategy: SamplingStrategy) -> None:
     if batch_size % unit:
         near = max(batch_size // unit, 1) * unit
         message = (
-            f"batch_size={batch_size} would cut units of {unit} rows that {type(strategy).__name__} keeps together; "
-            f"give a multiple of {unit}, such as {near} or {near + unit}."
+            f"batch_size={batch_size} would cut units of {counted(unit, 'row')} that {type(strategy).__name__} keeps "
+            f"together; give a multiple of {unit}, such as {near} or {near + unit}."
         )
         raise ArgumentValueError(message)
 
 
 def _warn_of_blocks_beyond_windows(block_rows: int, batch_size: int, fetch_factor: int) -> None:
     warn(
-        f"block_size={block_rows} is beyond the window of {batch_size * fetch_factor} rows (batch_size={batch_size} * "
-        f"fetch_factor={fetch_factor}): windows hold neighbours of one block, so that batches are not mixed. Give "
-        f"fetch_factor={-(-block_rows // batch_size)} or more, or a smaller block_size.",
+        f"block_size={block_rows} is beyond the window of {counted(batch_size * fetch_factor, 'row')} "
+        f"(batch_size={batch_size} * fetch_factor={fetch_factor}): windows hold neighbours of one block, so that "
+        f"batches are not mixed. Give fetch_factor={-(-block_rows // batch_size)} or more, or a smaller block_size.",
     )
 
 

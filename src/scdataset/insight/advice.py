@@ -133,8 +133,8 @@ def _on_codecs(one: "StoredMatrix") -> Iterator[Advice]:
 
 def _smaller(one: "StoredMatrix") -> str:
     if one.is_sparse:
-        return f"chunks of about {max(round(_GOOD_ROWS * one.stored_a_row), 1):,} elements"
-    return f"chunks of about {_GOOD_ROWS} rows"
+        return f"chunks of about {counted(max(round(_GOOD_ROWS * one.stored_a_row), 1), 'element')}"
+    return f"chunks of about {counted(_GOOD_ROWS, 'row')}"
 
 
 def _on_dense(one: "StoredMatrix", density: float | None) -> Iterator[Advice]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import number, whole
 from scdataset._progress import late_bar
+from scdataset._tables import counted
 from scdataset._types import Json, RowData
 from scdataset.cells.collection import CellCollection
 from scdataset.cells.formats.probe import probing
@@ -83,7 +84,7 @@ class BenchResult:
 
     def __str__(self) -> str:
         limit = "" if self.share is None else f", {100 * self.share:.0f}% of the limit of {self.limit:,.0f}"
-        return f"{self.rows_per_second:,.0f} rows a second{limit}"
+        return f"{counted(self.rows_per_second, 'row')} a second{limit}"
 
 
 def bench(

@@ -260,10 +260,10 @@ class LoaderStats:
 
     @property
     def _summary(self) -> str:
-        of = f" by {self.processes} workers" if self.processes > 1 else ""
+        of = f" by {counted(self.processes, 'worker')}" if self.processes > 1 else ""
         return (
             f"{counted(self.rows, 'row')} in {counted(self.batches, 'batch')}{of}, {self.seconds:.2f} s: "
-            f"{self.rows_per_second:,.0f} rows a second"
+            f"{counted(self.rows_per_second, 'row')} a second"
         )
 
     def __str__(self) -> str:

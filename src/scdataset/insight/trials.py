@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from scdataset._cores import usable_cores
-from scdataset._tables import size
+from scdataset._tables import counted, size
 from scdataset._types import Json
 from scdataset.dataset import scDataset
 from scdataset.strategy.blocks import BlockShuffling
@@ -63,7 +63,7 @@ class Trial:
     peak_bytes: int
 
     def __str__(self) -> str:
-        return f"{self.rows_per_second:,.0f} rows a second, {100 * self.share:.1f}%, {size(self.peak_bytes)}"
+        return f"{counted(self.rows_per_second, 'row')} a second, {100 * self.share:.1f}%, {size(self.peak_bytes)}"
 
     def as_dict(self) -> Json:
         """Return the fields."""

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import nearest, one_of
+from scdataset._tables import counted, verb
 from scdataset._types import Array, Json
 from scdataset.dataset import scDataset
 from scdataset.errors import ArgumentValueError, CollectionError
@@ -232,12 +233,12 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
         label = self._settings.label
         missing_labels = self._codes(np.arange(len(self.collection))) == -1
         for name in _DISJOINT:
-            n_missing = np.count_nonzero(splits[name].mask & missing_labels) if name in splits else 0
+            n_missing = int(np.count_nonzero(splits[name].mask & missing_labels)) if name in splits else 0
             if n_missing:
                 message = (
-                    f"{n_missing} cells of {name} have no {label!r}. Leave them out, such as {name}=lambda obs: "
-                    f"obs[{label!r}].notna(), or say what they become: batch_transform=ToTorch(missing_label=-100) is "
-                    "what torch's CrossEntropyLoss ignores."
+                    f"{counted(n_missing, 'cell')} of {name} {verb(n_missing, 'have')} no {label!r}. Leave them out, "
+                    f"such as {name}=lambda obs: obs[{label!r}].notna(), or say what they become: "
+                    "batch_transform=ToTorch(missing_label=-100) is what torch's CrossEntropyLoss ignores."
                 )
                 raise ArgumentValueError(message)
 

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from scdataset._arguments import flag, optional_names, optional_whole, warn, whole
 from scdataset._packages import missing
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.cells import CellCollection
 from scdataset.dataset import scDataset
@@ -335,7 +336,10 @@ def _splits(cells: CellCollection, train: object, validation: object) -> tuple[N
     chosen = _mask(cells, train)
     n_shared = int((chosen & held_out).sum())
     if n_shared:
-        warn(f"train and validation share {n_shared} cells, so that validation says too good things of the model.")
+        warn(
+            f"train and validation share {counted(n_shared, 'cell')}, so that validation says too good things of the "
+            "model."
+        )
     return chosen, held_out
 
 
@@ -356,7 +360,7 @@ def _refuse_few(n_train: int, n_labelled: int) -> None:
     """Raise if training would have batches of one cell."""
     if n_train < 2 or n_labelled == 1:
         message = (
-            f"train has {n_train} cells, of which {n_labelled} with a label; give at least 2, and none or at least 2 "
-            "with a label: scvi-tools normalises over the cells of a batch."
+            f"train has {counted(n_train, 'cell')}, of which {n_labelled:,} with a label; give at least 2, and none or "
+            "at least 2 with a label: scvi-tools normalises over the cells of a batch."
         )
         raise ArgumentValueError(message)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -131,9 +132,9 @@ class ScviColumns:
         for name, lacking in absent.items():
             if lacking.any():
                 message = (
-                    f"obs[{name!r}] is missing or infinite in {lacking.sum()} of {lacking.size} cells, and scvi-tools "
-                    "takes no missing batches and covariates. Leave those cells out with train and validation, or "
-                    f"leave out {name!r}."
+                    f"obs[{name!r}] is missing or infinite in {lacking.sum():,} of {counted(lacking.size, 'cell')}, "
+                    "and scvi-tools takes no missing batches and covariates. Leave those cells out with train and "
+                    f"validation, or leave out {name!r}."
                 )
                 raise ArgumentValueError(message)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import warn
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.collections import as_collection
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, ScDatasetError
@@ -93,7 +94,9 @@ def splits_of(collection: object, wanted: Mapping[str, object], disjoint: Sequen
         splits[name] = Split.from_mask(~np.logical_or.reduce([np.zeros(n_rows, bool), *taken]))
     for name, split in splits.items():
         if not split.mask.any():
-            message = f"{name}={_shown(wanted[name])} has none of the {n_rows} cells; every split needs some."
+            message = (
+                f"{name}={_shown(wanted[name])} has none of the {counted(n_rows, 'cell')}; every split needs some."
+            )
             raise ArgumentValueError(message)
     _warn_of_shared_cells({name: splits[name] for name in disjoint if name in splits})
     return splits
@@ -129,11 +132,11 @@ def _rows(wanted: Any, collection: Any, n_rows: int) -> NDArray[np.int64]:
 
 def _warn_of_shared_cells(splits: Mapping[str, Split]) -> None:
     for (name, split), (other, compared) in combinations(splits.items(), 2):
-        n_shared = np.count_nonzero(split.mask & compared.mask)
+        n_shared = int(np.count_nonzero(split.mask & compared.mask))
         if n_shared:
             warn(
-                f"{name} and {other} share {n_shared} cells, so that what is measured on {other} was trained on or "
-                'chosen by. Give splits without common cells, or train="rest".'
+                f"{name} and {other} share {counted(n_shared, 'cell')}, so that what is measured on {other} was "
+                'trained on or chosen by. Give splits without common cells, or train="rest".'
             )
 
 

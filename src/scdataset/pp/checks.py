@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from scdataset._tables import counted, verb
 from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
 
@@ -40,8 +41,9 @@ def check_counts(matrix: RowData, needed_by: str) -> None:
     fractional = np.flatnonzero(data != np.rint(data))
     if fractional.size:
         message = (
-            f"{needed_by} takes counts, and {fractional.size} of {data.size} values are no whole numbers, such as "
-            f'{data[fractional[0]]}. Counts are often kept as open_collection(..., layer="raw") or layer="counts"; '
+            f"{needed_by} takes counts, and {fractional.size:,} of {counted(data.size, 'value')} "
+            f"{verb(fractional.size, 'are')} no whole numbers, such as {data[fractional[0]]}. "
+            'Counts are often kept as open_collection(..., layer="raw") or layer="counts"; '
             "check_values=False takes these values as they are."
         )
         raise ArgumentValueError(message)

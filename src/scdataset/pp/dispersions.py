@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from scdataset._arguments import warn
+from scdataset._tables import counted, verb
 from scdataset.pp.moments import Moments
 
 __all__ = ["by_dispersion", "by_dispersion_in_batches"]
@@ -21,7 +22,10 @@ def by_dispersion(moments: Moments, n_top_genes: int, flavor: str, n_bins: int) 
     frame = _dispersions(*moments.of_all(), flavor, n_bins)
     n_known = int(frame["dispersions_norm"].notna().sum())
     if n_known < n_top_genes:
-        warn(f"n_top_genes={n_top_genes}, and {n_known} genes vary enough to have a normalised dispersion: all those.")
+        warn(
+            f"n_top_genes={n_top_genes}, and {counted(n_known, 'gene')} {verb(n_known, 'vary')} enough to have a "
+            "normalised dispersion: all those."
+        )
     return frame.assign(highly_variable=_top(frame["dispersions_norm"].to_numpy(), n_top_genes))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from scdataset._arguments import flag, nearest, number, positive, warn, whole
+from scdataset._tables import counted, verb
 from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_counts, check_fractional, check_not_negative
@@ -168,8 +169,11 @@ def _large(moments: Moments, labels: list[object]) -> list[int]:
     large = np.flatnonzero(moments.sizes > 1).tolist()
     small = [labels[group] for group in np.flatnonzero(moments.sizes < 2)]
     if not large:
-        message = f"None of the {len(labels)} batches has two cells, which it takes to say which genes vary."
+        message = f"None of the {counted(len(labels), 'batch')} has two cells, which it takes to say which genes vary."
         raise ArgumentValueError(message)
     if small:
-        warn(f"{len(small)} of {len(labels)} batches have one cell, which says not which genes vary: {small}.")
+        warn(
+            f"{len(small):,} of {counted(len(labels), 'batch')} {verb(len(small), 'have')} one cell, which says not "
+            f"which genes vary: {small}."
+        )
     return large

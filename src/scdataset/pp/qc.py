@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import array
 from scdataset._arguments import names as as_names
+from scdataset._tables import counted, verb
 from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_not_negative
@@ -176,7 +177,7 @@ def _numbers(percent_top: Sequence[int] | None, n_vars: int) -> NDArray[np.int64
     numbers = np.unique(array("percent_top", percent_top, f"numbers of genes, from 1 to {n_vars}", "iu"))
     if numbers.size and not (numbers[0] >= 1 and numbers[-1] <= n_vars):
         message = (
-            f"percent_top={tuple(numbers.tolist())} of {n_vars} genes; give numbers from 1 to {n_vars}, or "
+            f"percent_top={tuple(numbers.tolist())} of {counted(n_vars, 'gene')}; give numbers from 1 to {n_vars}, or "
             "percent_top=() for none."
         )
         raise ArgumentValueError(message)
@@ -200,7 +201,10 @@ def _genes(wanted: str | Sequence[str] | NDArray[np.bool_], names: pd.Index) -> 
         listed = as_names("mitochondrial", wanted)
         chosen = np.asarray(names.isin(listed))
         unknown = pd.Index(listed).difference(names)
-        lacking = f"{len(unknown)} of {len(listed)} names are of no gene, such as {list(unknown[:5])}"
+        lacking = (
+            f"{len(unknown):,} of {counted(len(listed), 'name')} {verb(len(unknown), 'are')} of no gene, such as "
+            f"{list(unknown[:5])}"
+        )
         chosen = chosen & (not len(unknown))
     return _found(chosen, lacking)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import warn
 from scdataset._packages import needing
+from scdataset._tables import counted, verb
 from scdataset._types import Array, RowData
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.kernels import add_clipped
@@ -168,19 +169,19 @@ def _report(moments: Moments, labels: Sequence[object], noisy: dict[object, floa
     """Warn of groups with noise and without a fit; raise if none has one."""
     sizes = {labels[group]: int(moments.sizes[group]) for group in unfitted}
     if len(unfitted) == len(labels):
-        batches = "" if len(labels) == 1 else f" in any of {len(labels)} batches"
+        batches = "" if len(labels) == 1 else f" in any of {counted(len(labels), 'batch')}"
         message = (
-            f"Too few genes vary among {moments.sizes.sum()} cells{batches} to fit their variances to their means; "
-            "loess takes about 20. Give more cells, or larger batches."
+            f"Too few genes vary among {counted(moments.sizes.sum(), 'cell')}{batches} to fit their variances to "
+            "their means; loess takes about 20. Give more cells, or larger batches."
         )
         raise ArgumentValueError(message)
     if unfitted:
         warn(
-            f"{len(unfitted)} of {len(labels)} batches have too few cells to say which genes vary, and are left out of "
-            f"ranks: {sizes} (cells in each)."
+            f"{len(unfitted):,} of {counted(len(labels), 'batch')} {verb(len(unfitted), 'have')} too few cells to say "
+            f"which genes vary, and are left out of ranks: {sizes} (cells in each)."
         )
     if noisy:
         warn(
-            f"Genes of {len(noisy)} of {len(labels)} batches have means too much alike for loess, so noise of this "
-            f"width was added to log10 of their means: {noisy}."
+            f"Genes of {len(noisy):,} of {counted(len(labels), 'batch')} {verb(len(noisy), 'have')} means too much "
+            f"alike for loess, so noise of this width was added to log10 of their means: {noisy}."
         )

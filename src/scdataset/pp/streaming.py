@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import flag, nearest
 from scdataset._clusters import cluster_of, in_order
 from scdataset._progress import late_bar
+from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.cells import Opening, open_again
 from scdataset.collections import as_collection
@@ -152,7 +153,7 @@ class Cells:
         n_missing = int((codes < 0).sum())
         if n_missing:
             message = (
-                f"batch_key={key!r} is missing for {n_missing} of {self.rows.size} cells; leave them out: "
+                f"batch_key={key!r} is missing for {n_missing:,} of {counted(self.rows.size, 'cell')}; leave them out: "
                 f"indices=cells.where(lambda obs: obs[{key!r}].notna())."
             )
             raise ArgumentValueError(message)
@@ -269,8 +270,8 @@ def _reader(collection: RowData) -> Callable[[NDArray[np.int64]], tuple[RowData,
     """Return the function that reads the values of rows, and their total counts where it has those."""
     if hasattr(collection, "modalities"):
         message = (
-            f"These are {len(collection.modalities)} modalities; give one, cells.modalities[name] with name one of "
-            f"{list(collection.modalities)}."
+            f"These are {counted(len(collection.modalities), 'modality')}; give one, cells.modalities[name] with name "
+            f"one of {list(collection.modalities)}."
         )
         raise ArgumentTypeError(message)
     if hasattr(collection, "read_matrix"):
@@ -298,7 +299,10 @@ def _rows(source: RowData, indices: Any, n_rows: int) -> NDArray[np.int64]:
     chosen = source.rows_of(indices) if hasattr(source, "rows_of") else row_index(indices, n_rows)
     rows: NDArray[np.int64] = np.arange(chosen.start, chosen.stop) if isinstance(chosen, slice) else chosen
     if np.unique(rows).size != rows.size:
-        message = f"indices has {rows.size} rows, {rows.size - np.unique(rows).size} of them repeated; give each once."
+        message = (
+            f"indices has {counted(rows.size, 'row')}, {rows.size - np.unique(rows).size:,} of them repeated; give "
+            "each once."
+        )
         raise ArgumentValueError(message)
     return rows
 

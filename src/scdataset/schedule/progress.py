@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from scdataset._properties import cached_property
+from scdataset._tables import counted
 from scdataset.errors import StateError
 from scdataset.schedule.partition import Partition
 from scdataset.schedule.worker_assignment import WorkerAssignment
@@ -138,7 +139,7 @@ class RemainingEpoch:
 def _check_taken(generation: Generation, there: Partition, number: int) -> None:
     if generation.taken > there.longest:
         message = (
-            f"Link {number} of the state's chain has {generation.taken} batches taken from each of "
-            f"{generation.world_size} ranks, where {there.longest} are; load an earlier state."
+            f"Link {number} of the state's chain has {counted(generation.taken, 'batch')} taken from each of "
+            f"{counted(generation.world_size, 'rank')}, where {there.longest} are; load an earlier state."
         )
         raise StateError(message)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scdataset._arguments import optional_whole
+from scdataset._tables import counted, verb
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, WorldError
 
 __all__ = ["RankInfo"]
@@ -57,8 +58,8 @@ class RankInfo:
             return replace(detected, is_given=world_size == 1)
         if world_size is not None and world_size != 1:
             message = (
-                f"world_size={world_size} without a rank, and {detected.size} processes are detected; give rank too, "
-                "or initialise torch.distributed first."
+                f"world_size={world_size} without a rank, and {counted(detected.size, 'process')} "
+                f"{verb(detected.size, 'are')} detected; give rank too, or initialise torch.distributed first."
             )
             raise WorldError(message)
         return cls(rank or 0, world_size or detected.size, detected.has_group, is_given=True).checked()
@@ -93,8 +94,8 @@ class RankInfo:
             raise ArgumentTypeError(message)
         if mesh.ndim != 1:
             message = (
-                f"mesh has {mesh.ndim} dimensions, {mesh.mesh_dim_names}; give the one along which data is shared "
-                'out, such as mesh["dp"]: ranks that differ in the others get the same batches.'
+                f"mesh has {counted(mesh.ndim, 'dimension')}, {mesh.mesh_dim_names}; give the one along which data is "
+                'shared out, such as mesh["dp"]: ranks that differ in the others get the same batches.'
             )
             raise ArgumentValueError(message)
         return cls(mesh.get_local_rank(), mesh.size(), has_group=True, is_given=True, along_mesh=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import warn
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.strategy.labels import ClassCodes, encode_labels
 from scdataset.strategy.selection import AlignedTo, Rows
@@ -116,6 +117,6 @@ def _check_missing(encoded: ClassCodes, *, is_float: bool) -> None:
         encoded.refuse_missing("labels")
     elif encoded.n_missing:
         warn(
-            f"labels has {encoded.n_missing} missing values (NaN) among {encoded.codes.size}: rows without a label are "
-            "never drawn. Leave them out with indices to silence this.",
+            f"labels has {counted(encoded.n_missing, 'missing value')} (NaN) among {encoded.codes.size:,}: rows "
+            "without a label are never drawn. Leave them out with indices to silence this.",
         )

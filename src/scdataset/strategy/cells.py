@@ -7,6 +7,7 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted, verb
 from scdataset._types import Array
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.labels import ClassCodes
@@ -55,9 +56,11 @@ class Cells:
         """
         is_control = self.groups == self.control
         if is_control.all() or not (self.control < 0 or is_control.any()):
+            n_controls = int(np.count_nonzero(is_control))
             message = (
-                f"control={self.labels.tolist()[self.control]!r}: {np.count_nonzero(is_control)} of the "
-                f"{is_control.size} selected rows are controls; select rows of both kinds."
+                f"control={self.labels.tolist()[self.control]!r}: {n_controls:,} of the "
+                f"{counted(is_control.size, 'selected row')} {verb(n_controls, 'are')} controls; select rows "
+                "of both kinds."
             )
             raise ArgumentValueError(message)
         is_cell = ~is_control
@@ -76,8 +79,8 @@ class Cells:
             return in_round
         largest = int(sizes.max())
         message = (
-            f'set_size={set_size} with remainder="drop" leaves no set, since the largest group has {largest} cells; '
-            f'give set_size of at most {largest}, or remainder="pad".'
+            f'set_size={set_size} with remainder="drop" leaves no set, since the largest group has '
+            f'{counted(largest, "cell")}; give set_size of at most {largest}, or remainder="pad".'
         )
         if largest == 0:
             message = 'unmatched="drop" leaves no cell, since no control matches any; match by fewer columns.'
@@ -92,10 +95,10 @@ class Cells:
         more = ", ..." if np.count_nonzero(counts) > len(most) else ""
         first = int(np.argmax(unmatched))
         return (
-            f"{counts.sum()} of {n_cells} cells, in {np.count_nonzero(counts)} groups, have no control "
-            f"{labels[self.control]!r} that matches: {named}{more}. One of them is a cell of "
-            f"{labels[self.groups[first]]!r} with {self.match.label(int(self.strata[first]))}. Give "
-            'unmatched="drop" to leave such cells out, or match by fewer columns.'
+            f"{counts.sum():,} of {counted(n_cells, 'cell')}, in {counted(int(np.count_nonzero(counts)), 'group')}, "
+            f"{verb(int(counts.sum()), 'have')} no control {labels[self.control]!r} that matches: {named}{more}. One "
+            f"of them is a cell of {labels[self.groups[first]]!r} with {self.match.label(int(self.strata[first]))}. "
+            'Give unmatched="drop" to leave such cells out, or match by fewer columns.'
         )
 
 
@@ -112,7 +115,7 @@ def code_of(control: Hashable, groups: ClassCodes) -> int:
     names = [str(name) for name, count in present.items() if count]
     near = get_close_matches(str(control), names, _N_NAMED, cutoff=0.4) or names[:_N_NAMED]
     message = (
-        f"control={control!r} is not among the {len(names)} groups; give one of them, such as "
+        f"control={control!r} is not among the {counted(len(names), 'group')}; give one of them, such as "
         f"{', '.join(map(repr, near))}."
     )
     raise ArgumentValueError(message)

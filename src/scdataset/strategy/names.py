@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted, verb
 from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 
@@ -102,11 +103,12 @@ def rows_of(argument: str, names: Array, rows: NamedRows) -> NDArray[np.int64] |
         return None
     places = dict(zip(known.tolist(), range(known.size), strict=True))
     found = np.fromiter((places.get(name, -1) for name in names.tolist()), np.int64, names.size)
-    if np.any(found < 0):
+    n_unknown = int(np.count_nonzero(found < 0))
+    if n_unknown:
         message = (
-            f"{argument}: {np.count_nonzero(found < 0)} of {names.size} names are not in the collection, such as "
-            f"{_shown(names[found < 0])}, whose rows are called {_shown(known)}. Give names that it has, or "
-            f"{argument}.to_numpy() if the order is that of its rows."
+            f"{argument}: {n_unknown:,} of {counted(names.size, 'name')} {verb(n_unknown, 'are')} not in the "
+            f"collection, such as {_shown(names[found < 0])}, whose rows are called {_shown(known)}. Give names that "
+            f"it has, or {argument}.to_numpy() if the order is that of its rows."
         )
         raise ArgumentValueError(message)
     if len(places) < known.size:
@@ -132,8 +134,8 @@ def places_of(argument: str, selected: NDArray[np.int64], owners: NDArray[np.int
     found = places[selected]
     if np.any(found < 0):
         message = (
-            f"{argument} has no value for {np.count_nonzero(found < 0)} of {selected.size} selected rows, such as row "
-            f"{selected[np.argmin(found)]}; give one for each."
+            f"{argument} has no value for {np.count_nonzero(found < 0):,} of {counted(selected.size, 'selected row')}, "
+            f"such as row {selected[np.argmin(found)]}; give one for each."
         )
         raise ArgumentValueError(message)
     return found

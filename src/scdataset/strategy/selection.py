@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset._arguments import array as as_array
 from scdataset._arguments import one_axis, warn
 from scdataset._properties import cached_property
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.bitmap import Bitmap
@@ -177,7 +178,7 @@ class Selection:
         last = int(self.rows.between(self.rows.count - 1, self.rows.count)[0])
         if last >= n_rows:
             message = (
-                f"indices has row {last} and the collection has {n_rows} rows; "
+                f"indices has row {last} and the collection has {counted(n_rows, 'row')}; "
                 f"rows are numbered from 0 to {n_rows - 1}."
             )
             raise ArgumentIndexError(message)
@@ -202,8 +203,8 @@ class Selection:
         """Refuse values, given as the argument ``name``, that are fewer than the indices."""
         if self.count is not None and n_values < self.count:
             message = (
-                f"{name} has length {n_values} and indices selects {self.count} rows; give one a row of the "
-                f"collection or one an index ({self.count})."
+                f"{name} has length {n_values} and indices selects {counted(self.count, 'row')}; give one a row of "
+                f"the collection or one an index ({self.count})."
             )
             raise ArgumentValueError(message)
 
@@ -233,8 +234,8 @@ class Selection:
     def _check_mask(self, n_rows: int) -> None:
         if self.mask_length not in (None, n_rows):
             message = (
-                f"indices is a boolean mask of length {self.mask_length} and the collection has {n_rows} rows; "
-                "give a mask with one entry a row, or the row numbers."
+                f"indices is a boolean mask of length {self.mask_length:,} and the collection has "
+                f"{counted(n_rows, 'row')}; give a mask with one entry a row, or the row numbers."
             )
             raise ArgumentValueError(message)
 
@@ -293,7 +294,7 @@ class Selection:
         repeated = int(np.count_nonzero(rows[1:] == rows[:-1]))
         if repeated:
             warn(
-                f"indices lists {repeated} rows more than once: each is sampled as often as it is listed. "
+                f"indices lists {counted(repeated, 'row')} more than once: each is sampled as often as it is listed. "
                 "Give np.unique(indices) to sample each once.",
             )
         return rows

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from scdataset._tables import counted
 from scdataset.dataset import scDataset
 from scdataset.testing.content import content
 
@@ -45,8 +46,8 @@ def check_shared_out(found: Counter[str], dataset: scDataset, whole: Counter[str
     may_repeat = 0 if dataset.drop_last or dataset.uneven_ranks else sum(size - 1 for size in worlds)
     if foreign or missing > may_miss or repeated > may_repeat:
         message = (
-            f"{dataset!r} through {' then '.join(map(str, worlds))} ranks: of {whole.total()} batches {missing} are "
-            f"missing ({may_miss} may be), {repeated} came again ({may_repeat} may), and {len(foreign)} are none of "
-            "them: their rows depend on the ranks."
+            f"{dataset!r} through {' then '.join(map(str, worlds))} ranks: of {counted(whole.total(), 'batch')} "
+            f"{missing:,} are missing ({may_miss} may be), {repeated:,} came again ({may_repeat} may), and "
+            f"{len(foreign):,} are none of them: their rows depend on the ranks."
         )
         raise AssertionError(message)

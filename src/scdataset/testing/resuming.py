@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from scdataset._tables import counted
 from scdataset._types import Json
 from scdataset.dataset import scDataset
 from scdataset.testing.epoch import Make, check_shared_out, contents
@@ -50,9 +51,9 @@ def assert_resumes_everywhere(
         if found != expected:
             place = next((k for k, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), len(found))
             message = (
-                f"{again!r} with {num_workers} workers, restored after {number} batches: {len(found)} batches came and "
-                f"{len(expected)} were expected; the first difference is {place} batches after the restart. "
-                f"The state: {state}"
+                f"{again!r} with {counted(num_workers, 'worker')}, restored after {counted(number, 'batch')}: "
+                f"{counted(len(found), 'batch')} came and {len(expected):,} were expected; the first difference is "
+                f"{counted(place, 'batch')} after the restart. The state: {state}"
             )
             raise AssertionError(message)
 
@@ -109,7 +110,7 @@ def _check_gone_on(
 def _same_state(ranks: Sequence[scDataset], step: int, num_workers: int) -> str:
     states = {_saved(rank.state_dict(min(step, len(rank)), epoch=0, num_workers=num_workers)) for rank in ranks}
     if len(states) > 1:
-        message = f"Ranks save different states after {step} batches: {sorted(states)}."
+        message = f"Ranks save different states after {counted(step, 'batch')}: {sorted(states)}."
         raise AssertionError(message)
     return states.pop()
 
@@ -117,6 +118,6 @@ def _same_state(ranks: Sequence[scDataset], step: int, num_workers: int) -> str:
 def _saved(state: Json) -> str:
     text = json.dumps(state)
     if len(text) > MOST_BYTES:
-        message = f"The state has {len(text)} bytes as JSON, and may have {MOST_BYTES}: {text}"
+        message = f"The state has {counted(len(text), 'byte')} as JSON, and may have {MOST_BYTES:,}: {text}"
         raise AssertionError(message)
     return text

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from scdataset._tables import counted
 from scdataset.dataset import scDataset
 from scdataset.testing.epoch import Make, check_shared_out, contents
 
@@ -55,7 +56,10 @@ def _check_rows(dataset: scDataset, rows_of: Callable[[Any], object]) -> None:
     extra.subtract(expected.tolist())
     surplus = sum(count for count in extra.values() if count > 0)
     if surplus or found.size != kept:
-        message = f"{dataset!r} yields {found.size} rows, {surplus} of them too often; the strategy has {kept}."
+        message = (
+            f"{dataset!r} yields {counted(found.size, 'row')}, {surplus:,} of them too often; the strategy has "
+            f"{kept:,}."
+        )
         raise AssertionError(message)
 
 
@@ -83,5 +87,8 @@ def assert_equal_ranks(
             yielded = [sum(1 for _ in contents(rank, workers)) for rank in ranks]
             allowed = 1 if ranks[0].uneven_ranks else 0
             if yielded != lengths or max(lengths) - min(lengths) > allowed:
-                message = f"{ranks[0]!r} with {workers} workers: ranks yield {yielded} batches and have len {lengths}."
+                message = (
+                    f"{ranks[0]!r} with {counted(workers, 'worker')}: ranks yield {yielded} batches and "
+                    f"have len {lengths}."
+                )
                 raise AssertionError(message)

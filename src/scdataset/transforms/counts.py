@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, flag, number, positive
+from scdataset._tables import counted, verb
 from scdataset._types import DType
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -90,7 +91,10 @@ def _median_size(library_sizes: ArrayLike | None) -> float:
     sizes = array("library_sizes", library_sizes, "total counts of cells")
     filled = sizes[sizes > 0].astype(np.float64)
     if sizes.ndim != 1 or not filled.size or not np.isfinite(sizes).all():
-        message = f"library_sizes has shape {sizes.shape} and {filled.size} values above 0; give total counts of cells."
+        message = (
+            f"library_sizes has shape {sizes.shape} and {counted(filled.size, 'value')} above 0; give total counts of "
+            "cells."
+        )
         raise ArgumentValueError(message)
     return float(np.median(filled))
 
@@ -227,7 +231,9 @@ class Scale(MatrixTransform):
         zero_center = flag("zero_center", zero_center)
         self._set(mean=_per_gene("mean", mean), std=_per_gene("std", std), zero_center=zero_center, max_value=max_value)
         if self.mean.shape != self.std.shape:
-            message = f"mean has {self.mean.size} genes and std {self.std.size}; give one number a gene in both."
+            message = (
+                f"mean has {counted(self.mean.size, 'gene')} and std {self.std.size:,}; give one number a gene in both."
+            )
             raise ArgumentValueError(message)
         if self.std.size and self.std.min() < 0:
             message = f"std has values from {self.std.min()}; a standard deviation is at least 0."
@@ -236,13 +242,16 @@ class Scale(MatrixTransform):
             positive("max_value", max_value)
 
     def __repr__(self) -> str:
-        genes = f"<{self.mean.size} genes>"
+        genes = f"<{counted(self.mean.size, 'gene')}>"
         return f"Scale(mean={genes}, std={genes}, zero_center={self.zero_center}, max_value={self.max_value})"
 
     def of_matrix(self, matrix: Matrix, value: object) -> Matrix:  # noqa: ARG002 nothing else is needed
         """Return the scaled values; integers become float32."""
         if matrix.shape[1] != self.mean.size:
-            message = f"Scale has the mean of {self.mean.size} genes, and X has {matrix.shape[1]}; give those of X."
+            message = (
+                f"Scale has the mean of {counted(self.mean.size, 'gene')}, and X has {matrix.shape[1]:,}; give those "
+                "of X."
+            )
             raise ArgumentValueError(message)
         check_values("Scale", matrix, "finite numbers", remedy=_LEAVE_OUT)
         data = as_floats(matrix)
@@ -263,7 +272,8 @@ def _per_gene(name: str, values: ArrayLike) -> NDArray[np.float64]:
     if numbers.ndim != 1:
         message = f"{name} has shape {numbers.shape}; give one number a gene."
         raise ArgumentTypeError(message)
-    if not np.isfinite(numbers).all():
-        message = f"{name} has {np.count_nonzero(~np.isfinite(numbers))} values that are not finite."
+    n_wrong = int(np.count_nonzero(~np.isfinite(numbers)))
+    if n_wrong:
+        message = f"{name} has {counted(n_wrong, 'value')} that {verb(n_wrong, 'are')} not finite."
         raise ArgumentValueError(message)
     return numbers.astype(np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from scdataset._properties import cached_property
+from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.device import as_tensor, csr_tensor
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -37,7 +38,9 @@ class CsrTensors:
         first, last = int(rows.indptr[0]), int(rows.indptr[-1])
         columns = rows.indices[first:last]
         if columns.size and columns.view(f"u{columns.itemsize}").max() >= rows.shape[1]:  # or negative
-            message = f"X has column numbers from {columns.min()} to {columns.max()}, and {rows.shape[1]} columns."
+            message = (
+                f"X has column numbers from {columns.min()} to {columns.max()}, and {counted(rows.shape[1], 'column')}."
+            )
             raise ArgumentValueError(message)
         pointers = rows.indptr.astype(np.int64) - first
         row_pointers, numbers, values = map(partial(as_tensor, "X"), (pointers, columns, rows.data[first:last]))

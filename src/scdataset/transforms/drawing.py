@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 
@@ -20,7 +21,10 @@ def checked_keys(transform: object, keys: RowKeys | None, n_rows: int) -> RowKey
         )
         raise ArgumentTypeError(message)
     if len(keys) != n_rows:
-        message = f"{name} got the keys of {len(keys)} rows for a batch of {n_rows}; give one row number for each."
+        message = (
+            f"{name} got the keys of {counted(len(keys), 'row')} for a batch of {n_rows:,}; give one row number for "
+            "each."
+        )
         raise ArgumentValueError(message)
     return keys
 

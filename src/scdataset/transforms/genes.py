@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import names as as_names
+from scdataset._tables import counted, verb
 from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.matrices import Matrix, MatrixTransform, is_anndata, matrix_of, with_matrix
@@ -46,7 +47,7 @@ class SelectGenes(MatrixTransform):
         self._set(names=chosen, var_names=known, _columns=columns)
 
     def __repr__(self) -> str:
-        return f"SelectGenes(<{len(self.names)} genes>)"
+        return f"SelectGenes(<{counted(len(self.names), 'gene')}>)"
 
     def __call__(self, value: RowData) -> RowData:
         """Return ``value`` with those genes of X."""
@@ -61,7 +62,8 @@ class SelectGenes(MatrixTransform):
             raise ArgumentValueError(message)
         if matrix.shape[1] != len(self.var_names):
             message = (
-                f"SelectGenes got {len(self.var_names)} var_names, and X has {matrix.shape[1]} genes; give those of X."
+                f"SelectGenes got {len(self.var_names):,} var_names, and X has {counted(matrix.shape[1], 'gene')}; "
+                "give those of X."
             )
             raise ArgumentValueError(message)
         return matrix[:, self._columns]
@@ -74,6 +76,9 @@ def _columns_of(names: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np.in
         near = [match for name in unknown[:3] for match in get_close_matches(str(name), map(str, known), 1)]
         meant = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
         shown = ", ".join(map(repr, unknown[:3]))
-        message = f"{len(unknown)} of {len(names)} genes are not among the {len(known)} of X: {shown}.{meant}"
+        message = (
+            f"{len(unknown):,} of {counted(len(names), 'gene')} {verb(len(unknown), 'are')} not among the "
+            f"{len(known):,} of X: {shown}.{meant}"
+        )
         raise ArgumentValueError(message)
     return np.array([place[name] for name in names], np.intp)

@@ -8,6 +8,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._arguments import array, finite, flag, number, whole
+from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -124,11 +125,11 @@ class MaskValues(Transform):
 
     def _holding_mask_value(self, values: Array) -> Array:
         """Return values in a type that has the mask value: floats, where integers do not; raise if one equals it."""
-        n_equal = np.count_nonzero(values == self.mask_value)
+        n_equal = int(np.count_nonzero(values == self.mask_value))
         if n_equal:
             message = (
-                f"MaskValues got {n_equal} values of mask_value={self.mask_value}, which no model can tell from masked "
-                "ones; give a mask_value that no value and no padding has."
+                f"MaskValues got {counted(n_equal, 'value')} of mask_value={self.mask_value}, which no model can tell "
+                "from masked ones; give a mask_value that no value and no padding has."
             )
             raise ArgumentValueError(message)
         if values.dtype.kind in "iu":

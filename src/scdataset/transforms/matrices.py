@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -116,7 +117,7 @@ def as_csr(matrix: RowData) -> RowData:
         or (pointers[1:] < pointers[:-1]).any()
     ):
         message = (
-            f"X is no CSR matrix: its row pointers do not ascend from 0 to the {n_stored} stored values; "
+            f"X is no CSR matrix: its row pointers do not ascend from 0 to the {counted(n_stored, 'stored value')}; "
             "matrix.check_format(full_check=True) says what is wrong with it."
         )
         raise ArgumentValueError(message)

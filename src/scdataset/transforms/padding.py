@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, one_of, optional_whole
+from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -56,7 +57,9 @@ def ids_of_genes(name: str, ids: ArrayLike, special: Mapping[str, int | None]) -
 def checked_values(asked_by: str, rows: RowData, ids: NDArray[np.int64]) -> None:
     """Raise unless the matrix has as many genes as there are ``ids``, and values that are finite and not negative."""
     if rows.shape[1] != ids.size:
-        message = f"{asked_by} has the numbers of {ids.size} genes, and X has {rows.shape[1]}; give those of X."
+        message = (
+            f"{asked_by} has the numbers of {counted(ids.size, 'gene')}, and X has {rows.shape[1]:,}; give those of X."
+        )
         raise ArgumentValueError(message)
     check_values(asked_by, rows, "values that are finite and not negative", least=0)
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, optional_whole, whole
 from scdataset._arguments import names as as_names
+from scdataset._tables import counted, verb
 from scdataset._types import Array, RowData
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
@@ -139,13 +140,16 @@ class RankTokens(Transform):
         known = [name in tokens for name in names]
         if not any(known):
             message = (
-                f"None of {len(names)} var_names is among the {len(tokens)} genes of tokens: {names[:3]} and "
-                f"{list(tokens)[:3]}. Give names of the same kind, without versions."
+                f"None of {len(names):,} var_names is among the {counted(len(tokens), 'gene')} of tokens: {names[:3]} "
+                f"and {list(tokens)[:3]}. Give names of the same kind, without versions."
             )
             raise ArgumentValueError(message)
         bare = [name for name, is_known in zip(names, known, strict=True) if is_known and name not in medians]
         if bare:
-            message = f"{len(bare)} genes have a token and no median, such as {bare[:3]}; give medians of all tokens."
+            message = (
+                f"{counted(len(bare), 'gene')} {verb(len(bare), 'have')} a token and no median, such as {bare[:3]}; "
+                "give medians of all tokens."
+            )
             raise ArgumentValueError(message)
         ids = [tokens.get(name, -1) for name in names]
         of_genes = [medians[name] if is_known else np.nan for name, is_known in zip(names, known, strict=True)]
@@ -155,8 +159,9 @@ class RankTokens(Transform):
     def __repr__(self) -> str:
         n_known = int((self.token_ids >= 0).sum())
         return (
-            f"RankTokens(<tokens of {n_known} of {self.token_ids.size} genes>, max_length={self.max_length}, "
-            f"cls={self.cls}, eos={self.eos}, pad={self.pad}, key={self.key!r}, padding={self.padding!r})"
+            f"RankTokens(<tokens of {n_known:,} of {counted(self.token_ids.size, 'gene')}>, "
+            f"max_length={self.max_length}, cls={self.cls}, eos={self.eos}, pad={self.pad}, key={self.key!r}, "
+            f"padding={self.padding!r})"
         )
 
     def __call__(self, value: object) -> RowData:
@@ -231,8 +236,9 @@ def _medians_of(
     bad = np.flatnonzero((token_ids >= 0) & ~((known > 0) & np.isfinite(known)))
     if bad.size:
         message = (
-            f"{bad.size} genes have a token and no median above 0, such as gene {bad[0]} with token "
-            f"{token_ids[bad[0]]} and {known[bad[0]]}; give medians of all tokens, or -1 for genes that are left out."
+            f"{counted(bad.size, 'gene')} {verb(bad.size, 'have')} a token and no median above 0, such as gene "
+            f"{bad[0]} with token {token_ids[bad[0]]} and {known[bad[0]]}; give medians of all tokens, or -1 for "
+            "genes that are left out."
         )
         raise ArgumentValueError(message)
     there = slots >= 0

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import finite, flag, one_of, optional_whole, whole
+from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
@@ -114,7 +115,7 @@ class GeneSentence(Transform):
         n_known = int((self.gene_ids >= 0).sum())
         options = ("max_length", "sample", "include_zeros", "cls", "cls_value", "pad", "pad_value", "padding", "stream")
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in options)
-        return f"GeneSentence(<{n_known} of {self.gene_ids.size} genes>, {shown})"
+        return f"GeneSentence(<{n_known:,} of {counted(self.gene_ids.size, 'gene')}>, {shown})"
 
     def __call__(self, value: object, keys: RowKeys | None = None) -> RowData:
         """Return ``value`` with sentences in place of X; of AnnData and of a matrix, a `MultiIndexable` of those alone.

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import array, whole
+from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
@@ -61,7 +62,9 @@ def hf_tahoe_to_tensor(
     genes, lengths = _joined("genes", batch["genes"], "iu", np.int64)
     values, value_lengths = _joined("expressions", batch["expressions"], "iufb", np.float32)
     if not np.array_equal(lengths, value_lengths):
-        message = f"genes has {genes.size} entries and expressions {values.size}; a cell has as many of both."
+        message = (
+            f"genes has {counted(genes.size, 'entry')} and expressions {values.size:,}; a cell has as many of both."
+        )
         raise ArgumentValueError(message)
     if genes.size and not (genes.min() >= 0 and genes.max() < num_genes):
         message = (

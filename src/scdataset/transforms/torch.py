@@ -10,6 +10,7 @@ from torch.utils.data import get_worker_info
 
 from scdataset._arguments import names as as_names
 from scdataset._arguments import one_of, optional_whole, whole
+from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
 from scdataset.collections.device import as_tensor
@@ -156,8 +157,8 @@ class ToTorch(Transform):
             return labels
         if self.missing_label is None:
             message = (
-                f"{name!r} has {n_missing} missing labels (-1) among {labels.numel()} cells of this batch, and no loss "
-                "takes them. Leave those cells out with indices, or say what they become: "
+                f"{name!r} has {counted(n_missing, 'missing label')} (-1) among {counted(labels.numel(), 'cell')} of "
+                "this batch, and no loss takes them. Leave those cells out with indices, or say what they become: "
                 "ToTorch(missing_label=-100) is what torch's CrossEntropyLoss ignores."
             )
             raise ArgumentValueError(message)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import array
+from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import sum_rows
@@ -68,6 +69,8 @@ def _given(asked_by: str, value: RowData, key: str, n_cells: int) -> NDArray[np.
         raise ArgumentValueError(message)
     totals = array(f"{asked_by}: {key!r}", beside[key], "the total counts of each cell")
     if totals.shape != (n_cells,):
-        message = f"{asked_by}: {key!r} has shape {totals.shape}; give one number for each of {n_cells} cells."
+        message = (
+            f"{asked_by}: {key!r} has shape {totals.shape}; give one number for each of {counted(n_cells, 'cell')}."
+        )
         raise ArgumentValueError(message)
     return totals.astype(np.float64)

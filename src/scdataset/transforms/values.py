@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted, verb
 from scdataset._types import Array, RowData
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.hypergeometric import first_uncountable
@@ -53,8 +54,9 @@ def _refuse(asked_by: str, matrix: RowData, wrong: NDArray[np.bool_], takes: str
         row, gene = divmod(place, matrix.shape[1])
     else:
         row, gene = int(np.searchsorted(matrix.indptr, place, side="right")) - 1, int(matrix.indices[place])
+    n_wrong = int(np.count_nonzero(wrong))
     message = (
-        f"{asked_by} takes {takes}, and {np.count_nonzero(wrong)} of {wrong.size} values are none, such as {value} in "
-        f"row {row} and column {gene} of the batch. {remedy}"
+        f"{asked_by} takes {takes}, and {n_wrong:,} of {counted(wrong.size, 'value')} {verb(n_wrong, 'are')} none, "
+        f"such as {value} in row {row} and column {gene} of the batch. {remedy}"
     )
     raise ArgumentValueError(message)

@@ -22,7 +22,7 @@ def test_a_small_file_of_many_rows_is_not_read(tmp_path):
     path = tmp_path / "a.parquet"
     pd.DataFrame({"a": np.zeros(10**5, np.int8)}).to_parquet(path)
     assert path.stat().st_size < 10**4
-    with pytest.raises(DamagedFileError, match=f"{path} has 100000 rows, where at most 99999 can be"):
+    with pytest.raises(DamagedFileError, match=f"{path} has 100,000 rows, where at most 99,999 can be"):
         parquet_table(str(path), 99_999)
 
 

@@ -218,7 +218,7 @@ def test_names_that_are_too_few_or_many_are_refused(tmp_path):
     path = write_v3(
         tmp_path / "a.h5", COUNTS, **{"features/name": np.array(["a"], "S"), "barcodes": np.array(["a"], "S")}
     )
-    with pytest.raises(DamagedFileError, match="1 names"):
+    with pytest.raises(DamagedFileError, match="1 name and"):
         open_collection(path).var  # noqa: B018 a property that reads
     with pytest.raises(DamagedFileError, match=r"barcode.* has shape \(1,\), and there are 40 cells"):
         open_collection(path, obs=["barcode"]).read(np.array([0]))

@@ -118,7 +118,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(anndata.io, "write_elem", fail)
-        with pytest.raises(CollectionError, match=r"a\.h5ad\. 0 of 1 files have it"):
+        with pytest.raises(CollectionError, match=r"a\.h5ad\. 0 of 1 file have it"):
             cells.write_obsm("X_emb", np.zeros((20, 2)))
     assert sorted(read(path).obsm) == ["pca"]
     assert len(cells[:3]) == 3

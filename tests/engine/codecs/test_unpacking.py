@@ -88,5 +88,5 @@ def test_a_codec_that_may_unpack_to_any_size_is_refused_unless_it_is_trusted(mon
 
 def test_filters_that_tell_their_size_by_options_are_held_to_it():
     check_unpacked(b"", [("sized", 1000), ("gzip", None)], ROOM)
-    with pytest.raises(ValueError, match=r"unpacks to 70000 bytes or more from 0, where at most 65536 can be"):
+    with pytest.raises(ValueError, match=r"unpacks to 70,000 bytes or more from 0, where at most 65,536 can be"):
         check_unpacked(b"", [("sized", 70_000), ("gzip", None)], ROOM)

@@ -91,7 +91,7 @@ def test_numbers_of_many_digits_are_right(tmp_path):
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
-        (["1 1 1"], "1 entries and not the 2"),
+        (["1 1 1"], "1 entry and not the 2"),
         (["1 1 1", "1 2 1", "1 3 1"], "more entries than the 2"),
         (["1 1 1", "3 1 1"], r"there is \(.*3.*1.*\), in a matrix of \(2, 3\)"),
         (["1 1 1", "1 4 1"], "in a matrix of"),
@@ -150,11 +150,11 @@ def test_a_gzip_that_is_cut_is_refused(tmp_path):
 def test_text_that_goes_on_for_ever_is_refused(tmp_path):
     """A megabyte of gzip may hold a gigabyte of blank lines or comments."""
     path = write(tmp_path / "a.mtx", "integer", (2, 3, 1), ["1 1 1", "\n" * (3 << 20)], packed=True)
-    with pytest.raises(DamagedFileError, match=r"a\.mtx has more text than its 1 entries can take"):
+    with pytest.raises(DamagedFileError, match=r"a\.mtx has more text than its 1 entry can take"):
         made(path, tmp_path)
     lines = ["%%MatrixMarket matrix coordinate integer general", "%\n" * (1 << 20), "2 3 1", "1 1 1"]
     (tmp_path / "b.mtx").write_bytes(gzip.compress("\n".join(lines).encode()))
-    with pytest.raises(DamagedFileError, match=r"b\.mtx: its header cannot be read: it has more than 1048576 bytes"):
+    with pytest.raises(DamagedFileError, match=r"b\.mtx: its header cannot be read: it has more than 1,048,576 bytes"):
         MatrixMarket.from_path(str(tmp_path / "b.mtx"))
 
 

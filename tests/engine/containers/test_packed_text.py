@@ -20,7 +20,7 @@ def test_text_within_its_limit_is_read_and_beyond_it_refused(tmp_path, packed):
     with packed_text(LocalFile(str(path))) as (stored, text):
         assert io.BufferedReader(Limited(LocalFile(str(path)), text, len(content), "said")).read() == content
         assert stored.tell() == path.stat().st_size
-    said = "a holds more than 9999 bytes of text, said"
+    said = "a holds more than 9,999 bytes of text, said"
     with packed_text(LocalFile(str(path))) as (_, text), pytest.raises(DamagedFileError, match=said):
         io.BufferedReader(Limited(LocalFile(str(path)), text, 9999, "said")).read()
 

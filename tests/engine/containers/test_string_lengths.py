@@ -40,7 +40,7 @@ def test_a_string_longer_than_the_file_is_told_with_the_dataset(tmp_path, option
         check_lengths(h5, depth=2)
     lengthen(path)
     with h5py.File(path) as h5:
-        with pytest.raises(DamagedFileError, match=r"m\.h5: /obs/_index has a string of 1073741824 bytes"):
+        with pytest.raises(DamagedFileError, match=r"m\.h5: /obs/_index has a string of 1,073,741,824 bytes"):
             check_lengths(h5, depth=2)
         check_lengths(h5, depth=1)
         check_lengths(h5["obs/_index"], rows=slice(12, 20))

@@ -29,7 +29,7 @@ def test_a_chunk_of_a_deflated_zip_file_that_unpacks_to_gigabytes_is_refused(tmp
     file = Path(written(tmp_path / "a.zarr")) / "var/_index/c/0"
     file.write_bytes(bytes(1 << 20))
     archive = zipped(tmp_path / "a.zarr", tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
-    with pytest.raises(DamagedFileError, match="var/_index/c/0 unpacks to 1048576 bytes"):
+    with pytest.raises(DamagedFileError, match="var/_index/c/0 unpacks to 1,048,576 bytes"):
         _ = open_collection(archive).var
 
 
@@ -45,7 +45,7 @@ def test_a_chunk_that_says_it_holds_gigabytes_is_refused_before_zarr_decodes_it(
     file = Path(path) / ("var/_index/0" if version == 2 else "var/_index/c/0")
     stored = bytearray(file.read_bytes())
     stored[4:8] = (1 << 31).to_bytes(4, "little")
-    for content, said in ((stored, "unpacks to 2147483648 bytes"), (stored[:9], "not as many as its blosc header")):
+    for content, said in ((stored, "unpacks to 2,147,483,648 bytes"), (stored[:9], "not as many as its blosc header")):
         file.write_bytes(content)
         with pytest.raises(DamagedFileError, match=rf"{file.name}.* {said}"):
             _ = open_collection(path).var
@@ -226,7 +226,7 @@ def test_sound_chunks_of_streams_are_read_also_in_shards_of_shards(tmp_path, pac
 def test_a_chunk_far_larger_than_its_array_is_refused_before_it_is_read(tmp_path):
     grid = {"name": "regular", "configuration": {"chunk_shape": [1 << 32]}}
     path = with_array(tmp_path / "a.zarr", [NUMBERS, GZIP], gzip.compress(bytes(100)), chunk_grid=grid)
-    with pytest.raises(DamagedFileError, match="it is a chunk of 4294967296 bytes, in an array of 20"):
+    with pytest.raises(DamagedFileError, match="it is a chunk of 4,294,967,296 bytes, in an array of 20"):
         _ = checked(path)["a"][:]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scdataset._arguments import nearest
+from scdataset._tables import counted
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import (
     column_names,
@@ -83,7 +84,7 @@ class AnnDataFile(CellFile):
         """Names of the cells."""
         names = index_of(self._child("obs"))
         if len(names) != self.n_obs:
-            message = f"{self.path}: obs has {len(names)} names and {self.n_obs} rows."
+            message = f"{self.path}: obs has {counted(len(names), 'name')} and {counted(self.n_obs, 'row')}."
             raise DamagedFileError(message)
         return names
 
@@ -209,7 +210,7 @@ def _obstacle(stored: Node, where: str) -> tuple[str, str] | None:
         if len(shape) != 2:
             return f"has shape {shape}; a matrix has two axes.", ""
         if dtype.kind not in "iufb" or dtype.itemsize > _MAX_BYTES:
-            return f"is of type {dtype}; it has to be real numbers of at most {_MAX_BYTES} bytes.", ""
+            return f"is of type {dtype}; it has to be real numbers of at most {counted(_MAX_BYTES, 'byte')}.", ""
         return None
     kind = _sparse_kind(stored)
     if kind in _CSC:

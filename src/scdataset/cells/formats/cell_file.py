@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 import pandas as pd
 
 from scdataset._paths import same_place
+from scdataset._tables import counted
 from scdataset.cells.columns import Column, no_column
 from scdataset.engine.bytes.folders import bytes_in, is_file
 from scdataset.engine.bytes.object_store import is_url
@@ -120,7 +121,10 @@ class CellFile(ABC):
             raise no_column(self.path, name, names)
         column = Column.from_values(self._obs_values(name))
         if column.codes.shape != (self.n_obs,):
-            message = f"{self.path}: obs[{name!r}] has shape {column.codes.shape}, and there are {self.n_obs} cells."
+            message = (
+                f"{self.path}: obs[{name!r}] has shape {column.codes.shape}, and there are "
+                f"{counted(self.n_obs, 'cell')}."
+            )
             raise DamagedFileError(message)
         return column
 
@@ -142,7 +146,10 @@ class CellFile(ABC):
         """
         matrix = self._array(group, name)
         if matrix.shape[0] != self.n_obs:
-            message = f"{self.path}: {group}[{name!r}] has {matrix.shape[0]} rows, and there are {self.n_obs} cells."
+            message = (
+                f"{self.path}: {group}[{name!r}] has {counted(matrix.shape[0], 'row')}, and there are "
+                f"{counted(self.n_obs, 'cell')}."
+            )
             raise DamagedFileError(message)
         return matrix
 

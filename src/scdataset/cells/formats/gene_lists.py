@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from scdataset._paths import existing
+from scdataset._tables import counted
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
@@ -89,7 +90,10 @@ def _by_id(path: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the table with its one column of integers as index."""
     whole = [name for name in frame.columns if frame[name].dtype.kind in "iu"]
     if len(whole) != 1:
-        message = f"gene_table={path!r} has {len(whole)} columns of integers, {whole}; it has to have one, of the ids."
+        message = (
+            f"gene_table={path!r} has {counted(len(whole), 'column')} of integers, {whole}; it has to have one, of "
+            "the ids."
+        )
         raise ArgumentValueError(message)
     return frame.set_index(whole[0])
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scdataset._arguments import nearest
+from scdataset._tables import counted
 from scdataset.cells.formats.frames import column_of, values_of
 from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
@@ -108,6 +109,6 @@ class LoomFile(InHdf5):
         values = read(self._root.child(group).child(name))
         wanted = self.n_obs if group == "col_attrs" else self.matrix.shape[1]
         if len(values) != wanted:
-            message = f"{self.path}: {group}/{name} has {len(values)} values; it has to have {wanted}."
+            message = f"{self.path}: {group}/{name} has {counted(len(values), 'value')}; it has to have {wanted}."
             raise DamagedFileError(message)
         return values

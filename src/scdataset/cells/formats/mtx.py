@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from scdataset._tables import counted
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.reading import reading
@@ -66,8 +67,9 @@ class MtxFile(CellFile):
         self.n_obs = len(self._names_of_cells())
         if text.shape != (len(features), self.n_obs):
             message = (
-                f"{path} is a matrix of {text.shape}, beside {len(features)} features in {self._features} and "
-                f"{self.n_obs} barcodes in {self._barcodes}; rows have to be features and columns cells."
+                f"{path} is a matrix of {text.shape}, beside {counted(len(features), 'feature')} in {self._features} "
+                f"and {counted(self.n_obs, 'barcode')} in {self._barcodes}; rows have to be features and columns "
+                "cells."
             )
             raise DamagedFileError(message)
         self.chosen = chosen_features(path, features, None, feature_types)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.cells.columns import Column, no_column
 from scdataset.cells.formats.cell_file import CellFile
@@ -172,8 +173,9 @@ def _rows(root: Node, name: str, n_cells: int) -> Array:
     present = mapped[mapped >= 0]
     if mapped.size != n_cells or not np.array_equal(np.sort(present), np.arange(n_there)):
         message = (
-            f"{root.path}: {stored.name} has {mapped.size} entries, {present.size} of them rows up to "
-            f"{present.max(initial=-1) + 1}, for {n_cells} cells and {n_there} rows of {name}; each has to be a cell."
+            f"{root.path}: {stored.name} has {counted(mapped.size, 'entry')}, {present.size:,} of them rows up to "
+            f"{present.max(initial=-1) + 1:,}, for {counted(n_cells, 'cell')} and {counted(n_there, 'row')} of {name}; "
+            "each has to be a cell."
         )
         raise DamagedFileError(message)
     return mapped.astype(np.min_scalar_type(-max(n_there, 1)))

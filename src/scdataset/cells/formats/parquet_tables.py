@@ -4,6 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from scdataset._tables import counted
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.opening import buffered, open_bytes
 from scdataset.engine.containers.expansion import Unpacked, check_unpacked, least_size
@@ -36,7 +37,7 @@ def parquet_table(path: str, most_rows: int) -> pd.DataFrame:
         metadata = pyarrow.parquet.read_metadata(stream)
         n_rows = metadata.num_rows
         if n_rows > most_rows:
-            message = f"{path} has {n_rows} rows, where at most {most_rows} can be; it is damaged."
+            message = f"{path} has {counted(n_rows, 'row')}, where at most {most_rows:,} can be; it is damaged."
             raise DamagedFileError(message)
         check_unpacked(source, least_size(metadata))
         batches = parquet_batches(stream, Unpacked(source).add)

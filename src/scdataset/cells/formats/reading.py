@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from scdataset._tables import counted
 from scdataset.errors import DamagedFileError, ScDatasetError, UnreadableFileError
 
 __all__ = ["check_shape", "naming", "reading"]
@@ -49,6 +50,7 @@ def check_shape(path: str, name: str, shape: tuple[int, ...], wanted: tuple[int,
     """Raise if a matrix has not as many rows as obs and columns as var."""
     if shape != wanted:
         message = (
-            f"{path}: {name} has shape {shape}, and there are {wanted[0]} rows of obs and {wanted[1]} of {var_name}."
+            f"{path}: {name} has shape {shape}, and there are {counted(wanted[0], 'row')} of obs and {wanted[1]:,} of "
+            f"{var_name}."
         )
         raise DamagedFileError(message)

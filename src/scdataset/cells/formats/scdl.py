@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from scdataset._tables import counted
 from scdataset._types import Array, DType
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
@@ -55,7 +56,10 @@ class ScdlFile(CellFile):
             types = {name: np.dtype(kind) for name, kind in _types(within(path, "header.sch")).items()}
         genes = self._features(MOST_GENES, "var_features", "features")
         if len(genes) != 1:
-            message = f"{path} has {len(genes)} lists of genes, one for each data set it joins; it has to have one."
+            message = (
+                f"{path} has {counted(len(genes), 'list')} of genes, one for each data set it joins; it has to have "
+                "one."
+            )
             raise CollectionError(message)
         self._var = genes[0]
         pointers, stored, columns = (open_bytes(within(path, _FILES[name])) for name in ("ROWPTR", "DATA", "COLPTR"))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scdataset._arguments import nearest
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.in_hdf5 import InHdf5
@@ -139,7 +140,7 @@ class TenxFile(InHdf5):
         columns, names = {name: _strings(one) for name, one in stored.items()}, _strings(named)
         wrong = {name: len(column) for name, column in columns.items() if len(column) != self._n_stored}
         if wrong or len(names) != self._n_stored:
-            message = f"{self.path}: {len(names)} names and {wrong} for {self._n_stored} genes."
+            message = f"{self.path}: {counted(len(names), 'name')} and {wrong} for {counted(self._n_stored, 'gene')}."
             raise DamagedFileError(message)
         return pd.DataFrame(columns, index=pd.Index(names, dtype=object))
 

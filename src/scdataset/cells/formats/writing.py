@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from scdataset._packages import needing
+from scdataset._tables import counted, verb
 from scdataset._types import Array
 from scdataset.cells.formats.cell_file import ObsFile
 from scdataset.engine.bytes.local import LocalFile
@@ -60,7 +61,10 @@ def write_rows(files: Sequence[ObsFile], name: str, array: Any, *, overwrite: bo
     writers = [_writer(file) for file in files]
     there = [file.path for file, writer in zip(files, writers, strict=True) if name in writer.names()]
     if there and not overwrite:
-        message = f"obsm has {name!r} in {len(there)} of {len(files)} files, such as {there[0]}; give overwrite=True."
+        message = (
+            f"obsm has {name!r} in {len(there):,} of {counted(len(files), 'file')}, such as {there[0]}; give "
+            "overwrite=True."
+        )
         raise ArgumentValueError(message)
     first = 0
     for number, (file, writer) in enumerate(zip(files, writers, strict=True)):
@@ -99,7 +103,7 @@ def _writer(file: ObsFile) -> ObsmWriter:
 def _check_space(path: str, n_bytes: int) -> None:
     free = shutil.disk_usage(path).free
     if free < n_bytes + _SPARE_BYTES:
-        message = f"{path} lies on a disk with {free} bytes free; {n_bytes + _SPARE_BYTES} are needed."
+        message = f"{path} lies on a disk with {counted(free, 'byte')} free; {n_bytes + _SPARE_BYTES:,} are needed."
         raise CollectionError(message)
 
 
@@ -110,9 +114,9 @@ def _writing(path: str, name: str, number: int, n_files: int) -> Iterator[None]:
         yield
     except OSError as error:
         message = (
-            f"obsm[{name!r}] cannot be written to {path}: {error}. {number} of {n_files} files have it by now. Close "
-            "everything that has the file open, such as a backed AnnData or worker processes, and write again with "
-            "overwrite=True."
+            f"obsm[{name!r}] cannot be written to {path}: {error}. {number} of {counted(n_files, 'file')} "
+            f"{verb(number, 'have')} it by now. Close everything that has the file open, such as a backed AnnData or "
+            "worker processes, and write again with overwrite=True."
         )
         raise CollectionError(message) from error
 

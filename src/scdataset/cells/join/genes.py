@@ -73,8 +73,8 @@ def gene_names(path: str, var: pd.DataFrame, key: GeneKey | None) -> pd.Index:
         raise ArgumentValueError(message)
     names = pd.Index(var[key] if isinstance(key, str) else key(var))
     if len(names) != len(var) or names.hasnans:
-        found = f"{len(names)} names, {np.count_nonzero(names.isna())} of them missing,"
-        message = f"{path}: gene_key={key!r} gives {found} for {len(var)} genes; each gene needs a name."
+        found = f"{counted(len(names), 'name')}, {np.count_nonzero(names.isna()):,} of them missing,"
+        message = f"{path}: gene_key={key!r} gives {found} for {counted(len(var), 'gene')}; each gene needs a name."
         raise ArgumentValueError(message)
     named: pd.Index = names.astype(str).rename(key if isinstance(key, str) else None)
     return named
@@ -184,7 +184,7 @@ def _check_unique(names: Sequence[pd.Index], paths: Sequence[str], genes: Sequen
             n_files = sum(not other.is_unique for other in names)
             message = (
                 f"{path} has {counted(len(repeated), 'gene name')} more than once, such as {_some(repeated)}, as "
-                f"{n_files} of {counted(len(names), 'file')} {verb(n_files, 'do')}, so it is not known which gene is "
+                f"{n_files:,} of {counted(len(names), 'file')} {verb(n_files, 'do')}, so it is not known which gene is "
                 'which. Match by a column of var that is unique, such as gene_key="gene_ids", or make the names unique '
                 "(var_names_make_unique) and write the file again."
             )
@@ -205,7 +205,7 @@ def _wanted(
         raise ArgumentValueError(message)
     if not wanted.is_unique or not all(isinstance(gene, str) for gene in wanted):
         repeated = _some(wanted[wanted.duplicated()].unique())
-        message = f"genes are {len(wanted)} names, {repeated} more than once; give different names."
+        message = f"genes are {counted(len(wanted), 'name')}, {repeated} more than once; give different names."
         raise ArgumentValueError(message)
     found = {key: wanted.isin(index) for key, index in {id(index): index for index in names}.items()}
     there = np.array([found[id(index)] for index in names])
@@ -214,14 +214,14 @@ def _wanted(
         known = list(reduce(pd.Index.union, _distinct(names)).astype(str))
         nearest = {gene: _nearest(gene, known) for gene in unknown[:_EXAMPLES]}
         hint = "" if var_of is None else found_elsewhere(unknown, ((p, var_of(n)) for n, p in enumerate(paths[:3])))
-        which = f"{len(unknown)} of {counted(len(wanted), 'gene')} {verb(len(unknown), 'are')}"
+        which = f"{len(unknown):,} of {counted(len(wanted), 'gene')} {verb(len(unknown), 'are')}"
         message = f"{which} in no file; the first and the nearest names: {nearest}.{hint}"
         raise ArgumentValueError(message)
     lacking = wanted[np.flatnonzero(~there.all(axis=0))]
     if len(lacking) and join != "outer":
         file = paths[int(np.argmin(there.all(axis=1)))]
         message = (
-            f"{len(lacking)} of {counted(len(wanted), 'gene')} {verb(len(lacking), 'are')} not in all files, such as "
+            f"{len(lacking):,} of {counted(len(wanted), 'gene')} {verb(len(lacking), 'are')} not in all files, such as "
             f'{_some(lacking)}; the first file that lacks some is {file}. Give join="outer" to have zeros there.'
         )
         raise CollectionError(message)
@@ -244,9 +244,9 @@ def _warn_of_spellings(distinct: Sequence[pd.Index], n_joined: int, join: Join) 
             pairs = dict(zip(first, distinct[0], strict=True))
             examples = [(pairs[p], o) for p, o in zip(plain, other, strict=True) if p in pairs and pairs[p] != o]
             warn(
-                f"{counted(n_more, 'gene')} {verb(n_more, 'differ')} between files only in capitals or in a version at "
-                f"their end, such as {examples[:3]}. They count as different genes: join={join!r} gives {n_joined}. To "
-                "match them, give a function of var as gene_key, such as lambda var: "
+                f"{counted(n_more, 'gene')} {verb(n_more, 'differ')} between files only in capitals or in a version "
+                f"at their end, such as {examples[:3]}. They count as different genes: join={join!r} gives "
+                f"{n_joined:,}. To match them, give a function of var as gene_key, such as lambda var: "
                 "var.index.str.upper().str.split('.').str[0]."
             )
             return
@@ -261,17 +261,21 @@ def _difference(names: Sequence[pd.Index], paths: Sequence[str]) -> str:
     other = names[different[0]]
     n_both = len(names[0].intersection(other))
     return (
-        f"{len(different)} of {len(names)} files {verb(len(different), 'have')} other genes than {paths[0]}: the first "
-        f"is {paths[different[0]]}, with {counted(len(other), 'gene')} against {len(names[0])}, {n_both} in both. Give "
-        'join="inner" for the genes that all have, or join="outer" for those that any has.'
+        f"{len(different):,} of {counted(len(names), 'file')} {verb(len(different), 'have')} other genes than "
+        f"{paths[0]}: the first is {paths[different[0]]}, with {counted(len(other), 'gene')} against "
+        f"{len(names[0]):,}, {n_both:,} in both. "
+        'Give join="inner" for the genes that all have, or join="outer" for those that any has.'
     )
 
 
 def _nothing_in_common(names: Sequence[pd.Index], paths: Sequence[str]) -> str:
     lists = "; ".join(
-        f"{path} has {len(index)}, such as {_some(index)}" for path, index in list(zip(paths, names, strict=True))[:3]
+        f"{path} has {len(index):,}, such as {_some(index)}" for path, index in list(zip(paths, names, strict=True))[:3]
     )
-    return f"No gene is in all {len(names)} files: {lists}. Give a column of var that is alike in all as gene_key."
+    return (
+        f"No gene is in all {counted(len(names), 'file')}: {lists}. Give a column of var that is alike in all as "
+        "gene_key."
+    )
 
 
 def _some(names: pd.Index) -> list[str]:

@@ -58,7 +58,10 @@ def of_files(wanted: object, paths: Sequence[str], sizes: Sequence[int]) -> NDAr
         if not found or len({places[number] for number in found}) > 1:
             several = f"is the name of {len(found)}; give the path of one" if found else "is not one"
             known = [*names, *paths]
-            message = f"files: {name!r} {several} of the {len(paths)} files of the collection{nearest(name, known)}"
+            message = (
+                f"files: {name!r} {several} of the {counted(len(paths), 'file')} of the "
+                f"collection{nearest(name, known)}"
+            )
             raise ArgumentValueError(message)
         chosen[found] = True
     return np.repeat(chosen, sizes)
@@ -87,8 +90,8 @@ def of_values(name: str, column: Column, wanted: Any) -> NDArray[np.bool_]:
     if unknown:
         near = nearest(unknown[0], known) if column.categories is not None else "."
         message = (
-            f"{name}: {len(unknown)} of {counted(len(values), 'value')} {verb(len(unknown), 'are')} not in that column "
-            f"of obs, such as {unknown[0]!r}; it has {_some(known)}{near}"
+            f"{name}: {len(unknown):,} of {counted(len(values), 'value')} {verb(len(unknown), 'are')} not in that "
+            f"column of obs, such as {unknown[0]!r}; it has {_some(known)}{near}"
         )
         raise ArgumentValueError(message)
     if column.categories is None:
@@ -107,7 +110,7 @@ def parted(held_out: NDArray[np.bool_], given: str) -> Holdout:
     """
     n_held_out = int(held_out.sum())
     if n_held_out in (0, held_out.size):
-        lacking = "no cell" if n_held_out == 0 else f"all {n_held_out} cells"
+        lacking = "no cell" if n_held_out == 0 else f"all {counted(n_held_out, 'cell')}"
         message = f"holdout({given}) holds out {lacking}; both parts need some."
         raise ArgumentValueError(message)
     return Holdout(np.flatnonzero(~held_out), np.flatnonzero(held_out))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scdataset._tables import counted
 from scdataset.cells.columns import Column
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
@@ -134,6 +135,6 @@ def _checked(keys: Iterable[str], n_files: int) -> list[str]:
     listed = list(keys)
     strings = not isinstance(keys, str) and all(isinstance(key, str) for key in listed)
     if not strings or len(listed) != n_files or len(set(listed)) < n_files:
-        message = f"keys={listed} for {n_files} files; give a list of different strings, one a file."
+        message = f"keys={listed} for {counted(n_files, 'file')}; give a list of different strings, one a file."
         raise ArgumentValueError(message)
     return listed

@@ -10,6 +10,7 @@ from anndata.experimental import AnnCollection
 from numpy.typing import NDArray
 
 from scdataset._properties import cached_property
+from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.adapters.anncollection import AnnCollectionRows
 from scdataset.collections.adapters.anndata_list import AnnDataListRows
@@ -166,8 +167,8 @@ def adapt(source: RowData) -> AnnDataRows | AnnCollectionRows | SparseRows | Non
         return SparseRows(source)
     if isinstance(source, Mapping):
         message = (
-            f"The collection is a {type(source).__name__} of {len(source)} arrays ({', '.join(source)}). Give one of "
-            "them, or MultiIndexable(dict(adata.layers)) for all of adata.layers."
+            f"The collection is a {type(source).__name__} of {counted(len(source), 'array')} ({', '.join(source)}). "
+            "Give one of them, or MultiIndexable(dict(adata.layers)) for all of adata.layers."
         )
         raise CollectionError(message)
     if isinstance(source, anndata.Raw):
@@ -190,8 +191,8 @@ def adapt_list(source: Sequence[RowData]) -> AnnDataListRows | None:
 def _refuse_view(source: anndata.AnnData) -> None:
     if source.isbacked and source.is_view:
         message = (
-            f"The collection is a view of {source.n_obs} cells of an AnnData backed by {source.filename}, which "
-            "cannot be indexed again. Give the whole AnnData, and the rows to the strategy: "
+            f"The collection is a view of {counted(source.n_obs, 'cell')} of an AnnData backed by {source.filename}, "
+            "which cannot be indexed again. Give the whole AnnData, and the rows to the strategy: "
             "BlockShuffling(indices=...); or give view.to_memory()."
         )
         raise CollectionError(message)

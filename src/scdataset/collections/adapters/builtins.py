@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.opening_call import opening_call
 from scdataset.collections.rows import RowList, adapter_for, is_collection
@@ -74,8 +75,8 @@ def adapt(source: RowData) -> RowData:
     remedy = _remedy(source)
     if remedy:
         message = (
-            f"The collection is a {type(source).__name__} of {len(source)} entries, which has no rows of its own. "
-            f"Give {remedy}."
+            f"The collection is a {type(source).__name__} of {counted(len(source), 'entry')}, which has no rows of "
+            f"its own. Give {remedy}."
         )
         raise CollectionError(message)
     return None

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
+from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.collections.handles import mapped_file, mapped_whole
 from scdataset.collections.memory import BatchTaker, InMemory
@@ -64,8 +65,8 @@ def adapt(source: RowData) -> InMemory | None:
     """Adapt arrays with at least one axis; refuse the several arrays of an ``.npz`` file."""
     if isinstance(source, Mapping):
         message = (
-            f"The collection is a file of {len(source)} arrays ({', '.join(source)}), which has no rows of its own. "
-            "Give one of them, or MultiIndexable(dict(data)) if they have the same length."
+            f"The collection is a file of {counted(len(source), 'array')} ({', '.join(source)}), which has no rows of "
+            "its own. Give one of them, or MultiIndexable(dict(data)) if they have the same length."
         )
         raise CollectionError(message)
     if not isinstance(source, np.ndarray) or not source.ndim:

@@ -1,5 +1,6 @@
 """pandas frames, series and other columns."""
 
+from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
@@ -12,8 +13,8 @@ def adapt(source: RowData) -> InMemory | None:
     """Adapt frames, series, indexes and extension arrays; name the remedy for a frame that was grouped."""
     if hasattr(source, "ngroups"):
         message = (
-            f"The collection is a pandas {type(source).__qualname__} of {source.ngroups} groups, which has no rows of "
-            "its own. Give the frame that was grouped, and the groups to the strategy, such as "
+            f"The collection is a pandas {type(source).__qualname__} of {counted(source.ngroups, 'group')}, which has "
+            "no rows of its own. Give the frame that was grouped, and the groups to the strategy, such as "
             "ClassBalancedSampling(labels=frame[column])."
         )
         raise CollectionError(message)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset.engine.bytes.blocks import blocks_of
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.cache_copies import mark_used
@@ -52,7 +53,7 @@ class CopiedFile(LocalFile):
         self._all_sound = False
         self._manifest = manifest
         if self.size != size or checksums.size != -(-size // _BLOCK):
-            self._refuse(f"has {self.size} bytes where {size} were written")
+            self._refuse(f"has {counted(self.size, 'byte')} where {size:,} were written")
 
     def open_now(self) -> int:
         """Open the file, and note that this process does, so that no other removes it for the sake of new copies."""

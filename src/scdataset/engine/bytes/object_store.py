@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from scdataset._arguments import nearest
 from scdataset._packages import needing
+from scdataset._tables import counted
 from scdataset.errors import (
     ArgumentValueError,
     DamagedFileError,
@@ -234,7 +235,7 @@ class Bucket:
         """
         body = self._ask(key, lambda _obstore, _store: answer.bytes())
         if len(body) != size:
-            message = f"{self.url(key)} was sent with {len(body)} of {size} bytes; try again."
+            message = f"{self.url(key)} was sent with {len(body):,} of {counted(size, 'byte')}; try again."
             raise UnreachableStoreError(message)
         return body
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._packages import missing
+from scdataset._tables import counted
 
 __all__ = [
     "blosc",
@@ -46,7 +47,7 @@ _LZ4_BLOCK = struct.Struct(">I")
 def check_size(size: int, room: int) -> None:
     """Raise if a chunk claims more bytes than ``room``, which encoding twice may have made a little larger."""
     if size > room + room // 8 + 1024:
-        message = f"it claims {size} bytes when decoded, where {room} were written"
+        message = f"it claims {counted(size, 'byte')} when decoded, where {room:,} were written"
         raise ValueError(message)
 
 
@@ -72,7 +73,7 @@ def blosc(data: Any, room: int) -> Any:
 def _blosc_size(view: memoryview) -> int:
     # Blosc trusts its header: of a chunk that was cut short it decodes whatever lies behind it in memory.
     if len(view) < 16 or int.from_bytes(view[12:16], "little") != len(view):
-        message = f"its {len(view)} bytes are not as many as its blosc header says"
+        message = f"it has {counted(len(view), 'byte')}, not as many as its blosc header says"
         raise ValueError(message)
     return int.from_bytes(view[4:8], "little")
 

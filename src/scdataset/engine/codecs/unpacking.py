@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from scdataset._tables import counted
 from scdataset.engine.codecs.compressors import claimed_size, zstd_frames, zstd_size
 from scdataset.engine.codecs.decoding import decode
 
@@ -132,7 +133,7 @@ def _size(content: Any, name: str, option: Any, most: int) -> int:
     """Return the bytes that a filter unpacks its content to."""
     size = len(content) - _KEEP_SIZE[name] if name in _KEEP_SIZE else _SIZES[name](content, option, most)
     if size > most:
-        message = f"it unpacks to {size} bytes or more from {len(content)}, where at most {most} can be"
+        message = f"it unpacks to {counted(size, 'byte')} or more from {len(content):,}, where at most {most:,} can be"
         raise ValueError(message)
     return size
 

@@ -19,6 +19,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from scdataset._progress import log_or_bar
+from scdataset._tables import counted
 from scdataset._types import Array, DType
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans
@@ -172,7 +173,7 @@ def arrow_batches(file: LocalFile) -> Iterator[tuple[list[pa.RecordBatch], pa.Bu
 def _check_footer(reader: pa.RecordBatchFileReader, n_batches: int) -> None:
     """Raise if a footer has more batches than its stream, whose sizes were checked."""
     if reader.num_record_batches > n_batches:
-        message = f"its footer has {reader.num_record_batches} record batches, and its stream {n_batches}"
+        message = f"its footer has {counted(reader.num_record_batches, 'record batch')}, and its stream {n_batches:,}"
         raise pa.ArrowInvalid(message)
 
 
@@ -309,7 +310,10 @@ def _lists(path: str, name: str, batches: list[pa.RecordBatch], mapped: pa.Buffe
         bounds = column.offsets.to_numpy().astype(np.int64)
         inner = column.values.slice(bounds[0], bounds[-1] - bounds[0])
         if column.null_count or inner.null_count:
-            message = f"{path}: {name} lacks {column.null_count} lists and {inner.null_count} values; leave none out."
+            message = (
+                f"{path}: {name} lacks {counted(column.null_count, 'list')} and {counted(inner.null_count, 'value')}; "
+                "leave none out."
+            )
             raise CollectionError(message)
         dtype = np.dtype(inner.type.to_pandas_dtype())
         stored = inner.buffers()[-1]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.engine.arrays.chunk_index import ChunkIndex, ChunkTable
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray, array_at
@@ -49,7 +50,7 @@ class CachedArrays:
         dtype, first, size = np.dtype(str(where[0])), int(where[1]), int(where[2])
         last = first + dtype.itemsize * size
         if dtype.kind not in "iufb" or first < 0 or first % _ALIGNED or size < 0 or last > self._stored.size:
-            message = f"there is no array {where} in {self._stored.size} bytes"
+            message = f"there is no array {where} in {counted(self._stored.size, 'byte')}"
             raise ValueError(message)
         return self._stored[first:last].view(dtype)
 

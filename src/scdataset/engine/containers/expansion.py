@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scdataset._tables import bytes_text, counted
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError
 
@@ -72,7 +73,11 @@ class Expansion(Unpacked):
         check_unpacked(source, least)
         free = shutil.disk_usage(target.parent).free
         if least > free:
-            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {least} bytes, of {free} free", str(target))
+            raise OSError(
+                errno.ENOSPC,
+                f"{os.strerror(errno.ENOSPC)}: {bytes_text(least)}, of {bytes_text(free)} free",
+                str(target),
+            )
 
 
 def check_unpacked(source: ByteSource, n_bytes: int) -> None:
@@ -80,8 +85,8 @@ def check_unpacked(source: ByteSource, n_bytes: int) -> None:
     most = _FREE + _RATIO * source.size
     if n_bytes > most:
         message = (
-            f"{source.path} unpacks to {n_bytes} bytes or more, where a file of its size can hold at most {most}; it "
-            "is damaged, or was made to fill disks or memory."
+            f"{source.path} unpacks to {counted(n_bytes, 'byte')} or more, where a file of its size can hold at most "
+            f"{most:,}; it is damaged, or was made to fill disks or memory."
         )
         raise DamagedFileError(message)
 

@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 import h5py
 import numpy as np
 
+from scdataset._tables import counted
 from scdataset.engine import cache
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable, overlapping
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, Chunks, FileChunks, StoredArray, array_at
@@ -151,7 +152,7 @@ def csr_matrix(file: H5File, group: str, shape: tuple[int, int], *, fallback: bo
     if data.ndim != 1 or data.shape != indices.shape or indptr.shape != (shape[0] + 1,):
         message = (
             f"{file.path}: {group} has {data.shape} values, {indices.shape} column numbers and {indptr.shape} row "
-            f"pointers for {shape[0]} rows, which contradict each other."
+            f"pointers for {counted(shape[0], 'row')}, which contradict each other."
         )
         raise DamagedFileError(message)
     if indices.dtype.kind not in "iu" or shape[1] < 0:
@@ -415,8 +416,8 @@ def _fault(index: ChunkIndex, table: ChunkTable, file: H5File) -> str | None:
     number = table.misplaced(file.bytes.size, None if index.filters else n_bytes)
     if number is not None:
         return (
-            f"chunk {number} has {table.sizes[number]} bytes from {table.offsets[number]} on, in a file of "
-            f"{file.bytes.size} bytes, and {n_bytes} when decoded"
+            f"chunk {number} has {counted(table.sizes[number], 'byte')} from {table.offsets[number]} on, in a file of "
+            f"{counted(file.bytes.size, 'byte')}, and {n_bytes:,} when decoded"
         )
     pair = overlapping(table.offsets, table.sizes)
     return None if pair is None else f"chunks {pair[0]} and {pair[1]} have bytes in common"

@@ -11,6 +11,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset._types import Array, DType
 from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.bytes.source import ByteSource
@@ -112,7 +113,7 @@ class MatrixMarket:
                 advance(stored.tell() - n_bytes)
                 n_bytes = stored.tell()
         if n_seen != self.n_entries:
-            count = "more entries than" if n_seen > self.n_entries else f"{n_seen} entries and not"
+            count = "more entries than" if n_seen > self.n_entries else f"{counted(n_seen, 'entry')} and not"
             message = f"{self.path} has {count} the {self.n_entries} that its header says; it is damaged."
             raise DamagedFileError(message)
 
@@ -124,13 +125,15 @@ class MatrixMarket:
                 read = text.read(_BLOCK)
             left -= len(read)
             if left < 0:
-                message = f"{self.path} has more text than its {self.n_entries} entries can take; it is damaged."
+                message = (
+                    f"{self.path} has more text than its {counted(self.n_entries, 'entry')} can take; it is damaged."
+                )
                 raise DamagedFileError(message)
             block = rest + (read or b"\n")
             end = block.rfind(b"\n") + 1
             rest = block[end:]
             if len(rest) > _BLOCK // 2:
-                message = f"{self.path} has a line of more than {len(rest)} bytes; it is damaged."
+                message = f"{self.path} has a line of more than {counted(len(rest), 'byte')}; it is damaged."
                 raise DamagedFileError(message)
             yield block[:end]
             if not read:
@@ -148,7 +151,9 @@ class MatrixMarket:
         return Entries(rows, columns, np.ones(rows.size, self.dtype) if values is None else values)
 
     def _no_entry(self, n_before: int, found: object) -> DamagedFileError:
-        message = f"{self.path}: after {n_before} entries or more there is {found!r}, in a matrix of {self.shape}."
+        message = (
+            f"{self.path}: after {counted(n_before, 'entry')} or more there is {found!r}, in a matrix of {self.shape}."
+        )
         return DamagedFileError(message)
 
 
@@ -188,7 +193,7 @@ def _header(text: IO[bytes]) -> tuple[list[str], list[int]]:
     while line.startswith(b"%") or line.isspace():
         n_comments += len(line)
         if n_comments > _MAX_COMMENTS:
-            message = f"it has more than {_MAX_COMMENTS} bytes of comments before its sizes"
+            message = f"it has more than {counted(_MAX_COMMENTS, 'byte')} of comments before its sizes"
             raise ValueError(message)
         line = text.readline(1 << 16)
     sizes = line.split()

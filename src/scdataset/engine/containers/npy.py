@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset._types import DType
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
 from scdataset.engine.bytes.local import LocalFile
@@ -27,7 +28,10 @@ def raw_array(file: ByteSource, name: str, dtype: DType, length: int, offset: in
         If the file is shorter.
     """
     if length < 0 or file.size < offset + length * dtype.itemsize:
-        message = f"{file.path}: {name} has {file.size - offset} bytes; {length} elements of {dtype} take more."
+        message = (
+            f"{file.path}: {name} has {counted(file.size - offset, 'byte')}; {counted(length, 'element')} of {dtype} "
+            "take more."
+        )
         raise DamagedFileError(message)
     return PlainArray(file, name, dtype, max(length, 1), np.array([offset], np.int64))
 

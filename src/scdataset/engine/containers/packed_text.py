@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, cast
 
+from scdataset._tables import counted
 from scdataset.engine.bytes.opening import buffered
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError
@@ -81,6 +82,8 @@ class Limited(io.RawIOBase):
         n_read = self._text.readinto(buffer)
         self._left -= n_read
         if self._left < 0:
-            message = f"{self._path} holds more than {self._limit} bytes of text, {self._reason}; it is damaged."
+            message = (
+                f"{self._path} holds more than {counted(self._limit, 'byte')} of text, {self._reason}; it is damaged."
+            )
             raise DamagedFileError(message)
         return n_read

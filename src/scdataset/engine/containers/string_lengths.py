@@ -6,6 +6,7 @@ from contextlib import suppress
 import h5py
 import numpy as np
 
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.engine.codecs.decoding import decode
 from scdataset.engine.containers.hdf5_filters import filters_of
@@ -43,7 +44,10 @@ def check_lengths(stored: h5py.HLObject, depth: int = 0, rows: slice | None = No
         for references in _references(dataset, path, rows or slice(0, dataset.size)):
             longest = int(references["length"].max(initial=0))
             if longest > most:
-                message = f"{path}: {dataset.name} has a string of {longest} bytes, in a file of {most}; it is damaged."
+                message = (
+                    f"{path}: {dataset.name} has a string of {counted(longest, 'byte')}, in a file of {most:,}; it is "
+                    "damaged."
+                )
                 raise DamagedFileError(message)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.engine.arrays.read_cost import Asked
 from scdataset.engine.arrays.spans import ANY, Spans
@@ -211,7 +212,7 @@ class StoreChunks:
             self._unchecked.setdefault(threading.get_ident(), set()).add(stored.file)
         try:
             if len(content) != stored.size:
-                message = f"has {len(content)} of {stored.size} bytes; the file is truncated"
+                message = f"has {len(content):,} of {counted(stored.size, 'byte')}; the file is truncated"
                 raise DamagedFileError(message)  # noqa: TRY301 named below, as all are
             with observed(DECODE, chunks=1):
                 return decode(content, array.filters, 0, array.dtype, array.n_bytes).astype(self.dtype, copy=False)
@@ -264,7 +265,7 @@ def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, fallback
     if data.shape != indices.shape or len(data.shape) != 1 or indptr.shape != (shape[0] + 1,):
         message = (
             f"{store.path}: {group} has {data.shape} values, {indices.shape} column numbers and {indptr.shape} row "
-            f"pointers for {shape[0]} rows, which contradict each other."
+            f"pointers for {counted(shape[0], 'row')}, which contradict each other."
         )
         raise DamagedFileError(message)
     if data.dtype.kind not in "iufb" or indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
@@ -278,7 +279,9 @@ def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, fallback
     try:
         table = RowPointers.from_pieces(_pieces(pointers, indptr, shape[0] + 1), shape[0], data.shape[0])
         if gaps and table.lengths.max(initial=0) > shape[1]:
-            message = f"lacks the chunk from {min(gaps)} on, without which rows have more than {shape[1]} columns"
+            message = (
+                f"lacks the chunk from {min(gaps)} on, without which rows have more than {counted(shape[1], 'column')}"
+            )
             raise ValueError(message)  # noqa: TRY301 named below, as all are
     except ValueError as error:
         message = f"{store.path}: {group}/indptr {error}."

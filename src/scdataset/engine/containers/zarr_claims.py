@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from scdataset._tables import counted
 from scdataset.engine.codecs.unpacking import FREE, Filters, check_unpacked, most_bytes, unpacked
 from scdataset.engine.containers.zarr_metadata import COMPRESSORS, named
 
@@ -83,7 +84,7 @@ class ShardLayout:
     def check_index(self, index: Any) -> None:
         """Raise if the index is cut short, or gives its own bytes as those of a chunk."""
         if len(index) < self.n_bytes and self.n_chunks > _FEW:
-            message = f"it has {len(index)} bytes of an index of {self.n_bytes}"
+            message = f"it has {counted(len(index), 'byte')} of an index of {self.n_bytes:,}"
             raise ValueError(message)
         if not self.at_end:
             offsets = np.frombuffer(index, "<u8", len(index) // 16 * 2)[::2]
@@ -162,11 +163,11 @@ class Claims:
         if self.n_bytes is None:
             return
         if self.n_bytes > max(self.n_held, FREE):
-            message = f"it is a chunk of {self.n_bytes} bytes, in an array of {self.n_held}"
+            message = f"it is a chunk of {counted(self.n_bytes, 'byte')}, in an array of {self.n_held:,}"
             raise ValueError(message)
         most = self._most(size) if self.shard is None else self._most(size) + self.shard.most_added
         if size > most:
-            message = f"it has {size} bytes, and its content at most {most}"
+            message = f"it has {counted(size, 'byte')}, and its content at most {most:,}"
             raise ValueError(message)
 
     def check(self, content: Any, start: int | None = 0, *, whole: bool = True) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from scdataset._tables import counted
 from scdataset._types import Json
 from scdataset.engine.bytes.folders import is_folder, last_change
 from scdataset.engine.bytes.local import LocalFile
@@ -90,7 +91,7 @@ class Keys:
 
     def _read_metadata(self, key: str, stored: Stored) -> bytes:
         if stored.size > MAX_METADATA:
-            message = f"{self.path}: {key} has {stored.size} bytes, and metadata at most {MAX_METADATA}."
+            message = f"{self.path}: {key} has {counted(stored.size, 'byte')}, and metadata at most {MAX_METADATA:,}."
             raise DamagedFileError(message)
         return stored.read()
 
@@ -158,7 +159,9 @@ class Keys:
         if self.is_packed(key):
             member, most = self._members[key], most_bytes(self._members[key].size)
             if member.n_bytes > most:
-                message = f"{self.path}: {key} unpacks to {member.n_bytes} bytes, where at most {most} can be."
+                message = (
+                    f"{self.path}: {key} unpacks to {counted(member.n_bytes, 'byte')}, where at most {most:,} can be."
+                )
                 raise DamagedFileError(message)
         self._check_stored(key, stored)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scdataset._tables import counted
 from scdataset.engine.arrays.chunk_index import NOT_STORED, overlapping
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.decoding import decode
@@ -52,7 +53,10 @@ class Stored:
         with observed(READ, requests=1, bytes=self.size):
             content = self.file.read_unchecked(self.offset, self.size)
         if self.checksum is not None and len(content) == self.size and zlib.crc32(content) != self.checksum:
-            message = f"{self.file.path}: the {self.size} bytes at {self.offset} do not have the CRC-32 of their entry."
+            message = (
+                f"{self.file.path}: the {counted(self.size, 'byte')} at {self.offset} do not have the CRC-32 of their "
+                "entry."
+            )
             raise DamagedFileError(message)
         return content
 
@@ -94,7 +98,7 @@ class Shard:
         offset, size = index_range(stored, array)
         n_bytes = size - 4 * index.checked
         if stored.size < size:
-            message = f"takes {size} bytes and the shard has {stored.size}; it is truncated"
+            message = f"takes {counted(size, 'byte')} and the shard has {stored.size:,}; it is truncated"
             raise DamagedFileError(message)
         checks = (("crc32c", None),) if index.checked else ()
         with observed(READ, requests=1, bytes=size):

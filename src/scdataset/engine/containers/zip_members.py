@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from scdataset._tables import counted
 from scdataset.engine.bytes.opening import buffered
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError, ScDatasetError
@@ -101,7 +102,7 @@ def _check_metadata(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo
         return
     named = f"{path}: {member.filename}"
     if member.file_size > MAX_METADATA:
-        message = f"{named} has {member.file_size} bytes, and metadata at most {MAX_METADATA}."
+        message = f"{named} has {counted(member.file_size, 'byte')}, and metadata at most {MAX_METADATA:,}."
         raise DamagedFileError(message)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         message = f"{named} is compressed by method {member.compress_type}; metadata have to be stored or deflated."

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from scdataset._tables import counted
 from scdataset._types import DType, RowData
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
@@ -58,8 +59,9 @@ def converted(matrix: RowData, dtype: "DType") -> RowData:
             differ = values.astype(dtype) != values
         if differ.any():
             message = (
-                f"dtype={dtype.name!r} would change {np.count_nonzero(differ)} of {differ.size} values that were read, "
-                f"such as {values[differ][0]}; give a type that holds them, or None for the stored type."
+                f"dtype={dtype.name!r} would change {np.count_nonzero(differ):,} of {counted(differ.size, 'value')} "
+                f"that were read, such as {values[differ][0]}; give a type that holds them, or None for the stored "
+                "type."
             )
             raise ArgumentValueError(message)
     return matrix.astype(dtype, copy=False)
