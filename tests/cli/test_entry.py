@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -32,11 +33,18 @@ def test_the_version_is_printed(capsys):
 
 
 @pytest.mark.parametrize("command", [c.__name__.rpartition("._")[2].partition("_")[0] for c in _entry._COMMANDS])
-def test_the_help_of_each_command_has_an_example(command, capsys):
+def test_the_help_of_each_command_fits_a_terminal_and_has_examples_to_copy(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as left:
         main([command, "--help"])
     assert left.value.code == 0
-    assert re.search(rf"\n  (scdataset|source <\(scdataset) {command}", capsys.readouterr().out)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    examples = shown.partition("examples:\n")[2].replace("\\\n", "")
+    words = [re.split(" && | > |[)]", line)[0] for line in re.findall(rf"scdataset {command}.*", examples)]
+    assert words
+    for line in words:
+        assert _entry.parser().parse_args(shlex.split(line)[1:]).run
 
 
 def test_no_command_is_an_error_that_lists_them(capsys):

@@ -1,6 +1,10 @@
-"""Types of arguments that commands share; a wrong one is refused in one line."""
+"""Arguments and help texts that commands share; a wrong argument is refused in one line."""
 
 import argparse
+import re
+import shutil
+import textwrap
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
@@ -11,11 +15,11 @@ from scdataset.errors import ArgumentValueError
 __all__ = [
     "ArgumentGroup",
     "Commands",
+    "add_command",
     "add_json",
     "add_plot",
     "add_sizes",
     "checked_plot",
-    "example",
     "fraction",
     "positive",
     "seconds",
@@ -36,6 +40,9 @@ _SIZES = (
     ("--fetch-factor", 256, "batches that are read and shuffled together"),
     ("--batch-size", 64, "cells in a batch"),
 )
+
+_CONTINUED = " \\"
+"""The end of a line of a command that goes on."""
 
 _PICTURES = (".png", ".svg", ".pdf", ".jpg")
 
@@ -80,9 +87,30 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="write the result as JSON, for a program to read")
 
 
-def example(*lines: str) -> str:
-    """Return the end of a help text, with examples."""
-    return "examples:\n" + "\n".join(f"  {line}" for line in lines)
+def add_command(
+    commands: Commands, name: str, summary: str, description: str, examples: Sequence[str], usage: str | None = None
+) -> argparse.ArgumentParser:
+    """Add a command whose help, with its examples, is fitted to the width of the terminal."""
+    width = shutil.get_terminal_size().columns - 2  # as argparse has it
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=textwrap.fill(description, width),
+        epilog="examples:\n" + "\n".join(_example(line, width) for line in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=usage,
+    )
+
+
+def _example(line: str, width: int) -> str:
+    """Return an example, continued on more lines before options where it is wider; a shell reads it as one."""
+    lines = [" "]
+    for part in re.split(r" (?=--)", line):
+        if len(lines[-1]) + len(part) + len(_CONTINUED) >= width and lines[-1].strip():
+            lines[-1] += _CONTINUED
+            lines.append("     ")
+        lines[-1] += f" {part}"
+    return "\n".join(lines)
 
 
 def _number(text: str) -> float:

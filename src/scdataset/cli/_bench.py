@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
-from scdataset.cli._arguments import Commands, add_json, add_sizes, example, seconds
+from scdataset.cli._arguments import Commands, add_command, add_json, add_sizes, seconds
 from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Bar, Block, Fields, Heading, Text, show, show_json
 
@@ -22,15 +22,15 @@ _CACHED_BYTES = 10_000_000
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
-    bench = commands.add_parser(
+    bench = add_command(
+        commands,
         "bench",
-        help="measure rows a second of a file on this disk, against the limit of the machine",
+        summary="measure rows a second of a file on this disk, against the limit of the machine",
         description=(
             "Read shuffled blocks of a file for a few seconds, in turns with the limit of this machine: the same "
             "threads that read as many rows' bytes into one reused buffer, and decode them where they are encoded."
         ),
-        epilog=example("scdataset bench heart.h5ad", "scdataset bench heart.h5ad --block-size 64 --seconds 10"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=("scdataset bench heart.h5ad", "scdataset bench heart.h5ad --block-size 64 --seconds 10"),
     )
     bench.add_argument("file", metavar="FILE", help="a file, a zarr store, a folder or a pattern of them")
     add_sizes(bench)

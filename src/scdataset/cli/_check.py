@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
-from scdataset.cli._arguments import Commands, add_json, example
+from scdataset.cli._arguments import Commands, add_command, add_json
 from scdataset.cli._opening import add_file_options, opening
 from scdataset.cli._output import Block, Heading, Text, show, show_json
 
@@ -21,15 +21,15 @@ _FAULTS = 1
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
-    check = commands.add_parser(
+    check = add_command(
+        commands,
         "check",
-        help="read files whole and report every fault with its place",
+        summary="read files whole and report every fault with its place",
         description=(
             "Read files of cells whole, verify their structure, and report every fault with its place: damaged and "
             "missing chunks, row pointers, column numbers, lengths, NaN. The exit code is 1 if there are faults."
         ),
-        epilog=example("scdataset check heart.h5ad", "scdataset check plates/ && python train.py"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=("scdataset check heart.h5ad", "scdataset check plates/ && python train.py"),
     )
     check.add_argument("files", nargs="+", metavar="FILE", help="a file, a zarr store, a folder or a pattern of them")
     add_json(check)

@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from scdataset.cli._arguments import Commands, example
+from scdataset.cli._arguments import Commands, add_command
 
 __all__ = ["add"]
 
@@ -16,15 +16,15 @@ _SHELLS = ("bash", "zsh", "fish")
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
-    completion = commands.add_parser(
+    completion = add_command(
+        commands,
         "completion",
-        help="write the completion of commands and options for a shell",
+        summary="write the completion of commands and options for a shell",
         description="Write a script that completes commands, options and files in a shell.",
-        epilog=example(
+        examples=(
             "source <(scdataset completion bash)    # in ~/.bashrc, as for zsh in ~/.zshrc",
             "scdataset completion fish > ~/.config/fish/completions/scdataset.fish",
         ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     completion.add_argument("shell", choices=_SHELLS, help="the shell")
     completion.set_defaults(run=_run)

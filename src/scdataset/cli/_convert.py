@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
-from scdataset.cli._arguments import ArgumentGroup, Commands, add_json, example, positive, whole
+from scdataset.cli._arguments import ArgumentGroup, Commands, add_command, add_json, positive, whole
 from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Block, Fields, Heading, Text, show, show_json
 
@@ -20,19 +20,19 @@ __all__ = ["add"]
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
-    convert = commands.add_parser(
+    convert = add_command(
+        commands,
         "convert",
-        help="convert files to one small, fast zarr store that plain anndata reads",
+        summary="convert files to one small, fast zarr store that plain anndata reads",
         description=(
             "Write cells of any format that open_collection takes, joined and filtered, as AnnData in a sharded zarr "
             "store. An interrupted conversion goes on when the same command is run again."
         ),
-        epilog=example(
+        examples=(
             "scdataset convert heart.h5ad heart.zarr",
             "scdataset convert 'plates/*.h5ad' plates.zarr --shuffle --obs drug cell_line --verify",
             "scdataset convert a.h5ad b.h5ad both.zarr --join inner --label batch --genes panel.txt",
         ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="scdataset convert SOURCE [SOURCE ...] OUT.zarr [options]",
     )
     convert.add_argument("paths", nargs="+", metavar="PATH", help="the sources, and as the last one the new store")

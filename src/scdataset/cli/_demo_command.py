@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scdataset._packages import missing
-from scdataset.cli._arguments import Commands, add_plot, checked_plot, example, fraction, positive, whole
+from scdataset.cli._arguments import Commands, add_command, add_plot, checked_plot, fraction, positive, whole
 
 __all__ = ["add"]
 
@@ -25,16 +25,16 @@ _NUMBERS: tuple[tuple[str, Callable[[str], float], float, str], ...] = (
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
-    demo = commands.add_parser(
+    demo = add_command(
+        commands,
         "demo",
-        help="show on a cell-type classifier what the order of the cells does",
+        summary="show on a cell-type classifier what the order of the cells does",
         description=(
             "Train the same linear cell-type classifier on the same cells in three orders (as in the file, in "
             "shuffled blocks, truly random) and compare speed and test scores. Without --data, an atlas is simulated "
             "once and kept in the cache folder."
         ),
-        epilog=example("scdataset demo", "scdataset demo --data heart.h5ad --label cell_type --plot curves.png"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=("scdataset demo", "scdataset demo --data heart.h5ad --label cell_type --plot curves.png"),
     )
     demo.add_argument("--data", nargs="+", type=Path, metavar="FILE", help="h5ad files with counts in X")
     demo.add_argument("--label", metavar="COLUMN", help="column of obs to predict; needed with --data")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import counted
-from scdataset.cli._arguments import Commands, add_json, add_plot, add_sizes, checked_plot, example
+from scdataset.cli._arguments import Commands, add_command, add_json, add_plot, add_sizes, checked_plot
 from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Block, Heading, Table, Text, show, show_json
 
@@ -22,18 +22,18 @@ _SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
-    diversity = commands.add_parser(
+    diversity = add_command(
+        commands,
         "diversity",
-        help="show how mixed the labels of a batch are at each block size, against true random order",
+        summary="show how mixed the labels of a batch are at each block size, against true random order",
         description=(
             "Show the entropy of a label in a batch, expected at each block size, as a share of that in true random "
             "order. Only the column of obs is read."
         ),
-        epilog=example(
+        examples=(
             "scdataset diversity heart.h5ad --label cell_type",
             "scdataset diversity 'plates/*.h5ad' --label plate --block-size 64 --plot diversity.png",
         ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     diversity.add_argument("files", nargs="+", metavar="FILE", help="a file, a zarr store, a folder or a pattern")
     diversity.add_argument("--label", required=True, metavar="COLUMN", help="column of obs that batches shall mix")

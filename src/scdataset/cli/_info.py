@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
-from scdataset.cli._arguments import Commands, add_json, example
+from scdataset.cli._arguments import Commands, add_command, add_json
 from scdataset.cli._output import Block, Fields, Heading, Table, Text, show, show_json
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ _WIDEST = 40
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
-    info = commands.add_parser(
+    info = add_command(
+        commands,
         "info",
-        help="describe files: cells, genes, how they are stored, obs, and what would make them slow",
+        summary="describe files: cells, genes, how they are stored, obs, and what would make them slow",
         description=(
             "Describe files of cells in any format that open_collection takes. A few hundred rows are read, however "
             "large a file is."
         ),
-        epilog=example("scdataset info heart.h5ad", "scdataset info 'plates/*.h5ad'", "scdataset info --json a.zarr"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=("scdataset info heart.h5ad", "scdataset info 'plates/*.h5ad'", "scdataset info --json a.zarr"),
     )
     info.add_argument("files", nargs="+", metavar="FILE", help="a file, a zarr store, a folder or a pattern of them")
     add_json(info)

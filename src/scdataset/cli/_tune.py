@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
-from scdataset.cli._arguments import Commands, add_json, add_plot, checked_plot, example, positive, seconds
+from scdataset.cli._arguments import Commands, add_command, add_json, add_plot, checked_plot, positive, seconds
 from scdataset.cli._opening import add_opening, opening
 from scdataset.cli._output import Block, Fields, Heading, Table, Text, show, show_json
 
@@ -20,18 +20,18 @@ __all__ = ["add"]
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of all."""
-    tune = commands.add_parser(
+    tune = add_command(
+        commands,
         "tune",
-        help="find block_size, fetch_factor and threads for a file on this disk, by short timed reads",
+        summary="find block_size, fetch_factor and threads for a file on this disk, by short timed reads",
         description=(
             "Find the fastest block_size, fetch_factor and number of threads for a file on this disk within memory and "
             "diversity, by short timed reads."
         ),
-        epilog=example(
+        examples=(
             "scdataset tune heart.h5ad --label cell_type",
             "scdataset tune 'plates/*.h5ad' --memory '2 GiB' --diversity 0.95 --plot tuned.png",
         ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     tune.add_argument("files", nargs="+", metavar="FILE", help="a file, a zarr store, a folder or a pattern of them")
     tune.add_argument("--label", metavar="COLUMN", help="column of obs that batches shall mix (default: the files)")
