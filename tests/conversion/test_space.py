@@ -9,5 +9,5 @@ from scdataset import OutputError, convert
 def test_a_disk_without_room_is_told_first(path, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("scdataset.conversion.space.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(OutputError, match=r"has 1e\+03 free"):
+    with pytest.raises(OutputError, match=r"has 1 KB free"):
         convert(path, tmp_path / "a.zarr", **SMALL)

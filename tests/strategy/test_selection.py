@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.examples import examples
 
+from scdataset._tables import counted
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, Streaming
 from scdataset.strategy.selection import Selection
@@ -31,7 +32,7 @@ def test_a_list_selects_its_rows_ascending_each_as_often_as_listed(listed, dtype
     assert all(warning.category is UserWarning for warning in caught)
     assert any("not in ascending order" in message for message in messages) == (listed != sorted(listed))
     repeated = len(listed) - len(set(listed))
-    assert any(f"lists {repeated} rows more than once" in message for message in messages) == bool(repeated)
+    assert any(f"lists {counted(repeated, 'row')} more than once" in message for message in messages) == bool(repeated)
     assert rows.between(0, rows.count).tolist() == sorted(listed)
     assert rows.at(np.arange(rows.count)[::-1]).tolist() == sorted(listed, reverse=True)
 

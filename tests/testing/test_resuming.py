@@ -35,7 +35,7 @@ def test_states_that_go_on_pass_with_workers():
     [
         (assert_resumes_everywhere, Forgets, "restored after 1 batch: 13 batches came and 14 were expected"),
         (assert_resumes_everywhere, Repeats, "the first difference is 0 batches after the restart"),
-        (assert_resumes_everywhere, Rambling, "bytes as JSON, and may have 4096"),
+        (assert_resumes_everywhere, Rambling, "bytes as JSON, and may have 4,096"),
         (assert_elastic, Forgets, "missing"),
         (assert_elastic, Repeats, "came again"),
         (assert_elastic, Unequal, "Ranks save different states"),

@@ -235,7 +235,7 @@ def test_columns_that_are_no_lists_of_numbers(tmp_path):
     with pytest.raises(ArgumentValueError, match=r"no column 'x'; it has \['drug', 'plate'\]"):
         open_collection(path, gene_table=NAMES, obs=["x"])
     lacking = pa.table({"genes": [[3], None], "expressions": [[1.0], [2.0]]})
-    with pytest.raises(CollectionError, match="lacks 1 lists and 0 values"):
+    with pytest.raises(CollectionError, match="lacks 1 list and 0 values"):
         open_collection(write(tmp_path / "c.arrow", lacking), gene_table=NAMES)
     uneven = pa.table({"genes": [[3], [3, 4]], "expressions": [[1.0], [2.0]]})
     with pytest.raises(DamagedFileError, match="row 1 has 2 genes and 1 expressions"):

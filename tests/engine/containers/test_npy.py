@@ -32,5 +32,5 @@ def test_other_arrays_are_refused(tmp_path, values):
 
 def test_a_file_that_is_too_short_is_damaged(tmp_path):
     (tmp_path / "a").write_bytes(bytes(7))
-    with pytest.raises(DamagedFileError, match="a has 7 bytes; 1 elements of int64 take more"):
+    with pytest.raises(DamagedFileError, match="a has 7 bytes, too few for 1 element of int64"):
         raw_array(LocalFile(str(tmp_path / "a")), "a", np.dtype("i8"), 1)

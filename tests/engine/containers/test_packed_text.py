@@ -33,7 +33,7 @@ def test_the_limit_grows_with_the_file_too(tmp_path, monkeypatch):
     limit = 1000 + 100 * path.stat().st_size
     with (
         packed_text(LocalFile(str(path))) as (_, text),
-        pytest.raises(DamagedFileError, match=f"more than {limit} bytes"),
+        pytest.raises(DamagedFileError, match=f"more than {limit:,} bytes"),
     ):
         io.BufferedReader(Limited(LocalFile(str(path)), text, 10**12, "said")).read()
     assert limit < 100_000

@@ -29,8 +29,8 @@ def raw_array(file: ByteSource, name: str, dtype: DType, length: int, offset: in
     """
     if length < 0 or file.size < offset + length * dtype.itemsize:
         message = (
-            f"{file.path}: {name} has {counted(file.size - offset, 'byte')}; {counted(length, 'element')} of {dtype} "
-            "take more."
+            f"{file.path}: {name} has {counted(file.size - offset, 'byte')}, too few for {counted(length, 'element')} "
+            f"of {dtype}."
         )
         raise DamagedFileError(message)
     return PlainArray(file, name, dtype, max(length, 1), np.array([offset], np.int64))
