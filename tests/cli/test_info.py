@@ -26,7 +26,7 @@ def test_a_file_is_described_in_plain_lines_in_a_pipe(file, capsys):
     printed = capsys.readouterr().out
     assert "40 cells x 10 genes" in printed
     assert "X     counts  CSR float32" in printed
-    assert "cell_type  labels           2           B, T" in printed
+    assert "cell_type  labels           2  B, T" in printed
     assert "Nothing here makes it slow." in printed
     assert "\x1b" not in printed
 

@@ -8,13 +8,14 @@ import pytest
 
 from scdataset._tables import bytes_text
 from scdataset.cli import _output
-from scdataset.cli._output import Bar, Fields, Heading, Table, Text, show, show_json
+from scdataset.cli._output import Bar, Fields, Heading, Line, Table, Text, show, show_json
 
 BLOCKS = [
     Heading("cells"),
     Fields((("format", "h5ad"), ("on disk", "3 MB"))),
     Table(("name", "n"), (("a", "1"), ("bc", "20")), frozenset({1})),
     Text("slow", "bad"),
+    Line("scdataset info 'a b.h5ad'"),
     Bar(0.5, "half"),
 ]
 
@@ -23,7 +24,8 @@ def test_a_pipe_gets_plain_lines(capsys):
     show(BLOCKS)
     bar = "#" * 20 + "." * 20
     assert capsys.readouterr().out == (
-        "\ncells\n  format   h5ad\n  on disk  3 MB\n  name   n\n  a      1\n  bc    20\n! slow\n" + f"  [{bar}] half\n"
+        "\ncells\n  format   h5ad\n  on disk  3 MB\n  name   n\n  a      1\n  bc    20\n! slow\n"
+        f"  scdataset info 'a b.h5ad'\n  [{bar}] half\n"
     )
 
 
@@ -75,3 +77,28 @@ def test_text_of_a_table_is_folded_where_its_words_are_too_long_for_a_terminal(m
     assert "".join(lines).count("b") == 40
     assert "a" * 20 in lines[1]
     assert "1,000" in lines[1]
+
+
+def test_code_stays_on_one_line_and_nothing_is_padded(monkeypatch, capsys):
+    monkeypatch.setattr(_output, "_is_rich", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    show([Line("scdataset info a_long_name.h5ad"), Text("ten words")])
+    assert capsys.readouterr().out == "  scdataset info a_long_name.h5ad\nten words\n"
+
+
+def test_examples_are_cut_short_before_names_are_folded_and_empty_columns_are_left_out(monkeypatch, capsys):
+    monkeypatch.setattr(_output, "_is_rich", lambda: True)
+    table = Table(
+        ("name", "n", "missing", "examples"), (("a" * 30, "1,000", "", "b" * 40),), frozenset({1}), examples=True
+    )
+    shown = {}
+    for width in (90, 60, 50):
+        monkeypatch.setenv("COLUMNS", str(width))
+        show([table])
+        shown[width] = capsys.readouterr().out
+        assert "missing" not in shown[width]
+        assert all(len(line) <= width for line in shown[width].splitlines())
+    assert "b" * 40 in shown[90]
+    assert f"{'a' * 30}  1,000  {'b' * 16}…" in shown[60]
+    assert shown[50].count("a") == 30 + "name examples".count("a")
+    assert "b" * 9 + "…" in shown[50]

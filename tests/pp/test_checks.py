@@ -27,5 +27,5 @@ def test_counts_and_logarithms_are_told_apart():
     check_fractional(COUNTS[:0], "seurat")
     with pytest.raises(ArgumentValueError, match="seurat takes logarithms"):
         check_fractional(COUNTS, "seurat")
-    with pytest.raises(ArgumentValueError, match="qc takes counts, and 1 of 2 values are no whole numbers"):
+    with pytest.raises(ArgumentValueError, match="qc takes counts, and 1 of 2 values is not whole"):
         check_counts(COUNTS.log1p().multiply(1 / np.log(4)).tocsr(), "qc")

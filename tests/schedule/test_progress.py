@@ -122,7 +122,7 @@ def test_a_chain_that_took_more_than_there_was_is_refused():
     whole = Partition(1000, 10, 4)
     RemainingEpoch.from_progress(whole, Progress(0, (Generation(2, 1, 50),)), 0, in_order=False)
     for chain in [(Generation(2, 1, 51),), (Generation(2, 1, 40), Generation(1, 1, 21))]:
-        with pytest.raises(StateError, match=r"taken from each of \d ranks, where (50|20) are"):
+        with pytest.raises(StateError, match=r"taken from each of \d ranks?, where (50|20) are"):
             RemainingEpoch.from_progress(whole, Progress(0, chain), 0, in_order=False)
 
 

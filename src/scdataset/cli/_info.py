@@ -1,13 +1,14 @@
 """``scdataset info``: describe files of cells."""
 
 import argparse
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import Commands, add_command, add_json
-from scdataset.cli._output import Block, Fields, Heading, Table, Text, show, show_json
+from scdataset.cli._output import Block, Fields, Heading, Line, Table, Text, show, show_json
 
 if TYPE_CHECKING:
     from scdataset.insight.advice import Advice
@@ -82,7 +83,7 @@ def _of_cells(cells: "CellsDescription") -> Iterator[Block]:
     if cells.columns:
         yield Heading(f"obs: {counted(len(cells.columns), 'column')}")
         of_obs = ("name", "kind", "categories", "missing", "examples")
-        yield Table(of_obs, tuple(map(_column, cells.columns)), frozenset({2, 3}))
+        yield Table(of_obs, tuple(map(_column, cells.columns)), frozenset({2, 3}), examples=True)
 
 
 def _matrix(one: "StoredMatrix", cells: "CellsDescription") -> tuple[str, ...]:
@@ -124,7 +125,8 @@ def _of_many(files: "Sequence[FileDescription]") -> Iterator[Block]:
     rows = tuple(_line(file, cells) for file in files for cells in file.cells)
     yield Table(headings, rows, frozenset({2, 3, 7}))
     total = sum(cells.n_obs for file in files for cells in file.cells[:1])
-    yield Text(f"{counted(total, 'cell')} in all. For one of them in full: scdataset info {files[0].path}")
+    yield Text(f"{counted(total, 'cell')} in all. For one of them in full:")
+    yield Line(f"scdataset info {shlex.quote(files[0].path)}")
     grouped: dict[Advice, list[str]] = {}
     for file in files:
         for one in file.advice:

@@ -5,13 +5,13 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Bar", "Block", "Fields", "Heading", "Table", "Text", "show", "show_json"]
+__all__ = ["Bar", "Block", "Fields", "Heading", "Line", "Table", "Text", "show", "show_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """Code to copy, which stays on one line however wide a terminal is."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fields:
     """Names and values, one a line."""
 
@@ -38,11 +45,31 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under headings; columns whose number is in ``right`` are aligned to the right."""
+    """Rows under headings; a column without text in any row is not shown.
+
+    Columns whose number is in ``right`` are aligned to the right. Text of the last column is cut short where a terminal
+    is narrow, if it is one of ``examples``.
+    """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: frozenset[int] = frozenset()
+    examples: bool = False
+
+    def shown(self) -> "Table":
+        """Return the table without columns that are empty."""
+        kept = [number for number in range(len(self.headings)) if any(row[number] for row in self.rows)]
+        return replace(
+            self,
+            headings=tuple(self.headings[number] for number in kept),
+            rows=tuple(tuple(row[number] for number in kept) for row in self.rows),
+            right=frozenset(map(kept.index, self.right.intersection(kept))),
+        )
+
+    def shortened(self, width: int) -> "Table":
+        """Return the table with its last column cut to a number of characters."""
+        rows = tuple((*row[:-1], row[-1] if len(row[-1]) <= width else row[-1][: width - 1] + "…") for row in self.rows)
+        return replace(self, rows=rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +80,19 @@ class Bar:
     text: str
 
 
-Block = Heading | Text | Fields | Table | Bar
+Block = Heading | Text | Line | Fields | Table | Bar
 
 _WIDEST = 10_000
 """Characters of a line that no table has."""
 
-_NARROWEST, _MARGIN = 10, 2
-"""Characters that a column of text is folded to at least, and beside columns."""
+_NARROWEST, _NARROWEST_NAMES, _MARGIN = 10, 24, 2
+"""Characters that a column of text is folded to at least, and the first one, of names; and those beside columns."""
 
 _BAR = 40
 """Characters of a bar."""
 
 _PLAIN_MARKS = {"": "", "good": "", "bad": "! ", "note": "- "}
 _RICH_MARKS = {
-    "": ("", ""),
     "good": ("✓ ", "green"),
     "bad": ("✗ ", "red"),
     "note": ("• ", "yellow"),
@@ -111,11 +137,14 @@ def _plain(block: Block) -> list[str]:
             return ["", text]
         case Text(text, mark):
             return [_PLAIN_MARKS[mark] + text]
+        case Line(text):
+            return ["  " + text]
         case Fields(rows):
             width = max((len(name) for name, _ in rows), default=0)
             return [f"  {name.ljust(width)}  {value}".rstrip() for name, value in rows]
-        case Table(headings, rows, right):
-            return _aligned([headings, *rows], right)
+        case Table():
+            table = block.shown()
+            return _aligned([table.headings, *table.rows], table.right)
         case Bar(share, text):
             return [f"  [{('#' * round(_BAR * min(share, 1.0))).ljust(_BAR, '.')}] {text}"]
 
@@ -134,30 +163,58 @@ def _padded(row: tuple[str, ...], widths: Sequence[int], right: frozenset[int]) 
 
 def _show_rich(blocks: Iterable[Block]) -> None:
     from rich.console import Console  # noqa: PLC0415 an optional package
-    from rich.measure import Measurement  # noqa: PLC0415
 
     console = Console(highlight=False)
     for block in blocks:
-        drawn = _rich(block)
-        if (
-            isinstance(block, Table) and _least_width(block) > console.width
-        ):  # else columns would lose figures, or vanish
-            size = Measurement.get(console, console.options.update(max_width=_WIDEST), drawn)
-            Console(highlight=False, width=size.maximum).print(drawn)
+        if isinstance(block, Table):
+            _print_table(block.shown(), console)
         else:
-            console.print(drawn)
+            console.print(_rich(block), soft_wrap=isinstance(block, Line))
 
 
-def _least_width(table: Table) -> int:
-    """Return the characters of a line that a table needs: all names and figures, and some of text, which is folded."""
+def _print_table(table: Table, console: Any) -> None:
+    """Print a table, folded where it is too wide; where it would lose names or figures, in its whole width."""
+    from rich.console import Console  # noqa: PLC0415 an optional package
+    from rich.measure import Measurement  # noqa: PLC0415
+
+    for fold_names in (False, True):
+        room = console.width - _least_width(table, fold_names=fold_names)
+        if room >= 0:
+            fitted = table.shortened(_NARROWEST + room) if table.examples else table
+            console.print(_rich_table(fitted, fold_names=fold_names))
+            return
+    drawn = _rich_table(table, fold_names=False)
+    size = Measurement.get(console, console.options.update(max_width=_WIDEST), drawn)
+    Console(highlight=False, width=size.maximum).print(drawn)
+
+
+def _least_width(table: Table, *, fold_names: bool) -> int:
+    """Return the characters of a line that a table needs: all figures, and some of text."""
     widths = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
-    kept = [
-        width if number == 0 or number in table.right else min(width, _NARROWEST) for number, width in enumerate(widths)
-    ]
+    is_whole = [number in table.right or table.examples for number in range(len(widths))]
+    kept = [width if whole else min(width, _NARROWEST) for width, whole in zip(widths, is_whole, strict=True)]
+    kept[0] = min(widths[0], _NARROWEST_NAMES) if fold_names else widths[0]
+    if table.examples:
+        kept[-1] = _NARROWEST
     return _MARGIN + sum(kept) + _MARGIN * len(kept)
 
 
-def _rich(block: Block) -> Any:
+def _rich_table(table: Table, *, fold_names: bool) -> Any:
+    from rich.padding import Padding  # noqa: PLC0415 an optional package
+    from rich.table import Table as RichTable  # noqa: PLC0415
+    from rich.text import Text as RichText  # noqa: PLC0415
+
+    made = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for number, heading in enumerate(table.headings):
+        side: Literal["right", "left"] = "right" if number in table.right else "left"
+        is_whole = number in table.right or (number == 0 and not fold_names)
+        made.add_column(heading, justify=side, overflow="fold", no_wrap=is_whole)
+    for row in table.rows:
+        made.add_row(*map(RichText, row))
+    return Padding(made, (0, 0, 0, _MARGIN), expand=False)
+
+
+def _rich(block: Heading | Text | Line | Fields | Bar) -> Any:
     """Return a block as an object of rich."""
     from rich import table  # noqa: PLC0415 an optional package
     from rich.padding import Padding  # noqa: PLC0415
@@ -165,24 +222,20 @@ def _rich(block: Block) -> Any:
 
     match block:
         case Heading(text):
-            return Padding(RichText(text, "bold cyan"), (1, 0, 0, 0))
+            return RichText("\n" + text, "bold cyan")
+        case Text(text, ""):
+            return RichText(text)
         case Text(text, mark):
             grid, (sign, style) = table.Table.grid(), _RICH_MARKS[mark]
             grid.add_row(RichText(sign, style), RichText(text))
-            return Padding(grid, (0, 0, 0, 2 if sign else 0))
+            return Padding(grid, (0, 0, 0, _MARGIN), expand=False)
+        case Line(text):
+            return RichText("  " + text)
         case Fields(rows):
             grid = table.Table.grid(padding=(0, 2))
             for name, value in rows:
                 grid.add_row(RichText(name, "dim"), RichText(value))
-            return Padding(grid, (0, 0, 0, 2))
-        case Table(headings, rows, right):
-            made = table.Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-            for number, heading in enumerate(headings):
-                side: Literal["right", "left"] = "right" if number in right else "left"
-                made.add_column(heading, justify=side, overflow="fold", no_wrap=number == 0 or number in right)
-            for row in rows:
-                made.add_row(*map(RichText, row))
-            return Padding(made, (0, 0, 0, 2))
+            return Padding(grid, (0, 0, 0, _MARGIN), expand=False)
         case Bar(share, text):
             filled = round(_BAR * min(share, 1.0))
             return RichText.assemble("  ", ("━" * filled, "green"), ("━" * (_BAR - filled), "bright_black"), f" {text}")

@@ -9,7 +9,7 @@ from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import Commands, add_command, add_json, add_plot, checked_plot, positive, seconds
 from scdataset.cli._opening import add_opening, opening
-from scdataset.cli._output import Block, Fields, Heading, Table, Text, show, show_json
+from scdataset.cli._output import Block, Fields, Heading, Line, Table, Text, show, show_json
 
 if TYPE_CHECKING:
     from scdataset.insight.trials import Trial
@@ -95,7 +95,7 @@ def _blocks(files: list[str], tuned: "Tuned", plot: Path | None) -> Iterator[Blo
     yield Table(headings, tuple(map(_line, tuned.frontier)), frozenset(range(5)))
     call = f"scDataset(cells, BlockShuffling({tuned.block_size}), {tuned.batch_size}, {tuned.fetch_factor})"
     yield Text("")
-    yield Text(call)
+    yield Line(call)
     if plot:
         yield Text(f"Drawn in {plot}.")
 

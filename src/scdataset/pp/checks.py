@@ -42,7 +42,7 @@ def check_counts(matrix: RowData, needed_by: str) -> None:
     if fractional.size:
         message = (
             f"{needed_by} takes counts, and {fractional.size:,} of {counted(data.size, 'value')} "
-            f"{verb(fractional.size, 'are')} no whole numbers, such as {data[fractional[0]]}. "
+            f"{verb(fractional.size, 'are')} not whole, such as {data[fractional[0]]}. "
             'Counts are often kept as open_collection(..., layer="raw") or layer="counts"; '
             "check_values=False takes these values as they are."
         )

@@ -182,6 +182,6 @@ def _report(moments: Moments, labels: Sequence[object], noisy: dict[object, floa
         )
     if noisy:
         warn(
-            f"Genes of {len(noisy):,} of {counted(len(labels), 'batch')} {verb(len(noisy), 'have')} means too much "
+            f"Genes of {len(noisy):,} of {counted(len(labels), 'batch')} have means too much "
             f"alike for loess, so noise of this width was added to log10 of their means: {noisy}."
         )
