@@ -31,6 +31,16 @@ def test_prefix_sums_the_weights_of_the_selected_rows(n, seed, start, step):
         assert np.array_equal(_weights(n, weights), values[rows])
 
 
+@pytest.mark.parametrize("dtype", ["f8", "f4", "u1", "i1", "u2", "i2", "i4", "i8", "u4"])
+@pytest.mark.parametrize("n", [1, 7, 8, 13])
+def test_numbers_of_every_type_are_those_that_were_given(dtype, n):
+    ends = [0, 1] if dtype[0] == "f" else [np.iinfo(dtype).min, np.iinfo(dtype).max, 0, 1]
+    values = np.resize(np.array(ends, dtype), n)
+    for lookup in (Rows(n), Rows(-(-n // 2), 0, 2), Rows(1, listed=np.array([n - 1]))):
+        expected = values[lookup.between(0, lookup.count)].astype(float)
+        assert _weights(lookup.count, Weights.from_values(values, lookup)).tolist() == expected.tolist()
+
+
 def test_classes_weigh_what_the_table_says():
     codes = np.array([-3, -1, -3, -2], np.int8)
     weights = Weights.from_values(codes, Rows(3, listed=np.array([0, 1, 3])), np.array([5.0, 7.0, 11.0]), -3)

@@ -19,7 +19,12 @@ STRATUM = 512
 """Rows whose weights are summed once and kept: 0.016 bytes a row."""
 
 _TYPES = [np.dtype(name) for name in ("f8", "f4", "u1", "i1", "u2", "i2", "i4", "i8")]
-"""Types of weights and codes; any other becomes the first. Each is compiled for the first draw."""
+"""Types of weights and codes; any other becomes the first."""
+
+_SIZES = tuple(dtype.itemsize for dtype in _TYPES)
+
+_SIGNS = tuple(np.uint64(1 << (8 * dtype.itemsize - 1) if dtype.kind == "i" else 0) for dtype in _TYPES)
+"""The highest bit of signed integers."""
 
 _PART = 1 << 22
 """Rows that one thread scans at a time."""
@@ -120,32 +125,41 @@ def _fill_numbers(
         _fill(out, np.frombuffer(values, np.float64), rows, first, step)
     elif kind == 1:
         _fill(out, np.frombuffer(values, np.float32), rows, first, step)
-    elif kind == 2:
-        _fill(out, values, rows, first, step)
-    elif kind == 3:
-        _fill(out, np.frombuffer(values, np.int8), rows, first, step)
-    elif kind == 4:
-        _fill(out, np.frombuffer(values, np.uint16), rows, first, step)
-    elif kind == 5:
-        _fill(out, np.frombuffer(values, np.int16), rows, first, step)
-    elif kind == 6:
-        _fill(out, np.frombuffer(values, np.int32), rows, first, step)
     else:
-        _fill(out, np.frombuffer(values, np.int64), rows, first, step)
+        _fill_integers(out, values, _SIZES[kind], _SIGNS[kind], rows, first, step)
 
 
 @compiled
 def _fill(out: NDArray[np.float64], values: Array, rows: NDArray[np.int64], first: int, step: int) -> None:
     """Write the numbers at ``rows``; without any, at every ``step``-th row from ``first`` on."""
-    if rows.size:
-        for i in range(out.size):
-            out[i] = values[rows[i]]
-    elif step == 1:
-        for i in range(out.size):
-            out[i] = values[first + i]
-    else:
-        for i in range(out.size):
-            out[i] = values[first + step * i]
+    for i in range(out.size):
+        out[i] = values[rows[i] if rows.size else first + step * i]
+
+
+@compiled
+def _fill_integers(
+    out: NDArray[np.float64],
+    values: NDArray[np.uint8],
+    size: int,
+    sign: np.uint64,
+    rows: NDArray[np.int64],
+    first: int,
+    step: int,
+) -> None:
+    """Do as `_fill` with integers of ``size`` bytes, cut out of words of eight: one loop is compiled for all types.
+
+    ``sign`` is the highest bit of signed ones, and 0 of others.
+    """
+    words = np.frombuffer(values[: values.size // 8 * 8], np.uint64)
+    rest = np.uint64(0)
+    for i in range(words.size * 8, values.size):
+        rest |= np.uint64(values[i]) << np.uint64(8 * (i % 8))
+    mask = ~np.uint64(0) >> np.uint64(64 - 8 * size)
+    for i in range(out.size):
+        place = size * (rows[i] if rows.size else first + step * i)
+        word = words[place // 8] if place < words.size * 8 else rest
+        bits = (word >> np.uint64(8 * (place % 8))) & mask
+        out[i] = np.int64((bits ^ sign) - sign)
 
 
 def stratum_prefix(weights: Weights, n: int) -> NDArray[np.float64]:
