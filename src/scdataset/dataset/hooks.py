@@ -15,7 +15,7 @@ from scdataset._arguments import hook
 from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.rows import apart, as_window, row_cutter, row_taker
-from scdataset.engine.observer import observed
+from scdataset.engine.observer import observed, observer_here
 from scdataset.errors import HookError
 from scdataset.strategy.row_keys import RowKeys, needs_keys
 
@@ -114,7 +114,7 @@ class Hooks:
             The part of ``fetch_transform`` for batches, and how its results are iterated over.
         """
         fetched = window.fetched
-        if not is_transformed:
+        if not is_transformed and self.fetch_transform:
             fetched = self.transform_window(fetched, window.read_rows, keys_of)
         cut = self._cut(fetched, window.places, window.bounds)
         if of_batches is not None:
@@ -139,14 +139,12 @@ class Hooks:
     ) -> Iterator[object]:
         transform = self.batch_transform
         has_keys = transform is not None and needs_keys(transform)
+        plain = None if transform is None else _timed("batch_transform", transform)
         for cut in batches:
             if has_keys:
                 batch = _called("batch_transform", transform, cut, next(rows_of_batches), keys_of)
-            elif transform is None:
-                batch = cut
             else:
-                with observed("batch_transform"):
-                    batch = transform(cut)
+                batch = cut if plain is None else plain(cut)
             if batch is None:
                 self._refuse_none()
             yield apart(batch) if batch is cut else batch
@@ -157,9 +155,10 @@ class Hooks:
         return any((self.fetch_callback, self.fetch_transform, self.batch_callback))
 
     def _cut(self, fetched: RowData, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[object]:
-        window = fetched if self.batch_callback else self._cuttable(fetched, bounds[-1])
-        if self.batch_callback or places is not None:
-            take = self._call_batch if self.batch_callback else row_taker(window)
+        callback = self.batch_callback
+        window = fetched if callback else self._cuttable(fetched, bounds[-1])
+        if callback or places is not None:
+            take = _timed("batch_callback", callback) if callback else row_taker(window)
             positions = np.arange(bounds[-1]) if places is None else places
             return (take(window, positions[start:stop]) for start, stop in pairwise(bounds))
         cut = row_cutter(window)
@@ -176,12 +175,6 @@ class Hooks:
             rows = rows[order]
         with observed("fetch_callback", windows=1, window_rows=rows.size):
             return self.fetch_callback(source, rows), places
-
-    def _call_batch(self, fetched: RowData, positions: NDArray[np.int64]) -> object:
-        """Call ``batch_callback``."""
-        assert self.batch_callback is not None  # noqa: S101 only called where there is one
-        with observed("batch_callback"):
-            return self.batch_callback(fetched, positions)
 
     def _refuse_none(self) -> Never:
         name = "batch_transform" if self.batch_transform else "batch_callback"
@@ -207,6 +200,18 @@ class Hooks:
             )
             raise HookError(message)
         return window
+
+
+def _timed(name: str, function: Hook) -> Hook:
+    """Return the function; where this thread is observed, one whose seconds are counted to ``name``."""
+    if observer_here() is None:
+        return function
+
+    def timed(*arguments: object) -> object:
+        with observed(name):
+            return function(*arguments)
+
+    return timed
 
 
 def _called(name: str, transform: Hook | None, value: RowData, rows: NDArray[np.int64], keys_of: KeysOf) -> RowData:
