@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from tests.examples import rare
 
 from scdataset import ArgumentTypeError, ArgumentValueError, MultiIndexable
+from scdataset.engine.buffers import part
 from scdataset.transforms import Clip, Compose, Log1p, NormalizeTotal, Scale
 
 COUNTS = np.random.default_rng(0).poisson(0.4, (60, 40)) * np.arange(60)[:, None].clip(0, 9)  # cell 0 is empty
@@ -52,6 +53,17 @@ def test_normalised_and_logged_counts_are_those_of_scanpy(scanpy, form, dtype, b
 def _as_scanpy_takes(counts, matrix):
     counts = counts.astype(np.float32) if counts.dtype == np.uint16 else counts
     return sp.csr_matrix(counts) if sp.issparse(matrix) else counts.copy()  # scanpy changes it in place
+
+
+@in_all_forms
+def test_values_of_a_window_go_to_memory_that_is_used_again(form):
+    transform = Compose(NormalizeTotal(10), Log1p())
+    for n_cells in (700, 600, 650):
+        counts = np.random.default_rng(n_cells).integers(0, 9, (n_cells, 500)).astype(np.float32)
+        logged = transform(form(counts))
+        sizes = counts.sum(1, keepdims=True) / np.float32(10)
+        assert np.array_equal(_dense(logged), np.log1p(counts / sizes))
+        assert part(logged.data if sp.issparse(logged) else logged, 0, 1) is not None
 
 
 @in_all_forms

@@ -12,7 +12,7 @@ from scdataset._types import DType
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import divide_rows
-from scdataset.transforms.matrices import Matrix, MatrixTransform, as_floats, is_sparse, with_data
+from scdataset.transforms.matrices import Matrix, MatrixTransform, ValueTransform, as_floats, is_sparse, with_data
 from scdataset.transforms.totals import AUTO, checked_key, total_counts
 from scdataset.transforms.values import check_values
 
@@ -22,7 +22,7 @@ _LEAVE_OUT = "Leave those cells or genes out, or replace the values before."
 
 
 @dataclass(frozen=True, eq=False)
-class NormalizeTotal(MatrixTransform):
+class NormalizeTotal(ValueTransform):
     """Divide the counts of every cell so that they add up to ``target_sum``, as ``scanpy.pp.normalize_total`` does.
 
     Parameters
@@ -75,9 +75,12 @@ class NormalizeTotal(MatrixTransform):
         totals = total_counts("NormalizeTotal", matrix, value, self.key).astype(wide)
         totals /= wide.type(self.target_sum)
         totals[totals == 0] = 1
-        if not is_sparse(matrix):
-            return (data / totals[:, None]).astype(data.dtype, copy=False)
-        return with_data(matrix, divide_rows(data, matrix.indptr, totals))
+        shares = self.memory_for(data)
+        if is_sparse(matrix):
+            divide_rows(data, matrix.indptr, totals, shares)
+        else:
+            np.divide(data, totals[:, None], out=shares, casting="same_kind")
+        return with_data(matrix, shares)
 
 
 def _median_size(library_sizes: ArrayLike | None) -> float:
@@ -103,7 +106,7 @@ _ABOVE_MINUS_1 = float(np.nextafter(-1, 0))
 
 
 @dataclass(frozen=True, eq=False)
-class Log1p(MatrixTransform):
+class Log1p(ValueTransform):
     """Take log(1 + x) of every value, as ``scanpy.pp.log1p`` does.
 
     Parameters
@@ -142,7 +145,7 @@ class Log1p(MatrixTransform):
                 'Leave Log1p out, or open the counts, which are often layer="raw" or layer="counts".'
             )
             raise ArgumentValueError(message)
-        logs = np.log1p(data)
+        logs = np.log1p(data, out=self.memory_for(data))
         if self.base is not None:
             logs /= np.log(self.base)
         return with_data(matrix, logs)

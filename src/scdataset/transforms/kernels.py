@@ -20,14 +20,12 @@ def sum_rows(data: Array, indptr: Array) -> NDArray[np.float64]:
 
 
 @compiled
-def divide_rows(data: Array, indptr: Array, divisors: Array) -> Array:
-    """Return the values of every row divided by its divisor."""
-    out = np.empty_like(data)
+def divide_rows(data: Array, indptr: Array, divisors: Array, out: Array) -> None:
+    """Write the values of every row, divided by its divisor, to ``out``."""
     for row in range(divisors.size):
         divisor = divisors[row]
         for k in range(indptr[row], indptr[row + 1]):
             out[k] = data[k] / divisor
-    return out
 
 
 @compiled

@@ -1,6 +1,7 @@
 """The matrix in a window or batch, and the same with another matrix."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ import scipy.sparse
 from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
+from scdataset.engine.buffers import BufferPool
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
 from scdataset.transforms.kernels import is_canonical
 
 __all__ = [
     "MatrixTransform",
+    "ValueTransform",
     "as_canonical_csr",
     "as_csr",
     "as_floats",
@@ -54,6 +57,20 @@ class MatrixTransform(Transform):
     def of_matrix(self, matrix: Matrix, value: RowData) -> Matrix:
         """Return the new matrix in place of the one that ``value`` has or is."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class ValueTransform(MatrixTransform):
+    """Base of transforms that change values and leave them where they are, in memory that is used again.
+
+    For a window, fresh memory costs more in page faults than the arithmetic.
+    """
+
+    _buffers: BufferPool = field(default_factory=BufferPool, init=False, repr=False, compare=False)
+
+    def memory_for(self, data: Array) -> Array:
+        """Return an uninitialised array of the shape and dtype of ``data``."""
+        return self._buffers.empty(data.size, data.dtype).reshape(data.shape)
 
 
 def is_anndata(value: RowData) -> bool:
