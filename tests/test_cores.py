@@ -17,7 +17,7 @@ def quota(monkeypatch):
 
 def test_it_is_the_affinity_at_most_and_the_quota_at_most(quota, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    for allowed, expected in ((None, 4), (2, 2), (64, 4), (0, 1)):
+    for allowed, expected in ((None, 4), (2, 2), (64, 4)):
         quota(allowed)
         assert usable_cores() == expected
 
@@ -48,4 +48,13 @@ def test_a_change_of_affinity_is_followed_and_the_quota_is_read_once(monkeypatch
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=affinity: cores, raising=False)
         assert usable_cores() == expected
     assert len(reads) == 1
+    _cores._quota.cache_clear()
+
+
+def test_a_quota_of_less_than_a_core_is_one(monkeypatch, tmp_path):
+    (tmp_path / "cpu.max").write_text("20000 100000")
+    monkeypatch.setattr(_cores, "Path", lambda _: tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    _cores._quota.cache_clear()
+    assert usable_cores() == 1
     _cores._quota.cache_clear()

@@ -25,7 +25,7 @@ def usable_cores() -> int:
         If SCDATASET_CORES is no positive whole number.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(limit for limit in (cores, _quota(), _limit()) if limit is not None))
+    return min(cores, _quota() or cores, _limit() or cores)
 
 
 def limit_cores(cores: int) -> None:
@@ -49,6 +49,6 @@ def _quota() -> int | None:
     """Return the cores that the cgroup allows; None where there is no limit or no cgroup."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return None if quota == "max" else round(int(quota) / int(period))
+        return None if quota == "max" else max(1, round(int(quota) / int(period)))
     except (OSError, ValueError, ZeroDivisionError):
         return None

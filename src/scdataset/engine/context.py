@@ -31,4 +31,5 @@ class ReadContext:
     @property
     def n_tasks(self) -> int:
         """Target number of tasks for one read."""
-        return self.threads.count * _TASKS_PER_THREAD if self.threads.count > 1 else 1
+        count = self.threads.count
+        return count * _TASKS_PER_THREAD if count > 1 else 1

@@ -43,18 +43,19 @@ class Threads:
 
     def run(self, work: Callable[..., None], parts: Sequence[tuple[Any, ...]]) -> None:
         """Call ``work(*part)`` for every part and wait for all; the first error is raised when all have ended."""
-        if len(parts) <= 1 or self.count == 1:
+        count = self.count
+        if len(parts) <= 1 or count == 1:
             for part in parts:
                 work(*part)
             return
-        step = -(-len(parts) // (self.count * _CALLS))
+        step = -(-len(parts) // (count * _CALLS))
         with _CHANGING:
             running = self._running()
             futures = [  # in the caller's context, which has the observer of its reads
                 running.submit(copy_context().run, _run_each, work, parts[i : i + step])
                 for i in range(0, len(parts), step)
             ]
-        errors = [error for error in (future.exception() for future in futures) if error is not None]
+        errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:
             raise errors[0]
 
