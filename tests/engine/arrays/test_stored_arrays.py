@@ -42,6 +42,18 @@ def test_spans_go_across_chunks_wherever_these_lie(tmp_path, chunk):
         read(array)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_all_spans_are_announced_unless_they_are_in_memory(tmp_path, monkeypatch, is_there):
+    array = plain_array(tmp_path / "a", np.arange(20, dtype="f4"), 5)
+    monkeypatch.setattr(LocalFile, "is_in_memory", lambda _, offsets: is_there)
+    told = []
+    monkeypatch.setattr(LocalFile, "announce", lambda _, *ranges: told.append(np.transpose(ranges).tolist()) or True)
+    assert array.announce(SPANS) is not is_there
+    assert told == ([] if is_there else [[[64, 16], [40, 4], [72, 8], [40, 20]]])
+    nothing = PlainArray(array.file, "b", array.dtype, 5, np.empty(0, np.int64))
+    assert not nothing.announce(Spans(*np.zeros((3, 2), np.int64)))
+
+
 def zipped(path, damage=b""):
     """Write an array in three compressed chunks, of which the second was never written."""
     chunks = [zlib.compress(np.arange(start, start + 4, dtype="<f4").tobytes()) for start in (0, 8)]

@@ -36,6 +36,9 @@ class DistantBytes:
         self.requests.append(len(offsets))
         return [content[offset : offset + size] for offset, size in zip(offsets, sizes, strict=True)]
 
+    def is_in_memory(self, offsets):
+        return False
+
     def announce(self, offsets, sizes):
         self.announced += [(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True)]
         return True

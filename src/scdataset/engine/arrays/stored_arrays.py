@@ -48,7 +48,7 @@ _TOGETHER_BYTES = 1 << 24
 """Bytes that are asked for together, of a source that compiled loops cannot read."""
 
 _FEW = 32
-"""Spans by which it is found out whether the others have to be announced."""
+"""Spans by which it is found out whether all have to be announced."""
 
 _NO_RANGES = np.empty(0, np.int64), np.empty(0, np.int64)
 
@@ -133,15 +133,13 @@ class PlainArray:
 
     def announce(self, spans: Spans) -> bool:
         """Tell the kernel which bytes will be read soon; nothing is worked out where a few show that all are there."""
-        if not self.is_remote and not self._announce_few(spans.starts):
+        if self.offsets.size == 0:
+            return False
+        some = spans.starts[:: max(spans.starts.size // _FEW, 1)]
+        numbers = np.minimum(some // self.chunk, self.offsets.size - 1)  # an empty span may be at the end
+        if self.file.is_in_memory(self.offsets[numbers] + (some - numbers * self.chunk) * self.dtype.itemsize):
             return False
         return self.file.announce(*self.ranges(spans))
-
-    def _announce_few(self, starts: NDArray[np.int64]) -> bool:
-        some = starts[:: max(starts.size // _FEW, 1)]
-        numbers = np.minimum(some // self.chunk, self.offsets.size - 1)  # an empty span may be at the end
-        offsets = self.offsets[numbers] + (some - numbers * self.chunk) * self.dtype.itemsize
-        return self.file.announce(offsets, np.full_like(offsets, self.dtype.itemsize))
 
     def read_cost(self, spans: Spans) -> ReadCost:
         """Return the bytes of spans and of the gaps that are read along."""

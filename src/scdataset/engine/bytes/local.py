@@ -208,14 +208,14 @@ class LocalFile:
 
     def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
         """Tell the system that these bytes will be read soon; False if they are in memory, or it cannot be told."""
-        if not _ADVISES or self.in_page_cache(offsets):
+        if not _ADVISES or self.is_in_memory(offsets):
             return False
         order = np.argsort(offsets, kind="stable")
         with self.opened() as descriptor:
             advise_ranges(descriptor, offsets[order], sizes[order], _GAP_BYTES)
         return True
 
-    def in_page_cache(self, offsets: NDArray[np.int64]) -> bool:
+    def is_in_memory(self, offsets: NDArray[np.int64]) -> bool:
         """Tell whether most of the bytes at these offsets can be read without waiting, where the system tells.
 
         A few are tried. A window that lacks little is read faster as it is than announced.

@@ -125,6 +125,10 @@ class RemoteFile:
             self._fetch(file, descriptor, np.array(offsets, np.int64), np.array(sizes, np.int64))
             return [file.read(offset, size, descriptor) for offset, size in zip(offsets, sizes, strict=True)]
 
+    def is_in_memory(self, offsets: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in the protocol
+        """Return False: what is missing is found when it is announced."""
+        return False
+
     def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
         """Begin to fetch these bytes; False if all are there already."""
         with self._held() as (file, descriptor):

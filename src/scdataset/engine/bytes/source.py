@@ -81,6 +81,10 @@ class ByteSource(Protocol):
         """Return the bytes of each range, as `read_unchecked` does; ranges of remote objects are fetched together."""
         ...
 
+    def is_in_memory(self, offsets: NDArray[np.int64]) -> bool:
+        """Tell whether most bytes at these offsets can be read without waiting; False where that is not known."""
+        ...
+
     def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
         """Say that these bytes will be read soon; False if that makes no difference."""
         ...
