@@ -16,6 +16,7 @@ class Background:
     """A collection that may be read in the background, and notes what was asked of it."""
 
     reads_ahead = True
+    is_remote = False
 
     def __init__(self, fail_at=None):
         self.announced, self.started, self.readers, self.finishers, self.fail_at = [], [], set(), set(), fail_at
@@ -25,6 +26,7 @@ class Background:
 
     def announce(self, rows):
         self.announced.append(rows)
+        return 0
 
     def read(self, rows):
         self.started.append(rows)
@@ -81,6 +83,48 @@ def test_no_more_windows_are_read_than_were_asked_for(prefetch, monkeypatch):
     collection = Background()
     for number, _ in enumerate(make(collection, prefetch)):
         assert len(collection.started) == min(number // 4 + 1 + prefetch, 10)
+
+
+class Distant(Background):
+    """A collection in a store, each window of which takes so many requests."""
+
+    is_remote = True
+
+    def __init__(self, n_requests):
+        super().__init__()
+        self.n_requests, self.n_announced = n_requests, []
+
+    def announce(self, rows):
+        super().announce(rows)
+        return self.n_requests
+
+    def read(self, rows):
+        self.n_announced.append(len(self.announced))
+        return super().read(rows)
+
+    begin = read
+
+
+@pytest.mark.parametrize(("n_requests", "n_further"), [(500, 1), (128, 1), (127, 2), (40, 4), (0, 9)])
+def test_windows_in_a_store_are_announced_until_connections_have_requests(n_requests, n_further, monkeypatch):
+    monkeypatch.setattr(ahead, "ThreadPoolExecutor", Immediate)
+    collection = Distant(n_requests)
+    assert sum(1 for _ in make(collection, 1)) == 40
+    assert collection.n_announced == [2, *(min(k + n_further, 10) for k in range(2, 11))]
+
+
+def test_windows_that_are_known_ahead_of_a_store_are_bounded_by_their_rows(monkeypatch):
+    monkeypatch.setattr(ahead, "ThreadPoolExecutor", Immediate)
+    monkeypatch.setattr(ahead, "_ROWS_KNOWN", 50)
+    collection = Distant(0)
+    assert sum(1 for _ in make(collection, 1)) == 40
+    assert collection.n_announced == [2, *(min(k + 2, 10) for k in range(2, 11))]
+
+
+def test_what_announcing_raises_is_left_to_the_read(monkeypatch):
+    collection = Background()
+    monkeypatch.setattr(collection, "announce", lambda rows: rows[len(rows)])
+    assert sum(1 for _ in make(collection, 1)) == 40
 
 
 def test_breaking_out_ends_the_thread():

@@ -375,10 +375,14 @@ class CellCollection(HasObs, ReadsInBackground):
         kinds = {file: kind_of_values(matrix[i:j]).kind for file, (i, j) in zip(owners, bounds, strict=True)}
         return kinds_joined(kind_of_values(matrix), kinds)
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these cells will be read soon."""
-        for matrix in self._matrices.values():
-            matrix.announce(rows)
+    @property
+    def is_remote(self) -> bool:
+        """Whether some of the matrices in batches lie in an object store."""
+        return any(matrix.is_remote for matrix in self._matrices.values())
+
+    def announce(self, rows: NDArray[np.int64]) -> int:
+        """Tell the system that these cells will be read soon, and return the number of requests for them."""
+        return sum(matrix.announce(rows) for matrix in self._matrices.values())
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the bytes and chunks that reading these cells would touch; none of them is read."""

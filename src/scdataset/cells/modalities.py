@@ -128,11 +128,15 @@ class ModalityCollection(HasObs, ReadsInBackground):
         """Return the kind of values in each modality; see `CellCollection.value_kind`."""
         return {name: cells.value_kind(seed=seed) for name, cells in self.modalities.items()}
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these cells will be read soon."""
-        for name, cells in self.modalities.items():
-            local = self._rows[name][rows].astype(np.int64)
-            cells.announce(local[local >= 0])
+    @property
+    def is_remote(self) -> bool:
+        """Whether some of the modalities lie in an object store."""
+        return any(cells.is_remote for cells in self.modalities.values())
+
+    def announce(self, rows: NDArray[np.int64]) -> int:
+        """Tell the system that these cells will be read soon, and return the number of requests for them."""
+        local = {name: own[rows].astype(np.int64) for name, own in self._rows.items()}
+        return sum(self.modalities[name].announce(own[own >= 0]) for name, own in local.items())
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the bytes and chunks that reading these cells would touch, of all modalities."""

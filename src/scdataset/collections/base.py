@@ -49,6 +49,11 @@ class ReadsInBackground:
     reads_ahead = True
 
     @property
+    def is_remote(self) -> bool:
+        """Whether some of it is read by requests to an object store."""
+        return False
+
+    @property
     def reads_whole(self) -> bool:
         """Whether `begin` returns complete windows."""
         return type(self).finish is ReadsInBackground.finish

@@ -98,6 +98,13 @@ def test_announced_bytes_are_not_asked_for_again(server):
         assert len(server.requests) == n_requests
 
 
+def test_a_long_range_comes_in_requests_of_a_mebibyte(server):
+    with closing(RemoteFile(server.s3("a/x.bin"))) as file:
+        assert file.announce(np.array([1 << 20]), np.array([3 << 20])) == 3
+        assert file.read(1 << 20, 3 << 20) == CONTENT[1 << 20 : 4 << 20]
+        assert {request.stop - request.start for request in gets(server)} == {1 << 20}
+
+
 def test_the_next_one_reads_what_was_cached(server):
     with closing(RemoteFile(server.s3("a/x.bin"))) as file:
         file.read(0, len(CONTENT))

@@ -71,9 +71,9 @@ class BackedMatrix:
         with handles_open():
             return self._stack.read(rows, self._context)
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these rows will be read soon."""
-        self._stack.announce(rows)
+    def announce(self, rows: NDArray[np.int64]) -> int:
+        """Tell the system that these rows will be read soon; see `Matrix`."""
+        return self._stack.announce(rows)
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the bytes and chunks that reading these rows would touch."""
@@ -152,13 +152,18 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         return self._on_disk is not None
 
     @property
+    def is_remote(self) -> bool:
+        """False: AnnData have files open."""
+        return False
+
+    @property
     def _engine(self) -> BackedMatrix:
         assert self._on_disk is not None  # noqa: S101 asked of those only that read ahead
         return self._on_disk
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that X of these cells will be read soon."""
-        self._engine.announce(rows)
+    def announce(self, rows: NDArray[np.int64]) -> int:
+        """Tell the system that X of these cells will be read soon; see `Matrix`."""
+        return self._engine.announce(rows)
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the bytes and chunks that reading X of these cells would touch."""

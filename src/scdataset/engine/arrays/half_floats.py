@@ -47,7 +47,7 @@ class SingleFloats:
         work = _Countdown(inner, finish)
         return [(work, number, number + 1) for number in range(len(inner))]
 
-    def announce(self, spans: Spans) -> bool:
+    def announce(self, spans: Spans) -> int:
         """Tell the system that these spans will be read soon."""
         return self._stored.announce(spans)
 

@@ -71,8 +71,8 @@ class StoredArray(Protocol):
         """Return tasks that read spans to ``out``: about ``n_parts``, which may run at the same time."""
         ...
 
-    def announce(self, spans: Spans) -> bool:
-        """Tell the system that these spans will be read soon; False if it was not told, as for `Matrix`."""
+    def announce(self, spans: Spans) -> int:
+        """Tell the system that these spans will be read soon, and return the number of requests, as for `Matrix`."""
         ...
 
     def read_cost(self, spans: Spans) -> ReadCost:
@@ -131,7 +131,7 @@ class PlainArray:
             number = int(spans.starts[span]) // self.chunk
             _refuse_out_of_range(self.file.path, self._name, number, columns.limit)
 
-    def announce(self, spans: Spans) -> bool:
+    def announce(self, spans: Spans) -> int:
         """Tell the kernel which bytes will be read soon; nothing is worked out where a few show that all are there."""
         if self.offsets.size == 0:
             return False
@@ -285,7 +285,7 @@ class Chunks(Protocol):
         """Raise if bytes that this thread read since its last check may be of another file than was opened."""
         ...
 
-    def announce(self, numbers: NDArray[np.int64]) -> bool:
+    def announce(self, numbers: NDArray[np.int64]) -> int:
         """Tell the system that these chunks will be read soon."""
         ...
 
@@ -376,7 +376,7 @@ class ChunkedArray:
 
         return [(work, *bounds) for bounds in equal_parts(np.ones(numbers.size, np.int64), n_parts)]
 
-    def announce(self, spans: Spans) -> bool:
+    def announce(self, spans: Spans) -> int:
         """Tell the system which chunks will be read soon."""
         return self._chunks.announce(chunks_of_spans(spans.starts, spans.lengths, self._chunks.length)[0])
 
@@ -460,7 +460,7 @@ class FileChunks:
         """Raise if the file was replaced."""
         self._file.check()
 
-    def announce(self, numbers: NDArray[np.int64]) -> bool:
+    def announce(self, numbers: NDArray[np.int64]) -> int:
         """Tell the kernel which bytes will be read soon."""
         [(file, offsets, sizes)] = self.ranges(numbers)
         return file.announce(offsets, sizes)

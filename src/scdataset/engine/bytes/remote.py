@@ -33,8 +33,8 @@ __all__ = ["RemoteFile"]
 _MAX_GAP = (1 << 18) // BLOCK
 """Blocks between two that are fetched along with them: as many as come in the time of a request."""
 
-_LEAST_REQUEST = (1 << 18) // BLOCK
-"""Blocks that a request may have however few are asked for."""
+_LEAST_REQUEST = (1 << 20) // BLOCK
+"""Blocks that a request may have however few are asked for: a connection waits for an answer as long as for these."""
 
 _START = (1 << 20) // BLOCK
 """Blocks that come with the opening of an object: small objects whole, and the metadata at the start of others."""
@@ -129,10 +129,10 @@ class RemoteFile:
         """Return False: what is missing is found when it is announced."""
         return False
 
-    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
-        """Begin to fetch these bytes; False if all are there already."""
+    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> int:
+        """Begin to fetch these bytes, and return the number of requests that do so; 0 if all are there."""
         with self._held() as (file, descriptor):
-            return bool(self._request(file, descriptor, self._blocks(offsets, sizes)))
+            return len(self._request(file, descriptor, self._blocks(offsets, sizes)))
 
     def planned(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64], planned: NDArray[np.bool_]) -> list[int]:
         """Return the bytes of each request that would fetch these bytes now.

@@ -85,8 +85,8 @@ class ByteSource(Protocol):
         """Tell whether most bytes at these offsets can be read without waiting; False where that is not known."""
         ...
 
-    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
-        """Say that these bytes will be read soon; False if that makes no difference."""
+    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> int:
+        """Say that these bytes will be read soon, and return the number of requests for them; 0 if all are there."""
         ...
 
     def stream(self) -> io.RawIOBase:

@@ -81,7 +81,7 @@ class PiecedElements:
         """Return tasks that read spans to ``out``."""
         return self._whole.tasks(self._moved(spans), out, columns, n_parts)
 
-    def announce(self, spans: Spans) -> bool:
+    def announce(self, spans: Spans) -> int:
         """Tell the kernel which bytes will be read soon."""
         return self._whole.announce(self._moved(spans))
 

@@ -227,10 +227,9 @@ class StoreChunks:
         for file in self._unchecked.pop(threading.get_ident(), ()):
             file.check()
 
-    def announce(self, numbers: NDArray[np.int64]) -> bool:
+    def announce(self, numbers: NDArray[np.int64]) -> int:
         """Tell the kernel which bytes will be read soon."""
-        told = [one.source.announce(one.offsets, one.sizes) for one in self.ranges(numbers)]
-        return any(told)
+        return sum(one.source.announce(one.offsets, one.sizes) for one in self.ranges(numbers))
 
     def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:
         """Return where those of these chunks are that were written."""

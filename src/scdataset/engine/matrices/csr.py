@@ -108,12 +108,11 @@ class CsrMatrix:
         spans = Spans(np.concatenate(starts), np.concatenate(lengths), np.concatenate(places))
         return whole_rows(spans, read, n_columns, dtype, context, totals)
 
-    def announce(self, rows: NDArray[np.int64]) -> bool:
+    def announce(self, rows: NDArray[np.int64]) -> int:
         """Tell the system that these rows, ascending, will be read soon."""
         starts, lengths = self.table.spans(rows)
         spans = Spans(starts, lengths, starts)
-        told = self.data.announce(spans), self.indices.announce(spans)
-        return any(told)
+        return self.data.announce(spans) + self.indices.announce(spans)
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the cost of reading these rows, ascending; columns that are left out count as made."""

@@ -79,10 +79,9 @@ class DenseMatrix:
         """Return the matrix with ``n_columns`` other columns; see `RemappedColumns`."""
         return RemappedColumns(self, remapping, n_columns)
 
-    def announce(self, rows: NDArray[np.int64]) -> bool:
+    def announce(self, rows: NDArray[np.int64]) -> int:
         """Tell the system that these rows, ascending, will be read soon."""
-        told = [strip.announce(self.spans(rows, rows, number)) for number, strip in enumerate(self.strips)]
-        return any(told)
+        return sum(strip.announce(self.spans(rows, rows, number)) for number, strip in enumerate(self.strips))
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the cost of reading these rows, ascending."""

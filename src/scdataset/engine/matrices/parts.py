@@ -110,10 +110,10 @@ class Matrix(Protocol):
         """
         ...
 
-    def announce(self, rows: NDArray[np.int64]) -> bool:
-        """Tell the system that these rows, ascending, will be read soon; False if it was not told.
+    def announce(self, rows: NDArray[np.int64]) -> int:
+        """Tell the system that these rows, ascending, will be read soon, and return the number of requests.
 
-        It is not told if nearly all of them are in memory.
+        That is 0 if nearly all of them are in memory, of which the system is not told.
         """
         ...
 

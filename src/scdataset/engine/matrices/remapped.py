@@ -120,7 +120,7 @@ class OwnColumns(ReadApart):
         """Return rows, in any order and repeated or not."""
         return self.matrix.read(rows, context)
 
-    def announce(self, rows: NDArray[np.int64]) -> bool:
+    def announce(self, rows: NDArray[np.int64]) -> int:
         """Tell the system that these rows will be read soon."""
         return self.matrix.announce(rows)
 

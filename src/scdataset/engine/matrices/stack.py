@@ -39,7 +39,7 @@ class Stack:
         self._types = {type(matrix) for matrix in matrices}
         self._firsts = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
         self.kind = matrices[0].kind
-        self._is_remote = any(matrix.is_remote for matrix in matrices)
+        self.is_remote = any(matrix.is_remote for matrix in matrices)
         self.shape = (int(self._firsts[-1]), matrices[0].shape[1])
         # The same type whichever matrices a read happens to touch.
         self.dtype: DType = np.result_type(*(matrix.dtype for matrix in matrices))
@@ -57,17 +57,16 @@ class Stack:
             note(result_bytes=_n_bytes(result))
         return result
 
-    def announce(self, rows: NDArray[np.int64]) -> None:
-        """Tell the system that these rows will be read soon.
+    def announce(self, rows: NDArray[np.int64]) -> int:
+        """Tell the system that these rows will be read soon, and return the number of requests.
 
         Of many rows in files some are tried first: if they are in memory, so are the others, nearly all of them.
         """
-        if rows.size > _TRIED and not self._is_remote:
-            told = [part.matrix.announce(part.rows) for part in self._parts(rows[:: rows.size // _TRIED])]
+        if rows.size > _TRIED and not self.is_remote:
+            told = [part.matrix.announce(part.rows) > 0 for part in self._parts(rows[:: rows.size // _TRIED])]
             if sum(told) <= len(told) // _LACKING:
-                return
-        for part in self._parts(rows):
-            part.matrix.announce(part.rows)
+                return 0
+        return sum(part.matrix.announce(part.rows) for part in self._parts(rows))
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the cost of reading these rows, in any order; no values are read."""

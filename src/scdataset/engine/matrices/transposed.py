@@ -73,7 +73,7 @@ class TransposedMatrix(ReadApart):
         context.threads.run(work, [(i,) for i in range(numbers.size)])
         return out
 
-    def announce(self, rows: NDArray[np.int64]) -> bool:
+    def announce(self, rows: NDArray[np.int64]) -> int:
         """Tell the system that these rows will be read soon."""
         return self.tiles.announce(np.sort(self._numbers(self._columns(np.sort(rows))[0])))
 
