@@ -4,6 +4,7 @@ import os
 import sys
 
 import anndata
+import h5py
 import numpy as np
 import pytest
 
@@ -57,6 +58,19 @@ def test_it_is_one_line_and_code_2(tmp_path, capsys, command, make):
     assert printed.err.count("\n") == 1
     assert CASES[make] in printed.err
     assert "source=" not in printed.err
+
+
+@pytest.mark.parametrize(("command", "remedy"), [("info", "copy or download it again"), ("demo", "scdataset check")])
+def test_a_file_that_is_cut_short_is_named_with_the_remedy(tmp_path, capsys, command, remedy):
+    path = tmp_path / "a.h5ad"
+    with h5py.File(path, "w") as file:
+        file["X"] = np.zeros(1000)
+    path.write_bytes(path.read_bytes()[:4000])
+    assert main([*COMMANDS[command], str(path)]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert str(path) in printed
+    assert remedy in printed
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,7 +8,7 @@ import pytest
 from scdataset import check, open_collection
 from scdataset.cli import _entry, main
 from scdataset.cli._opening import add_file_options, add_opening, opening
-from scdataset.errors import ArgumentValueError
+from scdataset.errors import ArgumentValueError, MissingFileError
 from scdataset.insight import benching, checking
 
 GIVEN = {
@@ -61,6 +61,14 @@ def test_options_of_files_are_those_that_check_takes():
 def test_a_list_without_genes_is_refused(tmp_path):
     (tmp_path / "panel.txt").write_text("\n")
     with pytest.raises(ArgumentValueError, match="has no genes"):
+        parsed(add_opening, "--genes", str(tmp_path / "panel.txt"))
+
+
+def test_a_list_that_is_missing_or_no_text_is_refused_with_its_option(tmp_path):
+    with pytest.raises(MissingFileError, match=r"--genes='.*panel\.txt' does not exist"):
+        parsed(add_opening, "--genes", str(tmp_path / "panel.txt"))
+    (tmp_path / "panel.txt").write_bytes(b"\x89HDF")
+    with pytest.raises(ArgumentValueError, match=r"--genes .*panel\.txt is no text"):
         parsed(add_opening, "--genes", str(tmp_path / "panel.txt"))
 
 

@@ -4,7 +4,7 @@ A zarr store that is not called so gets a slash at its end, and so does a folder
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from glob import has_magic
 
@@ -96,6 +96,12 @@ def _matching(bucket: Bucket, folder: str, part: str) -> list[str]:
     return [url for key in sorted(found) for url in found[key]]
 
 
+def kinds_text(counts: Mapping[str, int], known: Iterable[str]) -> str:
+    """Return the contents of a folder that has files of no kind, or of several."""
+    found = ", ".join(f"{n:,} {kind}" for kind, n in counts.items())
+    return f"files of several kinds ({found})" if found else f"none of {list(known)}"
+
+
 def _in_folder(bucket: Bucket, folder: str) -> list[str]:
     """Return the objects and stores that a folder stands for: itself, or those in it; none if there is none such."""
     folders, objects = _noted(bucket, folder)
@@ -111,8 +117,8 @@ def _in_folder(bucket: Bucket, folder: str) -> list[str]:
         if folder in {key.rstrip("/") for key in objects}:
             return []
         message = (
-            f"{bucket.url(folder)} is a folder with {counts or 'none'} of {list(_ENDINGS)}; give one with objects of "
-            "one of these kinds, or a pattern or list of URLs."
+            f"{bucket.url(folder)} is a folder with {kinds_text(counts, _ENDINGS)}; give one with objects of one kind, "
+            "or a pattern or list of URLs."
         )
         raise ArgumentValueError(message)
     [keys] = by_kind.values()

@@ -16,7 +16,7 @@ from scdataset._arguments import warn
 from scdataset._paths import absolute, existing, is_there, listed, refuse_missing, same_place
 from scdataset.cells.formats.reading import naming, reading
 from scdataset.cells.formats.registry import is_scdl, is_zarr
-from scdataset.cells.object_sources import urls_of
+from scdataset.cells.object_sources import kinds_text, urls_of
 from scdataset.cells.open_many import open_each
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.object_store import is_url
@@ -109,8 +109,8 @@ def _sources_in(folder: str, above: tuple[str, ...] = ()) -> list[str]:
         _one_of_each_cell(folder, [path for found in inside.values() for path in found])
         counts = {kind: len(found) for kind, found in inside.items()}
         message = (
-            f"source={folder!r} is a folder with {counts or 'none'} of {list(_NAMES)}; give one with files of one of "
-            "these kinds, or a pattern or list of the files."
+            f"source={folder!r} is a folder with {kinds_text(counts, _NAMES)}; give one with files of one kind, or a "
+            "pattern or list of the files."
         )
         raise ArgumentValueError(message)
     [found] = inside.values()

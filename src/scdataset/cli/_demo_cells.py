@@ -109,7 +109,7 @@ def _open(path: Path) -> AnnData:
     if not path.is_file() or not h5py.is_hdf5(path):
         message = f"{str(path)!r} is not an h5ad file: it is {description(str(path)) or 'not HDF5'}."
         raise CollectionError(message)
-    with h5py.File(path) as file:
+    with _opened(path) as file:
         missing = [name for name in ("X", "obs", "var") if name not in file]
     if missing:
         message = f"{str(path)!r} has no {' and no '.join(missing)}; the demo needs an h5ad file with counts in X."
@@ -118,6 +118,14 @@ def _open(path: Path) -> AnnData:
         # Row names that are numbers become text in memory, which changes nothing here.
         warnings.simplefilter("ignore", anndata.ImplicitModificationWarning)
         return anndata.read_h5ad(path, backed="r")
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path)
+    except OSError as error:
+        message = f"{str(path)!r} cannot be opened as HDF5: {error}; scdataset check says whether it is damaged."
+        raise CollectionError(message) from error
 
 
 def _check_column(path: Path, columns: pd.Index, label: str) -> None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from scdataset._paths import existing
 from scdataset.errors import ArgumentValueError
 
 __all__ = ["add_file_options", "add_opening", "opening"]
@@ -54,7 +55,7 @@ def opening(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises
     ------
     ArgumentValueError
-        If a file of genes has none.
+        If a file of genes is missing, no text, or has none.
     """
     options = {name: value for name in _NAMES if (value := getattr(arguments, name, None)) is not None}
     return options | ({"genes": _genes(options["genes"])} if "genes" in options else {})
@@ -65,7 +66,12 @@ def _table(text: str) -> str | int:
 
 
 def _genes(path: Path) -> list[str]:
-    genes = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = Path(existing("--genes", path)).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        message = f"--genes {path} is no text; give a text file with a gene a line."
+        raise ArgumentValueError(message) from error
+    genes = [line.strip() for line in lines if line.strip()]
     if not genes:
         message = f"--genes {path} has no genes; give a text file with a gene a line."
         raise ArgumentValueError(message)

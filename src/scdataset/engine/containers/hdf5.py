@@ -78,7 +78,8 @@ class H5File:
             except ScDatasetError:
                 raise
             except Exception as error:
-                message = f"{self.path} cannot be opened as HDF5: {error}"
+                cut = "; it is cut short, so copy or download it again." if "truncated file" in str(error) else ""
+                message = f"{self.path} cannot be opened as HDF5: {error}{cut}"
                 raise DamagedFileError(message) from error
         return self._h5
 
