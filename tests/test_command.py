@@ -17,13 +17,17 @@ SCRIPT = "import sys\nfrom scdataset.cli import main\nsys.exit(main())\n"
 """As an installer writes it."""
 
 
-def interrupted(folder, *arguments):
+def interrupted(folder, *arguments, package=SLOW):
     """Run Python where torch is a package that is interrupted while it is imported."""
     (folder / "torch").mkdir(parents=True)
-    (folder / "torch" / "__init__.py").write_text(SLOW)
+    (folder / "torch" / "__init__.py").write_text(package)
     path = os.pathsep.join([str(folder), str(Path(scdataset.__file__).parents[1])])
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+SWALLOWED = f"try:\n    exec({SLOW!r})\nexcept KeyboardInterrupt:\n    raise ImportError('no datetime')\n"
+"""A package that makes another error of that, as imports of compiled modules do."""
 
 
 @pytest.mark.parametrize("by_module", [False, True])
@@ -31,6 +35,11 @@ def test_the_command_says_one_line(tmp_path, by_module):
     script = tmp_path / "scdataset"
     script.write_text(SCRIPT)
     done = interrupted(tmp_path / "packages", *(["-m", "scdataset"] if by_module else [script]), "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "scdataset: interrupted\n")
+
+
+def test_the_command_says_one_line_where_an_import_makes_another_error_of_it(tmp_path):
+    done = interrupted(tmp_path, "-m", "scdataset", "--version", package=SWALLOWED)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "scdataset: interrupted\n")
 
 

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -94,6 +95,19 @@ def test_a_closed_stdout_is_no_error(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(_entry._info, "_run", lambda _: show([Text("cells")]) or 0)
     assert main(["info", "a.h5ad"]) == 0
+
+
+def test_an_error_that_an_interrupt_became_is_told_as_one(monkeypatch, capsys):
+    def interrupt_import(_):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError from None
+
+    monkeypatch.setattr(_entry._info, "_run", interrupt_import)
+    assert main(["info", "a.h5ad"]) == 130
+    assert capsys.readouterr().err == "scdataset: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_mistake_of_this_package_keeps_its_traceback(monkeypatch):

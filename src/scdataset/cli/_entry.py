@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from scdataset._command import INTERRUPTED, tell_interrupted
+from scdataset._command import INTERRUPTED, noted_interrupts, tell_interrupted
 from scdataset._version import __version__
 from scdataset.cli import _bench, _check, _completion, _convert, _demo_command, _diversity, _info, _tune
 from scdataset.errors import ScDatasetError
@@ -31,21 +31,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code. Wrong arguments leave through argparse's ``SystemExit``, with code 2.
     """
-    try:
-        _prepare_stdout()
-        arguments = parser().parse_args(argv)
-        run: Callable[[argparse.Namespace], int] = arguments.run
-        code = run(arguments)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        tell_interrupted()
-        return INTERRUPTED
-    except BrokenPipeError:
-        _leave_pipe()
-        return _CLOSED_PIPE
-    except (ScDatasetError, OSError) as error:
-        sys.stderr.write(f"scdataset: error: {_one_line(str(error))}\n")
-        return 2
+    with noted_interrupts() as interrupts:
+        try:
+            return _run(argv)
+        except (KeyboardInterrupt, Exception) as error:
+            if interrupts or isinstance(error, KeyboardInterrupt):
+                tell_interrupted()
+                return INTERRUPTED
+            if isinstance(error, BrokenPipeError):
+                _leave_pipe()
+                return _CLOSED_PIPE
+            if isinstance(error, (ScDatasetError, OSError)):
+                sys.stderr.write(f"scdataset: error: {_one_line(str(error))}\n")
+                return 2
+            raise
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    _prepare_stdout()
+    arguments = parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    code = run(arguments)
+    sys.stdout.flush()
     return code
 
 
