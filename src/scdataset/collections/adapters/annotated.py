@@ -138,19 +138,19 @@ class _Parts:
     def take(self, of: Callable[[Any], Any], n_cells: int) -> anndata.AnnData:
         """Return ``n_cells`` cells; ``of`` takes them of each part."""
         value = self._value
-        with as_stored():
-            obs = of(value.obs)
-            if self._empty is None or self._empty.n_obs != n_cells:
+        obs = of(value.obs)
+        if self._empty is None or self._empty.n_obs != n_cells:
+            with as_stored():
                 self._empty = anndata.AnnData(obs=obs, **self._shared)
-            cells = copy(self._empty)
-            cells.file = type(cells.file)(cells)  # which knows whose it is
-            cells.obs = obs
-            vars(cells)["_var"] = self._empty.var.copy(deep=False)  # the setter checks all names
-            for name in ("varm", "varp", "uns"):
-                setattr(cells, name, dict(self._shared[name]))
-            for name in ("obsm", "layers"):
-                setattr(cells, name, {key: of(array) for key, array in getattr(value, name).items()})
-            cells.X = None if value.X is None else of(value.X)
+        cells = copy(self._empty)
+        cells.file = type(cells.file)(cells)  # which knows whose it is
+        # The setters check all names.
+        vars(cells).update(_obs=obs, _var=self._empty.var.copy(deep=False))
+        for name in ("varm", "varp", "uns"):
+            setattr(cells, name, dict(self._shared[name]))
+        for name in ("obsm", "layers"):
+            setattr(cells, name, {key: of(array) for key, array in getattr(value, name).items()})
+        cells.X = None if value.X is None else of(value.X)
         return cells
 
 
