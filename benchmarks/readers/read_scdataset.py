@@ -10,9 +10,11 @@
     backed    a backed AnnData, CSR out
     workers   the same through two worker processes of a DataLoader
     dense     a backed AnnData, window to memory, batch to a dense float32 tensor by scipy
+    bare      the last step of that alone, over and over with the batches of a window in memory: what no loader can save
 """
 
 import warnings
+from itertools import islice
 from typing import Any
 
 import anndata
@@ -70,6 +72,10 @@ def main() -> None:
     dataset = scDataset(data, BlockShuffling(asked.block), batch_size, WINDOW // batch_size, seed=0, **hooks)
     workers = {"num_workers": 2, "prefetch_factor": WINDOW // BATCH} if how == "workers" else {}
     batches = DataLoader(dataset, batch_size=None, **workers) if workers else dataset
+    if how == "bare":
+        kept = [batch["X"] for batch in islice(dataset, WINDOW // batch_size)]
+        report(lambda: (torch.from_numpy(matrix.toarray()) for matrix in kept), _n_rows, asked.skip, asked.count)
+        return
     report(lambda: batches, _n_rows, asked.skip, asked.count)
 
 

@@ -1,5 +1,6 @@
 """The four hooks: what each is given, and what is said of a wrong result."""
 
+import weakref
 from collections import namedtuple
 
 import anndata
@@ -226,3 +227,23 @@ def test_errors_in_hooks_come_through_unchanged():
 def test_a_hook_that_returns_none_in_place_of_a_batch_is_named(hook):
     with pytest.raises(HookError, match=f"The {hook} returned None in place of a batch"):
         next(iter(scDataset(DATA, Streaming(), 8, **{hook: lambda *_: None})))
+
+
+@pytest.mark.parametrize("hooks", [{}, {"fetch_transform": lambda window: window}], ids=["rows", "windows"])
+def test_a_batch_that_the_loop_drops_is_gone_before_the_next_is_made(hooks):
+    made = []
+
+    def transform(_):
+        assert all(batch() is None for batch in made)
+        batch = Array()
+        made.append(weakref.ref(batch))
+        return batch
+
+    batches = iter(scDataset(np.arange(20), BlockShuffling(4), 5, seed=0, batch_transform=transform, **hooks))
+    while next(batches, None) is not None:
+        pass
+    assert len(made) == 4
+
+
+class Array:
+    """A batch that a weak reference can see."""

@@ -140,14 +140,18 @@ class Hooks:
         transform = self.batch_transform
         has_keys = transform is not None and needs_keys(transform)
         plain = None if transform is None else _timed("batch_transform", transform)
-        for cut in batches:
+
+        def made(cut: RowData) -> RowData:
             if has_keys:
                 batch = _called("batch_transform", transform, cut, next(rows_of_batches), keys_of)
             else:
                 batch = cut if plain is None else plain(cut)
             if batch is None:
                 self._refuse_none()
-            yield apart(batch) if batch is cut else batch
+            return apart(batch) if batch is cut else batch
+
+        for cut in batches:
+            yield made(cut)  # under no name, so that a loop that drops it has its memory for the next
 
     @property
     def need_windows(self) -> bool:
