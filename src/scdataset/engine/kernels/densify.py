@@ -26,7 +26,7 @@ thirds of the time, and whoever reads the output does not wait for memory."""
 _TILE = 1 << 14
 """Bytes of a tile: half of the smallest first-level cache."""
 
-_ROWS_A_PART = 1 << 22
+_ROWS_A_PART = 1 << 24
 """Bytes of output from which on another thread is worth its start."""
 
 
