@@ -23,6 +23,7 @@ class _Peer:
 PEERS = {
     "scdataset": _Peer((("torch==2.13.0",), ("scDataset==0.3.0", "anndata==0.12.*", "datasets>=3"))),
     "cellstream": _Peer((("cellstream==0.11.0",),)),
+    "s3fs": _Peer((("s3fs==2026.9.0", "h5py"),)),
     "annbatch": _Peer((("annbatch[zarrs]==0.3.1",),), "python3.12"),
 }
 

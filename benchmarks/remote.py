@@ -1,33 +1,34 @@
-"""Rows a second, requests and opening times of h5ad in a store of simulated latency and bandwidth.
+"""Rows a second, requests and opening times of cells in a store of simulated latency and bandwidth.
 
-    python benchmarks/remote.py [--rows 16384] [--latency 0.03] [--bandwidth 1e8]
+    python benchmarks/remote.py [--rows 131072] [--read 32768] [--latency 0.03] [--bandwidth 1e8] [--data DIR]
 
-It makes its files and its server, which runs in another process of the same machine and takes part of its cores: two
-hundred microseconds a request, so that it is not the server that is measured. The model's limit is the time that the
-requests which were made take on 64 connections: latency and bytes over bandwidth of each, and nothing else.
+An epoch reads `read` rows in blocks from all over a file, with an empty cache. Three references are measured with it:
+
+limit     the time of its requests on 64 connections by latency and bandwidth alone
+client    obstore that makes the same requests on 64 connections, and does nothing with the bytes
+disk      the same epoch from the file on disk, in the page cache: decoding and copying without a store
+
+The store runs in another process of the same machine and takes part of its cores: 200 microseconds a request. Where
+cores are few, a slower link (such as --latency 0.12 --bandwidth 2.5e7) shows scheduling alone.
 """
 
 import argparse
-import asyncio
-import hashlib
-import json
-import multiprocessing
 import os
-import re
 import shutil
 import tempfile
 import time
-import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import results
+from peer_environments import Environments, run_script
+from simulated_store import CONNECTIONS, Asked, SimulatedStore
 
-from scdataset import BlockShuffling, open_collection, scDataset
-
-_CONNECTIONS = 64
+from scdataset import BlockShuffling, convert, open_collection, scDataset
 
 
 def _write(path: Path, n_rows: int, n_nonzeros: int, n_chunks: int, compression: str | None) -> None:
@@ -50,106 +51,11 @@ def _write(path: Path, n_rows: int, n_nonzeros: int, n_chunks: int, compression:
             frame["_index"].attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})
 
 
-class _Served:
-    """Objects, and the ranges of them that were asked for."""
-
-    def __init__(self, folder: Path, latency: float, bandwidth: float) -> None:
-        self._objects = {path.name: memoryview(path.read_bytes()) for path in folder.glob("*.h5ad")}
-        self._etags = {name: hashlib.blake2b(content).hexdigest()[:32] for name, content in self._objects.items()}
-        self._latency, self._bandwidth = latency, bandwidth
-        self._asked: list[tuple[int, int]] = []
-
-    def answer(self, request: str) -> tuple[float, bytes, memoryview]:
-        """Return the seconds until an answer has come, its header and its body."""
-        method, path, _ = request.split(" ", 2)
-        key = path.rpartition("/")[2]
-        if key == "_requests":
-            asked, self._asked = self._asked, []
-            return 0.0, *self._framed("200 OK", memoryview(json.dumps(asked).encode()))
-        content = self._objects.get(key)
-        if content is None:
-            return self._latency, *self._framed("404 Not Found", memoryview(b""))
-        found = re.search(r"(?i)\nrange: bytes=(\d+)-(\d+)", request)
-        start, stop = (int(found[1]), min(int(found[2]) + 1, len(content))) if found else (0, len(content))
-        named = f'ETag: "{self._etags[key]}"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n'
-        if method == "HEAD":
-            return self._latency, self._framed("200 OK", content, named)[0], memoryview(b"")
-        self._asked.append((start, stop))
-        ranged = f"Content-Range: bytes {start}-{stop - 1}/{len(content)}\r\n" if found else ""
-        status = "206 Partial Content" if found else "200 OK"
-        delay = self._latency + (stop - start) / self._bandwidth
-        return delay, *self._framed(status, content[start:stop], named + ranged)
-
-    @staticmethod
-    def _framed(status: str, body: memoryview, more: str = "") -> tuple[bytes, memoryview]:
-        return f"HTTP/1.1 {status}\r\n{more}Content-Length: {len(body)}\r\n\r\n".encode(), body
-
-
-class _Connection(asyncio.Protocol):
-    """A connection, on which one request follows the other."""
-
-    def __init__(self, served: _Served) -> None:
-        self._served = served
-        self._received = b""
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        request, end, rest = self._received.partition(b"\r\n\r\n")
-        if end:
-            self._received = rest
-            delay, *parts = self._served.answer(request.decode())
-            asyncio.get_running_loop().call_later(delay, self._send, parts)
-
-    def _send(self, parts: list[Any]) -> None:
-        for part in parts:
-            if not self._transport.is_closing():
-                self._transport.write(part)
-
-
-def _serve(folder: str, latency: float, bandwidth: float, ready: Any) -> None:
-    served = _Served(Path(folder), latency, bandwidth)
-
-    async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(lambda: _Connection(served), "127.0.0.1", 0)
-        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        ready.put({"endpoint": endpoint, "region": "us-east-1", "anonymous": True})
-        await server.serve_forever()
-
-    asyncio.run(serve())
-
-
-class _Store:
-    """The server, seen from here."""
-
-    def __init__(self, folder: Path, latency: float, bandwidth: float) -> None:
-        context = multiprocessing.get_context("spawn")
-        queue = context.SimpleQueue()
-        self._process = context.Process(target=_serve, args=(str(folder), latency, bandwidth, queue), daemon=True)
-        self._process.start()
-        self.options = queue.get()
-        self._latency, self._bandwidth = latency, bandwidth
-
-    def requests(self) -> list[tuple[int, int]]:
-        """Return the ranges that were asked for since the last call."""
-        with urllib.request.urlopen(f"{self.options['endpoint']}/bucket/_requests") as answer:  # noqa: S310 our own
-            return [tuple(one) for one in json.loads(answer.read())]
-
-    def least_seconds(self, requests: list[tuple[int, int]]) -> float:
-        """Return the model's limit."""
-        return sum(self._latency + (stop - start) / self._bandwidth for start, stop in requests) / _CONNECTIONS
-
-    def stop(self) -> None:
-        self._process.terminate()
-
-
-def _open(store: _Store, name: str) -> Any:
+def _open(store: SimulatedStore, name: str) -> Any:
     return open_collection(f"s3://bucket/{name}", storage_options=store.options)
 
 
-def _opening(store: _Store, name: str) -> None:
+def _opening(store: SimulatedStore, name: str) -> None:
     for which in ("first", "second"):
         store.requests()
         began = time.perf_counter()
@@ -158,78 +64,111 @@ def _opening(store: _Store, name: str) -> None:
         print(f"{name}: {which} opening {took:.2f} s, {len(store.requests())} requests")  # noqa: T201
 
 
-def _rows(store: _Store, name: str, block: int, n_rows: int) -> None:
-    with closing(_open(store, name)) as cells:
-        dataset = scDataset(cells, BlockShuffling(block), 64, fetch_factor=32, seed=0)
-        store.requests()
-        began, n = time.perf_counter(), 0
-        for batch in dataset:
-            n += batch["X"].shape[0]
-            if n >= n_rows:
-                break
-        took = time.perf_counter() - began
-    asked = store.requests()
-    least, mib = store.least_seconds(asked), sum(stop - start for start, stop in asked) / 2**20
-    limit = f", {least / took:.2f} of the model's limit of {n / least:,.0f} rows/s" if asked else ", all from the cache"
-    print(f"{name}: block {block}: {n / took:,.0f} rows/s, {len(asked)} requests, {mib:,.0f} MiB{limit}")  # noqa: T201
-
-
-def _through_s3fs(store: _Store, name: str, block: int, n_blocks: int) -> None:
-    """Open the same file, and read some of its blocks, with h5py over s3fs."""
-    try:
-        import s3fs  # noqa: PLC0415 an optional package
-    except ImportError:
-        print("s3fs is not installed: nothing to compare with")  # noqa: T201
-        return
-    store.requests()
+def _epoch(cells: Any, block: int, n_rows: int) -> float:
+    """Return the seconds of an epoch of blocks from all over the cells."""
+    firsts = np.random.default_rng(0).permutation(len(cells) // block)[: n_rows // block] * block
+    strategy = BlockShuffling(block, indices=(np.sort(firsts)[:, None] + np.arange(block)).ravel())
     began = time.perf_counter()
-    files = s3fs.S3FileSystem(anon=True, client_kwargs={"endpoint_url": store.options["endpoint"]})
-    with files.open(f"bucket/{name}", "rb") as stream, h5py.File(stream) as file:
-        data, indices, indptr = (file[f"X/{part}"] for part in ("data", "indices", "indptr"))
-        pointers = indptr[:]
-        took = time.perf_counter() - began
-        print(f"{name}: s3fs {s3fs.__version__} with h5py: opening {took:.2f} s, {len(store.requests())} requests")  # noqa: T201
+    for batch in scDataset(cells, strategy, 64, fetch_factor=32, seed=0):
+        batch["X"].sum()
+    return time.perf_counter() - began
+
+
+def _client(store: SimulatedStore, asked: list[Asked]) -> float:
+    """Return the seconds in which obstore makes the same requests."""
+    import obstore  # noqa: PLC0415 an optional package
+    from obstore.store import S3Store  # noqa: PLC0415 as above
+
+    config = {"endpoint": store.options["endpoint"], "region": "us-east-1", "skip_signature": True}
+    bucket = S3Store.from_url("s3://bucket", config=config, client_options={"allow_http": True})
+
+    def get(one: Asked) -> int:
+        return len(obstore.get(bucket, one[0], options={"range": one[1:]}).bytes())
+
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
         began = time.perf_counter()
-        for start in np.random.default_rng(0).integers(0, pointers.size - 1 - block, n_blocks).tolist():
-            part = slice(pointers[start], pointers[start + block])
-            data[part], indices[part]
-        took = time.perf_counter() - began
-    asked = store.requests()
-    mib = sum(stop - start for start, stop in asked) / 2**20
-    rate = block * n_blocks / took
-    print(f"{name}: s3fs with h5py: block {block}: {rate:,.0f} rows/s, {len(asked)} requests, {mib:,.0f} MiB")  # noqa: T201
+        sum(threads.map(get, asked))
+        return time.perf_counter() - began
+
+
+def _rows(store: SimulatedStore, folder: Path, name: str, block: int, n_rows: int) -> None:
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    with closing(_open(store, name)) as cells:
+        store.requests()
+        took = _epoch(cells, block, n_rows)
+        asked = store.requests()
+        again = _epoch(cells, block, n_rows)
+    client = _client(store, asked)
+    with closing(open_collection(folder / "served" / name)) as cells:
+        _epoch(cells, block, n_rows)
+        disk = _epoch(cells, block, n_rows)
+    least, mib = store.least_seconds(asked), sum(stop - start for _, start, stop in asked) / 2**20
+    rates = {"limit": least, "client": client, "disk": disk}
+    told = ", ".join(
+        f"{seconds / took:.2f} of {of} ({n_rows / seconds:,.0f})" for of, seconds in rates.items() if seconds
+    )
+    print(  # noqa: T201
+        f"{name}: block {block}: {n_rows / took:,.0f} rows/s, {len(asked)} requests, {mib:,.0f} MiB: {told}; "
+        f"{n_rows / again:,.0f} rows/s from the cache",
+        flush=True,
+    )
+
+
+def _through_s3fs(store: SimulatedStore, name: str, block: int, n_blocks: int, python: Path) -> None:
+    """Open the same file, and read some of its blocks, with h5py over s3fs."""
+    found = run_script(python, "read_s3fs.py", store.options["endpoint"], name, block, n_blocks)
+    print(  # noqa: T201
+        f"{name}: s3fs {found['version']} with h5py: opening {found['opening']:.2f} s, {found['opening_requests']} "
+        f"requests; block {block}: {block * n_blocks / found['seconds']:,.0f} rows/s, {found['requests']} requests, "
+        f"{found['bytes'] / 2**20:,.0f} MiB",
+        flush=True,
+    )
+
+
+def _measure(folder: Path, arguments: argparse.Namespace, kinds: list[str]) -> None:
+    store = SimulatedStore(folder / "served", arguments.latency, arguments.bandwidth)
+    try:
+        os.environ["SCDATASET_CACHE_DIR"] = str(folder / "compiled")
+        for name in kinds:
+            for source in (_open(store, name), open_collection(folder / "served" / name)):
+                _epoch(source, 16, 64)  # kernels are compiled before anything is timed
+        os.environ["SCDATASET_CACHE_DIR"] = str(folder / "cache")
+        for name in (*kinds, "many-chunks.h5ad"):
+            _opening(store, name)
+        for name in kinds:
+            for block in arguments.blocks:
+                _rows(store, folder, name, block, arguments.read)
+        if arguments.s3fs:
+            python = Environments(arguments.data).python("s3fs")
+            for name in ("plain.h5ad", "gzip.h5ad", "many-chunks.h5ad"):
+                _through_s3fs(store, name, 64, 8, python)
+    finally:
+        store.stop()
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=16_384)
+    parser.add_argument("--rows", type=int, default=131_072)
+    parser.add_argument("--read", type=int, default=32_768)
     parser.add_argument("--nonzeros", type=int, default=820)
     parser.add_argument("--chunks", type=int, default=4_096)
     parser.add_argument("--latency", type=float, default=0.03)
     parser.add_argument("--bandwidth", type=float, default=1e8)
+    parser.add_argument("--blocks", nargs="+", type=int, default=[16, 64, 256])
+    parser.add_argument("--s3fs", action="store_true", help="read with s3fs and h5py too")
+    results.add_folder(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        (folder / "served").mkdir()
+        os.environ["SCDATASET_CACHE_DIR"] = str(folder / "compiled")
         for kind, compression in {"plain": None, "gzip": "gzip"}.items():
-            _write(folder / f"{kind}.h5ad", arguments.rows, arguments.nonzeros, arguments.chunks, compression)
-        store = _Store(folder, arguments.latency, arguments.bandwidth)
-        try:
-            for kind in ("plain", "gzip"):
-                os.environ["SCDATASET_CACHE_DIR"] = str(folder / "compiled")
-                for source in (_open(store, f"{kind}.h5ad"), open_collection(folder / f"{kind}.h5ad")):
-                    for batch in scDataset(source, BlockShuffling(16), 64, fetch_factor=2):
-                        batch["X"].sum()  # kernels are compiled before anything is timed
-                        break
-                os.environ["SCDATASET_CACHE_DIR"] = str(folder / "cache")
-                _opening(store, f"{kind}.h5ad")
-                for block in (16, 64, 256):
-                    shutil.rmtree(folder / "cache")
-                    _rows(store, f"{kind}.h5ad", block, arguments.rows)
-                _rows(store, f"{kind}.h5ad", 256, arguments.rows)
-                _through_s3fs(store, f"{kind}.h5ad", 64, 8)
-        finally:
-            store.stop()
+            path = folder / "served" / f"{kind}.h5ad"
+            _write(path, arguments.rows, arguments.nonzeros, arguments.chunks, compression)
+        _write(folder / "served" / "many-chunks.h5ad", 16_384, arguments.nonzeros, 100_000, None)
+        convert(folder / "served" / "plain.h5ad", folder / "served" / "converted.zarr", progress=False)
+        _measure(folder, arguments, ["plain.h5ad", "gzip.h5ad", "converted.zarr"])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ def blocks_of(offsets: NDArray[np.int64], sizes: NDArray[np.int64], block: int) 
     offsets, sizes
         First byte of each range and its bytes, shape ``(n,)``.
     """
+    if offsets.size == 1:  # a chunk, of which there are many
+        offset, size = int(offsets[0]), int(sizes[0])
+        return np.arange(offset // block, (offset + size - 1) // block + 1 if size > 0 else 0, dtype=np.int64)
     firsts = offsets // block
     counts = np.where(sizes > 0, (offsets + sizes - 1) // block - firsts + 1, 0)
     ends = np.cumsum(counts)
