@@ -81,7 +81,7 @@ def test_it_is_read_in_batches(write, num_workers):
 
 def test_what_is_not_there_is_refused(write):
     path = write(cells())
-    for options, said in (({"obs": ["x"]}, "no column 'x'"), ({"obsm": ["x"]}, "no dense array 'x'")):
+    for options, said in (({"obs": ["x"]}, "no column 'x'"), ({"obsm": ["x"]}, "no array 'x'")):
         with pytest.raises(ArgumentValueError, match=said):
             open_collection(path, **options)
 
@@ -102,6 +102,27 @@ def test_an_archive_that_changes_while_it_is_read_is_refused(write, tmp_path, ch
     change(tmp_path / "a.shad")
     with pytest.raises(DamagedFileError, match=r"a\.shad was replaced or changed"):
         collection.read(np.arange(60))
+
+
+def test_strings_of_its_h5ad_file_that_lead_nowhere_are_refused(write, tmp_path):
+    path = write(cells())
+    stored = bytearray((tmp_path / "a.shad").read_bytes())
+    heap = stored.index(b"GCOL\x01")
+    stored[heap + 16 : heap + 32] = bytes(16)  # free space of no bytes, which the library walks over for ever
+    (tmp_path / "a.shad").write_bytes(stored)
+    with pytest.raises(DamagedFileError, match=r"a\.shad/header\.h5ad.*heap"):
+        open_collection(path, obsm=["X_pca"]).var
+
+
+def test_a_row_with_more_values_than_genes_is_refused(cellstream, write, tmp_path):
+    path = write(cells())
+    place = next(one["offset"] for one in cellstream.packed.PackedArchive(path).members if one["name"] == "x_indptr")
+    stored = np.fromfile(path, "u1")
+    pointers = stored[place:].view()[: 61 * 8].view("i8")
+    pointers[1:9] = pointers[9]
+    stored.tofile(path)
+    with pytest.raises(DamagedFileError, match=r"a\.shad has a row of 1\d\d values, and 40 genes"):
+        open_collection(path)
 
 
 def test_without_cellstream_the_answer_is_what_to_install(tmp_path, monkeypatch):

@@ -1,4 +1,8 @@
-"""cellstream's archives of cells, read by cellstream itself: a format of its own, of compressed rows."""
+"""cellstream's archives of cells: rows of values in a format of its own, which cellstream reads, and a small h5ad file.
+
+That file and the table of obs lie in the archive as they are, and are read as files of their formats are here: bounded,
+and compared with the archive that was opened.
+"""
 
 import os
 from collections.abc import Iterator
@@ -8,17 +12,22 @@ from typing import Any
 import cellstream
 import numpy as np
 import pandas as pd
+from cellstream.packed import PackedArchive
 from numpy.typing import NDArray
 
-from scdataset._arguments import nearest
-from scdataset._types import Array, DType, RowData
+from scdataset._tables import counted
+from scdataset._types import DType, RowData
 from scdataset.cells.formats.cell_file import CellFile
+from scdataset.cells.formats.h5ad import H5adFile
+from scdataset.cells.formats.parquet_tables import parquet_rows
 from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.bytes.part import PartOfFile
+from scdataset.engine.containers.hdf5 import H5File
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.parts import Matrix
 from scdataset.engine.matrices.remapped import ReadApart
 from scdataset.engine.observer import DECODE, observed
-from scdataset.errors import ArgumentValueError, DamagedFileError, ScDatasetError
+from scdataset.errors import DamagedFileError, ScDatasetError
 
 __all__ = ["CellstreamFile"]
 
@@ -36,39 +45,52 @@ class CellstreamFile(CellFile):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.matrix = _Rows(path)
+        file = LocalFile(path)
+        self.matrix = _Rows(file)
         self.n_obs = self.matrix.shape[0]
+        with _reading(path):
+            places = {one["name"]: (one["offset"], one["length"]) for one in PackedArchive(path).members}
+            self._table = PartOfFile(file, "obs.parquet", *places["obs.parquet"])
+            header = PartOfFile(file, "header.h5ad", *places["header.h5ad"])
+        file.check()
+        self._header = H5adFile(header.path, None, file=H5File(header))
+        shape = self._header.matrix.shape
+        if shape != self.matrix.shape:
+            message = f"{header.path} has shape {shape}, and {path} has {self.matrix.shape}."
+            raise DamagedFileError(message)
+        self.matrix.check_lengths()
 
     @property
     def var(self) -> pd.DataFrame:
         """The genes."""
-        with _store(self.path) as store:
-            var: pd.DataFrame = store.var
-            return var
+        return self._header.var
 
     @property
     def obs_keys(self) -> list[str]:
         """Columns of obs."""
-        with _store(self.path) as store:
-            return list(store.obs.columns)
+        return list(self._obs().columns)
 
     def _obs_values(self, name: str) -> RowData:
-        with _store(self.path) as store:
-            return store.obs[name].array
+        return self._obs()[name].array
+
+    def _obs(self) -> pd.DataFrame:
+        return parquet_rows(self._table, self.n_obs)
 
     def members(self, group: str) -> list[str]:
-        """Return the dense arrays of obsm."""
-        with _store(self.path) as store:
-            return [name for name in store.obsm if group == "obsm" and getattr(store.obsm[name], "ndim", 0) == 2]
+        """Return the names in obsm, obsp, uns, varm or varp."""
+        return self._header.members(group)
+
+    def member(self, group: str, name: str) -> Any:
+        """Read one of `members` whole, as anndata does."""
+        return self._header.member(group, name)
 
     def _array(self, group: str, name: str) -> Matrix:
-        """Return an array of obsm, which is in memory as a whole."""
-        names = self.members(group)
-        if name not in names:
-            message = f"{self.path}: {group} has no dense array {name!r}; it has {names}{nearest(name, names)}"
-            raise ArgumentValueError(message)
-        with _store(self.path) as store:
-            return _Held(np.asarray(store.obsm[name]))
+        return self._header.array(name, group)
+
+    def close(self) -> None:
+        """Close the archive; the next read opens it again."""
+        super().close()
+        self._header.close()
 
 
 class _Rows(ReadApart):
@@ -78,12 +100,19 @@ class _Rows(ReadApart):
     _open: Any = None
     _pid = -1
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._file = LocalFile(path)
-        with _store(path) as store:
+    def __init__(self, file: LocalFile) -> None:
+        self._path = file.path
+        self._file = file
+        with _store(file.path) as store:
             self.shape = (int(store.n_obs), int(store.n_vars))
             self.dtype: DType = np.dtype(store.manifest["value_dtype_on_disk"])
+            self._longest = int(np.diff(store.indptr).max(initial=0))
+
+    def check_lengths(self) -> None:
+        """Raise if a row says that it has more values than there are genes: cellstream makes room for them at once."""
+        if self._longest > self.shape[1]:
+            message = f"{self._path} has a row of {self._longest:,} values, and {counted(self.shape[1], 'gene')}."
+            raise DamagedFileError(message)
 
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> RowData:
         """Return rows, in any order and repeated or not."""
@@ -112,28 +141,6 @@ class _Rows(ReadApart):
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_open": None}
-
-
-class _Held(ReadApart):
-    """A dense matrix in memory."""
-
-    kind = "dense"
-
-    def __init__(self, values: Array) -> None:
-        self._values = values
-        self.shape: tuple[int, int] = values.shape
-        self.dtype = values.dtype
-
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> RowData:  # noqa: ARG002 as in files
-        """Return rows."""
-        return self._values[rows]
-
-    def announce(self, rows: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in files
-        """Do nothing."""
-        return False
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 @contextmanager

@@ -7,11 +7,12 @@ import pyarrow.parquet
 from scdataset._tables import counted
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.bytes.opening import buffered, open_bytes
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.expansion import Unpacked, check_unpacked, least_size
 from scdataset.engine.containers.parquet import parquet_batches, parquet_schema
 from scdataset.errors import DamagedFileError
 
-__all__ = ["MOST_GENES", "parquet_table"]
+__all__ = ["MOST_GENES", "parquet_rows", "parquet_table"]
 
 MOST_GENES = 1 << 24
 """Rows that a table of genes may have."""
@@ -32,7 +33,12 @@ def parquet_table(path: str, most_rows: int) -> pd.DataFrame:
     DamagedFileError
         If it has more, cannot be read, or is no regular file.
     """
-    source = open_bytes(path)
+    return parquet_rows(open_bytes(path), most_rows)
+
+
+def parquet_rows(source: ByteSource, most_rows: int) -> pd.DataFrame:
+    """Read the table in a file that is open; see `parquet_table`."""
+    path = source.path
     with reading(path, "its table"), buffered(source) as stream:
         metadata = pyarrow.parquet.read_metadata(stream)
         n_rows = metadata.num_rows
