@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from scdataset._tables import counted
+from scdataset.engine.codecs.blosc2 import blosc2_size
 from scdataset.engine.codecs.compressors import claimed_size, zstd_frames, zstd_size
 from scdataset.engine.codecs.decoding import decode
 
@@ -47,6 +48,9 @@ _TRANSFORMS = {
     *("scale_offset", "crc32", "adler32", "jenkins_lookup3", "checksum", "vlen-utf8", "vlen-bytes"),
 }
 """Filters that are not undone here, and give no more than eight times their input."""
+
+_ITEM = 2
+"""Which of the options of Blosc2 is the bytes of an element."""
 
 _RATIOS = {"gzip": 1032, "gzip_file": 1032, "lzf": 88}
 """How many times as long as its stored bytes the content of these compressors is at most."""
@@ -160,11 +164,8 @@ def _of_bitshuffle(content: Any, option: tuple[int, ...], _: int) -> int:
     return int.from_bytes(memoryview(content)[:8], "big") if (*option, 0, 0)[4] else len(content)
 
 
-def _of_blosc2(content: Any, _: Any, __: int) -> int:
-    """Return the size that the frame claims, or the chunk in it if that is larger: the library takes so much memory."""
-    view = memoryview(content)
-    start = int.from_bytes(view[11:15], "big")
-    return max(int.from_bytes(view[30:38], "big"), int.from_bytes(view[start + 4 : start + 8], "little"))
+def _of_blosc2(content: Any, option: tuple[int, ...], _: int) -> int:
+    return blosc2_size(memoryview(content), option[_ITEM] if len(option) > _ITEM else 1)
 
 
 _SIZES: dict[str, Callable[[Any, Any, int], int]] = {
