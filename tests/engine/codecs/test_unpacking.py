@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 from itertools import pairwise
 
+import h5py
 import numcodecs
 import pyarrow as pa
 import pytest
@@ -49,6 +50,26 @@ def test_of_two_compressors_both_are_held_to_the_size_of_the_content(inner, oute
         assert tracemalloc.get_traced_memory()[1] < 12 << 20  # of which LZMA takes eight for itself
     finally:
         tracemalloc.stop()
+
+
+def lzf_of(n_bytes):
+    with h5py.File("a.h5", "w", driver="core", backing_store=False) as file:
+        zeros = file.create_dataset("a", (n_bytes,), "u1", chunks=(n_bytes,), compression="lzf")
+        zeros[:] = 0
+        return zeros.id.read_direct_chunk((0,))[1]
+
+
+def test_lzf_under_another_compressor_is_held_to_the_size_of_the_content(monkeypatch):
+    filters = (("lzf", None), ("bzip2", None))
+    check_unpacked(bz2.compress(lzf_of(ROOM)), filters, ROOM)
+    assert len(unpacked(bz2.compress(lzf_of(ROOM)), filters, ROOM)) == ROOM
+    with pytest.raises(ValueError, match="LZF stream is broken, or unpacks to more than 65,536 bytes"):
+        check_unpacked(bz2.compress(lzf_of(ROOM * 50)), filters, ROOM)
+    filters = (("lzf", None), ("szip", None))
+    with pytest.raises(ValueError, match=rf"lzf under szip may unpack it to any size.*{UNBOUNDED}=1"):
+        check_unpacked((99).to_bytes(4, "little"), filters, ROOM)
+    monkeypatch.setenv(UNBOUNDED, "1")
+    check_unpacked((99).to_bytes(4, "little"), filters, ROOM)
 
 
 def test_frames_of_zstd_count_together_whether_they_say_their_size_or_not():

@@ -13,7 +13,7 @@ from scdataset.engine.codecs import compressors
 from scdataset.engine.codecs.bitshuffle import bitshuffle
 from scdataset.errors import DamagedFileError, MissingDependencyError
 
-__all__ = ["decode"]
+__all__ = ["decode", "lzf"]
 
 try:  # ISA-L inflates two to three times as fast
     from isal import isal_zlib as _zlib
@@ -99,11 +99,18 @@ def _fletcher32(data: Any, _: Any, __: int) -> memoryview:
     return view[:-4]
 
 
-def _lzf(data: Any, _: Any, room: int) -> NDArray[np.uint8]:
+def lzf(data: Any, room: int) -> NDArray[np.uint8]:
+    """Decode LZF, to ``room`` bytes at most.
+
+    Raises
+    ------
+    ValueError
+        If it has more, or points outside itself.
+    """
     out = np.empty(room, np.uint8)
     written = _unlzf(read_only(np.frombuffer(data, np.uint8)), out)
     if written < 0:
-        message = "its LZF stream is broken"
+        message = f"its LZF stream is broken, or unpacks to more than {room:,} bytes"
         raise ValueError(message)
     return out[:written]
 
@@ -118,7 +125,7 @@ _DECODERS: dict[str, Callable[[Any, Any, int], Any]] = {
     "gzip_file": _gzip_file,
     "shuffle": _shuffle,
     "fletcher32": _fletcher32,
-    "lzf": _lzf,
+    "lzf": lambda data, _, room: lzf(data, room),
     "bitshuffle": bitshuffle,
     "blosc": lambda data, _, room: compressors.blosc(data, room),
     "zstd": lambda data, _, room: compressors.zstd(data, room),

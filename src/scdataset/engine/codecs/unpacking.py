@@ -18,7 +18,7 @@ import numpy as np
 from scdataset._tables import counted
 from scdataset.engine.codecs.blosc2 import blosc2_size
 from scdataset.engine.codecs.compressors import claimed_size, zstd_frames, zstd_size
-from scdataset.engine.codecs.decoding import decode
+from scdataset.engine.codecs.decoding import decode, lzf
 
 __all__ = ["FREE", "UNBOUNDED", "Filters", "check_unpacked", "most_bytes", "unpacked"]
 
@@ -42,6 +42,9 @@ _LZMA_MEMORY = 1 << 28
 
 _KEEP_SIZE = {"shuffle": 0, "fletcher32": 4, "crc32c": 4}
 """Filters that can be undone here, by the bytes that they add."""
+
+_NOT_DECODED = {"szip", "blosc2", "sized"}
+"""Filters whose size is told here, and not their content."""
 
 _TRANSFORMS = {
     *("bytes", "transpose", "delta", "fixedscaleoffset", "quantize", "bitround", "astype", "packbits", "cast_value"),
@@ -78,8 +81,12 @@ def check_unpacked(stored: Any, filters: Filters, most: int) -> None:
     compressors = [number for number, (name, _) in enumerate(undone) if name in _SIZES and name != "sized"]
     if not compressors or _is_short(len(stored), undone):
         return
-    content = unpacked(stored, undone[compressors[0] + 1 :], most)
-    _size(content, *undone[compressors[0]], most)
+    first, outer = undone[compressors[0]], undone[compressors[0] + 1 :]
+    hidden = [name for name, _ in outer if name in _NOT_DECODED]
+    if hidden:
+        _trust(f"{first[0]} under {hidden[-1]}")
+        return
+    _size(unpacked(stored, outer, most), *first, most)
 
 
 def unpacked(stored: Any, filters: Filters, most: int) -> Any:
@@ -116,13 +123,18 @@ def _undone(filters: Filters) -> Filters:
     others = [n for n, (name, _) in enumerate(filters) if name not in _SIZES and name not in _KEEP_SIZE]
     first = max(others, default=-1) + 1
     unknown = [name for name, _ in filters[:first] if name not in _TRANSFORMS and name not in _KEEP_SIZE]
-    if unknown and os.environ.get(UNBOUNDED) != "1":
+    if unknown:
+        _trust(unknown[-1])
+    return filters[first:]
+
+
+def _trust(name: str) -> None:
+    """Raise for a filter that may unpack to any size, unless the environment says that files are trusted."""
+    if os.environ.get(UNBOUNDED) != "1":
         message = (
-            f"{unknown[-1]} may unpack it to any size; store it by another codec, or set {UNBOUNDED}=1 if you trust "
-            "its origin"
+            f"{name} may unpack it to any size; store it by another codec, or set {UNBOUNDED}=1 if you trust its origin"
         )
         raise ValueError(message)
-    return filters[first:]
 
 
 def _is_short(n_stored: int, filters: Filters) -> bool:
@@ -172,7 +184,7 @@ _SIZES: dict[str, Callable[[Any, Any, int], int]] = {
     **{name: _claimed(name) for name in ("blosc", "lz4")},
     **{name: _of_stream(name) for name in ("gzip", "gzip_file", "bzip2", "lzma")},
     "zstd": _of_zstd,
-    "lzf": lambda content, _, most: min(len(content) * _RATIOS["lzf"], most),
+    "lzf": lambda content, _, most: len(lzf(content, most)),
     "bitshuffle": _of_bitshuffle,
     "lz4_frames": _begins(8, "big"),
     "szip": _begins(4, "little"),
