@@ -111,7 +111,7 @@ def test_strings_of_its_h5ad_file_that_lead_nowhere_are_refused(write, tmp_path)
     stored[heap + 16 : heap + 32] = bytes(16)  # free space of no bytes, which the library walks over for ever
     (tmp_path / "a.shad").write_bytes(stored)
     with pytest.raises(DamagedFileError, match=r"a\.shad/header\.h5ad.*heap"):
-        open_collection(path, obsm=["X_pca"]).var
+        _ = open_collection(path, obsm=["X_pca"]).var
 
 
 def test_a_row_with_more_values_than_genes_is_refused(cellstream, write, tmp_path):

@@ -66,3 +66,25 @@ def test_buffers_that_are_too_small_are_refused(tmp_path, name):
         file.write(np.int64(0).tobytes())
     with pytest.raises(DamagedFileError, match=r"a\.arrow"):
         opened(path)
+
+
+@pytest.mark.parametrize(
+    ("new", "options", "said"),
+    [
+        (pa.ipc.new_file, {"compression": "zstd"}, "its footer has 3 record batches, and its stream 1"),
+        (pa.ipc.new_file, {}, "its footer has 3 record batches, and its stream 1"),
+        (pa.ipc.new_stream, {}, r"bytes follow the end of its stream"),
+    ],
+)
+def test_a_stream_that_ends_before_its_last_batch_is_refused(tmp_path, new, options, said):
+    path, table = tmp_path / "a.arrow", pa.table({"depth": np.arange(30.0)})
+    with pa.OSFile(str(path), "wb") as sink, new(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as file:
+        file.write_table(table, max_chunksize=10)
+    content = path.read_bytes()
+    begins = [at for at in range(0, len(content), 8) if content[at : at + 4] == b"\xff" * 4]
+    path.write_bytes(content[: begins[2] + 4] + bytes(4) + content[begins[2] + 8 :])  # the second batch, as an end
+    with pytest.raises(DamagedFileError, match=said), arrow_batches(LocalFile(str(path))):
+        pass
+    path.write_bytes(content + bytes(8) * (new is pa.ipc.new_stream))
+    with arrow_batches(LocalFile(str(path))) as (batches, _):
+        assert [batch.num_rows for batch in batches] == [10, 10, 10]

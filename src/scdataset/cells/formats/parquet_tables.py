@@ -10,6 +10,7 @@ from scdataset.engine.bytes.opening import buffered, open_bytes
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.expansion import Unpacked, check_unpacked, least_size
 from scdataset.engine.containers.parquet import parquet_batches, parquet_schema
+from scdataset.engine.containers.parquet_pages import check_pages
 from scdataset.errors import DamagedFileError
 
 __all__ = ["MOST_GENES", "parquet_rows", "parquet_table"]
@@ -46,6 +47,7 @@ def parquet_rows(source: ByteSource, most_rows: int) -> pd.DataFrame:
             message = f"{path} has {counted(n_rows, 'row')}, where at most {most_rows:,} can be; it is damaged."
             raise DamagedFileError(message)
         check_unpacked(source, least_size(metadata))
+        check_pages(source, metadata)
         batches = parquet_batches(stream, Unpacked(source).add)
         table: pd.DataFrame = pa.Table.from_batches(batches, parquet_schema(stream)).to_pandas()
         return table

@@ -31,6 +31,7 @@ from scdataset.engine.cache_folder import cached_copy
 from scdataset.engine.containers.arrow_claims import claimed_size
 from scdataset.engine.containers.expansion import Expansion, check_unpacked, least_size
 from scdataset.engine.containers.parquet import parquet_batches, parquet_schema
+from scdataset.engine.containers.parquet_pages import check_pages
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers
 from scdataset.errors import CollectionError, DamagedFileError, ScDatasetError
@@ -156,12 +157,16 @@ def arrow_batches(file: LocalFile) -> Iterator[tuple[list[pa.RecordBatch], pa.Bu
         stream = whole.slice(min(_FIRST_MESSAGE, whole.size)) if is_file else whole
         n_batches, claimed = claimed_size(stream)
         check_unpacked(file, claimed)
-        if is_file and not claimed:
-            reader = pa.ipc.open_file(pa.BufferReader(whole))
+        reader = pa.ipc.open_file(pa.BufferReader(whole)) if is_file else None
+        if reader is not None:
             _check_footer(reader, n_batches)
+        if reader is not None and not claimed:
             batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         else:
-            batches = list(pa.ipc.open_stream(pa.BufferReader(stream)))  # the batches whose sizes were checked
+            read = pa.BufferReader(stream)
+            batches = list(pa.ipc.open_stream(read))  # the batches whose sizes were checked
+            if reader is None:
+                _check_end(stream.slice(read.tell()))
         yield batches, whole
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, ScDatasetError):
@@ -171,9 +176,16 @@ def arrow_batches(file: LocalFile) -> Iterator[tuple[list[pa.RecordBatch], pa.Bu
 
 
 def _check_footer(reader: pa.RecordBatchFileReader, n_batches: int) -> None:
-    """Raise if a footer has more batches than its stream, whose sizes were checked."""
-    if reader.num_record_batches > n_batches:
+    """Raise if a footer has more or fewer batches than its stream, whose sizes were checked."""
+    if reader.num_record_batches != n_batches:
         message = f"its footer has {counted(reader.num_record_batches, 'record batch')}, and its stream {n_batches:,}"
+        raise pa.ArrowInvalid(message)
+
+
+def _check_end(rest: pa.Buffer) -> None:
+    """Raise if something follows the end of a stream: a damaged message may look like an end, and rows would be lost."""
+    if np.frombuffer(rest, np.uint8).any():
+        message = f"{counted(rest.size, 'byte')} follow the end of its stream"
         raise pa.ArrowInvalid(message)
 
 
@@ -285,6 +297,7 @@ def _write_parquet(file: LocalFile, target: Path) -> None:
     with buffered(file) as stream:
         metadata = pyarrow.parquet.read_metadata(stream)
         written = Expansion(file, target, least_size(metadata))
+        check_pages(file, metadata)
         with (
             log_or_bar(f"Reading {file.path} once, to the cache", metadata.num_rows) as advance,
             pa.ipc.new_stream(str(target), parquet_schema(stream)) as writer,
