@@ -183,7 +183,7 @@ def _check_footer(reader: pa.RecordBatchFileReader, n_batches: int) -> None:
 
 
 def _check_end(rest: pa.Buffer) -> None:
-    """Raise if something follows the end of a stream: a damaged message may look like an end, and rows would be lost."""
+    """Raise if something follows the end of a stream, which a damaged message may look like: rows would be lost."""
     if np.frombuffer(rest, np.uint8).any():
         message = f"{counted(rest.size, 'byte')} follow the end of its stream"
         raise pa.ArrowInvalid(message)
