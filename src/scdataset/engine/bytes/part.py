@@ -80,8 +80,12 @@ class PartOfFile:
         ranges = [self._range(offset, size) for offset, size in zip(offsets, sizes, strict=True)]
         return self._whole.read_many([start for start, _ in ranges], [size for _, size in ranges])
 
-    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
-        """Say that these bytes will be read soon; False if that makes no difference."""
+    def is_in_memory(self, offsets: NDArray[np.int64]) -> bool:
+        """Tell whether most bytes at these offsets can be read without waiting; False where that is not known."""
+        return self._whole.is_in_memory(offsets + self._start)
+
+    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> int:
+        """Say that these bytes will be read soon, and return the number of requests for them; 0 if all are there."""
         return self._whole.announce(offsets + self._start, sizes)
 
     def stream(self) -> io.RawIOBase:

@@ -32,6 +32,9 @@ _STORED, _ZEROS = 2, 1
 _PLACE = 8
 """Bytes of the place of a chunk, which is negative for a chunk of equal values that is not stored."""
 
+_AXES = 2
+"""Axes that are padded to blocks at most, in arrays of one or two."""
+
 
 def blosc2_size(view: memoryview, item: int) -> int:
     """Return the bytes of the content of a frame.
@@ -56,24 +59,24 @@ def blosc2_size(view: memoryview, item: int) -> int:
 
 
 def _size(view: memoryview, item: int) -> int:
-    header, n_bytes, content, stored, element, block, chunk = _HEADER.unpack_from(view)
-    if bytes(view[: len(_MARK)]) != _MARK or n_bytes != len(view) or min(content, stored, element, block, chunk) < 0:
+    header, size, content, stored, element, block, chunk = _HEADER.unpack_from(view)
+    if bytes(view[: len(_MARK)]) != _MARK or size != len(view) or min(content, stored, element, block, chunk) < 0:
         message = f"it is no frame of blosc2 of {len(view):,} bytes"
         raise ValueError(message)
     place = _place(view[header + stored :])
-    held = [chunk, block, content]
+    held: list[int] = [chunk, block, content]
     if place >= 0:
         _, in_chunk, in_block, *_ = _CHUNK.unpack_from(view, header + place)
         held += [in_chunk, in_block]
     shapes = list(_shapes(view))
     if not shapes:
         return max(held)
-    content = max(math.prod(shape) for shape in shapes) * max(item, element)
-    most = content << max(map(len, shapes))  # of each axis, less than a block is padding
+    n_bytes = max(map(math.prod, shapes)) * max(item, int(element))
+    most = n_bytes << _AXES  # of each axis, less than a block is padding
     if max(held) > most:
-        message = f"its chunk says it takes {max(held):,} bytes, where {content:,} with padding take at most {most:,}"
+        message = f"its chunk says it takes {max(held):,} bytes, where {n_bytes:,} with padding take at most {most:,}"
         raise ValueError(message)
-    return content
+    return n_bytes
 
 
 def _place(table: memoryview) -> int:
