@@ -70,7 +70,7 @@ def optional_whole(name: str, value: object, *, minimum: int, maximum: int | Non
 
 
 def number(name: str, value: object) -> float:
-    """Return ``value`` if it is a real number, also numpy's; booleans are none.
+    """Return ``value`` if it is a real number, numpy's included; a boolean is not one.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def hook(name: str, value: Callable[..., object] | None) -> Callable[..., object
 
 
 def made(name: str, value: Callable[..., object] | None) -> Callable[..., object] | None:
-    """Return a callable unless it is a class whose objects are to be called, such as ``Log1p`` for ``Log1p()``."""
+    """Return a callable; refuse a class given in place of an object of it, such as ``Log1p`` for ``Log1p()``."""
     if isinstance(value, type) and any("__call__" in vars(base) for base in value.__mro__):
         message = f"{name} is the class {value.__name__}; give an object of it, such as {value.__name__}(...)."
         raise ArgumentTypeError(message)
@@ -210,7 +210,7 @@ def made(name: str, value: Callable[..., object] | None) -> Callable[..., object
 
 
 def nearest(given: object, there: Iterable[object]) -> str:
-    """Return a full stop, and a question for the names that are most like the one given."""
+    """Return the end of a sentence: a full stop, or one and a question that offers the nearest names."""
     names = {str(name).lower(): str(name) for name in there}
     found = [names[name] for name in get_close_matches(str(given).lower(), list(names), n=3)]
     return f". Did you mean {' or '.join(map(repr, found))}?" if found else "."

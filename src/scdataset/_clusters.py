@@ -1,4 +1,4 @@
-"""Work that is done in other processes, also on other machines."""
+"""Work in other processes, on other machines too."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable

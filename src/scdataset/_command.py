@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -27,16 +27,13 @@ def interrupted_quietly() -> Iterator[None]:
     if not (_is_command() and _has_default()):
         yield
         return
-    signal.signal(signal.SIGINT, _leave)
-    try:
+    with _handled_by(_leave):
         yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
 def noted_interrupts() -> Iterator[list[int]]:
-    """Note in a list that the process was interrupted, by which errors that come of it are told from others."""
+    """Record interrupts in a list, to tell errors that they cause from all others."""
     noted: list[int] = []
     if not _has_default():
         yield noted
@@ -46,15 +43,22 @@ def noted_interrupts() -> Iterator[list[int]]:
         noted.append(number)
         signal.default_int_handler(number, frame)
 
-    signal.signal(signal.SIGINT, note)
-    try:
+    with _handled_by(note):
         yield noted
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], NoReturn]) -> Iterator[None]:
+    """Give SIGINT a handler while the context lasts."""
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _has_default() -> bool:
-    """Tell whether an interrupt raises KeyboardInterrupt here, and may be made to do something else."""
+    """Tell whether SIGINT has Python's own handler, and this thread may set another."""
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -66,13 +70,13 @@ def _leave(*_: object) -> NoReturn:
 
 
 def tell_interrupted() -> None:
-    """Write the line."""
+    """Tell on stderr that the command was interrupted."""
     sys.stderr.write("scdataset: interrupted\n")
 
 
 def _is_command() -> bool:
     """Tell whether this process is ``scdataset`` or ``python -m scdataset``."""
     program = sys.argv[0] if sys.argv else ""
-    if program == "-m":  # as long as Python looks for the module
+    if program == "-m":  # Python is still looking for the module
         return not {"scdataset", "-mscdataset"}.isdisjoint(sys.orig_argv)
     return program.replace("\\", "/").rpartition("/")[2] in _NAMES

@@ -25,7 +25,7 @@ COMPILES: bool = not numba.config.DISABLE_JIT
 _LOG = logging.getLogger("scdataset")
 
 _PATIENCE = 1.0
-"""Seconds of compiling after which the user is told."""
+"""Seconds of compiling after which the log says so."""
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -52,7 +52,7 @@ class _WithoutCollections(event.Listener):  # type: ignore[misc]
 
 
 class _Notice(event.Listener):  # type: ignore[misc]
-    """Says in the log that functions of this package are compiled, where that takes long: a warning, to be seen."""
+    """Logs once that functions of this package are being compiled, if that takes long: as a warning, to be seen."""
 
     def __init__(self) -> None:
         self._running: list[Any] = []
@@ -76,7 +76,7 @@ class _Notice(event.Listener):  # type: ignore[misc]
 
     @property
     def _is_own(self) -> bool:
-        """Whether the function that is compiled now is needed by one of this package."""
+        """Whether a function of this package caused the compilation that is running."""
         module: str | None = self._running[0].__module__  # None for functions that exec made
         return module is not None and module.partition(".")[0] == __package__
 

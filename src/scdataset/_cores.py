@@ -29,7 +29,7 @@ def usable_cores() -> int:
 
 
 def limit_cores(cores: int) -> None:
-    """Use so many cores at most, in this process and in those that it starts: for hosts that set no affinity."""
+    """Limit the cores of this process and of those that it starts, for hosts that set no affinity."""
     os.environ[_LIMIT] = str(cores)
 
 

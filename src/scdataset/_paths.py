@@ -74,7 +74,7 @@ def listed(name: str, folder: str) -> list[Path]:
 
 
 def same_place(path: str | os.PathLike[str]) -> str:
-    """Return the one spelling that all paths of a file have, through whichever links and folders."""
+    """Return the canonical path of a file, without links."""
     return os.path.realpath(path)
 
 

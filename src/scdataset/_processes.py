@@ -36,7 +36,7 @@ def name_of_process(name: str, pid: int) -> str:
 
 
 def abandoned(folder: Path, kind: str, endings: tuple[str, ...] = ("",)) -> Iterator[Path]:
-    """Yield files and folders of a kind that this user's processes left behind, which exist no longer.
+    """Yield temporary files and folders that ended processes of this user left behind.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def progress_bar(description: str, total: int, *, visible: bool) -> Iterator[Cal
 
 @contextmanager
 def log_or_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar where somebody sees it, and else write one line to the log ``scdataset``, of level info."""
+    """Show a bar in a terminal or notebook; elsewhere write one line to the log ``scdataset``, of level info."""
     visible = _has_viewer()
     if not visible:
         _LOG.info("%s", description)
@@ -50,7 +50,7 @@ def log_or_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def live_bar(description: str, total: int, done: int = 0) -> Iterator[Callable[[int, str], None]]:
-    """Show a bar with a text beside it where somebody sees it, and else write the text to the log ``scdataset``.
+    """Show a bar with a text beside it in a terminal or notebook; elsewhere write the text to the log ``scdataset``.
 
     Call the yielded function with steps and the new text. It is drawn only then, by no thread, so that a loop that is
     left in any way leaves nothing behind.

@@ -144,7 +144,7 @@ class ModalityCollection(HasObs, ReadsInBackground):
         return sum((self.modalities[name].read_cost(own[own >= 0]) for name, own in local.items()), ReadCost())
 
     def share_threads(self, processes: int) -> None:
-        """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
+        """Divide the cores among ``processes`` DataLoader workers of this machine, which read together."""
         for cells in self.modalities.values():
             cells.share_threads(processes)
 

@@ -243,7 +243,7 @@ def _joined(opened: Sequence[Opened], join: Join, genes: Sequence[str] | None, g
 
 
 def _refuse_joins(join: Join, gene_key: GeneKey | None, genes: Sequence[str] | None, *, unique_names: bool) -> None:
-    """Raise if genes are to be joined or chosen of several modalities, of which each has its own."""
+    """Raise if genes are to be joined or chosen while several modalities are open, each with genes of its own."""
     given: dict[str, object] = {"join": join if join != "exact" else None, "gene_key": gene_key, "genes": genes}
     given["unique_names"] = unique_names or None
     wrong = {name: value for name, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The call that opened a collection, by which another process opens it again, also on another machine."""
+"""The call that opened a collection, for other processes to open it again, on other machines too."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -249,7 +249,7 @@ def _open_memmap(
     start: int,
     strides: tuple[int, ...],
 ) -> Array:
-    """Map a file from an offset for so many bytes, and return the array that begins at byte ``start`` of them."""
+    """Map bytes of a file from an offset on, and return the array that begins at byte ``start`` of them."""
     opened, filename, offset, n_bytes = place
     with open(opened.find(), "rb") as file:  # noqa: PTH123 numpy takes a file
         opened.check(file.fileno())

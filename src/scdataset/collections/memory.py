@@ -20,7 +20,7 @@ BatchTaker = Callable[[NDArray[np.int64]], RowData]
 
 @runtime_checkable
 class TakesBatches(Protocol):
-    """A collection of which batches may be taken without a window."""
+    """A collection that gives batches without a window."""
 
     def batch_taker(self, *, leave: bool) -> BatchTaker | None:
         """Return a function that takes rows, for one iteration; None where reading and cutting a window costs less.

@@ -31,7 +31,7 @@ _LARGEST_LOGARITHM = 20.0
 _BASES = (np.e, 2.0, 10.0)
 
 _TRIED = 16
-"""Rows by which logarithms are told."""
+"""Rows that are looked at to recognise logarithms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The arguments of a conversion, checked, and as JSON, by which an interrupted one is told from any other."""
+"""The arguments of a conversion, checked; as JSON they identify an interrupted one."""
 
 import hashlib
 import inspect

@@ -18,7 +18,7 @@ _WINDOW_BYTES = 64 << 20
 """Size of a window of the scan, about."""
 
 _FIRST_ROWS = 512
-"""Rows of its first window, by which the others are sized."""
+"""Rows of its first window, from which the size of the others is chosen."""
 
 
 @dataclass(frozen=True, slots=True)

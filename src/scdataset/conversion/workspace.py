@@ -114,7 +114,7 @@ class Workspace:
             self.store.rename(self.out)
 
     def clean_up(self) -> None:
-        """Remove all but the store; last of all the request, by which a finished conversion is told from another."""
+        """Remove all but the store; last of all the request, which identifies a finished conversion."""
         with writing_to(self.out):
             for path in self.folder.iterdir():
                 if path not in (self._request, self._lock):

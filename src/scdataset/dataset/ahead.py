@@ -50,7 +50,7 @@ _ROWS_KNOWN = 1 << 16
 
 
 class ReadsAhead(Protocol):
-    """A collection of which windows can be read in the background.
+    """A collection whose windows can be read in the background.
 
     Attributes
     ----------

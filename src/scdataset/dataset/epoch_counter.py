@@ -195,7 +195,7 @@ class SharedEpochCounter:
 
 
 _counting_alone: weakref.WeakSet[SharedEpochCounter] = weakref.WeakSet()
-"""The counters of this process of which no other process has a copy."""
+"""Counters of this process that no other process has a copy of."""
 
 
 def _share_all() -> None:

@@ -1,4 +1,4 @@
-"""The way of a fetch from rows to batches, through the four hooks.
+"""The four hooks, called on the rows of a fetch on their way to batches.
 
 rows ──► fetch_callback or read ──► fetch_transform ──► batch_callback or cut ──► batch_transform ──► batch
 """

@@ -186,7 +186,7 @@ def shortened(fingerprint: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """Return a text of at most so many characters; of a longer one its start, and a digest of the whole."""
+    """Return a text, shortened to ``most`` characters if it is longer: its start, and a digest of the whole."""
     if len(text) <= most:
         return text
     cut_before = _CUT.fullmatch(text)

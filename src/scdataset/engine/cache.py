@@ -59,7 +59,7 @@ def store_under(place: str, key: list[Any], arrays: Sequence[Array]) -> None:
 
 
 def _folder() -> Path | None:
-    """Return the folder of tables, or None if there shall be none."""
+    """Return the folder of tables, or None if the user wants none."""
     return None if switched_off() else cache_folder() / "tables"
 
 

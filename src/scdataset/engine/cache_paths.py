@@ -1,4 +1,4 @@
-"""Where the cache of the user is, and whether there shall be one."""
+"""The user's cache folder, and whether the cache is switched off."""
 
 import os
 from contextlib import suppress
@@ -34,7 +34,7 @@ def switched_off() -> bool:
 
 
 def said_size(variable: str) -> float | None:
-    """Return the bytes that a variable of the environment says in GiB; None where it is not set.
+    """Return the bytes that an environment variable gives in GiB; None where it is not set.
 
     Raises
     ------

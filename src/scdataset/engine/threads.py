@@ -36,7 +36,7 @@ class Threads:
         return self._asked or max(1, usable_cores() // self._shares)
 
     def share_among(self, processes: int) -> None:
-        """Use one of so many shares of the cores from now on: the DataLoader workers of one machine read together."""
+        """Divide the cores among ``processes`` DataLoader workers of this machine from now on: they read together."""
         if processes != self._shares:
             self._shares = processes
             self.close()

@@ -33,7 +33,7 @@ _TURNS = 2
 """The loader and the limit are measured in turns, so that both see the same machine."""
 
 _MOST_FILES = 256
-"""Files of which the limit is measured; more are opened by the loader alone."""
+"""Most files for which the limit is measured, since they are opened a second time for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class CellsCheck:
                 self._tried(one, lambda one=one: self._read(one))
 
     def _encodings(self, node: Node) -> None:
-        """Note encodings that AnnData does not define, so that it cannot read what has them."""
+        """Note encodings that AnnData does not define, and so cannot read."""
 
         def look() -> None:
             if node.kind is not None and node.kind not in ENCODINGS:

@@ -30,7 +30,7 @@ from scdataset.insight.storage import is_sparse
 __all__ = ["Fault", "Report", "check"]
 
 _ENDINGS = (".h5ad", ".h5", ".h5mu", ".loom", ".zarr", ".zarr.zip", ".arrow", ".parquet", ".shad", ".mtx", ".mtx.gz")
-"""Of names that say of which format a file is; one that is of none is damaged."""
+"""Endings that name a format; a file that has one and is of no format is damaged."""
 
 _BY_NODES = ("h5ad", "AnnData in zarr", "MuData", "10x .h5", "loom")
 

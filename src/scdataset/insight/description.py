@@ -35,7 +35,7 @@ _RUNS, _RUN = 16, 16
 _EXAMPLES = 3
 
 _MOST_GENES = 1 << 31
-"""More columns than this are ids of genes, of which only a table would say how many there are."""
+"""More columns than this are ids of genes, whose number only a table would tell."""
 
 _IN_TREES = ("h5ad", "AnnData in zarr", "MuData", "10x .h5", "loom")
 """Formats whose arrays h5py and zarr know."""

@@ -38,7 +38,7 @@ from scdataset.strategy.labels import encode_labels
 __all__ = ["Diversity", "codes_of", "diversity", "expected", "simulated"]
 
 _SIMULATED_ROWS, _SIMULATED_WINDOWS = 1 << 20, 1 << 11
-"""Rows and windows of which the order is worked out for a simulation, at most: some 0.1 s."""
+"""Most rows and windows whose order is worked out for a simulation: some 0.1 s."""
 
 _COUNTED_ROWS = 1 << 22
 """Rows up to which labels are counted block by block."""
@@ -352,7 +352,7 @@ def _terms(size: int) -> NDArray[np.float64]:
 
 
 def _means(shares: NDArray[np.float64], size: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean of ``values[count]`` for each share, where the count of so many draws is binomial."""
+    """Return the mean of ``values[count]`` for each share, the count binomial."""
     step, means = max(_COUNTS // (size + 1), 1), np.empty(shares.size)
     drawn = np.arange(size + 1)
     ways = gammaln(size + 1) - gammaln(drawn + 1) - gammaln(size - drawn + 1)

@@ -33,7 +33,7 @@ class SharesThreads(Protocol):
         ...
 
     def share_threads(self, processes: int) -> None:
-        """Use one of so many shares of the cores."""
+        """Divide the cores among ``processes`` workers."""
         ...
 
 

@@ -141,7 +141,7 @@ class _Search:
     sizes: NDArray[np.int64]
 
     def narrow(self, counts: NDArray[np.int32], bits: int) -> None:
-        """Go on in one of the buckets of which ``counts`` has how many keys each has, of ``2 ** bits`` keys."""
+        """Go on in one of the buckets, each of ``2 ** bits`` keys; ``counts`` has the number of values in each."""
         ends = np.cumsum(counts, axis=1, dtype=np.int32)
         bucket = np.argmax(ends > self.place[:, None], axis=1)
         genes = np.arange(bucket.size)
@@ -165,7 +165,7 @@ class _Kept:
         self._parts = [*self._parts, (genes, keys)] if self.complete else []
 
     def join(self, other: "_Kept") -> None:
-        """Take what another one holds; if that is not complete, neither is this one then."""
+        """Take the keys of another one, or drop all if that one was dropped."""
         if not other.complete:
             self.complete, self._parts = False, []
         for genes, keys in other._parts:  # noqa: SLF001 our own

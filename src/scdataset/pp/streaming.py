@@ -32,7 +32,7 @@ _TARGET_BYTES = 64 << 20
 """Size of a window, about."""
 
 _FIRST_ROWS = 512
-"""Rows of the first window, by which the others are sized."""
+"""Rows of the first window, from which the size of the others is chosen."""
 
 _PART_ROWS = 1 << 15
 """Rows that a process of a cluster gets at a time, at least."""

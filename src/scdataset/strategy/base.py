@@ -205,7 +205,7 @@ class SamplingStrategy:
             self._met = weakref.ref(data_collection)
 
     def _goes_by_names(self) -> bool:
-        """Tell whether some parameter is told by the names of cells."""
+        """Tell whether some parameter is given by names of cells."""
         return self._raw_indices is None and (self._named_selection or self._selection).names is not None
 
     def _look_up(self, rows: NamedRows) -> None:
@@ -303,7 +303,7 @@ def block_rows_of(strategy: SamplingStrategy) -> int:
 
 
 def gives_length(strategy: SamplingStrategy) -> bool:
-    """Tell whether a strategy says itself how long its epochs are, rather than by writing one out."""
+    """Tell whether a strategy gives the length of an epoch without writing one out."""
     return type(strategy).get_len is not SamplingStrategy.get_len
 
 

@@ -1,4 +1,4 @@
-"""Cell names: values and rows that are told by name, as a pandas Series tells its own, are found in the collection.
+"""Cell names: finds values and rows in the collection that are given by name, as in a pandas Series.
 
 A strategy is made before its collection is known. Names are kept as they were given until then, and only then are the
 names of the collection read::

@@ -117,7 +117,7 @@ def _first_arrivals(size: int, n: int, weights: Weights, key: np.uint64) -> NDAr
 
 
 def _bound(size: int, n: int, stride: int, weights: Weights, key: np.uint64) -> float:
-    """Return a time by which ``size`` positions have arrived, as far as every ``stride``-th stratum tells."""
+    """Return a time by which ``size`` positions have arrived, estimated from every ``stride``-th stratum."""
     wanted = size / stride
     if stride > 1:
         wanted += _MARGIN * math.sqrt(wanted)

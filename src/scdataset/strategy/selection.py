@@ -252,7 +252,7 @@ class Selection:
         )
 
     def _rows_of_array(self, indices: ArrayLike) -> Rows | None:
-        """Return the rows, or None if they are told by names, which are kept."""
+        """Return the rows, or None if they are given by names, which are kept."""
         array = as_array("indices", indices, _ALLOWED, kinds=None)
         if array.ndim == 0:
             message = f"indices={reprlib.repr(indices)} is of type {type(indices).__name__}; give {_ALLOWED}."

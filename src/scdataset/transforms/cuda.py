@@ -40,7 +40,7 @@ _PORTABLE = 1
 """Flag of ``cudaHostRegister``: for all devices."""
 
 _TRIED = 16
-"""Rows by which a transform tells the kind of values."""
+"""Rows that a transform looks at to tell the kind of values."""
 
 _KIND_EVERY = 16
 """Batches after which it looks again."""

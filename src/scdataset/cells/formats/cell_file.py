@@ -76,7 +76,7 @@ class CellFile(ABC):
 
     @property
     def address(self) -> str:
-        """The one spelling that all paths of the file have, or its URL."""
+        """The canonical path of the file, or its URL."""
         return self.path if is_url(self.path) else same_place(self.path)
 
     @property

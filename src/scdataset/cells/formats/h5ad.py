@@ -54,7 +54,7 @@ class H5adFile(InHdf5, AnnDataFile):
 
     @classmethod
     def from_parts(cls, file: hdf5.H5File, group: str, var_name: str, n_obs: int, matrix: Matrix) -> Self:
-        """Return a file of which the other parts are known already."""
+        """Return a file from parts that were read before."""
         made = cls.__new__(cls)
         learned = {"_file": file, "path": file.path, "_group": group, "_var_name": var_name}
         made.__dict__.update(learned, n_obs=n_obs, matrix=matrix)

@@ -85,7 +85,7 @@ def found_elsewhere(genes: Iterable[str], frames: Iterable[tuple[str, pd.DataFra
 
 
 def _differ(index: pd.Index, first: pd.Index, ids: Mapping[str, str], first_ids: Mapping[str, str]) -> bool:
-    """Return whether names differ, or are equal numbers of which no column says that they are the same genes."""
+    """Return whether names differ, or are equal numbers and no column shows that they are the same genes."""
     shared = [name for name in ids if name in first_ids]
     named_alike = index is first or index.equals(first)
     return not named_alike or (bool(shared) and all(ids[name] != first_ids[name] for name in shared))

@@ -198,7 +198,7 @@ def _wanted(
     join: Join,
     var_of: Callable[[int], pd.DataFrame] | None,
 ) -> pd.Index:
-    """Return the chosen genes, each of which has to be in every file, or in any if the join is outer."""
+    """Return the chosen genes; each has to be in every file, or in any file if the join is outer."""
     wanted = pd.Index(list(genes), dtype=object)
     if not len(wanted):
         message = "genes is empty; give the names of the genes of a batch, or None for all."

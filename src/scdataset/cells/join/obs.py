@@ -454,7 +454,7 @@ def tried_column(file: ObsFile, name: str) -> Column | ArgumentValueError:
 def joined_column(
     name: str, read: Sequence[Column | ArgumentValueError], files: Sequence[ObsFile], *, fill: bool
 ) -> Column:
-    """Return a column of all files, of which some may lack it."""
+    """Return a column of all files, some of which may lack it."""
     refused = [column for column in read if isinstance(column, ArgumentValueError)]
     if len(refused) == len(read):
         raise refused[0]

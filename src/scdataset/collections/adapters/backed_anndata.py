@@ -203,7 +203,7 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         """Return the cells, read by anndata."""
 
     def share_threads(self, processes: int) -> None:
-        """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
+        """Divide the cores among ``processes`` DataLoader workers of this machine, which read together."""
         if self._on_disk is not None:
             self._on_disk.share_threads(processes)
 

@@ -83,7 +83,7 @@ def adapt(source: RowData) -> RowData:
 
 
 def _together(source: Sequence[RowData]) -> object:
-    """Return one collection of the rows of all members, of lists of which the module for their type knows how."""
+    """Return one collection of the rows of all members of a list, if the module for their type can make one."""
     classes = type(source[0]).__mro__ if source else ()
     adapt_list = next(filter(None, (getattr(adapter_for(cls), "adapt_list", None) for cls in classes)), None)
     return None if adapt_list is None else adapt_list(source)

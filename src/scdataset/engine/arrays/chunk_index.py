@@ -64,7 +64,7 @@ class ChunkTable:
         return self.offsets, self.sizes, self.skipped
 
     def misplaced(self, file_bytes: int, plain_bytes: int | None) -> int | None:
-        """Return the first chunk that does not lie within so many bytes, or None.
+        """Return the first chunk that does not lie within ``file_bytes``, or None.
 
         A chunk of plain bytes has to have ``plain_bytes``.
         """

@@ -59,7 +59,7 @@ class PlainArrays:
         )
 
     def change(self, out: Array) -> bool:
-        """Tell whether numbers of one of the arrays are others in ``out``, or of another size."""
+        """Tell whether stored numbers of an array differ from those in ``out``, in value or in size."""
         return bool(self.table[:, 5].any()) or out.itemsize != self.arrays[0].dtype.itemsize
 
     def note_requests(
@@ -162,7 +162,7 @@ def tasks_of_many(arrays: Sequence[ManyReads], n_parts: int) -> list[Task]:
 
 
 def groups_of_files(sizes: NDArray[np.int64], n_parts: int) -> Iterator[tuple[int, int]]:
-    """Cut files, of which so much is read, into parts of about the same size, none of too many files."""
+    """Divide files into groups of about equal ``sizes``, ``n_parts`` or more, each of at most `_TOGETHER` files."""
     for first, last in equal_parts(sizes, n_parts):
         for start in range(first, last, _TOGETHER):
             yield start, min(start + _TOGETHER, last)

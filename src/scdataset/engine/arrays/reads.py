@@ -58,7 +58,7 @@ def run_reads(reads: Sequence[Read], context: ReadContext) -> None:
 
 
 def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
-    """Return about ``n_parts`` tasks that do some reads; those of many files are done together where they can be."""
+    """Return about ``n_parts`` tasks for some reads; reads of many files are joined where they can be."""
     alone, joined = (reads, []) if len(reads) < MANY else _grouped(reads)
     sizes = [int(read.spans.lengths.sum()) for read in alone]
     share = n_parts / max(sum(sizes), 1)
@@ -69,7 +69,7 @@ def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
 
 
 def _grouped(reads: Sequence[Read]) -> tuple[list[Read], list[ManyReads]]:
-    """Divide reads into those that are done by themselves, and groups of many that are alike."""
+    """Divide reads into single ones and groups that can be joined."""
     groups: dict[object, list[Read]] = {}
     for read in reads:
         groups.setdefault(read.alike, []).append(read)

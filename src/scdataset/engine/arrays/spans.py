@@ -36,7 +36,7 @@ class Columns:
     table: NDArray[np.int32]
 
     def change(self, item: int, out: Array) -> bool:
-        """Tell whether numbers of ``item`` bytes are others in ``out``, or of another size."""
+        """Tell whether stored numbers of ``item`` bytes differ from those in ``out``, in value or in size."""
         return self.table.size > 0 or out.itemsize != item
 
 

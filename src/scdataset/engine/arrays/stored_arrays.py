@@ -48,7 +48,7 @@ _TOGETHER_BYTES = 1 << 24
 """Bytes that are asked for together, of a source that compiled loops cannot read."""
 
 _FEW = 32
-"""Spans by which it is found out whether all have to be announced."""
+"""Spans that are looked at to tell whether all have to be announced."""
 
 _NO_RANGES = np.empty(0, np.int64), np.empty(0, np.int64)
 
@@ -160,7 +160,7 @@ class PlainArray:
 
     @property
     def place(self) -> tuple[str, ChunkIndex]:
-        """Name and chunk index, of which `array_at` makes the same."""
+        """Name and chunk index, from which `array_at` makes an equal array."""
         n_chunks = self.offsets.size
         sizes = np.full(n_chunks, self.chunk * self.dtype.itemsize)
         table = ChunkTable(self.offsets, sizes, np.zeros(n_chunks, np.uint32))
@@ -345,7 +345,7 @@ class ChunkedArray:
 
     @property
     def place(self) -> tuple[str, ChunkIndex] | None:
-        """Name and chunk index, of which `array_at` makes the same; None where only a library can read them."""
+        """Name and chunk index, from which `array_at` makes an equal array; None where only a library can read it."""
         return self._chunks.place if isinstance(self._chunks, FileChunks) else None
 
     def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:

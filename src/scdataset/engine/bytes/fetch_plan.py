@@ -1,4 +1,4 @@
-"""The requests that reading would make of object stores, of which none is made."""
+"""The requests that a read would send to object stores; none is sent."""
 
 import numpy as np
 from numpy.typing import NDArray

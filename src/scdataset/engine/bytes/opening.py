@@ -54,7 +54,7 @@ def fetched_ahead(paths: Sequence[str]) -> Iterator[str]:
 
 
 def _fetch_ends(path: str) -> None:
-    """Fetch both ends of an object; of a fault it is told when it is opened."""
+    """Fetch both ends of an object; a fault is reported when it is opened."""
     if is_url(path) and not path.rstrip("/").endswith(".zarr") and not path.endswith("/"):
         with suppress(ScDatasetError, OSError), closing(RemoteFile(path, opening().versions.get(path))) as file:
             file.read_many(*(part.tolist() for part in file.ends))

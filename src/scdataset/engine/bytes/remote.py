@@ -116,7 +116,7 @@ class RemoteFile:
         return stored
 
     def read_unchecked(self, offset: int, size: int) -> bytes:
-        """As `read`, for whoever calls `check` once after many reads."""
+        """As `read`, without the check; the caller calls `check` once after many reads."""
         return self.read_many([offset], [size])[0]
 
     def read_many(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["RemoteStream"]
 
 _PATIENCE, _PAUSE = 1.0, 0.001
-"""Seconds for which bytes that are on their way are waited for, and between two looks."""
+"""Seconds to wait for bytes that were requested, and seconds between two looks."""
 
 _AHEAD = 4
 """Blocks that are read at least: libraries read metadata in small pieces that lie together."""

@@ -66,7 +66,7 @@ class LibraryChunks:
         """Do nothing: whoever gives the array looks at its file each time."""
 
     def announce(self, numbers: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in the protocol
-        """Do nothing: where the bytes are is the library's to know."""
+        """Do nothing: only the library knows where the bytes are."""
         return False
 
     def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:  # noqa: ARG002 as above
@@ -74,7 +74,7 @@ class LibraryChunks:
         return []
 
     def stored_sizes(self, numbers: NDArray[np.int64]) -> None:
-        """Return None: how many bytes pieces take is the library's to know."""
+        """Return None: only the library knows how many bytes pieces take."""
 
     def close(self) -> None:
         """Do nothing: whoever gave the array closes it."""

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 _MANY_CHUNKS = 10_000
 _MANY_ROWS = 1_000_000
-"""From so many on, a table is looked for in the cache: to make it anew takes 20 ms or more."""
+"""Chunks from which on a table is looked for in the cache: to make it anew takes 20 ms or more."""
 
 _MANY_TIMES = 64
 """As many times more chunks than there are stored are still listed."""

@@ -182,7 +182,7 @@ class _Stream(io.RawIOBase):
         view[:] = block[offset : offset + len(view)]
 
     def _correct(self, start: int, view: memoryview) -> None:
-        """Lead references of attributes nowhere that are damaged, in a block once for all reads of it."""
+        """Make damaged references of attributes lead nowhere, in a block once for all reads of it."""
         number, offset = divmod(start, _BLOCK)
         if offset + len(view) > _BLOCK:
             if len(view) <= _LARGEST_HEADER:

@@ -144,7 +144,7 @@ class HostKeys(ObjectKeys):
         return Stored(file, 0, file.size)
 
     def request(self, keys: Sequence[str]) -> None:
-        """Ask for the beginnings of some keys at once; of faults it is told when they are read."""
+        """Ask for the beginnings of some keys at once; faults are reported when they are read."""
         wait([submit(partial(self.find, key)) for key in keys if key not in self._versions])
 
     def _noted(self, prefix: str) -> dict[str, ObjectVersion]:  # noqa: ARG002 nothing is listed

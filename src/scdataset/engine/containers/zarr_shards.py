@@ -49,7 +49,7 @@ class Stored:
         return content
 
     def read_unchecked(self) -> bytes:
-        """As `read`, for whoever checks the file once after many reads."""
+        """As `read`, without the check; the caller checks the file once after many reads."""
         with observed(READ, requests=1, bytes=self.size):
             content = self.file.read_unchecked(self.offset, self.size)
         if self.checksum is not None and len(content) == self.size and zlib.crc32(content) != self.checksum:

@@ -17,7 +17,7 @@ from scdataset.engine.threads import Threads
 __all__ = ["fill_dense"]
 
 _BITS = {size: np.dtype(f"u{size}") for size in (2, 4, 8)}
-"""Unsigned type of so many bytes: one loop is compiled for all types of a size."""
+"""Unsigned type by its bytes: one loop is compiled for all types of a size."""
 
 _BEYOND_CACHE = 1 << 24
 """Bytes of an output that is too large to be found in the cache when it is used; below, filling in place takes two
@@ -26,8 +26,8 @@ thirds of the time, and whoever reads the output does not wait for memory."""
 _TILE = 1 << 14
 """Bytes of a tile: half of the smallest first-level cache."""
 
-_ROWS_A_PART = 1 << 24
-"""Bytes of output from which on another thread is worth its start."""
+_PART_BYTES = 1 << 24
+"""Bytes of output for each thread: less is not worth its start."""
 
 
 def fill_dense(indptr: Array, columns: Array, values: Array, out: Array, threads: Threads) -> bool:
@@ -55,7 +55,7 @@ def fill_dense(indptr: Array, columns: Array, values: Array, out: Array, threads
     def fill_rows(first: int, last: int) -> bool:
         return any(fill(first, last, indptr, columns, entries, width, flat) for fill in fills)
 
-    n_parts = out.nbytes // _ROWS_A_PART
+    n_parts = out.nbytes // _PART_BYTES
     if n_parts < 2:
         return fill_rows(0, n_rows)
     n_parts = min(threads.count, n_parts)

@@ -348,7 +348,7 @@ def reaches(values: Array, limit: int) -> bool:
 
 @compiled
 def advise_ranges(descriptor: int, offsets: NDArray[np.int64], sizes: NDArray[np.int64], max_gap: int) -> None:
-    """Tell the kernel which bytes will be read soon, given ranges in ascending order; near ones are told as one."""
+    """Tell the kernel which bytes will be read soon, given ranges in ascending order; near ones are joined."""
     first = 0
     while first < offsets.size:
         begin = offsets[first]

@@ -1,4 +1,4 @@
-"""Bytes and calls of the compiled loops that read plain bytes, worked out beside them, for who asks."""
+"""Bytes and system calls of the compiled loops that read plain bytes, worked out where statistics are asked for."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -147,7 +147,7 @@ class CsrMatrix:
         return Columns(min(n_stored, np.iinfo(self.indices.dtype).max + 1), table)
 
     def read_spec(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], places: NDArray[np.int64]) -> ReadSpec:
-        """Return rows of which columns are left out."""
+        """Return rows without the columns that are left out."""
         columns = self.columns
         if not columns.table.size:
             columns = Columns(columns.limit, np.arange(self.shape[1], dtype=np.int32))
