@@ -116,7 +116,7 @@ def array(name: str, values: object, allowed: str, kinds: str | None = "fiub") -
     return found
 
 
-def one_axis(values: Any) -> Any:
+def one_axis(values: object) -> Any:
     """Return values along one axis where their only other one has length 1; anything else as it is.
 
     Such are a frame of one column, the sums of a sparse matrix along its rows, and the results of `numpy.where` and

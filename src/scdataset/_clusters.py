@@ -1,7 +1,7 @@
 """Work in other processes, on other machines too."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
@@ -61,9 +61,9 @@ def cluster_of(engine: object) -> Cluster | None:
     return cluster
 
 
-def in_order(results: Iterable[tuple[int, Any]]) -> Iterator[Any]:
+def in_order(results: Iterable[tuple[int, T]]) -> Iterator[T]:
     """Yield results in the order of their numbers, each as soon as all before it are there."""
-    waiting: dict[int, Any] = {}
+    waiting: dict[int, T] = {}
     following = 0
     for number, result in results:
         waiting[number] = result

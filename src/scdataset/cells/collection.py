@@ -4,17 +4,16 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from scdataset._arguments import flag
 from scdataset._packages import needing
 from scdataset._properties import cached_property
 from scdataset._tables import counted, html_table
-from scdataset._types import Json, RowData
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.writing import write_rows
@@ -31,7 +30,7 @@ from scdataset.engine.buffers import BufferPool
 from scdataset.engine.containers.handles import handles_open
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.csr import CsrMatrix
-from scdataset.engine.matrices.parts import Matrix
+from scdataset.engine.matrices.parts import Matrix, MatrixRows
 from scdataset.engine.matrices.remapped import OwnColumns, RemappedColumns
 from scdataset.engine.matrices.stack import Stack
 from scdataset.engine.matrices.value_types import converted, delivered_type
@@ -95,7 +94,7 @@ class CellCollection(HasObs, ReadsInBackground):
         opened: Sequence[Opened],
         obs: Sequence[str],
         obsm: Sequence[str],
-        dtype: Any,
+        dtype: DTypeLike | None,
         num_threads: int | None,
         *,
         genes: Genes | None = None,
@@ -194,12 +193,12 @@ class CellCollection(HasObs, ReadsInBackground):
         ]
         return html_table("CellCollection", rows)
 
-    def __getitem__(self, rows: Any) -> MultiIndexable:
+    def __getitem__(self, rows: slice | ArrayLike) -> MultiIndexable:
         """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""
         return self.read(self.rows_of(rows))
 
     def to_adata(
-        self, rows: RowData, *, obs: Sequence[str] | None = None, obsm: Sequence[str] | None = None
+        self, rows: slice | ArrayLike, *, obs: Sequence[str] | None = None, obsm: Sequence[str] | None = None
     ) -> "anndata.AnnData":
         """Return some cells as an AnnData in memory, to look at with scanpy.
 
@@ -253,12 +252,12 @@ class CellCollection(HasObs, ReadsInBackground):
                 found[group].update(dict.fromkeys(file.members(group)))
         return {group: list(names) for group, names in found.items()}
 
-    def member(self, group: str, name: str) -> Any:
+    def member(self, group: str, name: str) -> object:
         """Read one of `members` of the first file whole, as anndata does."""
         with handles_open():
             return self._files[0].member(group, name)
 
-    def member_rows(self, group: str, name: str) -> Callable[[NDArray[np.int64]], Any]:
+    def member_rows(self, group: str, name: str) -> Callable[[NDArray[np.int64]], object]:
         """Return a function that reads rows of one of the `members` of obsm or obsp, in the order asked for.
 
         Raises
@@ -277,7 +276,7 @@ class CellCollection(HasObs, ReadsInBackground):
         places[table[table >= 0]] = np.flatnonzero(table >= 0)
         return places
 
-    def write_obsm(self, name: str, array: Any, *, overwrite: bool = False) -> None:
+    def write_obsm(self, name: str, array: object, *, overwrite: bool = False) -> None:
         """Write an array of obsm back to the h5ad files and zarr stores of the collection, to each its rows.
 
         A file keeps all else that it holds. The array comes into it under another name, which is changed when it is
@@ -312,7 +311,7 @@ class CellCollection(HasObs, ReadsInBackground):
 
     def _read(
         self, matrices: Mapping[str, Stack], rows: NDArray[np.int64], totals: NDArray[np.float64] | None = None
-    ) -> Json:
+    ) -> dict[str, MatrixRows]:
         """Return rows of matrices; ``totals`` gets the sums of X over all genes."""
         with handles_open():
             read = {
@@ -337,12 +336,12 @@ class CellCollection(HasObs, ReadsInBackground):
         sums = {} if totals is None else {TOTALS: totals}
         return MultiIndexable.from_rows({"X": read.pop("X"), **sums, **values, **read}, rows.size)
 
-    def read_matrix(self, rows: NDArray[np.int64]) -> tuple[RowData, NDArray[np.float64] | None]:
+    def read_matrix(self, rows: NDArray[np.int64]) -> tuple[MatrixRows, NDArray[np.float64] | None]:
         """Return the values of cells alone, in the order asked for, and with ``row_sums`` their total counts."""
         totals = self._totals(rows)
         return self._read({"X": self._matrices["X"]}, rows, totals)["X"], totals
 
-    def read_array(self, name: str, rows: NDArray[np.int64]) -> RowData:
+    def read_array(self, name: str, rows: NDArray[np.int64]) -> MatrixRows:
         """Return cells of one of the arrays of obsm that are in batches, in the order asked for."""
         return self._read({name: self._matrices[name]}, rows)[name]
 
@@ -411,7 +410,7 @@ class CellCollection(HasObs, ReadsInBackground):
             file.close()
         self._context.threads.close()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # The call may hold functions, which cannot be pickled; nothing that is read depends on it.
         return {name: value for name, value in super().__getstate__().items() if name != "opening"}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,14 @@ from scdataset._types import Array
 from scdataset.cells.encoding import encoded, pieces_in_memory
 from scdataset.errors import ArgumentValueError, CollectionError
 
-__all__ = ["Column", "joined", "no_column"]
+__all__ = ["Column", "ColumnValues", "joined", "no_column"]
 
 _LISTED = 5
 """Files that a message names."""
+
+
+ColumnValues: TypeAlias = Array | pd.api.extensions.ExtensionArray
+"""Values of a column as they are stored, shape ``(n_obs,)``: an array, a categorical, or a masked array of pandas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Column:
     ordered: bool = False
 
     @classmethod
-    def from_values(cls, values: Any) -> "Column":
+    def from_values(cls, values: object) -> "Column":
         """Make a column of the value that anndata reads: an array, a categorical, or a masked array of pandas.
 
         Integers and booleans of which some are missing become float64, with NaN for those. Numbers get the byte order
@@ -67,13 +71,14 @@ class Column:
         """Return the column at some rows; a slice is a view."""
         return replace(self, codes=self.codes[rows])
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> ColumnValues:
         """Return the column as it goes into a frame, over the same memory; it cannot be written to."""
         codes = self.codes.view()
         codes.flags.writeable = False
         if self.categories is None:
             return codes
-        return pd.Categorical.from_codes(codes, pd.Index(self.categories), ordered=self.ordered)
+        labels: pd.Index = pd.Index(self.categories)
+        return pd.Categorical.from_codes(codes, labels, ordered=self.ordered)
 
     def missing(self, n_obs: int) -> "Column":
         """Return a column of the same kind in which all is missing: -1 for labels, NaN for numbers."""

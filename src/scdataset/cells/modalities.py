@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from scdataset._tables import counted, html_table
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.cells.collection import CellCollection, Opened
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.mudata import ModalityObs, MuDataFile
@@ -21,6 +21,7 @@ from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.collections.values import ValueKind
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.containers.handles import handles_open
+from scdataset.engine.matrices.parts import MatrixRows
 from scdataset.errors import ArgumentValueError, UnimplementedError
 
 __all__ = ["ModalityCollection", "joined_modalities"]
@@ -92,11 +93,11 @@ class ModalityCollection(HasObs, ReadsInBackground):
         ]
         return html_table("ModalityCollection", rows)
 
-    def __getitem__(self, rows: Any) -> MultiIndexable:
+    def __getitem__(self, rows: slice | ArrayLike) -> MultiIndexable:
         """Return some cells; ``rows`` is a slice, a list or array of row numbers, or a boolean mask."""
         return self.read(self.rows_of(rows))
 
-    def to_adata(self, rows: Any, **options: Any) -> NoReturn:  # noqa: ARG002 those of one modality
+    def to_adata(self, rows: object, **options: object) -> NoReturn:  # noqa: ARG002 those of one modality
         """Refuse: an AnnData is made of one modality, in ``modalities``."""
         one = next(iter(self.modalities))
         message = (
@@ -114,7 +115,7 @@ class ModalityCollection(HasObs, ReadsInBackground):
         if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
             message = f"Rows from {rows.min()} to {rows.max()} of a collection with {counted(self.n_obs, 'cell')}."
             raise IndexError(message)
-        read: dict[str, Any] = {}
+        read: dict[str, object] = {}
         for name, cells in self.modalities.items():
             local = self._rows[name][rows].astype(np.int64)
             for part, values in cells.read(local[local >= 0]).items():
@@ -183,7 +184,7 @@ def joined_modalities(
     opened: dict[str, list[CellFile]],
     obs: Sequence[str],
     obsm: Sequence[str],
-    dtype: Any,
+    dtype: DTypeLike | None,
     num_threads: int | None,
     *,
     masked: bool,
@@ -242,7 +243,7 @@ def _check_names(names: Sequence[str]) -> None:
         raise ArgumentValueError(message)
 
 
-def _spread(values: RowData, present: NDArray[np.bool_]) -> object:
+def _spread(values: MatrixRows, present: NDArray[np.bool_]) -> MatrixRows:
     """Return rows among rows of zeros where they are not present."""
     if present.all():
         return values

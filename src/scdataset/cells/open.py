@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import pandas as pd
+from numpy.typing import DTypeLike
 
 from scdataset._arguments import flag, optional_names, optional_whole
 from scdataset._tables import counted
@@ -35,13 +36,13 @@ def open_collection(
     layer: str | Mapping[str, str] | None = None,
     obs: Sequence[str] = (),
     obsm: Sequence[str] = (),
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     num_threads: int | None = None,
     genome: str | None = None,
     feature_types: Sequence[str] | None = None,
     modality: str | Sequence[str] | None = None,
     missing_modality: str | None = None,
-    gene_table: Any = None,
+    gene_table: object = None,
     gene_lists: Sequence[str] | None = None,
     unknown_genes: str | None = None,
     join: Join = "exact",
@@ -53,7 +54,7 @@ def open_collection(
     keys: Sequence[str] | None = None,
     index_unique: str | None = None,
     row_sums: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> CellCollection | ModalityCollection:
     """Open files of cells as one collection, without reading them.
 
@@ -180,14 +181,14 @@ def open_collection(
         return collection
 
 
-def _checked_options(options: Mapping[str, Any] | None) -> Mapping[str, object] | None:
+def _checked_options(options: Mapping[str, object] | None) -> Mapping[str, object] | None:
     if not isinstance(options, Mapping | None):
         message = f"storage_options={options!r} is of type {type(options).__name__}; give a dict, or None."
         raise ArgumentTypeError(message)
     return options
 
 
-def _refuse_unfit(layer: Any, missing_modality: object, *, several: bool) -> None:
+def _refuse_unfit(layer: object, missing_modality: object, *, several: bool) -> None:
     """Raise if an option is given that goes with several modalities alone, and there are not several."""
     if missing_modality not in ((None, "mask") if several else (None,)):
         message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'

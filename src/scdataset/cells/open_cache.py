@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from scdataset._tables import counted
+from scdataset._types import Array
 from scdataset._version import __version__
 from scdataset.cells.collection import Opened
 from scdataset.cells.columns import Column
@@ -76,7 +77,7 @@ def _key(files: Sequence[H5File]) -> list[object]:
     return [_FORMAT, __version__, _digest([file.bytes.identity for file in files])]
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
 
 
@@ -120,7 +121,7 @@ class _Lists:
         self.plain = True
         self._numbers: dict[int, tuple[int, object]] = {}
 
-    def add(self, names: Any) -> int | None:
+    def add(self, names: pd.Index | Array | None) -> int | None:
         """Return the number of a list; `plain` turns False if it cannot be said in JSON."""
         if names is None:
             return None

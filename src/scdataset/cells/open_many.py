@@ -14,6 +14,7 @@ import pandas as pd
 from scdataset._cores import usable_cores
 from scdataset._progress import late_bar
 from scdataset._tables import counted
+from scdataset._types import Array
 from scdataset.cells import open_cache
 from scdataset.cells.collection import Opened
 from scdataset.cells.columns import Column
@@ -75,7 +76,7 @@ class OpenSpec:
     label: str | None = None
 
     @property
-    def as_json(self) -> list[Any] | None:
+    def as_json(self) -> list[object] | None:
         """All of it as JSON; None where it holds objects and functions."""
         given = [*self.options.given().items()]
         plain = all(isinstance(value, str) for _, value in given) and not callable(self.gene_key)
@@ -230,7 +231,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self._genes: dict[Hashable, list[pd.Index]] = {}
-        self._categories: dict[Hashable, list[Any]] = {}
+        self._categories: dict[Hashable, list[Array]] = {}
 
     def __call__(self, opened: Opened) -> Opened:
         """Return the same with shared lists."""

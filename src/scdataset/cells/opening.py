@@ -36,7 +36,7 @@ class Opening:
         cls, arguments: Mapping[str, Any], paths: Sequence[str], origin: Origin | None, sizes: Sequence[int]
     ) -> Self:
         """Return the opening of a call with these arguments, which found these files."""
-        source: Any = list(paths)
+        source: object = list(paths)
         if isinstance(arguments["source"], Mapping):
             source = _by_key(paths, origin) if origin is not None else {"": source}
         return cls({**arguments, "source": source}, tuple(sizes))

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +52,7 @@ def paths_of(source: Source | Iterable[Source]) -> list[str]:
     return [path for found in open_each(listed, _files_of) for path in found]
 
 
-def _several(source: Any) -> list[object]:
+def _several(source: object) -> list[object]:
     if isinstance(source, _SEVERAL) and not isinstance(source, _NO_PATHS):
         return list(source)
     message = (
@@ -190,7 +189,7 @@ def warn_of_repeated(paths: Sequence[str]) -> None:
     """Warn if a file is there twice, by whatever links and names."""
     if len(paths) < 2:
         return
-    seen: dict[Any, str] = {}
+    seen: dict[object, str] = {}
     for path in paths:
         first = seen.setdefault(_place_of(path), path)
         if first is not path:

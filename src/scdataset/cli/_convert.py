@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
     convert.set_defaults(run=_run, parser=convert)
 
 
-def _add_content(content: Any) -> None:
+def _add_content(content: ArgumentGroup) -> None:
     content.add_argument("--layers", nargs="+", default=[], metavar="NAME", help="layers to have as layers")
     content.add_argument("--obs", nargs="*", metavar="COLUMN", help="columns of obs (default: all)")
     content.add_argument("--obsm", nargs="*", metavar="NAME", help="arrays of obsm (default: all of one source)")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,11 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn
 
 from scdataset import MultiIndexable
-from scdataset._types import RowData
+from scdataset.engine.matrices.parts import MatrixRows
 from scdataset.errors import CollectionError
+
+if TYPE_CHECKING:
+    import anndata
 
 Batch = tuple[Tensor, Tensor]
 """Expression, float32 of shape ``(batch_size, n_genes)``, and class codes, int64 of shape ``(batch_size,)``."""
@@ -29,14 +33,14 @@ class Window:
     label: str
     classes: tuple[str, ...]
 
-    def __call__(self, cells: RowData) -> MultiIndexable:
+    def __call__(self, cells: "anndata.AnnData") -> MultiIndexable:
         """Return ``expression`` (CSR) and ``code`` of the cells of a fetch."""
         names = pd.Index(np.asarray(cells.obs[self.label])).astype(str)
         codes = pd.Index(self.classes).get_indexer(names)
         return MultiIndexable(expression=normalised(cells.X), code=codes.astype(np.int64))
 
 
-def normalised(counts: RowData) -> sp.csr_matrix:
+def normalised(counts: MatrixRows) -> sp.csr_matrix:
     """Return log(1 + counts scaled to 10,000 a cell).
 
     Raises

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scdataset._paths import existing
+from scdataset.cli._arguments import ArgumentGroup  # noqa: TC001 as in the other modules
 from scdataset.errors import ArgumentValueError
 
 __all__ = ["add_file_options", "add_opening", "opening"]
@@ -15,7 +16,7 @@ _OF_FILES = ("genome", "feature_types", "gene_table", "gene_lists", "unknown_gen
 _NAMES = ("layer", "modality", "join", "gene_key", "genes", "missing_obs", *_OF_FILES)
 
 
-def add_file_options(parser: Any) -> None:
+def add_file_options(parser: "argparse.ArgumentParser | ArgumentGroup") -> None:
     """Add options that say how to read files of some formats, to a parser or a group."""
     parser.add_argument("--genome", metavar="NAME", help="of 10x files: the genome whose genes to take")
     parser.add_argument(
@@ -38,7 +39,7 @@ def add_file_options(parser: Any) -> None:
     )
 
 
-def add_opening(parser: Any) -> None:
+def add_opening(parser: "argparse.ArgumentParser | ArgumentGroup") -> None:
     """Add all options of `open_collection` that say which rows and values there are, to a parser or a group."""
     parser.add_argument("--layer", metavar="NAME", help="the matrix to read: a layer, or raw (default: X)")
     parser.add_argument("--modality", metavar="NAME", help="of MuData: the modality to read")

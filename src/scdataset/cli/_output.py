@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = ["Bar", "Block", "Fields", "Heading", "Line", "Table", "Text", "show", "show_json"]
 
@@ -108,7 +111,7 @@ def show(blocks: Iterable[Block]) -> None:
         sys.stdout.writelines(line + "\n" for line in _plain(block))
 
 
-def show_json(value: Any) -> None:
+def show_json(value: object) -> None:
     """Write a value to stdout as JSON: dataclasses as dicts are, numbers of numpy as numbers, NaN as null."""
     json.dump(_jsonable(value), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
@@ -119,7 +122,7 @@ def _is_rich() -> bool:
     return terminal and importlib.util.find_spec("rich") is not None
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: object) -> object:
     if isinstance(value, dict):
         return {str(key): _jsonable(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -199,7 +202,7 @@ def _least_width(table: Table, *, fold_names: bool) -> int:
     return _MARGIN + sum(kept) + _MARGIN * len(kept)
 
 
-def _rich_table(table: Table, *, fold_names: bool) -> Any:
+def _rich_table(table: Table, *, fold_names: bool) -> "RenderableType":
     from rich.padding import Padding  # noqa: PLC0415 an optional package
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text as RichText  # noqa: PLC0415
@@ -214,7 +217,7 @@ def _rich_table(table: Table, *, fold_names: bool) -> Any:
     return Padding(made, (0, 0, 0, _MARGIN), expand=False)
 
 
-def _rich(block: Heading | Text | Line | Fields | Bar) -> Any:
+def _rich(block: Heading | Text | Line | Fields | Bar) -> "RenderableType":
     """Return a block as an object of rich."""
     from rich import table  # noqa: PLC0415 an optional package
     from rich.padding import Padding  # noqa: PLC0415

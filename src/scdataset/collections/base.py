@@ -94,8 +94,7 @@ def as_collection(source: RowData) -> Collection:
     ['c', 'a', 'c']
     """
     if is_collection(source):
-        found: Collection = source
-        return found
+        return source
     for cls in type(source).__mro__:
         adapter = adapter_for(cls)
         if adapter is not None:

@@ -7,13 +7,13 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from scdataset._types import RowData
+from scdataset._types import Array
 from scdataset.errors import ArgumentTypeError
 
 __all__ = ["as_tensor", "csr_tensor"]
 
 
-def as_tensor(name: str | int, value: RowData) -> RowData:
+def as_tensor(name: str | int, value: Any) -> Any:
     """Return an array, a list of numbers or a sparse matrix as a tensor that shares its memory where it can.
 
     Parameters
@@ -46,7 +46,7 @@ def as_tensor(name: str | int, value: RowData) -> RowData:
     return _strided(array)
 
 
-def _sparse(matrix: RowData) -> torch.Tensor:
+def _sparse(matrix: Any) -> torch.Tensor:
     matrix = matrix.tocsr()
     if not matrix.has_canonical_format:  # torch takes sorted columns, each once in a row
         matrix = matrix.copy()
@@ -71,6 +71,6 @@ def csr_tensor(
         )
 
 
-def _strided(array: np.ndarray[Any, Any]) -> torch.Tensor:
+def _strided(array: Array) -> torch.Tensor:
     """Return an array as a tensor; a copy unless it is of native byte order, contiguous and writable."""
     return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))

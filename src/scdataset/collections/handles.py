@@ -13,13 +13,16 @@ import sys
 from collections.abc import Callable
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.reduction import ForkingPickler
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scdataset._types import Array, DType, RowData
 from scdataset.collections.reopening import OpenedFile
 from scdataset.errors import CollectionError
+
+if TYPE_CHECKING:
+    import h5py
 
 __all__ = [
     "OwnedHandle",
@@ -59,7 +62,7 @@ class OwnedHandle:
         self._descriptors: list[int | None] | None = None
 
     @property
-    def source(self) -> RowData:
+    def source(self) -> Any:
         """The handle, this process's own; ``reopens=False`` leaves it alone, for data in memory."""
         if self._reopens and self._pid != os.getpid():
             self._source = self._opened_again()
@@ -81,7 +84,7 @@ class OwnedHandle:
                 self._open_files(source)
                 raise
 
-    def _open_files(self, source: RowData) -> list[object]:  # noqa: ARG002 for those that have some
+    def _open_files(self, source: Any) -> "list[h5py.File]":  # noqa: ARG002 for those that have some
         """Return the h5py files of a handle whose files are on disk; raise if they were closed."""
         return []
 
@@ -89,13 +92,13 @@ class OwnedHandle:
         """Return the handle, opened by a process that it came to with a fork."""
         return loads(dumps(self._source))
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._pid = os.getpid()
         self._descriptors = None
 
 
-def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
+def dumps(value: object, buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
     """Pickle ``value`` with every h5py object and memmap in it as a path.
 
     While a worker process is being started, tensors go through shared memory, as torch does it. Arrays go by
@@ -110,7 +113,7 @@ def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], object] |
 class _Paths:
     """Reduces handles to paths."""
 
-    def reducer_override(self, value: Any) -> Any:
+    def reducer_override(self, value: object) -> Any:
         """Return how to open a handle again, or leave ``value`` to pickle."""
         if isinstance(value, np.memmap):
             return _memmap_by_path(value)
@@ -131,7 +134,7 @@ class _WorkerPickler(_Paths, ForkingPickler):
     pass
 
 
-def _h5_by_path(value: RowData) -> object:
+def _h5_by_path(value: "h5py.HLObject") -> object:
     """Reduce a file, group or dataset to its path; a closed file stays closed, for AnnData opens it when it reads."""
     import h5py  # noqa: PLC0415 there is one, so it is imported
 
@@ -173,12 +176,12 @@ def refuse_closed(source: RowData) -> None:
         raise CollectionError(message)
 
 
-def is_on_disk(file: Any) -> bool:
+def is_on_disk(file: "h5py.File") -> bool:
     """Tell whether an ``h5py.File`` is a file of its own on disk, which can be opened again."""
     return file.driver in _PLAIN_FILE_DRIVERS
 
 
-def opened_file(file: Any) -> OpenedFile:
+def opened_file(file: "h5py.File") -> OpenedFile:
     """Return which file on disk an ``h5py.File`` has open.
 
     Raises
@@ -192,7 +195,7 @@ def opened_file(file: Any) -> OpenedFile:
     return OpenedFile.from_descriptor(file.filename, descriptor, fixed=fixed)
 
 
-def descriptor_of(file: Any) -> int | None:
+def descriptor_of(file: "h5py.File") -> int | None:
     """Return the descriptor of an ``h5py.File``, or None where its driver has none."""
     return file.id.get_vfd_handle() if file.driver in _DESCRIPTOR_DRIVERS else None
 
@@ -211,25 +214,25 @@ def _open_zip(opened: OpenedFile) -> object:
     return copy.copy(zarr.storage.ZipStore(opened.find(), mode="r"))  # a copy is open, as the original was
 
 
-def mapped_whole(value: "np.memmap[Any, Any]") -> RowData:
+def mapped_whole(value: "np.memmap[tuple[int, ...], DType]") -> Any:
     """Return the memmap that ``value`` is a view of; None where its values are not, or not only, those of a file."""
-    whole: RowData = value
+    whole: Any = value
     while isinstance(whole.base, np.memmap):
         whole = whole.base
     is_file = isinstance(whole.base, mmap.mmap) and value.filename is not None and value.mode != "c"
     return whole if is_file else None
 
 
-def mapped_file(whole: RowData) -> OpenedFile:
+def mapped_file(whole: Any) -> OpenedFile:
     """Return the file that a whole memmap is of."""
     return OpenedFile.from_mapping(whole.filename, _address(whole), fixed=whole.mode == "r")
 
 
-def _address(array: Any) -> int:
+def _address(array: Array) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _memmap_by_path(value: "np.memmap[Any, Any]") -> object:
+def _memmap_by_path(value: "np.memmap[tuple[int, ...], DType]") -> object:
     """Reduce a memmap, or any view of one, to its place in the file.
 
     A copy-on-write memmap goes by value, since changes to it are not in the file.
@@ -243,7 +246,7 @@ def _memmap_by_path(value: "np.memmap[Any, Any]") -> object:
 
 
 def _open_memmap(
-    place: tuple[OpenedFile, Any, int, int],
+    place: tuple[OpenedFile, str | None, int, int],
     shape: tuple[int, ...],
     dtype: DType,
     start: int,

@@ -1,5 +1,7 @@
 """Anything else that has a length and can be indexed."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ class Indexable:
     """An object of unknown type, indexed with strictly ascending int64 arrays of rows."""
 
     def __init__(self, source: RowData) -> None:
-        self.source = source
+        self.source: Any = source
 
     def __len__(self) -> int:
         return len(self.source)

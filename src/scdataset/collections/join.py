@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -36,8 +37,8 @@ def join_rows(pieces: Sequence[object], counts: Sequence[int]) -> RowData:
         raise CollectionError(message) from error
 
 
-def _joined(pieces: Sequence[RowData]) -> object:
-    first: RowData = pieces[0]
+def _joined(pieces: Sequence[Any]) -> object:
+    first: Any = pieces[0]
     if isinstance(first, Mapping):
         return {name: _joined([piece[name] for piece in pieces]) for name in first}
     if isinstance(first, RowList):
@@ -47,7 +48,7 @@ def _joined(pieces: Sequence[RowData]) -> object:
     return _joined_arrays(pieces, first)
 
 
-def _joined_arrays(pieces: Sequence[RowData], first: RowData) -> object:
+def _joined_arrays(pieces: Sequence[Any], first: RowData) -> object:
     tensors = [piece for piece in pieces if isinstance(piece, torch.Tensor)]
     if tensors:
         return torch.cat([torch.as_tensor(piece, device=tensors[0].device) for piece in pieces])

@@ -1,7 +1,7 @@
 """Map-style datasets, and torch's own ways of combining them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,9 +12,12 @@ from scdataset._properties import cached_property
 from scdataset._types import RowData
 from scdataset.collections.indexable import Indexable
 from scdataset.collections.join import join_rows
-from scdataset.collections.rows import ColumnList, RowList, take_rows
+from scdataset.collections.rows import ColumnList, Indexed, RowList, take_rows
 from scdataset.collections.trial import gives_rows, gives_samples, trial_rows
 from scdataset.errors import CollectionError
+
+if TYPE_CHECKING:
+    from scdataset.collections.base import Collection
 
 __all__ = ["MapStyle", "adapt_dataset"]
 
@@ -30,7 +33,7 @@ class MapStyle:
     """
 
     def __init__(self, source: RowData) -> None:
-        self.source = source
+        self.source: Any = source
         self._way: str | None = None
 
     def __len__(self) -> int:
@@ -73,32 +76,32 @@ class MapStyle:
         return f"{type(self.source).__qualname__}:{len(self.source)}"
 
 
-def _read_array(source: RowData, rows: NDArray[np.int64]) -> object:
+def _read_array(source: Indexed, rows: NDArray[np.int64]) -> object:
     return Indexable(source).read(rows)
 
 
-def _read_entries(source: RowData, rows: NDArray[np.int64]) -> RowList:
+def _read_entries(source: Indexed, rows: NDArray[np.int64]) -> RowList:
     distinct, places = np.unique(rows, return_inverse=True)
     entries = source[distinct]
     return RowList(entries[place] for place in places.tolist())
 
 
-def _read_together(source: RowData, rows: NDArray[np.int64]) -> object:
+def _read_together(source: Any, rows: NDArray[np.int64]) -> object:
     return _collated(source, source.__getitems__(rows.tolist()))
 
 
-def _read_samples(source: RowData, rows: NDArray[np.int64]) -> object:
+def _read_samples(source: Indexed, rows: NDArray[np.int64]) -> object:
     return _collated(source, [source[row] for row in rows.tolist()])
 
 
-_WAYS: dict[str, Callable[[RowData, NDArray[np.int64]], RowData]] = {
+_WAYS: dict[str, Callable[[Indexed, NDArray[np.int64]], RowData]] = {
     "array": _read_array,
     "entries": _read_entries,
     "together": _read_together,
     "samples": _read_samples,
 }
 
-_TRIALS: dict[str, Callable[[RowData, NDArray[np.int64]], RowData]] = {
+_TRIALS: dict[str, Callable[[Any, NDArray[np.int64]], RowData]] = {
     "array": lambda source, rows: source[rows],
     "entries": lambda source, rows: source[rows],
     "together": lambda source, rows: source.__getitems__(rows.tolist()),
@@ -118,7 +121,7 @@ def _collated(source: RowData, samples: Sequence[object]) -> object:
         raise CollectionError(message) from error
 
 
-def _by_column(collated: RowData) -> RowData:
+def _by_column(collated: Any) -> RowData:
     """Mark which lists of collated samples have an entry a column: all but those of strings and bytes."""
     if isinstance(collated, Mapping):
         return {name: _by_column(column) for name, column in collated.items()}
@@ -126,7 +129,7 @@ def _by_column(collated: RowData) -> RowData:
         return collated
     if collated and isinstance(collated[0], (str, bytes)):
         return RowList(collated)
-    columns = [_by_column(column) for column in collated]
+    columns: list[Any] = [_by_column(column) for column in collated]
     return type(collated)(*columns) if hasattr(collated, "_fields") else ColumnList(columns)
 
 
@@ -152,7 +155,7 @@ class TensorDatasetRows:
 class SubsetRows:
     """A ``Subset`` of a dataset, read as the dataset is."""
 
-    def __init__(self, source: "Subset[Any]") -> None:
+    def __init__(self, source: "Subset[object]") -> None:
         self.source = source
         self._whole = adapt_dataset(source.dataset)
 
@@ -176,7 +179,7 @@ class SubsetRows:
 class ConcatRows:
     """A ``ConcatDataset``: each of its datasets is read once for a window, as it is by itself."""
 
-    def __init__(self, source: "ConcatDataset[Any]") -> None:
+    def __init__(self, source: "ConcatDataset[object]") -> None:
         self.source = source
         self._parts = [adapt_dataset(part) for part in source.datasets]
         self._stops = np.cumsum([len(part) for part in self._parts], dtype=np.int64)
@@ -224,7 +227,7 @@ class StackRows:
         return f"StackDataset:{len(self)}"
 
 
-def adapt_dataset(source: RowData) -> RowData:
+def adapt_dataset(source: object) -> "Collection":
     """Return a collection over a map-style dataset; torch's own combinations are taken apart, and no subclass of them.
 
     Members that are no datasets of torch, such as a list of tensors, are left to the combination: their samples would
@@ -235,14 +238,14 @@ def adapt_dataset(source: RowData) -> RowData:
     return _COMBINED[kind][0](source) if is_known else MapStyle(source)
 
 
-def _members(source: RowData) -> list[object]:
+def _members(source: Any) -> list[object]:
     if isinstance(source, TensorDataset):
         return list(source.tensors)
     members = source.datasets if hasattr(source, "datasets") else [source.dataset]
     return list(members.values() if isinstance(members, dict) else members)
 
 
-_COMBINED: dict[type, tuple[Callable[[RowData], RowData], type]] = {
+_COMBINED: dict[type, tuple[Callable[[Any], "Collection"], type]] = {
     TensorDataset: (TensorDatasetRows, torch.Tensor),
     Subset: (SubsetRows, Dataset),
     ConcatDataset: (ConcatRows, Dataset),

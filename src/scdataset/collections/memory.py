@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class InMemory:
     """A container that `take_rows` takes rows of in any order, into new memory."""
 
     def __init__(self, source: RowData) -> None:
-        self.source = source
+        self.source: Any = source
 
     def __len__(self) -> int:
         shape = getattr(self.source, "shape", None)

@@ -61,9 +61,9 @@ class MultiIndexable(Separable):
 
     def __init__(
         self,
-        *indexables: Any,
-        names: Any = None,
-        unstructured: dict[str, Any] | None = None,
+        *indexables: RowData,
+        names: object = None,
+        unstructured: dict[str, object] | None = None,
         **named_indexables: object,
     ) -> None:
         if unstructured is not None and not isinstance(unstructured, dict):
@@ -86,7 +86,7 @@ class MultiIndexable(Separable):
         self,
         collections: Mapping[str | int, Collection],
         modalities: dict[str | int, object],
-        unstructured: dict[str, Any] | None,
+        unstructured: dict[str, object] | None,
     ) -> None:
         self._collections = collections
         self._modalities = modalities
@@ -104,7 +104,9 @@ class MultiIndexable(Separable):
         )
 
     @classmethod
-    def from_rows(cls, modalities: dict[Any, Any], n_rows: int, unstructured: dict[str, Any] | None = None) -> Self:
+    def from_rows(
+        cls, modalities: dict[Any, RowData], n_rows: int, unstructured: dict[str, object] | None = None
+    ) -> Self:
         """Make one of modalities that were read, ``n_rows`` of each, at little more than the cost of the object."""
         new = cls.__new__(cls)
         new._modalities, new._n_read = modalities, n_rows  # noqa: SLF001 our own
@@ -141,18 +143,18 @@ class MultiIndexable(Separable):
         """Return names of the modalities, or their positions."""
         return list(self._modalities)
 
-    def values(self) -> list[RowData]:
+    def values(self) -> list[Any]:
         """Return the modalities."""
         return [self._modality(name) for name in self._modalities]
 
-    def items(self) -> list[tuple[str | int, RowData]]:
+    def items(self) -> list[tuple[str | int, Any]]:
         """Return pairs of name, or position, and modality."""
         return list(zip(self._modalities, self.values(), strict=True))
 
     def __len__(self) -> int:
         return next((len(collection) for collection in self._collections.values()), 0)
 
-    def __iter__(self) -> Iterator[RowData]:
+    def __iter__(self) -> Iterator[Any]:
         """Iterate over the modalities, so that ``x, y = batch`` works."""
         return iter(self.values())
 
@@ -205,7 +207,7 @@ class MultiIndexable(Separable):
         """Return the same with every tensor in pinned memory; a DataLoader calls it for ``pin_memory=True``."""
         return self._each(lambda _, value: value.pin_memory() if hasattr(value, "pin_memory") else value)
 
-    def to(self, *args: Any, **kwargs: Any) -> Self:
+    def to(self, *args: object, **kwargs: object) -> Self:
         """Return the same as tensors, each moved as ``torch.Tensor.to`` does with these arguments.
 
         Arrays and lists of numbers become tensors, and sparse matrices CSR tensors. Lightning and Accelerate call this
@@ -219,7 +221,7 @@ class MultiIndexable(Separable):
         caller = sys._getframe(1).f_globals.get("__name__") or ""  # noqa: SLF001 inspect.currentframe is its other name
         return self._moved(args, kwargs, converts=caller.partition(".")[0] not in _MOVERS)
 
-    def _moved(self, args: Any, kwargs: Any, *, converts: bool) -> Self:
+    def _moved(self, args: tuple[object, ...], kwargs: Mapping[str, object], *, converts: bool) -> Self:
         def move(name: str | int, value: RowData) -> RowData:
             if isinstance(value, MultiIndexable):
                 return value._moved(args, kwargs, converts=converts)  # noqa: SLF001 our own
@@ -295,10 +297,10 @@ def _changed(value: RowData, change: Callable[[object], object]) -> object:
     return change(value)
 
 
-def _named(indexables: tuple[Any, ...], names: Any, named_indexables: dict[str, object]) -> dict[str | int, object]:
+def _named(indexables: tuple[RowData, ...], names: Any, named_indexables: dict[str, object]) -> dict[str | int, object]:
     """Return the modalities by name, or by position where they have none."""
     if not indexables:
-        named: dict[str | int, Any] = dict(named_indexables.items())
+        named: dict[str | int, RowData] = dict(named_indexables.items())
         return named if names is None else {**named, "names": names}
     if named_indexables:
         message = (
@@ -318,7 +320,7 @@ def _named(indexables: tuple[Any, ...], names: Any, named_indexables: dict[str, 
     return dict(zip(names, indexables, strict=True))
 
 
-def _check_names(names: Sequence[Any], count: int) -> None:
+def _check_names(names: Sequence[object], count: int) -> None:
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         message = f"names={names!r}; give a list of strings."
         raise ArgumentTypeError(message)

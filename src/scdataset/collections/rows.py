@@ -8,18 +8,25 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._types import RowData
 
+if TYPE_CHECKING:
+    from scdataset.collections.base import Collection
+
 __all__ = [
     "ADAPTED_PACKAGES",
     "ColumnList",
+    "Indexed",
+    "RowCutter",
     "RowIndex",
     "RowList",
+    "RowTaker",
     "Separable",
     "adapter_for",
     "alike",
@@ -36,17 +43,32 @@ __all__ = [
 RowIndex = slice | NDArray[np.int64]
 """Rows to take: a slice of step 1, or int64 row numbers in any order, repeated or not."""
 
+
+class Indexed(Protocol):
+    """A container that is indexed by row, or by an array of rows."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Any: ...
+
+
+RowTaker = Callable[[Any, RowIndex], RowData]
+"""Takes rows of a container of the type that it is for, given with it."""
+
+RowCutter = Callable[[Any, slice], RowData]
+"""The same, for rows from start to stop."""
+
 ADAPTED_PACKAGES = frozenset(
     ("anndata", "builtins", "datasets", "h5py", "numpy", "pandas", "polars", "pyarrow", "scipy", "torch", "zarr")
 )
 """Packages whose classes have an adapter of that name; it is imported where such an object was given."""
 
 
-class RowList(list[Any]):
+class RowList(list[RowData]):
     """A list with one entry a row, where a plain list may also be one of columns."""
 
 
-class ColumnList(list[Any]):
+class ColumnList(list[RowData]):
     """A list with one entry a column, where a plain list may also be one of rows."""
 
 
@@ -60,7 +82,7 @@ class Separable(ABC):
 
 
 @cache
-def adapter_for(cls: type) -> Any:
+def adapter_for(cls: type) -> ModuleType | None:
     """Return the adapter of the package that defines ``cls``, or None."""
     package = cls.__module__.partition(".")[0]
     if package not in ADAPTED_PACKAGES or cls is object:
@@ -68,7 +90,7 @@ def adapter_for(cls: type) -> Any:
     return importlib.import_module(f"scdataset.collections.adapters.{package}")
 
 
-def as_rows(value: RowData, n_rows: int) -> RowData | None:
+def as_rows(value: Any, n_rows: int) -> RowData | None:
     """Return ``value`` in the form that `take_rows` takes, or None if it does not have ``n_rows`` rows.
 
     A dict has the rows of its values, where a list of ``n_rows`` entries has one entry a row. Any other list, and any
@@ -108,40 +130,40 @@ def take_rows(value: RowData, rows: RowIndex) -> RowData:
     return row_taker(value)(value, rows)
 
 
-def row_taker(value: RowData) -> Callable[[RowData, RowIndex], RowData]:
+def row_taker(value: RowData) -> RowTaker:
     """Return the function that takes rows of ``value`` and of all others of its type."""
-    kind: Any = type(value)
+    kind: type = type(value)
     return _taker_of(kind)
 
 
 def cut_rows(value: RowData, rows: slice) -> RowData:
     """Return rows from start to stop: of its own type, and holding none of the memory of the other rows."""
-    kind: Any = type(value)
+    kind: type = type(value)
     return _cutter_of(kind)(value, rows)
 
 
-def row_cutter(value: RowData) -> Callable[[RowData, slice], RowData]:
+def row_cutter(value: RowData) -> RowCutter:
     """Return a function that cuts rows from ``value``, one part after the other, as `cut_rows` does."""
-    kind: Any = type(value)
+    kind: type = type(value)
     own = _own_cutter_of(kind)
     return _cutter_of(kind) if own is None else own(value)
 
 
 def apart(value: RowData) -> RowData:
     """Return ``value``, or a copy where it is of a kind that may be a view of other rows and is one."""
-    kind: Any = type(value)
+    kind: type = type(value)
     own = _apart_of(kind)
     return value if own is None else own(value)
 
 
-def alike(value: Sequence[RowData], members: Iterable[Any]) -> RowData:
+def alike(value: Sequence[RowData], members: Iterable[object]) -> RowData:
     """Return columns as the kind of tuple that ``value`` is, or as a list."""
     kind: Any = type(value) if isinstance(value, tuple) else ColumnList
     return kind(*members) if hasattr(kind, "_fields") else kind(members)
 
 
 @cache
-def _taker_of(kind: type) -> Callable[[RowData, RowIndex], RowData]:
+def _taker_of(kind: type) -> RowTaker:
     if issubclass(kind, RowList):
         return _take_entries
     if issubclass(kind, (list, tuple)):
@@ -152,7 +174,7 @@ def _taker_of(kind: type) -> Callable[[RowData, RowIndex], RowData]:
 
 
 @cache
-def _cutter_of(kind: type) -> Callable[[RowData, slice], RowData]:
+def _cutter_of(kind: type) -> RowCutter:
     if issubclass(kind, Separable):
         return kind.cut
     if issubclass(kind, RowList):
@@ -165,16 +187,16 @@ def _cutter_of(kind: type) -> Callable[[RowData, slice], RowData]:
 
 
 @cache
-def _own_cutter_of(kind: type) -> Any:
+def _own_cutter_of(kind: type) -> Callable[[Any], RowCutter] | None:
     return _offered(kind, "cutter")
 
 
 @cache
-def _apart_of(kind: type) -> Any:
+def _apart_of(kind: type) -> Callable[[Any], RowData] | None:
     return _offered(kind, "apart")
 
 
-def _offered(kind: type, name: str) -> Any:
+def _offered(kind: type, name: str) -> Callable[..., Any] | None:
     """Return the first function of a name among the adapters of a class and its bases, or None."""
     return next(filter(None, (getattr(adapter_for(cls), name, None) for cls in kind.__mro__)), None)
 
@@ -221,6 +243,6 @@ def _as_columns(value: Sequence[RowData], n_rows: int) -> RowData | None:
     return None if any(column is None for column in columns) else alike(value, columns)
 
 
-def is_collection(source: RowData) -> bool:
+def is_collection(source: RowData) -> "TypeGuard[Collection]":
     """Return whether the class of ``source`` is a collection; a frame may have a column called ``read``."""
     return all(hasattr(type(source), name) for name in ("__len__", "read", "fingerprint"))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from scdataset._types import Array, RowData
-from scdataset.collections.rows import RowList, as_rows, take_rows
+from scdataset.collections.rows import Indexed, RowList, as_rows, take_rows
 
 __all__ = ["gives_rows", "gives_samples", "trial_rows"]
 
@@ -26,7 +26,7 @@ def trial_rows(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
     return np.unique(np.array([first, middle, last], np.int64))
 
 
-def gives_rows(fetched: RowData, source: RowData, rows: NDArray[np.int64]) -> bool:
+def gives_rows(fetched: RowData, source: Indexed, rows: NDArray[np.int64]) -> bool:
     """Tell whether ``fetched``, which ``source`` gave for an array of rows, holds those rows.
 
     Parameters
@@ -44,13 +44,14 @@ def gives_rows(fetched: RowData, source: RowData, rows: NDArray[np.int64]) -> bo
     return _agree([take_rows(window, slice(place, place + 1)) for place in range(rows.size)], source, rows)
 
 
-def gives_samples(fetched: RowData, source: RowData, rows: NDArray[np.int64]) -> bool:
+def gives_samples(fetched: RowData, source: Indexed, rows: NDArray[np.int64]) -> bool:
     """Tell whether ``fetched`` is a list of the samples of these rows; see `gives_rows`."""
-    is_list = isinstance(fetched, (list, tuple)) and len(fetched) == rows.size
-    return is_list and _agree(list(fetched), source, rows)
+    if not isinstance(fetched, (list, tuple)) or len(fetched) != rows.size:
+        return False
+    return _agree(list(fetched), source, rows)
 
 
-def _agree(found: list[Any], source: RowData, rows: NDArray[np.int64]) -> bool:
+def _agree(found: list[object], source: Indexed, rows: NDArray[np.int64]) -> bool:
     """Compare with single samples; of random ones, number and sizes alone. Without any, the length has to do."""
     try:
         samples = [source[row] for row in rows.tolist()]
@@ -66,7 +67,7 @@ def _sizes(sample: object) -> list[int]:
     return [leaf.size for leaf in _leaves(sample)]
 
 
-def _are_equal(one: Any, other: Any) -> bool:
+def _are_equal(one: object, other: object) -> bool:
     leaves, others = _leaves(one), _leaves(other)
     if len(leaves) != len(others):  # numbers in a list, and the same in an array
         leaves, others = [np.concatenate(leaves)], [np.concatenate(others)]
@@ -82,7 +83,7 @@ def _same_values(one: Array, other: Array) -> bool:
     return all(a == b or (a != a and b != b) for a, b in pairs)  # noqa: PLR0124 NaN
 
 
-def _leaves(sample: RowData) -> list[Array]:
+def _leaves(sample: Any) -> list[Array]:
     """Return the arrays in a sample, each of one axis; names of columns are leaves too."""
     if isinstance(sample, Mapping):
         return [leaf for name, value in sample.items() for leaf in (np.array([str(name)]), *_leaves(value))]
@@ -99,7 +100,7 @@ def _flat(sample: object) -> Array:
         plain = sample.detach().to("cpu")
         return np.asarray((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()).ravel()
     if scipy.sparse.issparse(sample):
-        matrix: RowData = sample
+        matrix: Any = sample
         return np.asarray(matrix.toarray()).ravel()
     known = isinstance(sample, (str, bytes, int, float, complex)) or hasattr(sample, "__array__")
     return np.asarray(sample).ravel() if known else np.empty(0)

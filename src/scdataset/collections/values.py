@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import whole
 from scdataset._tables import counted
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 
 __all__ = ["ValueKind", "are_logarithms", "kind_of_values", "kinds_joined", "sampled_rows"]
 
@@ -106,7 +106,7 @@ def _spread_out(n_rows: int, n_wanted: int, rng: np.random.Generator) -> NDArray
     return rng.integers(bounds[:-1], bounds[1:])
 
 
-def kind_of_values(matrix: RowData) -> ValueKind:
+def kind_of_values(matrix: Any) -> ValueKind:
     """Return the kind of values in a matrix, sparse or dense."""
     rows = scipy.sparse.csr_matrix(matrix, dtype=np.float64)
     data = rows.data[rows.data != 0]
@@ -136,13 +136,13 @@ def _kind(minimum: float, maximum: float, whole: float, spread: float, unlogged:
     return "log-normalised" if maximum <= _LARGEST_LOGARITHM and not spread < _ALIKE else "normalised"
 
 
-def are_logarithms(matrix: RowData) -> bool:
+def are_logarithms(matrix: scipy.sparse.csr_array | scipy.sparse.csr_matrix | Array) -> bool:
     """Tell whether the first rows are beyond doubt logarithms of normalised counts: CSR or a dense array.
 
     Their sums differ, and those of exp(x) - 1 do not, which no counts have, normalised or not. Rows of chosen genes
     tell nothing.
     """
-    few: RowData = matrix[:_TRIED]
+    few = matrix[:_TRIED]
     data: Array = few if isinstance(few, np.ndarray) else few.data
     if not data.size or few.shape[0] < _TRIED or not 0 <= data.min() <= data.max() <= _LARGEST_LOGARITHM:
         return False
@@ -162,14 +162,14 @@ def _whole(data: NDArray[np.float64]) -> float:
     return float(np.mean(data == np.rint(data))) if data.size else float("nan")
 
 
-def _spread(rows: RowData) -> float:
+def _spread(rows: scipy.sparse.csr_matrix) -> float:
     """Return the relative standard deviation of the sums of rows that have values."""
     sums = np.asarray(rows.sum(axis=1)).reshape(-1)
     sums = sums[np.diff(rows.indptr) > 0]
     return float(sums.std() / abs(sums.mean())) if sums.size > 1 and sums.mean() else float("nan")
 
 
-def _spread_unlogged(rows: RowData, maximum: float) -> float:
+def _spread_unlogged(rows: scipy.sparse.csr_matrix, maximum: float) -> float:
     """Return the least spread of the sums of base ** x - 1; NaN for values that are no logarithms."""
     if maximum > _LARGEST_LOGARITHM:
         return float("nan")

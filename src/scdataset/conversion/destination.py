@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scdataset.conversion.journal import Journal
 from scdataset.conversion.showing import Bar
@@ -49,7 +48,7 @@ class Destination:
     folder: Path
 
     @classmethod
-    def from_url(cls, out: Any, options: Mapping[str, Any] | None) -> "Destination | None":
+    def from_url(cls, out: object, options: Mapping[str, object] | None) -> "Destination | None":
         """Return the destination of a URL; None of anything else.
 
         Raises

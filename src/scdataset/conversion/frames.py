@@ -67,7 +67,7 @@ def write_genes(root: zarr.Group, name: str, cells: CellCollection) -> None:
     write_frame(root, name, [var_names.to_numpy(object)], var_names.name, named, lambda column: var[column])
 
 
-def write_element(group: zarr.Group, name: str, values: Any) -> None:
+def write_element(group: zarr.Group, name: str, values: object) -> None:
     """Write an element with anndata's writer."""
     is_column = isinstance(values, np.ndarray | pd.api.extensions.ExtensionArray) and values.ndim == 1
     chunks = {"chunks": (_CHUNK,)} if is_column else {}
@@ -76,7 +76,7 @@ def write_element(group: zarr.Group, name: str, values: Any) -> None:
         anndata.io.write_elem(group, name, values, dataset_kwargs=chunks)
 
 
-def storable(values: Any) -> Any:
+def storable(values: object) -> Any:
     """Return a column in a form that anndata writes: labels as categories, but strings that all differ as they are."""
     array = values.array if isinstance(values, pd.Series) else values
     if isinstance(array, pd.arrays.IntegerArray | pd.arrays.BooleanArray):

@@ -93,16 +93,16 @@ class Wanted:
     @classmethod
     def checked(
         cls,
-        source: Any,
-        layer: Any,
-        layers: Any,
-        obs: Any,
-        obsm: Any,
-        raw: Any,
-        shuffle: Any,
-        seed: Any,
-        block_size: Any,
-        options: Mapping[str, Any],
+        source: object,
+        layer: object,
+        layers: object,
+        obs: object,
+        obsm: object,
+        raw: object,
+        shuffle: object,
+        seed: object,
+        block_size: object,
+        options: Mapping[str, object],
     ) -> "Wanted":
         """Return the arguments if they can be used."""
         known = [name for name in inspect.signature(open_collection).parameters if name not in ("source", *_OURS)]
@@ -127,7 +127,7 @@ class Wanted:
             dict(options),
         )
 
-    def opened(self, layer: str | None, **others: Any) -> CellCollection:
+    def opened(self, layer: str | None, **others: object) -> CellCollection:
         """Open the source for one of its matrices, with other options in place of those given.
 
         Raises

@@ -7,6 +7,7 @@ request ──► annotations ──► scan ──► plan ──► shards, ea
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import zarr
 from numpy.typing import DTypeLike
 
 from scdataset._arguments import flag
-from scdataset._clusters import cluster_of
+from scdataset._clusters import Cluster, cluster_of
 from scdataset._tables import counted
 from scdataset.cells import CellCollection
 from scdataset.cells.join.genes import Join
+from scdataset.cells.join.obs import Condition
 from scdataset.conversion.destination import Destination
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.request import Storage, Wanted
@@ -59,8 +61,8 @@ class Conversion:
 
 
 def convert(
-    source: Any,
-    out: Any,
+    source: object,
+    out: str | PathLike[str],
     *,
     shuffle: bool = False,
     seed: int = 0,
@@ -70,7 +72,7 @@ def convert(
     obs: Sequence[str] | None = None,
     obsm: Sequence[str] | None = None,
     raw: bool = False,
-    indices: Any = None,
+    indices: Condition | None = None,
     genes: Sequence[str] | None = None,
     join: Join = "exact",
     compact: bool = True,
@@ -79,7 +81,7 @@ def convert(
     shard_size: int = _SHARD,
     verify: bool = False,
     progress: bool = True,
-    engine: Any = None,
+    engine: "Cluster | str | None" = None,
     **options: Any,
 ) -> Conversion:
     """Convert cells to AnnData in a sharded zarr store (version 3), which plain anndata and zarr read.
@@ -197,7 +199,7 @@ def _described(out: Path) -> Conversion:
     )
 
 
-def _order(cells: CellCollection, wanted: Wanted, indices: Any) -> RowOrder:
+def _order(cells: CellCollection, wanted: Wanted, indices: Condition | None) -> RowOrder:
     if indices is None:
         return RowOrder(len(cells), None, wanted.block_size, wanted.seed)
     selected = cells.where(indices) if callable(indices) else cells.rows_of(indices)

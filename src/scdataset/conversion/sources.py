@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset._types import DType, RowData
+from scdataset._types import DType
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.values import ValueRange, exactly
+from scdataset.engine.matrices.parts import MatrixRows
 
 __all__ = ["MatrixSource", "Scan", "scanned"]
 
@@ -34,7 +36,7 @@ class MatrixSource:
     """
 
     name: str
-    read: Callable[[NDArray[np.int64]], RowData]
+    read: Callable[[NDArray[np.int64]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def scanned(
     return scan
 
 
-def _windows(rows: NDArray[np.int64], first: RowData) -> Iterator[NDArray[np.int64]]:
+def _windows(rows: NDArray[np.int64], first: MatrixRows) -> Iterator[NDArray[np.int64]]:
     """Split rows into windows of about equal size in bytes, judged by the first one."""
     n_bytes = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes
     step = int(np.clip(_WINDOW_BYTES * first.shape[0] // max(n_bytes, 1), 1, 1 << 17))

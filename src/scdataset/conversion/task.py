@@ -20,7 +20,7 @@ from scdataset._version import __version__
 from scdataset.cells import CellCollection
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.frames import write_element, write_frame, write_genes, write_groups
-from scdataset.conversion.matrices import ShardWriter, create, open_arrays
+from scdataset.conversion.matrices import Shard, ShardWriter, create, open_arrays
 from scdataset.conversion.names import NamesFile, numbers_as_names
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.parts import Parts
@@ -210,7 +210,7 @@ class Task:
                 advance(matrix.n_cells(number))
 
     def _written_here(self, left: Sequence[PlannedShard], writers: dict[str, ShardWriter]) -> Iterator[WrittenShard]:
-        def read(item: PlannedShard) -> RowData:
+        def read(item: PlannedShard) -> Shard:
             matrix, number = item
             return writers[matrix.name].read(number)
 

@@ -1,13 +1,14 @@
 """Compare a store with its source before it is renamed to its final path."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import zarr
 
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.conversion.ahead import read_ahead
-from scdataset.conversion.matrices import ShardWriter
+from scdataset.conversion.matrices import Shard, ShardWriter
 from scdataset.conversion.plan import MatrixPlan, Plan
 from scdataset.conversion.showing import Bar
 from scdataset.conversion.workspace import Workspace
@@ -37,7 +38,7 @@ def verify_store(
     # Opened anew, so that nothing comes from the memory of the writer.
     root = zarr.open_group(space.store, mode="r", use_consolidated=False)
 
-    def read(item: tuple[MatrixPlan, int]) -> RowData:
+    def read(item: tuple[MatrixPlan, int]) -> Shard:
         matrix, number = item
         return writers[matrix.name].read(number)
 
@@ -63,7 +64,7 @@ def _compare_rows(root: zarr.Group, writer: ShardWriter) -> None:
     matrix = writer.matrix
     places = np.unique(np.linspace(0, matrix.n_rows - 1, _SAMPLE).astype(np.int64)).tolist()
     rows = np.concatenate([writer.order.rows(place, place + 1) for place in places])
-    expected = writer.source.read(rows)
+    expected: Any = writer.source.read(rows)
     stored: list[zarr.Array] = [root[array] for array in matrix.arrays]
     for number, place in enumerate(places):
         if matrix.kind == "CSR":

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from filelock import FileLock, Timeout
 
@@ -48,7 +48,7 @@ class Workspace:
 
     @classmethod
     @contextmanager
-    def opened(cls, out: Any) -> Iterator[Self]:
+    def opened(cls, out: object) -> Iterator[Self]:
         """Check the path of the output, and hold the folder beside it.
 
         Raises
@@ -191,7 +191,7 @@ def writing_to(out: Path) -> Iterator[None]:
         raise OutputError(message) from error
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 

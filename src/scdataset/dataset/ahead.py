@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ from scdataset.engine.bytes.connections import MOST
 from scdataset.engine.observer import observed, set_level
 
 __all__ = ["Fetch", "ReadsAhead", "maker", "read_ahead"]
+
+T = TypeVar("T")
 
 Fetch = tuple[NDArray[np.int64], list[int]]
 """Rows of some batches, and the bounds between batches."""
@@ -74,7 +76,7 @@ class ReadsAhead(Protocol):
 
 
 def read_ahead(
-    collection: RowData,
+    collection: Any,
     fetches: Iterator[Fetch],
     depth: int,
     transform: Callable[[RowData, NDArray[np.int64]], RowData] | None = None,
@@ -189,7 +191,7 @@ def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[RowData]
             yield made.popleft()
 
 
-def _waited(future: "Future[RowData]") -> RowData:
+def _waited(future: "Future[T]") -> T:
     with observed(WAIT_FOR_BATCHES):
         return future.result()
 

@@ -14,7 +14,6 @@ from torch.utils.data import IterableDataset, get_worker_info
 from scdataset._arguments import optional_whole
 from scdataset._properties import cached_property
 from scdataset._tables import counted
-from scdataset._types import Json, RowData
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.handles import dumps, loads
 from scdataset.collections.memory import BatchTaker, TakesBatches
@@ -222,7 +221,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
 
     def state_dict(
         self, batches: int | None = None, *, epoch: int | None = None, num_workers: int | None = None
-    ) -> Json:
+    ) -> dict[str, Any]:
         """Return how far this dataset was consumed: a dict that JSON takes, the same on every rank.
 
         Parameters
@@ -259,7 +258,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
             progress, worker = self._tracker.worker_part(world_size)
         return SavedState(progress, self._seed, self._identity, worker).to_dict()
 
-    def load_state_dict(self, state: Json, *, ignore: Sequence[str] = ()) -> None:
+    def load_state_dict(self, state: dict[str, Any], *, ignore: Sequence[str] = ()) -> None:
         """Go on from a state in the next iteration, with the batches that were not consumed.
 
         With the number of ranks and workers that it was saved with, batches come as they would have; with others, the
@@ -284,7 +283,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
         self._tracker.load(saved, saved.seed, self._remaining_epoch)
         self._seed, self._own_seed = saved.seed, False
 
-    def __iter__(self) -> Iterator[RowData]:
+    def __iter__(self) -> Iterator[Any]:
         """Return an iterator over the next epoch's batches of this rank, or of this worker's part of them."""
         refuse_hosts_that_share_out_again(self.world_size)
         self._catch_up()

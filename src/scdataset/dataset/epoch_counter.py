@@ -26,13 +26,12 @@ from dataclasses import dataclass
 from functools import cache
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from filelock import FileLock
 from torch.utils.data import get_worker_info
 
 from scdataset._processes import abandoned, name_of_process, new_name
-from scdataset._types import Json
 from scdataset.errors import LoaderError
 from scdataset.schedule.progress import Generation, Progress
 
@@ -72,6 +71,39 @@ class Begun:
     is_outdated: bool = False
 
 
+class _Listed(TypedDict):
+    """Progress, as it is in the file."""
+
+    epoch: int
+    chain: list[list[int]]
+
+
+class _Latest(TypedDict, total=False):
+    """The iteration that began last."""
+
+    progress: _Listed
+    n_workers: int
+    is_outdated: bool
+
+
+class _Iteration(TypedDict):
+    """An iteration that waits for workers, and those that have arrived."""
+
+    base_seed: int
+    progress: _Listed
+    arrived: list[int]
+
+
+class _State(TypedDict):
+    """What all processes share."""
+
+    next: _Listed
+    seed: int | None
+    revision: int
+    latest: _Latest | None
+    running: list[_Iteration]
+
+
 class SharedEpochCounter:
     """Counts the epochs of one dataset, for all processes that iterate over it together."""
 
@@ -83,7 +115,7 @@ class SharedEpochCounter:
         self._name = name
         self._revision = revision
         self._process = os.getpid()
-        self._state: dict[str, object] = {
+        self._state: _State = {
             "next": _listed(first),
             "seed": seed,
             "revision": revision,
@@ -103,7 +135,7 @@ class SharedEpochCounter:
     def set(self, progress: Progress, seed: int | None = None) -> None:
         """Make ``progress`` the next to go on from, also for workers that are running already."""
         with self._shared() as state:
-            state.update(next=_listed(progress), seed=seed or state["seed"], latest=None)
+            state["next"], state["seed"], state["latest"] = _listed(progress), seed or state["seed"], None
 
     def set_epoch(self, epoch: int) -> None:
         """Make ``epoch`` the next one; if it is that already, its progress stays."""
@@ -132,8 +164,12 @@ class SharedEpochCounter:
         """Return the progress that the next iteration goes on from, and the one that began last since `set`."""
         with self._shared() as state:
             latest = state["latest"]
-            begun = latest and Begun(
-                _progress(latest["progress"]), latest["n_workers"], state["seed"], latest.get("is_outdated", False)
+            begun = (
+                None
+                if latest is None
+                else Begun(
+                    _progress(latest["progress"]), latest["n_workers"], state["seed"], latest.get("is_outdated", False)
+                )
             )
             return _progress(state["next"]), begun
 
@@ -169,7 +205,7 @@ class SharedEpochCounter:
         if starts:
             self.share()
         with self._shared() as state:
-            shared = {name: state[name] for name in ("next", "seed")}
+            shared = {"next": state["next"], "seed": state["seed"]}
         return {**shared, "revision": self._revision, "name": self._name if starts else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -178,7 +214,7 @@ class SharedEpochCounter:
             self.share()
 
     @contextmanager
-    def _shared(self) -> Iterator[dict[str, Any]]:
+    def _shared(self) -> Iterator[_State]:
         """Give the state that all processes share, to be changed in place."""
         if get_worker_info() is not None:  # which may be a thread of the process that counts alone
             self.share()
@@ -189,7 +225,7 @@ class SharedEpochCounter:
         with _written(_path(self._name, _main_process()), self._first()) as self._state:
             yield self._state
 
-    def _first(self) -> Json:
+    def _first(self) -> _State:
         """Return the first state of a file: a process that is no worker of the one that iterated begins by itself."""
         return self._state if self._process == os.getpid() else {**self._state, "latest": None, "running": []}
 
@@ -208,7 +244,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def _written(path: Path, first: Json) -> Iterator[dict[str, object]]:
+def _written(path: Path, first: _State) -> Iterator[_State]:
     """Give the state in a file, or ``first`` if there is none yet, and write it back changed."""
     with FileLock(_lock(path), poll_interval=_POLL), os.fdopen(os.open(path, _FLAGS, 0o600), "r+") as file:
         written = file.read()
@@ -221,24 +257,24 @@ def _written(path: Path, first: Json) -> Iterator[dict[str, object]]:
             file.truncate()
 
 
-def _listed(progress: Progress) -> dict[str, object]:
+def _listed(progress: Progress) -> _Listed:
     return {"epoch": progress.epoch, "chain": [[g.world_size, g.n_workers, g.taken] for g in progress.chain]}
 
 
-def _progress(listed: Json) -> Progress:
+def _progress(listed: _Listed) -> Progress:
     return Progress(listed["epoch"], tuple(Generation(*link) for link in listed["chain"]))
 
 
-def _take(state: Json, n_workers: int) -> dict[str, object]:
-    progress: Json = state["next"]
+def _take(state: _State, n_workers: int) -> _Listed:
+    progress = state["next"]
     state["next"] = _listed(Progress(progress["epoch"] + 1))
     state["latest"] = {"progress": progress, "n_workers": n_workers}
     return progress
 
 
-def _join(state: Json, base_seed: int, worker: int, n_workers: int, loaded: Progress | None) -> Json:
+def _join(state: _State, base_seed: int, worker: int, n_workers: int, loaded: Progress | None) -> _Listed:
     """Return the progress of the iteration that this worker belongs to, beginning it if it is the first to arrive."""
-    running: list[Json] = state["running"]
+    running = state["running"]
     for iteration in running:
         if iteration["base_seed"] == base_seed and worker not in iteration["arrived"]:
             break
@@ -249,8 +285,7 @@ def _join(state: Json, base_seed: int, worker: int, n_workers: int, loaded: Prog
         running.append(iteration)
     iteration["arrived"].append(worker)
     state["running"] = [each for each in running if len(each["arrived"]) < n_workers][-_MAX_WAITING:]
-    progress: Json = iteration["progress"]
-    return progress
+    return iteration["progress"]
 
 
 def _main_process() -> int:

@@ -1,6 +1,8 @@
 """Methods of a dataset that tell of an epoch before it begins."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
 
 from scdataset._tables import counted, html_table
 from scdataset.dataset.settings import Settings
@@ -34,7 +36,7 @@ class Explains(Settings):
         ]
         return html_table("scDataset", rows)
 
-    def explain(self, labels: Any = None, *, num_workers: int = 0) -> "Explanation":
+    def explain(self, labels: ArrayLike | str | None = None, *, num_workers: int = 0) -> "Explanation":
         """Predict the next epoch: batches, memory, reads, and how random batches are. No values are read.
 
         Parameters

@@ -185,7 +185,7 @@ class Hooks:
         message = f"The {name} returned None in place of a batch; end it with a return of its result."
         raise HookError(message)
 
-    def _cuttable(self, fetched: RowData, n_rows: int) -> object:
+    def _cuttable(self, fetched: Any, n_rows: int) -> RowData:
         window = as_window(fetched, n_rows)
         if window is None:
             origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")
@@ -237,7 +237,7 @@ def _called(name: str, transform: Hook | None, value: RowData, rows: NDArray[np.
         return transform(value, keys_of(rows))
 
 
-def _n_rows(value: RowData) -> int | None:
+def _n_rows(value: Any) -> int | None:
     """Return the number of rows of a window or batch; None where that cannot be told from outside."""
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape:

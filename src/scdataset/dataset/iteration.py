@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scdataset._types import RowData
 from scdataset.dataset.monitor import LOOP, MODEL, Monitor
 from scdataset.engine.observer import Observer, observing
 from scdataset.schedule.progress import Progress, RemainingEpoch
@@ -105,7 +104,7 @@ class Iteration(Iterator[Any]):
                 close()
             self._end()
 
-    def __next__(self) -> RowData:
+    def __next__(self) -> Any:
         observer = self._monitor.observer
         return self._next() if observer is None else self._counted(observer)
 

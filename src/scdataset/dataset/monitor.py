@@ -169,7 +169,7 @@ class Monitor:
         together = info.num_workers if info is not None and os.getpid() != self._main else 1
         return Totals() if self.observer is None else Totals.from_observer(self.observer, together)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # Only a worker that is being started counts for this dataset; any other copy begins anew.
         return {"counts": (self._folder, self._main) if get_spawning_popen() is not None else (None, 0)}
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Owner(Protocol):
     """A dataset, as far as its options are concerned."""
 
-    def change(self, name: str, **stored: Any) -> None:
+    def change(self, name: str, **stored: object) -> None:
         """Store the checked value of an option under its name, and bring all that follows from it up to date."""
         ...
 
@@ -28,7 +28,7 @@ class Owner(Protocol):
 class Option(CheckedAttribute[T]):
     """An attribute of a dataset that can be assigned."""
 
-    def __set__(self, dataset: Any, value: Any) -> None:
+    def __set__(self, dataset: Any, value: object) -> None:
         owner: Owner = dataset
         owner.change(self._name, **{self._name: self._check(self._name, value)})
 

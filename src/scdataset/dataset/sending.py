@@ -76,7 +76,7 @@ def refuse_what_cannot_be_pickled(batch: RowData, hooks: Hooks) -> None:
 class _Trial(ForkingPickler):
     """A pickler that leaves out the content of arrays and tensors, which is large and can always be sent."""
 
-    def reducer_override(self, value: Any) -> Any:
+    def reducer_override(self, value: object) -> Any:
         if isinstance(value, torch.Tensor):
             if value.requires_grad and not value.is_leaf:
                 message = "a tensor that requires gradients; return tensor.detach()"

@@ -9,6 +9,7 @@ from typing import Any
 
 from scdataset._arguments import flag, nearest, warn, whole
 from scdataset._tables import counted
+from scdataset._types import RowData
 from scdataset.collections import Collection, as_collection
 from scdataset.dataset.epoch_tracker import EpochTracker
 from scdataset.dataset.hooks import Hooks
@@ -53,7 +54,7 @@ class Settings:
     indices = Refused("rows are chosen by the strategy: assign dataset.strategy = Streaming(indices=indices)")
     epoch = Refused("write dataset.set_epoch(epoch)")
 
-    _source: Any
+    _source: RowData
     _collection: Collection | None
     _known_rank: RankInfo
     _seed: int
@@ -63,13 +64,13 @@ class Settings:
     _n_samples: int
     _settled_changes: int
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         """Store an attribute of the user's own, with a warning if it seems to be a hook's name, misspelt."""
         super().__setattr__(name, value)
         if not name.startswith("_") and not hasattr(type(self), name) and get_close_matches(name, _HOOKS, cutoff=0.9):
             warn(f"{type(self).__name__} goes by no attribute {name!r}, which was stored{nearest(name, _HOOKS)}")
 
-    def change(self, name: str, **stored: Any) -> None:
+    def change(self, name: str, **stored: object) -> None:
         """Store the value assigned to the option ``name`` and its consequences, or nothing if it does not fit."""
         if "_tracker" not in vars(self):  # under construction
             vars(self).update(stored)
@@ -298,7 +299,7 @@ def _warn_of_blocks_beyond_windows(block_rows: int, batch_size: int, fetch_facto
     )
 
 
-def adapted(source: Any, fetch_callback: Callable[..., object] | None) -> Collection | None:
+def adapted(source: object, fetch_callback: Callable[..., object] | None) -> Collection | None:
     """Return the collection over ``source``; None if only a ``fetch_callback`` can read it."""
     try:
         return as_collection(source)

@@ -8,7 +8,7 @@ from scdataset.strategy.base import SamplingStrategy
 __all__ = ["Unsized", "has_length"]
 
 
-def has_length(source: Any) -> bool:
+def has_length(source: object) -> bool:
     """Return whether the rows of ``source`` can be counted."""
     return hasattr(type(source), "__len__") or bool(getattr(source, "shape", ()))
 
@@ -29,7 +29,7 @@ class Unsized:
         If it has none.
     """
 
-    def __init__(self, source: Any, strategy: SamplingStrategy) -> None:
+    def __init__(self, source: object, strategy: SamplingStrategy) -> None:
         indices = strategy.indices
         if indices is None:
             message = (

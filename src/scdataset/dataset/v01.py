@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral
-from typing import Any, Concatenate, Never, ParamSpec, TypeVar
+from typing import Concatenate, Never, ParamSpec, TypeVar
 
 from scdataset.errors import RemovedApiError
 
@@ -44,7 +44,7 @@ def _new_call(positional: Sequence[object], named: Mapping[str, object]) -> str:
     )
 
 
-def _as_written(value: Any) -> str:
+def _as_written(value: object) -> str:
     return getattr(value, "__name__", repr(value))
 
 

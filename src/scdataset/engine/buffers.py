@@ -16,9 +16,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from scdataset._types import Array
 
@@ -203,7 +204,7 @@ class BufferPool:
         self._is_of_windows = is_of_windows
         self._n_vain = 0
 
-    def empty(self, size: int, dtype: Any) -> Array:
+    def empty(self, size: int, dtype: DTypeLike) -> Array:
         """Return an uninitialised array of ``size`` elements, shape ``(size,)``."""
         n_bytes = size * np.dtype(dtype).itemsize
         if n_bytes < _GRAIN:  # a fresh one costs little, and does not keep a buffer from its return

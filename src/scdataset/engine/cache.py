@@ -13,7 +13,6 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from scdataset._types import Array
 from scdataset.engine.bytes.source import ByteSource
@@ -31,7 +30,7 @@ def load(file: ByteSource, name: str) -> list[Array] | None:
     return load_under(_place(file, name), _key(file, name))
 
 
-def load_under(place: str, key: list[Any]) -> list[Array] | None:
+def load_under(place: str, key: list[object]) -> list[Array] | None:
     """Return the integer arrays that were last stored at a place, or None if they do not hold for this key."""
     try:
         folder = _folder()
@@ -46,7 +45,7 @@ def store(file: ByteSource, name: str, arrays: Sequence[Array]) -> None:
         store_under(_place(file, name), _key(file, name), arrays)
 
 
-def store_under(place: str, key: list[Any], arrays: Sequence[Array]) -> None:
+def store_under(place: str, key: list[object], arrays: Sequence[Array]) -> None:
     """Keep integer arrays at a place, of any name, if that can be done; ``key`` names their sources, as JSON."""
     with suppress(OSError, RuntimeError):
         folder = _folder()

@@ -23,7 +23,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +60,7 @@ class _Copy:
     make: Make
 
     @property
-    def key(self) -> list[Any]:
+    def key(self) -> list[object]:
         """Kind, path and identity of the file, all but the time of status, which a chmod changes too."""
         return [self.kind, self.source.address, *self.source.identity[:4]]
 
@@ -261,5 +260,5 @@ def _temporary(pid: int) -> Path:
     return folder
 
 
-def _digest(value: list[Any]) -> str:
+def _digest(value: list[object]) -> str:
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()

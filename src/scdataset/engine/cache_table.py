@@ -15,11 +15,11 @@ import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 
-from scdataset._types import Array
+from scdataset._types import Array, BytesLike
 
 __all__ = ["READ_FLAGS", "checksum", "read_table", "remove", "write_table"]
 
@@ -41,7 +41,7 @@ _MARK = b"scdataset table2"
 _NO_TABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, struct.error, MemoryError)
 
 
-def read_table(path: Path, key: list[Any]) -> list[Array] | None:
+def read_table(path: Path, key: list[object]) -> list[Array] | None:
     """Return the arrays of a table, or None if there is none that is whole and has this key."""
     try:
         descriptor = os.open(path, READ_FLAGS)
@@ -52,7 +52,7 @@ def read_table(path: Path, key: list[Any]) -> list[Array] | None:
         return None
 
 
-def _read(stream: Any, n_stored: int, key: list[Any]) -> list[Array] | None:
+def _read(stream: BinaryIO, n_stored: int, key: list[object]) -> list[Array] | None:
     mark, expected, length = _START.unpack(stream.read(_START.size))
     if mark != _MARK or length > _MAX_HEADER:
         return None
@@ -67,7 +67,7 @@ def _read(stream: Any, n_stored: int, key: list[Any]) -> list[Array] | None:
     return arrays if checksum(stored, *(array.data for array in arrays)) == expected else None
 
 
-def write_table(path: Path, key: list[Any], arrays: Sequence[Array]) -> None:
+def write_table(path: Path, key: list[object], arrays: Sequence[Array]) -> None:
     """Write a table beside its place and move it there, so that no one ever sees a part of it.
 
     ``key`` is a list of values that JSON returns unchanged.
@@ -87,7 +87,7 @@ def write_table(path: Path, key: list[Any], arrays: Sequence[Array]) -> None:
         raise
 
 
-def checksum(*parts: Any) -> int:
+def checksum(*parts: BytesLike) -> int:
     """Return the CRC-32 of bytes, or of buffers that follow each other."""
     total = 0
     for part in parts:

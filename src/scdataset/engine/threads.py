@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any
 
 from scdataset._cores import usable_cores
 
@@ -41,7 +40,7 @@ class Threads:
             self._shares = processes
             self.close()
 
-    def run(self, work: Callable[..., None], parts: Sequence[tuple[Any, ...]]) -> None:
+    def run(self, work: Callable[..., None], parts: Sequence[tuple[object, ...]]) -> None:
         """Call ``work(*part)`` for every part and wait for all; the first error is raised when all have ended."""
         count = self.count
         if len(parts) <= 1 or count == 1:
@@ -76,7 +75,7 @@ class Threads:
         return Threads, (self._asked,)
 
 
-def _run_each(work: Callable[..., None], parts: Sequence[tuple[Any, ...]]) -> None:
+def _run_each(work: Callable[..., None], parts: Sequence[tuple[object, ...]]) -> None:
     for part in parts:
         work(*part)
 

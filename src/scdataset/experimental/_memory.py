@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def _size(value: RowData, seen: set[int]) -> int:
     return sys.getsizeof(value) if nbytes is None else int(nbytes)
 
 
-def _members(value: RowData) -> list[object] | None:
+def _members(value: Any) -> list[object] | None:
     """Return the parts of a container whose sizes add up to its own, or None if it is not made of parts."""
     if hasattr(value, "obsm") and hasattr(value, "layers"):  # AnnData; var belongs to no row
         return [value.X, value.obs, *value.obsm.values(), *value.layers.values()]

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import number, whole
 from scdataset._progress import late_bar
 from scdataset._tables import counted
-from scdataset._types import Json, RowData
+from scdataset._types import Json
 from scdataset.cells.collection import CellCollection
 from scdataset.cells.formats.probe import probing
 from scdataset.cells.formats.registry import Options, open_file
@@ -184,7 +184,7 @@ def _load(
     return n_rows, time.perf_counter() - begun
 
 
-def _rows_of(batches: Iterator[RowData], count: int) -> int:
+def _rows_of(batches: Iterator[Sized], count: int) -> int:
     return sum(len(batch) for batch in itertools.islice(batches, count))
 
 

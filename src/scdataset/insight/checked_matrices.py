@@ -5,7 +5,7 @@ checked.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any
@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._tables import counted
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.engine.arrays.reads import Read, run_reads
 from scdataset.engine.arrays.spans import Spans
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray, piece_of
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
+from scdataset.engine.matrices.parts import Matrix
 from scdataset.engine.matrices.row_pointers import RowPointers
 from scdataset.engine.matrices.transposed import TransposedMatrix
 from scdataset.errors import DamagedFileError, ScDatasetError
@@ -44,7 +45,7 @@ _ENOUGH_ROWS = 100
 
 
 @singledispatch
-def check_matrix(matrix: RowData, place: str, found: Findings, context: ReadContext) -> None:
+def check_matrix(matrix: Matrix, place: str, found: Findings, context: ReadContext) -> None:
     """Check the values of a matrix, which is read by rows as training reads it."""
     nans = _Nans()
     height = max(_WINDOW // max(matrix.shape[1], 1), 1) if matrix.kind == "dense" else 4096
@@ -179,7 +180,7 @@ class _Nans:
 
         self._count(values.reshape(-1), where)
 
-    def _count(self, values: Array, where: object) -> None:
+    def _count(self, values: Array, where: Callable[[int], str]) -> None:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             self.nan.add(np.isnan(values), where)
             self.infinite.add(np.isinf(values), where)
@@ -320,11 +321,11 @@ def _strip(
 
 
 def _by_halves(
-    matrix: RowData, first: int, last: int, place: str, found: Findings, context: ReadContext, nans: _Nans
+    matrix: Matrix, first: int, last: int, place: str, found: Findings, context: ReadContext, nans: _Nans
 ) -> None:
     """Read rows, and halves of them where they cannot be read."""
     try:
-        read = matrix.read(np.arange(first, last), context)
+        read: Any = matrix.read(np.arange(first, last), context)
     except ScDatasetError as error:
         if last - first <= 1:
             found.add(place, error)

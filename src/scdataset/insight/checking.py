@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
-from typing import Any
 
 from scdataset._arguments import optional_names
 from scdataset._progress import late_bar
@@ -40,7 +39,7 @@ def check(
     *,
     genome: str | None = None,
     feature_types: Sequence[str] | None = None,
-    gene_table: Any = None,
+    gene_table: object = None,
     gene_lists: Sequence[str] | None = None,
     unknown_genes: str | None = None,
 ) -> Report:

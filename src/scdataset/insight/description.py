@@ -10,7 +10,7 @@ import numpy as np
 
 from scdataset._progress import late_bar
 from scdataset._tables import counted
-from scdataset._types import Array, Json, RowData
+from scdataset._types import Array, Json
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import column_names, column_values, n_rows
@@ -23,6 +23,7 @@ from scdataset.collections.values import ValueKind, kind_of_values
 from scdataset.engine.bytes.folders import bytes_in
 from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.context import ReadContext
+from scdataset.engine.matrices.parts import MatrixRows
 from scdataset.errors import ScDatasetError
 from scdataset.insight.advice import Advice, advice_on
 from scdataset.insight.storage import StoredMatrix, arrays_of_cells, matrices_in, other_matrices
@@ -245,7 +246,7 @@ def _unstored(file: CellFile, density: float) -> StoredMatrix:
     return StoredMatrix("X", matrix.kind, matrix.shape, str(matrix.dtype), None, n_stored, None, None, 1, (), "")
 
 
-def _sample(file: CellFile) -> object:
+def _sample(file: CellFile) -> MatrixRows:
     """Read a few hundred rows: runs of neighbours, so that few chunks are decoded."""
     n_rows = file.matrix.shape[0]
     firsts = np.linspace(0, max(n_rows - _RUN, 0), _RUNS).astype(np.int64)
@@ -253,9 +254,9 @@ def _sample(file: CellFile) -> object:
     return file.matrix.read(rows[:n_rows], ReadContext())
 
 
-def _density(sample: RowData) -> float:
+def _density(sample: MatrixRows) -> float:
     n_rows, n_columns = sample.shape
-    n_nonzero = int(np.count_nonzero(sample.data if hasattr(sample, "indptr") else sample))
+    n_nonzero = int(np.count_nonzero(sample if isinstance(sample, np.ndarray) else sample.data))
     return n_nonzero / max(int(n_rows) * int(n_columns), 1)
 
 

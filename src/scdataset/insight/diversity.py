@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,10 @@ from scdataset.strategy.base import EpochOrder
 from scdataset.strategy.blocks import BlockShuffling
 from scdataset.strategy.keys import MAX_SEED
 from scdataset.strategy.labels import encode_labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Diversity", "codes_of", "diversity", "expected", "simulated"]
 
@@ -109,7 +113,7 @@ class Diversity:
         names = ("entropy", "random", "whole", "n_classes", "dependence", "method", "batch_size", "fetch_factor")
         return {**{name: getattr(self, name) for name in names}, "block_size": self.block_size, "share": self.share}
 
-    def plot(self, path: str | Path | None = None, *, block_sizes: Sequence[int] = _CURVE) -> Any:
+    def plot(self, path: str | Path | None = None, *, block_sizes: Sequence[int] = _CURVE) -> "Figure":
         """Draw the entropy of batches against the block size, at this batch size and fetch factor.
 
         Parameters
@@ -151,7 +155,7 @@ class Diversity:
 
 
 def diversity(
-    labels: ArrayLike | Sequence[Any],
+    labels: ArrayLike | Sequence[object],
     block_size: int,
     fetch_factor: int,
     batch_size: int,
@@ -362,7 +366,7 @@ def _means(shares: NDArray[np.float64], size: int, values: NDArray[np.float64]) 
     return means
 
 
-def new_figure(needed_for: str) -> tuple[Any, Any]:
+def new_figure(needed_for: str) -> "tuple[Figure, Axes]":
     """Return a figure and its axes, which no window shows by itself."""
     with needing(needed_for, "matplotlib"):
         from matplotlib.figure import Figure  # noqa: PLC0415 used by plots alone

@@ -8,7 +8,7 @@ No values are read. The order is a pure function, so that windows from all over 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,9 @@ from scdataset.schedule.partition import Partition
 from scdataset.schedule.windows import rows_of_batches
 from scdataset.strategy.base import EpochOrder, SamplingStrategy
 from scdataset.strategy.blocks import BlockShuffling
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Explanation", "Plan", "explained", "labels_of"]
 
@@ -50,7 +53,7 @@ class HasFiles(Protocol):
 class HasObsFrame(Protocol):
     """A collection that reads columns of obs by name."""
 
-    def obs_frame(self, columns: Sequence[str] | None = None) -> Any:
+    def obs_frame(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """Return columns as a frame."""
         ...
 
@@ -79,7 +82,7 @@ class Plan:
 
     strategy: SamplingStrategy
     collection: Collection | None
-    source: Any
+    source: object
     n_rows: int
     partition: Partition
     seed: int
@@ -267,7 +270,7 @@ def explained(plan: Plan, labels: ArrayLike | str | None = None, num_workers: in
 
 
 def labels_of(
-    source: Any, collection: object, n_rows: int, labels: ArrayLike | str | None
+    source: object, collection: object, n_rows: int, labels: ArrayLike | str | None
 ) -> tuple[str | None, NDArray[np.int64] | None]:
     """Return the name of labels and their codes, shape ``(n_rows,)``; None twice where there is nothing to mix.
 
@@ -291,7 +294,7 @@ def labels_of(
     return "labels", codes
 
 
-def _column(source: Any, collection: object, name: str) -> object:
+def _column(source: object, collection: object, name: str) -> object:
     if isinstance(collection, HasObsFrame):
         return collection.obs_frame([name])[name]
     obs = getattr(source, "obs", None)
@@ -340,7 +343,7 @@ def _costs(plan: Plan, windows: Sequence[NDArray[np.int64]], n_batches: int) -> 
     }
 
 
-def _fetched(costs: Sequence[ReadCost], n_rows: int) -> dict[str, float | None]:
+def _fetched(costs: Sequence[ReadCost], n_rows: int) -> dict[str, Any]:
     """Return the fields about requests to object stores, given the costs of windows that are read one by one."""
     plan = FetchPlan()
     sizes = [n_bytes for cost in costs for asked in cost.asked for n_bytes in plan.add(*asked)]

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -85,7 +84,7 @@ def _occupied(window_bytes: int) -> int:
     return window_bytes + (_HUGE_PAGE if window_bytes > 2 * _HUGE_PAGE else 0)
 
 
-def row_bytes(source: Any, collection: Collection) -> float | None:
+def row_bytes(source: object, collection: Collection) -> float | None:
     """Return the memory of a row, in bytes, of data in memory or of arrays of known type; None for any other.
 
     Rows on a disk are not read for it.
@@ -100,5 +99,5 @@ def row_bytes(source: Any, collection: Collection) -> float | None:
     return size_of(collection.read(rows)) / rows.size
 
 
-def _of_objects(dtype: Any) -> bool:
+def _of_objects(dtype: object) -> bool:
     return bool(getattr(dtype, "hasobject", False))

@@ -3,7 +3,6 @@
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
 
 from scdataset._tables import counted, size
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hooks
@@ -164,19 +163,23 @@ class LoaderStats:
         return self.bytes_fetched / self.seconds_of_bodies if self.seconds_of_bodies else 0.0
 
     @property
-    def shares(self) -> dict[str, float]:
-        """The part of the loop's time that each took, largest first: ``model``, ``disk``, a hook's name, ..."""
-        parts = {
+    def _seconds(self) -> dict[str, float]:
+        """Seconds of the loop by what took them, in the order of a step."""
+        return {
             "model": self.waiting_for_model,
             "compiler": self.waiting_for_compiler,
             "disk": self.waiting_for_disk,
             "decoding": self.waiting_for_decoding,
             "collection": self.waiting_for_collection,
-            "cutting": self.cutting,
             **self.hooks,
+            "cutting": self.cutting,
         }
-        total = sum(parts.values())
-        ranked = sorted(parts.items(), key=lambda part: -part[1])
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The part of the loop's time that each took, largest first: ``model``, ``disk``, a hook's name, ..."""
+        total = sum(self._seconds.values())
+        ranked = sorted(self._seconds.items(), key=lambda part: -part[1])
         return {name: seconds / total for name, seconds in ranked if seconds > 0}
 
     @property
@@ -223,19 +226,10 @@ class LoaderStats:
     @property
     def _lines(self) -> list[tuple[str, str, str]]:
         """Name, figure and remark of each line."""
-        parts = {
-            "model": self.waiting_for_model,
-            "compiler": self.waiting_for_compiler,
-            "disk": self.waiting_for_disk,
-            "decoding": self.waiting_for_decoding,
-            "collection": self.waiting_for_collection,
-            **self.hooks,
-            "cutting": self.cutting,
-        }
         shares = self.shares
         listed = [
             (self._titled(name), f"{seconds:.2f} s", f"{shares.get(name, 0.0):.0%}{self._remark(name)}")
-            for name, seconds in parts.items()
+            for name, seconds in self._seconds.items()
             if seconds or name == "model"
         ]
         busy = f"{self.seconds_reading:.2f} s reading, {self.seconds_decoding:.2f} s decoding, "
@@ -304,7 +298,7 @@ def _divided_wait(totals: Totals) -> dict[str, float]:
     }
 
 
-def _places(hooks: Mapping[str, Any], *, is_ahead: bool) -> dict[str, str]:
+def _places(hooks: Mapping[str, object], *, is_ahead: bool) -> dict[str, str]:
     """Return where transforms of this package are called; hooks of the user's own are left out."""
     places: dict[str, str] = {}
     for name in ("fetch_transform", "batch_transform"):
@@ -316,13 +310,13 @@ def _places(hooks: Mapping[str, Any], *, is_ahead: bool) -> dict[str, str]:
     return places
 
 
-def _is_of_package(transform: Any) -> bool:
+def _is_of_package(transform: object) -> bool:
     if isinstance(transform, Compose):
         return all(map(_is_of_package, transform.transforms))
     return isinstance(transform, Transform)
 
 
-def _called(function: Any) -> str:
+def _called(function: object) -> str:
     """Return a name for a function or transform."""
     name: str = getattr(function, "__qualname__", type(function).__qualname__)
     return name

@@ -164,7 +164,7 @@ def _sparse_shape(node: Node, indptr: Node) -> tuple[int, ...]:
     for key in ("shape", "h5sparse_shape"):
         said = node.attribute(key)
         if said is not None:
-            return tuple(int(size) for size in np.ravel(said))
+            return tuple(int(size) for size in np.asarray(said).ravel())
     stored = node.find("shape")
     genes = 0 if stored is None else int(stored.values()[0])
     return (indptr.shape or (1,))[0] - 1, genes

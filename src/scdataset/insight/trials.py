@@ -86,7 +86,7 @@ class Bench:
     """
 
     def __init__(
-        self, collection: Any, batch_size: int, seconds: float, clock: Callable[[], float] = time.perf_counter
+        self, collection: object, batch_size: int, seconds: float, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self._collection = collection
         self._batch_size = batch_size
@@ -111,7 +111,7 @@ class Bench:
     def rate(self, block_size: int, fetch_factor: int, threads: int | None, seconds: float) -> float:
         """Return rows a second of one setting, over at least one window and about so many seconds."""
         self._n_measured += 1
-        if threads is not None:
+        if threads is not None and isinstance(self._collection, SharesThreads):
             self._collection.share_threads(max(usable_cores() // threads, 1) if threads < self._all_threads else 1)
         dataset = scDataset(
             self._collection,
@@ -128,7 +128,7 @@ class Bench:
                 self._warm(dataset)
             return self._timed(dataset, min(seconds, max(self.left, 0.0)))
         finally:
-            if threads is not None:
+            if threads is not None and isinstance(self._collection, SharesThreads):
                 self._collection.share_threads(1)
 
     @property

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,7 @@ from scdataset._progress import late_bar
 from scdataset._tables import counted, html_table, size, text_table
 from scdataset._types import Json
 from scdataset.collections import as_collection
-from scdataset.collections.base import TellsReadCost
+from scdataset.collections.base import Collection, TellsReadCost
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.experimental import estimate_sample_size
 from scdataset.insight.diversity import diversity as diversity_of
@@ -31,6 +31,9 @@ from scdataset.insight.explain import labels_of
 from scdataset.insight.memory import WindowSizes, peak_memory
 from scdataset.insight.trials import WARMING, Bench, Trial
 from scdataset.strategy.blocks import BlockShuffling
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Tuned", "tune"]
 
@@ -155,7 +158,7 @@ class Tuned:
         ]
         return head + [(f"block {one.block_size}, factor {one.fetch_factor}", str(one)) for one in self.frontier]
 
-    def plot(self, path: str | Path | None = None) -> Any:
+    def plot(self, path: str | Path | None = None) -> "Figure":
         """Draw throughput against diversity.
 
         Parameters
@@ -258,7 +261,7 @@ class _Search:
     """Chooses which settings are measured."""
 
     def __init__(
-        self, rows: Any, bench: Bench, batch_size: int, codes: NDArray[np.int64], memory: int, share: float
+        self, rows: Collection, bench: Bench, batch_size: int, codes: NDArray[np.int64], memory: int, share: float
     ) -> None:
         self._rows = rows
         self._bench = bench

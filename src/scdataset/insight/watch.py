@@ -1,7 +1,7 @@
 """A training loop that shows its rate and its bottleneck while it runs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from scdataset._arguments import positive
@@ -76,7 +76,7 @@ class Watched:
                     shown, taken = now, 0
             self._show(show, taken, before)
 
-    def _show(self, show: Any, taken: int, before: LoaderStats) -> LoaderStats:
+    def _show(self, show: Callable[[int, str], None], taken: int, before: LoaderStats) -> LoaderStats:
         """Bring the bar up to date, and return the figures until here."""
         stats = self._dataset.stats()
         part = stats.since(before)
@@ -84,7 +84,7 @@ class Watched:
         return stats if part.batches else before
 
 
-def dataset_of(loader: Any) -> scDataset:
+def dataset_of(loader: object) -> scDataset:
     """Return the dataset that a loader iterates over.
 
     Raises

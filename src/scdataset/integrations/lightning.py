@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import nearest, one_of
 from scdataset._tables import counted, verb
-from scdataset._types import Array, Json
+from scdataset._types import Array
 from scdataset.dataset import scDataset
 from scdataset.errors import ArgumentValueError, CollectionError
 from scdataset.integrations.lightning_hosts import base_of
@@ -151,7 +151,7 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
         return open_collection(settings.paths, **settings.opening())
 
     @property
-    def var_names(self) -> Any:
+    def var_names(self) -> object:
         """Names of the genes, a pandas Index."""
         names = getattr(self.collection, "var_names", None)
         if names is None:
@@ -162,7 +162,7 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
         return names
 
     @property
-    def classes(self) -> list[Any]:
+    def classes(self) -> list[object]:
         """The classes of ``label``, in the order of the codes in batches."""
         label = self._settings.label
         if label is None:
@@ -310,11 +310,11 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
             loader.set_epoch(self.trainer.current_epoch)
         return loader
 
-    def state_dict(self) -> Json:
+    def state_dict(self) -> dict[str, Any]:
         """Return the place in the training data, for a checkpoint; nothing before any training."""
         return {"train": self._loaders["train"].state_dict()} if "train" in self._loaders else {}
 
-    def load_state_dict(self, state_dict: Json) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the state of a checkpoint, unless it is loaded for its weights, to validate, test or predict."""
         if "train" in state_dict and (self.trainer is None or self._fits):
             self._loader("train").load_state_dict(state_dict["train"])

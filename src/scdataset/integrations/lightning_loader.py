@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 from torch.utils.data import DataLoader
 
-from scdataset._types import Json
 from scdataset.dataset import scDataset
 
 __all__ = ["CellLoader"]
@@ -93,7 +92,7 @@ class CellLoader:
         self._running.add(batches)
         return batches
 
-    def _batches(self) -> Generator[Any, None, None]:
+    def _batches(self) -> Generator[object, None, None]:
         if self._repeats:
             self._next_epoch = 0
         self._epoch, self._taken = self._next_epoch, 0
@@ -105,7 +104,7 @@ class CellLoader:
             self._taken += 1
             yield batch
 
-    def state_dict(self) -> Json:
+    def state_dict(self) -> dict[str, Any]:
         """Return how much was trained on, as `scDataset.state_dict` does."""
         epoch, taken = self._trained_on()
         return self.source.state_dict(taken, epoch=epoch, num_workers=self._n_workers)
@@ -124,7 +123,7 @@ class CellLoader:
             return self._next_epoch, 0
         return self._epoch, self._taken - in_model
 
-    def load_state_dict(self, state: Json) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state in the next iteration; one that runs is ended.
 
         The rest of an epoch is shared out among the devices there are now. That epoch then differs in length from those

@@ -36,26 +36,26 @@ _WORKER_OPTIONS = ("dataset", "batch_size", "num_workers", "shuffle", "sampler",
 class LightningSettings:
     """The arguments of `CellDataModule`, which describes them."""
 
-    collection: Any
-    train: Any
-    val: Any
-    test: Any
-    predict: Any
+    collection: object
+    train: object
+    val: object
+    test: object
+    predict: object
     label: str | None
     batch_size: int
     eval_batch_size: int | None
     fetch_factor: int
     block_size: int
-    strategy: Any
-    fetch_transform: Any
-    batch_transform: Any
+    strategy: SamplingStrategy | Callable[..., SamplingStrategy] | None
+    fetch_transform: Callable[..., object] | None
+    batch_transform: Callable[..., object] | str | None
     drop_last: bool
     seed: int | None
     prefetch: int
     uneven_ranks: bool
     row_key: str | None
     num_workers: int
-    loader_options: Mapping[str, Any] | None
+    loader_options: Mapping[str, object] | None
     open_options: Mapping[str, Any] | None
     resume_ignore: Sequence[str]
 
@@ -141,10 +141,10 @@ class LightningSettings:
             strategy.indices = indices
         return strategy
 
-    def transform_of(self, split: str) -> Callable[..., Any] | None:
+    def transform_of(self, split: str) -> Callable[..., object] | None:
         """Return the batch transform of a split."""
         if not self.makes_tensors:
-            return self.batch_transform  # type: ignore[no-any-return]  # checked above
+            return self.batch_transform  # type: ignore[return-value]  # checked above
         return ToTorch(missing_label=-1) if split == "predict" else ToTorch()
 
     def shown(self) -> str:
@@ -162,7 +162,7 @@ class LightningSettings:
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
 
-def _called(strategy: Callable[..., Any], indices: Array | None) -> SamplingStrategy:
+def _called(strategy: Callable[..., object], indices: Array | None) -> SamplingStrategy:
     """Return the strategy that a function makes."""
     try:
         made = strategy(indices=indices)
@@ -185,7 +185,7 @@ def _refuse_unsaved(name: str, value: object) -> None:
         raise ArgumentValueError(message)
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """Return a value of which torch's ``weights_only`` loader takes all parts, or a note."""
     try:
         return _plainly(value)
@@ -193,7 +193,7 @@ def _plain(value: object) -> Any:
         return f"{_NOT_SAVED}{type(value).__qualname__}"
 
 
-def _plainly(value: Any) -> Any:
+def _plainly(value: Any) -> object:
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, os.PathLike):
@@ -219,7 +219,7 @@ def _check_mapping(name: str, value: object) -> None:
         raise ArgumentTypeError(message)
 
 
-def _check_batch_transform(value: Any) -> None:
+def _check_batch_transform(value: Callable[..., object] | str | None) -> None:
     if isinstance(value, str):
         message = (
             f'batch_transform={value!r} is not known; give "tensors", a function, or None for batches as they are read.'
@@ -228,7 +228,7 @@ def _check_batch_transform(value: Any) -> None:
     hook("batch_transform", value)
 
 
-def _check_strategy(strategy: Any) -> None:
+def _check_strategy(strategy: object) -> None:
     if isinstance(strategy, SamplingStrategy) and strategy.indices is not None:
         message = (
             f"strategy={strategy!r} has indices of its own, which train would replace; give them as train=..., and the "

@@ -3,6 +3,7 @@
 from typing import Any
 
 from scdataset._arguments import whole
+from scdataset.dataset import scDataset  # noqa: TC001 as in the other modules
 from scdataset.errors import ArgumentTypeError
 from scdataset.insight.stats import LoaderStats
 from scdataset.insight.watch import dataset_of
@@ -31,7 +32,7 @@ class StatsLogger(_Callback):  # type: ignore[misc]  # typed by the package that
     def __init__(self, every_n_batches: int = 50) -> None:
         super().__init__()
         self._every = whole("every_n_batches", every_n_batches, minimum=1)
-        self._dataset: Any = None
+        self._dataset: scDataset | None = None
         self._before = LoaderStats()
 
     def on_train_start(self, trainer: Any, pl_module: object) -> None:  # noqa: ARG002 as Lightning calls it
@@ -43,11 +44,18 @@ class StatsLogger(_Callback):  # type: ignore[misc]  # typed by the package that
             return
         self._before = self._dataset.stats()
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002 as Lightning calls it
+    def on_train_batch_end(
+        self,
+        trainer: Any,
+        pl_module: object,  # noqa: ARG002 as Lightning calls it
+        outputs: object,  # noqa: ARG002 as above
+        batch: object,  # noqa: ARG002 as above
+        batch_idx: int,
+    ) -> None:
         """Log the figures since the last entry."""
         if self._dataset is None or (batch_idx + 1) % self._every or not trainer.loggers:
             return
-        stats: LoaderStats = self._dataset.stats()
+        stats = self._dataset.stats()
         figures = {f"data/{name}": value for name, value in stats.since(self._before).as_dict().items()}
         self._before = stats
         for logger in trainer.loggers:

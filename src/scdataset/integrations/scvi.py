@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import DataLoader
 
 from scdataset._arguments import flag, optional_names, optional_whole, warn, whole
@@ -136,8 +136,8 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
         unlabeled_category: str = "Unknown",
         categorical_covariate_keys: Sequence[str] | None = None,
         continuous_covariate_keys: Sequence[str] | None = None,
-        train: object = None,
-        validation: object = None,
+        train: ArrayLike | None = None,
+        validation: ArrayLike | None = None,
         batch_size: int = 128,
         block_size: int = 16,
         fetch_factor: int = 64,
@@ -193,7 +193,7 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
         return np.flatnonzero(self._validation)
 
     @property
-    def registry(self) -> dict[str, Any]:
+    def registry(self) -> dict[str, object]:
         """Description of the data, for ``SCVI(registry=module.registry)``; a new one each time, as models keep it."""
         return self._columns.registry(self.n_obs, self.cells.var_names, _INSTALLED)
 
@@ -242,15 +242,15 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
             raise ArgumentValueError(message)
         return self._columns.labels.categories
 
-    def train_dataloader(self) -> Any:
+    def train_dataloader(self) -> object:
         """Return the loader of training, for SCANVI of pairs: a batch of all cells, and one of labelled cells."""
         return self._paired(self._train, self._shuffled)
 
-    def val_dataloader(self) -> Any:
+    def val_dataloader(self) -> object:
         """Return the loader of validation, an empty list for none."""
         return self._paired(self._validation, self._in_order) if self.n_val else []
 
-    def inference_dataloader(self, indices: object = None, batch_size: int | None = None) -> Any:
+    def inference_dataloader(self, indices: ArrayLike | None = None, batch_size: int | None = None) -> object:
         """Return batches of cells in the order of the collection, for ``dataloader=`` of a model.
 
         Parameters
@@ -328,7 +328,9 @@ def _key(name: str, value: str | None, *, may_be_absent: bool = True) -> str | N
     return value
 
 
-def _splits(cells: CellCollection, train: object, validation: object) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _splits(
+    cells: CellCollection, train: ArrayLike | None, validation: ArrayLike | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which cells are in the two splits, each of shape ``(n_obs,)``."""
     held_out = np.zeros(cells.n_obs, bool) if validation is None else _mask(cells, validation)
     if train is None:
@@ -343,7 +345,7 @@ def _splits(cells: CellCollection, train: object, validation: object) -> tuple[N
     return chosen, held_out
 
 
-def _mask(cells: CellCollection, rows: object) -> NDArray[np.bool_]:
+def _mask(cells: CellCollection, rows: slice | ArrayLike) -> NDArray[np.bool_]:
     mask = np.zeros(cells.n_obs, bool)
     mask[cells.rows_of(rows)] = True
     return mask

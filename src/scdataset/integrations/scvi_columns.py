@@ -21,6 +21,8 @@ from scdataset.transforms import ToTorch
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scdataset.cells import CellCollection
+
 __all__ = ["ScviColumns", "ToScvi"]
 
 _CATEGORICAL, _CONTINUOUS = "extra_categorical_covs", "extra_continuous_covs"
@@ -48,7 +50,7 @@ class Coded:
     given: str | None = None
 
     @classmethod
-    def from_series(cls, column: "pd.Series[Any]") -> "Coded":
+    def from_series(cls, column: "pd.Series") -> "Coded":
         """Return the codes of a column, and all its categories, whether they occur or not."""
         labels = column.astype("category").cat
         name = str(column.name)
@@ -88,7 +90,7 @@ class ScviColumns:
     @classmethod
     def from_frame(
         cls,
-        cells: Any,
+        cells: "CellCollection",
         batch_key: str | None,
         labels_key: str | None,
         unlabeled: str,
@@ -138,7 +140,7 @@ class ScviColumns:
                 )
                 raise ArgumentValueError(message)
 
-    def registry(self, n_obs: int, var_names: "pd.Index[Any]", scvi_version: str) -> dict[str, object]:
+    def registry(self, n_obs: int, var_names: "pd.Index", scvi_version: str) -> dict[str, object]:
         """Return the description of data that models are made of; the unlabelled category counts as a label."""
         genes = {"n_obs": n_obs, "n_vars": len(var_names), "column_names": var_names.to_numpy()}
         labels = {**self.labels.state, "unlabeled_category": self.unlabeled}
@@ -205,7 +207,8 @@ class ToScvi:
     def __call__(self, batch: MultiIndexable, keys: RowKeys) -> dict[str, torch.Tensor]:
         """Return the tensors of a batch by name."""
         columns = {name: _stacked(values, keys.rows) for name, values in self._columns.items()}
-        return {"X": self._to_torch(batch["X"]), **columns}
+        x: Any = self._to_torch(batch["X"])
+        return {"X": x, **columns}
 
 
 def _stacked(columns: Sequence[Array], rows: NDArray[np.int64]) -> torch.Tensor:
@@ -217,7 +220,7 @@ def _field(state: Mapping[str, object], **counts: int) -> dict[str, object]:
     return {"data_registry": {}, "state_registry": dict(state), "summary_stats": counts}
 
 
-def _labels(column: "pd.Series[Any]", unlabeled: str) -> Coded:
+def _labels(column: "pd.Series", unlabeled: str) -> Coded:
     """Return labels of which the unlabelled one is last: it and the last one change places, as in scvi-tools."""
     labels = column.astype("category")
     names = labels.cat.categories.tolist()
@@ -240,7 +243,7 @@ def _refuse_other_spelling(key: str, names: Sequence[object], unlabeled: str) ->
         raise ArgumentValueError(message)
 
 
-def _numbers(column: "pd.Series[Any]") -> NDArray[np.float32]:
+def _numbers(column: "pd.Series") -> NDArray[np.float32]:
     if column.dtype.kind not in "iufb":
         message = (
             f"continuous_covariate_keys has {column.name!r}, which is no column of numbers; give it in "

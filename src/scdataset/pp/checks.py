@@ -3,8 +3,8 @@
 import numpy as np
 
 from scdataset._tables import counted, verb
-from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
+from scdataset.transforms.matrices import Csr
 
 __all__ = ["check_counts", "check_fractional", "check_not_negative"]
 
@@ -12,7 +12,7 @@ _LOOKED_AT = 1 << 16
 """Values that tell counts from logarithms: the first of a window."""
 
 
-def check_not_negative(matrix: RowData, needed_by: str) -> None:
+def check_not_negative(matrix: Csr, needed_by: str) -> None:
     """Raise if a value is negative, missing or infinite.
 
     Parameters
@@ -34,7 +34,7 @@ def check_not_negative(matrix: RowData, needed_by: str) -> None:
     raise ArgumentValueError(message)
 
 
-def check_counts(matrix: RowData, needed_by: str) -> None:
+def check_counts(matrix: Csr, needed_by: str) -> None:
     """Raise if a value is negative, missing or no whole number."""
     check_not_negative(matrix, needed_by)
     data = matrix.data
@@ -49,7 +49,7 @@ def check_counts(matrix: RowData, needed_by: str) -> None:
         raise ArgumentValueError(message)
 
 
-def check_fractional(matrix: RowData, needed_by: str) -> None:
+def check_fractional(matrix: Csr, needed_by: str) -> None:
     """Raise if the values are counts where logarithms are needed."""
     data = matrix.data[:_LOOKED_AT]
     if np.any(data) and np.array_equal(data, np.rint(data)):

@@ -1,20 +1,22 @@
 """Highly variable genes, out of core."""
 
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from scdataset._arguments import flag, nearest, number, positive, warn, whole
 from scdataset._tables import counted, verb
-from scdataset._types import RowData
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.checks import check_counts, check_fractional, check_not_negative
 from scdataset.pp.dispersions import by_dispersion, by_dispersion_in_batches
 from scdataset.pp.moments import Moments, moments_of
 from scdataset.pp.standardised import by_standardised_variance, loess_class
 from scdataset.pp.streaming import Cells
+from scdataset.transforms.matrices import Csr
 
 __all__ = ["highly_variable_genes"]
 
@@ -27,14 +29,14 @@ def highly_variable_genes(
     flavor: Flavor = "seurat_v3",
     batch_key: str | None = None,
     *,
-    indices: Any = None,
+    indices: ArrayLike | None = None,
     span: float = 0.3,
     n_bins: int = 20,
     log_base: float | None = None,
     check_values: bool = True,
     seed: int = 0,
     progress: bool = True,
-    engine: Any = None,
+    engine: object = None,
 ) -> pd.DataFrame:
     """Find the genes that vary most, as ``scanpy.pp.highly_variable_genes`` does, without the cells in memory.
 
@@ -131,7 +133,7 @@ def highly_variable_genes(
     return frame.set_axis(chosen.var_names, axis=0)
 
 
-def _prepared(matrix: RowData, *, flavor: str, log_base: float | None, check_values: bool) -> RowData:
+def _prepared(matrix: Csr, *, flavor: str, log_base: float | None, check_values: bool) -> Array:
     """Check the values of a window, and return them as the flavor adds them up."""
     if flavor.startswith("seurat_v3"):
         (check_counts if check_values else check_not_negative)(matrix, f"flavor={flavor!r}")
@@ -151,7 +153,7 @@ def _check_numbers(span: float, n_bins: int, log_base: float | None) -> None:
         positive("log_base", log_base)
 
 
-def _unlogged(data: RowData, log_base: float | None) -> object:
+def _unlogged(data: Array, log_base: float | None) -> Array:
     """Return exp(x) - 1, in the type of the values, as scanpy does."""
     with np.errstate(over="ignore"):
         values = np.expm1(data if log_base is None else (data * np.log(log_base)).astype(data.dtype))

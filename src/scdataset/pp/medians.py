@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, positive
 from scdataset._types import Array
@@ -42,7 +42,7 @@ def nonzero_medians(
     *,
     target_sum: float = 1e4,
     totals: object = None,
-    indices: object = None,
+    indices: ArrayLike | None = None,
     progress: bool = True,
     engine: object = None,
 ) -> "pd.Series[float]":

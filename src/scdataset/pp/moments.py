@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.pp.kernels import add_moments
 from scdataset.pp.streaming import Cells, Pass, Window
+from scdataset.transforms.matrices import Csr
 
 __all__ = ["Moments", "Sums", "SumsPass", "moments_of"]
 
@@ -64,7 +65,7 @@ class SumsPass(Pass[Sums]):
         self.add_rows(totals, window.matrix, own, np.argsort(own, kind="stable"))
 
     @abstractmethod
-    def add_rows(self, totals: Sums, matrix: RowData, groups: Array, order: NDArray[np.int64]) -> None:
+    def add_rows(self, totals: Sums, matrix: Csr, groups: Array, order: NDArray[np.int64]) -> None:
         """Add the rows of a matrix, CSR, in an order that brings those of a group together."""
 
     def join(self, totals: Sums, part: Sums, places: slice) -> None:  # noqa: ARG002 as above
@@ -77,9 +78,9 @@ class SumsPass(Pass[Sums]):
 class _MomentsPass(SumsPass):
     """The sums of values as ``prepare`` returns them, shape ``(n_stored,)``, given a window, CSR, which it checks."""
 
-    prepare: Callable[[RowData], RowData]
+    prepare: Callable[[Csr], Array]
 
-    def add_rows(self, totals: Sums, matrix: RowData, groups: Array, order: NDArray[np.int64]) -> None:
+    def add_rows(self, totals: Sums, matrix: Csr, groups: Array, order: NDArray[np.int64]) -> None:
         """Add the rows of a window."""
         add_moments(matrix.indptr, matrix.indices, self.prepare(matrix), groups, order, *totals)
 
@@ -88,7 +89,7 @@ def moments_of(
     cells: Cells,
     groups: NDArray[np.int64],
     n_groups: int,
-    prepare: Callable[[RowData], RowData],
+    prepare: Callable[[Csr], Array],
     *,
     progress: bool,
     engine: object = None,

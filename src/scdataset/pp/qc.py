@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array
 from scdataset._arguments import names as as_names
@@ -28,7 +28,7 @@ def qc_metrics(
     mitochondrial: str | Sequence[str] | NDArray[np.bool_] | None = None,
     *,
     percent_top: Sequence[int] | None = None,
-    indices: object = None,
+    indices: ArrayLike | None = None,
     progress: bool = True,
     engine: object = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scdataset.pp.checks import check_not_negative
 from scdataset.pp.streaming import Cells, Pass, Window
@@ -11,7 +11,7 @@ __all__ = ["library_sizes"]
 
 
 def library_sizes(
-    cells: object, *, indices: object = None, progress: bool = True, engine: object = None
+    cells: object, *, indices: ArrayLike | None = None, progress: bool = True, engine: object = None
 ) -> "pd.Series[float]":
     """Return the total counts of every cell, in one pass.
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scdataset._arguments import warn
 from scdataset._packages import needing
 from scdataset._tables import counted, verb
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.pp.kernels import add_clipped
 from scdataset.pp.moments import Moments, Sums, SumsPass
 from scdataset.pp.streaming import Cells
+from scdataset.transforms.matrices import Csr
 
 __all__ = ["by_standardised_variance", "loess_class"]
 
@@ -96,7 +97,7 @@ class _ClippedPass(SumsPass):
 
     limits: NDArray[np.float64]
 
-    def add_rows(self, totals: Sums, matrix: RowData, groups: Array, order: NDArray[np.int64]) -> None:
+    def add_rows(self, totals: Sums, matrix: Csr, groups: Array, order: NDArray[np.int64]) -> None:
         """Add the rows of a window."""
         add_clipped(matrix.indptr, matrix.indices, matrix.data, groups, order, self.limits, *totals)
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 import scipy.sparse
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import flag, nearest
 from scdataset._clusters import cluster_of, in_order
@@ -22,7 +22,10 @@ from scdataset.collections import as_collection
 from scdataset.collections.multiindexable import row_index
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import sum_rows
-from scdataset.transforms.matrices import is_sparse
+from scdataset.transforms.matrices import Csr, Matrix, is_sparse
+
+if TYPE_CHECKING:
+    import anndata
 
 __all__ = ["Cells", "Pass", "Window"]
 
@@ -59,7 +62,7 @@ class Window:
     """
 
     places: slice
-    matrix: RowData
+    matrix: Csr
     given_totals: NDArray[np.float64] | None
 
     @property
@@ -109,8 +112,8 @@ class Cells:
         Returns the values of rows, sparse or dense, and their total counts, or None.
     """
 
-    def __init__(self, source: RowData, indices: Any = None) -> None:
-        collection: RowData = as_collection(source)
+    def __init__(self, source: Any, indices: ArrayLike | None = None) -> None:
+        collection: Any = as_collection(source)
         self.read = _reader(collection)
         self._reads_ahead = bool(getattr(collection, "reads_ahead", False))
         self._source = source
@@ -138,7 +141,7 @@ class Cells:
         ordered: Array = values[np.searchsorted(self.rows, self.given)]
         return ordered
 
-    def groups(self, key: str | None) -> tuple[NDArray[np.int64], list[Any]]:
+    def groups(self, key: str | None) -> tuple[NDArray[np.int64], list[object]]:
         """Return the group of each of the ascending rows by a column of obs, and the labels of the groups, sorted.
 
         Raises
@@ -159,13 +162,13 @@ class Cells:
             raise ArgumentValueError(message)
         return codes.astype(np.int64), list(labels)
 
-    def _column(self, key: str) -> "pd.Series[Any]":
+    def _column(self, key: str) -> "pd.Series":
         frame_of = getattr(self._source, "obs_frame", None)
         known = list(self._source.obs_keys())
         if not isinstance(key, str) or key not in known:
             message = f"batch_key={key!r} is not a column of obs, which has {known}{nearest(key, known)}"
             raise ArgumentValueError(message)
-        column: pd.Series[Any] = (self._source.obs if frame_of is None else frame_of([key]))[key]
+        column: pd.Series = (self._source.obs if frame_of is None else frame_of([key]))[key]
         return column
 
     def over(self, description: str, work: Pass[T], *, progress: bool = True, engine: object = None) -> T:
@@ -258,15 +261,15 @@ class _Done:
     def __init__(self, value: object) -> None:
         self._value = value
 
-    def result(self) -> RowData:
+    def result(self) -> Any:
         return self._value
 
 
-def _at_once(read: Callable[..., Any], rows: NDArray[np.int64]) -> RowData:
+def _at_once(read: Callable[..., RowData], rows: NDArray[np.int64]) -> "_Done":
     return _Done(read(rows))
 
 
-def _reader(collection: RowData) -> Callable[[NDArray[np.int64]], tuple[RowData, NDArray[np.float64] | None]]:
+def _reader(collection: Any) -> Callable[[NDArray[np.int64]], tuple[Matrix, NDArray[np.float64] | None]]:
     """Return the function that reads the values of rows, and their total counts where it has those."""
     if hasattr(collection, "modalities"):
         message = (
@@ -275,7 +278,7 @@ def _reader(collection: RowData) -> Callable[[NDArray[np.int64]], tuple[RowData,
         )
         raise ArgumentTypeError(message)
     if hasattr(collection, "read_matrix"):
-        read: Callable[[NDArray[np.int64]], tuple[Any, NDArray[np.float64] | None]] = collection.read_matrix
+        read: Callable[[NDArray[np.int64]], tuple[Matrix, NDArray[np.float64] | None]] = collection.read_matrix
         return read
     if hasattr(getattr(collection, "source", None), "var_names"):
         return lambda rows: (_matrix_of(collection.read(rows)), None)
@@ -286,14 +289,15 @@ def _reader(collection: RowData) -> Callable[[NDArray[np.int64]], tuple[RowData,
     raise ArgumentTypeError(message)
 
 
-def _matrix_of(adata: RowData) -> RowData:
+def _matrix_of(adata: "anndata.AnnData") -> Matrix:
     if adata.X is None:
         message = "The cells have no X; open_collection(path, layer=...) takes another matrix of a file."
         raise ArgumentValueError(message)
-    return adata.X
+    matrix: Matrix = adata.X
+    return matrix
 
 
-def _rows(source: RowData, indices: Any, n_rows: int) -> NDArray[np.int64]:
+def _rows(source: Any, indices: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
     if indices is None:
         return np.arange(n_rows)
     chosen = source.rows_of(indices) if hasattr(source, "rows_of") else row_index(indices, n_rows)
@@ -307,13 +311,13 @@ def _rows(source: RowData, indices: Any, n_rows: int) -> NDArray[np.int64]:
     return rows
 
 
-def _rows_in_window(matrix: RowData, n_rows: int) -> int:
+def _rows_in_window(matrix: Matrix, n_rows: int) -> int:
     """Return how many rows like these make a window of the right size."""
     n_bytes = matrix.data.nbytes + matrix.indices.nbytes if is_sparse(matrix) else matrix.nbytes
     return int(np.clip(n_rows * _TARGET_BYTES // max(n_bytes, 1), 1, 1 << 16))
 
 
-def _as_csr(matrix: RowData) -> RowData:
+def _as_csr(matrix: Matrix) -> Csr:
     """Return CSR with floats of 4 or 8 bytes."""
     rows = matrix.tocsr() if is_sparse(matrix) else scipy.sparse.csr_matrix(np.asarray(matrix))
     if rows.data.dtype.kind == "f" and rows.data.dtype.itemsize in (4, 8):

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -234,9 +234,9 @@ class GroupedSampling(SamplingStrategy):
         return self._ready().sets.total
 
     @property
-    def left_out(self) -> list[Any]:
+    def left_out(self) -> list[object]:
         """The groups that have cells and yield no set, because ``remainder`` and ``unmatched`` drop them."""
-        names: list[Any] = self._groups.classes[self._ready().left_out].tolist()
+        names: list[object] = self._groups.classes[self._ready().left_out].tolist()
         return names
 
     def order(self, n_rows: int, seed: int, epoch: int) -> EpochOrder:

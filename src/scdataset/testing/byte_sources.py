@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from multiprocessing import get_all_start_methods, get_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +21,9 @@ from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
 
 __all__ = ["ByteSourceTests"]
 
@@ -166,7 +169,7 @@ class ByteSourceTests(ABC):
             array.read(Spans(np.array([0]), np.array([20_000]), np.array([0])), out, ANY)
 
 
-def _send(source: ByteSource, results: Any) -> None:
+def _send(source: ByteSource, results: "Queue[object]") -> None:
     with suppress(BaseException):
         results.put(bytes(source.read(1_000, 1_000)))
         return

@@ -18,10 +18,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from numpy.typing import DTypeLike
 
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.cells import open_collection
 from scdataset.dataset import scDataset
+from scdataset.engine.matrices.parts import MatrixRows
 from scdataset.errors import ScDatasetError
 from scdataset.strategy import BlockShuffling
 
@@ -35,7 +37,7 @@ MOST_FILES = 8
 ROWS = np.array([7, 3, 3, 59, 0, 31, 30, 7])
 
 
-def cells(seed: int = 0, dtype: Any = np.float32) -> anndata.AnnData:
+def cells(seed: int = 0, dtype: DTypeLike = np.float32) -> anndata.AnnData:
     """Return small cells: counts, ``type`` and ``depth`` of obs, ``X_pca`` of obsm, and a layer ``double``."""
     rng = np.random.default_rng(seed)
     values = rng.poisson(0.4, (N_OBS, N_VARS)).astype(dtype)
@@ -51,7 +53,7 @@ def cells(seed: int = 0, dtype: Any = np.float32) -> anndata.AnnData:
     return made
 
 
-def dense(matrix: RowData) -> Array:
+def dense(matrix: MatrixRows) -> Array:
     """Return an array of a matrix, sparse or not."""
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
@@ -98,7 +100,7 @@ class CellFileTests(ABC):
         with closing(self.open(path, obs=self.obs, obsm=self.obsm)) as collection:
             yield collection
 
-    def check(self, collection: Any, rows: Any, expected: anndata.AnnData) -> None:
+    def check(self, collection: Any, rows: Array | list[int], expected: anndata.AnnData) -> None:
         """Compare rows of a collection with those of an AnnData."""
         batch = collection.read(np.asarray(rows, np.int64))
         np.testing.assert_array_equal(dense(batch["X"]), expected.X[rows].toarray())

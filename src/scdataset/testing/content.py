@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -25,7 +26,7 @@ def content(batch: RowData) -> str:
 def _parts(value: RowData) -> Iterable[bytes]:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
-    given: RowData = value
+    given: Any = value
     if scipy.sparse.issparse(value):
         csr = given.tocsr()
         value = [np.array(csr.shape), csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data]

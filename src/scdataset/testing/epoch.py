@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from torch.utils.data import DataLoader
 
@@ -16,7 +15,7 @@ Make = Callable[..., scDataset]
 """Makes a new dataset each time: ``make(rank=r, world_size=w)``, always with the same seed."""
 
 
-def loader(dataset: scDataset, num_workers: int) -> Iterable[Any]:
+def loader(dataset: scDataset, num_workers: int) -> Iterable[object]:
     """Return a loader over a dataset; without workers the dataset itself."""
     return dataset if num_workers == 0 else DataLoader(dataset, batch_size=None, num_workers=num_workers)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -109,7 +109,7 @@ class ObjectServer:
         return f"http://127.0.0.1:{self._http.server_port}"
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """The storage options that read the bucket: this endpoint, nobody's credentials, and few retries."""
         return {
             "endpoint": self.endpoint,
@@ -252,7 +252,9 @@ class _Handler(BaseHTTPRequestHandler):
             return max(size - int(last), 0), size
         return int(first), min(int(last) + 1, size) if last else size
 
-    def _answer(self, status: int, body: Any, headers: Mapping[str, str] | None = None, cut: int | None = None) -> None:
+    def _answer(
+        self, status: int, body: bytes | memoryview, headers: Mapping[str, str] | None = None, cut: int | None = None
+    ) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -263,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
         if cut is not None:
             self.close_connection = True
 
-    def _send_body(self, body: Any) -> None:
+    def _send_body(self, body: bytes | memoryview) -> None:
         if self.store.bandwidth is None:
             self.wfile.write(body)
             return

@@ -1,20 +1,24 @@
 """AnnData to a container of arrays."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
 
 from scdataset._arguments import optional_names
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+
+if TYPE_CHECKING:
+    import anndata
+    import pandas as pd
 
 __all__ = ["adata_to_mindex"]
 
 
-def adata_to_mindex(batch: RowData, columns: Sequence[str] | None = None) -> MultiIndexable:
+def adata_to_mindex(batch: Any, columns: Sequence[str] | None = None) -> MultiIndexable:
     """Return X and some columns of obs as a `MultiIndexable`: a ``fetch_transform`` for AnnData and AnnCollection.
 
     Parameters
@@ -50,7 +54,7 @@ def adata_to_mindex(batch: RowData, columns: Sequence[str] | None = None) -> Mul
     return MultiIndexable({"X": _dense(cells), **{name: _column(cells.obs, name) for name in names}})
 
 
-def _column(obs: Any, name: str) -> object:
+def _column(obs: "pd.DataFrame", name: str) -> object:
     """Return the values of a column: an array, a Categorical, or whatever a source of the user's own has."""
     try:
         column = obs[name]
@@ -61,7 +65,7 @@ def _column(obs: Any, name: str) -> object:
     return getattr(column, "values", column)
 
 
-def _dense(cells: RowData) -> Array:
+def _dense(cells: "anndata.AnnData") -> Array:
     try:
         stored = cells.X
     except KeyError:  # a file without X

@@ -19,7 +19,7 @@ class Transform:
         """Return the part to be called with windows, and the part to be called with their batches; None for neither."""
         return self, None
 
-    def _set(self, **options: Any) -> None:
+    def _set(self, **options: object) -> None:
         """Set fields, in ``__init__`` and ``__post_init__``."""
         for value in options.values():
             if isinstance(value, np.ndarray):
@@ -38,9 +38,9 @@ class Transform:
     def __hash__(self) -> int:
         return hash((type(self), self._compared()))
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self._set(**state)  # arrays come out of a pickle writable
 
 
-def _hashable(value: Any) -> object:
+def _hashable(value: object) -> object:
     return (value.shape, value.dtype.str, value.tobytes()) if isinstance(value, np.ndarray) else value

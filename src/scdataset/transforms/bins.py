@@ -1,14 +1,13 @@
 """Values binned by the quantiles of their cell."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from scdataset._arguments import one_of, whole
-from scdataset._types import RowData
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.bin_kernels import bin_rows
@@ -60,7 +59,7 @@ class BinValues(Transform):
         """Whether it has to be given the keys of the rows."""
         return self.mode == "scgpt"
 
-    def __call__(self, value: object, keys: RowKeys | None = None) -> RowData:
+    def __call__(self, value: object, keys: RowKeys | None = None) -> Any:
         """Return ``value`` with the bins as X, int32: a `MultiIndexable`, a dict, AnnData, CSR or a dense array.
 
         Raises

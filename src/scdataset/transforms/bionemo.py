@@ -1,21 +1,20 @@
 """BioNeMo's memory-mapped cells to a dense tensor."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from scdataset._arguments import array
 from scdataset._packages import needing
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 
 __all__ = ["bionemo_to_tensor"]
 
 
-def bionemo_to_tensor(
-    data_collection: RowData, idx: int | slice | Sequence[int] | Array | torch.Tensor
-) -> torch.Tensor:
+def bionemo_to_tensor(data_collection: Any, idx: int | slice | Sequence[int] | Array | torch.Tensor) -> torch.Tensor:
     """Read cells of a BioNeMo ``SingleCellMemMapDataset``: a ``fetch_callback``.
 
     Parameters

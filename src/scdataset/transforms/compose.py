@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from scdataset._arguments import made
-from scdataset._types import RowData
 from scdataset.errors import ArgumentTypeError
 from scdataset.strategy.row_keys import RowKeys, call_transform, needs_keys
 from scdataset.transforms.base import Transform
@@ -63,7 +63,7 @@ class Compose(Transform):
             return self, None
         return Compose(*before) if before else None, Compose(*after)
 
-    def __call__(self, value: object, keys: RowKeys | None = None) -> RowData:
+    def __call__(self, value: object, keys: RowKeys | None = None) -> Any:
         """Return the result of all transforms in order; those that need ``keys`` are given them."""
         for transform in self.transforms:
             value = call_transform(transform, value, keys)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import InitVar, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -183,7 +184,7 @@ class Clip(MatrixTransform):
                 "bounds with zero between them, or a dense matrix."
             )
             raise ArgumentValueError(message)
-        data = matrix.data if is_sparse(matrix) else matrix
+        data: Any = matrix.data if is_sparse(matrix) else matrix
         if not all(bound is None or _holds(data.dtype, bound) for bound in (self.minimum, self.maximum)):
             data = as_floats(matrix)
         clipped = with_data(matrix, data.clip(self.minimum, self.maximum))

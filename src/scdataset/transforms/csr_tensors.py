@@ -4,19 +4,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from scdataset._properties import cached_property
 from scdataset._tables import counted
-from scdataset._types import RowData
 from scdataset.collections.device import as_tensor, csr_tensor
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.compose import Compose
 from scdataset.transforms.counts import Log1p, NormalizeTotal
-from scdataset.transforms.matrices import as_csr
+from scdataset.transforms.matrices import Csr, as_csr
 from scdataset.transforms.totals import key_of_totals
 
 __all__ = ["CsrTensors", "changed_on_device", "steps_on_device"]
@@ -32,7 +31,7 @@ class CsrTensors:
     shape: tuple[int, int]
 
     @classmethod
-    def from_csr(cls, matrix: RowData) -> "CsrTensors":
+    def from_csr(cls, matrix: Csr) -> "CsrTensors":
         """Return the arrays of a matrix, after a look at its column numbers, which could stop a device for good."""
         rows = as_csr(matrix)
         first, last = int(rows.indptr[0]), int(rows.indptr[-1])
@@ -79,16 +78,23 @@ class CsrTensors:
         return csr_tensor(pointers, self.columns.clone(), values, self.shape, check_invariants=False)
 
 
-def _values(matrix: RowData) -> torch.Tensor:
+Beside: TypeAlias = Mapping[str | int, torch.Tensor]
+"""Tensors of a batch by name."""
+
+OnDevice: TypeAlias = CsrTensors | torch.Tensor
+"""X of a batch."""
+
+
+def _values(matrix: OnDevice) -> torch.Tensor:
     values: torch.Tensor = matrix.values if isinstance(matrix, CsrTensors) else matrix
     return values if values.is_floating_point() else values.to(torch.float32)
 
 
-def _with_values(matrix: RowData, values: torch.Tensor) -> object:
+def _with_values(matrix: OnDevice, values: torch.Tensor) -> OnDevice:
     return replace(matrix, values=values) if isinstance(matrix, CsrTensors) else values
 
 
-def _normalised(step: NormalizeTotal, matrix: RowData, beside: Mapping[Any, RowData]) -> RowData:
+def _normalised(step: NormalizeTotal, matrix: OnDevice, beside: Beside) -> OnDevice:
     """Do on a device as `NormalizeTotal` does, in the same types."""
     values, key = _values(matrix), key_of_totals(beside, step.key)
     wide = torch.promote_types(values.dtype, torch.float32)
@@ -106,18 +112,18 @@ def _normalised(step: NormalizeTotal, matrix: RowData, beside: Mapping[Any, RowD
     return _with_values(matrix, (values / divisors).to(values.dtype))
 
 
-def _logged(step: Log1p, matrix: RowData, beside: Mapping[object, object]) -> object:  # noqa: ARG001 as of the others
+def _logged(step: Log1p, matrix: OnDevice, beside: Beside) -> OnDevice:  # noqa: ARG001 as of the others
     logs = torch.log1p(_values(matrix))
     return _with_values(matrix, logs if step.base is None else logs / math.log(step.base))
 
 
-_CHANGES: dict[type, Callable[[Any, RowData, Mapping[Any, RowData]], RowData]] = {
+_CHANGES: dict[type, Callable[[Any, OnDevice, Beside], OnDevice]] = {
     NormalizeTotal: _normalised,
     Log1p: _logged,
 }
 
 
-def steps_on_device(transform: object) -> list[Any]:
+def steps_on_device(transform: object) -> Sequence[object]:
     """Return the transforms in a transform, in order."""
     if transform is None:
         return []
@@ -132,7 +138,7 @@ def steps_on_device(transform: object) -> list[Any]:
     return steps
 
 
-def changed_on_device(steps: Sequence[object], matrix: RowData, beside: Mapping[object, object]) -> RowData:
+def changed_on_device(steps: Sequence[object], matrix: OnDevice, beside: Beside) -> OnDevice:
     """Return X, dense or `CsrTensors`, after the transforms.
 
     Parameters

@@ -23,7 +23,7 @@ from scdataset.engine.buffers import lock_pages
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.compose import Compose
 from scdataset.transforms.counts import NormalizeTotal
-from scdataset.transforms.csr_tensors import CsrTensors, changed_on_device
+from scdataset.transforms.csr_tensors import Beside, CsrTensors, OnDevice, changed_on_device
 from scdataset.transforms.matrices import is_sparse, matrix_of
 from scdataset.transforms.torch import ToTorch, mapped
 from scdataset.transforms.totals import key_of_totals, total_counts
@@ -55,7 +55,7 @@ class CudaSender:
         The transforms of X there.
     """
 
-    def __init__(self, device: torch.device, to_torch: ToTorch, steps: Sequence[Any]) -> None:
+    def __init__(self, device: torch.device, to_torch: ToTorch, steps: Sequence[object]) -> None:
         if device.index is None:  # by another thread's current device it could be another one
             device = torch.device("cuda", torch.cuda.current_device())
         self._device, self._to_torch, self._steps = device, to_torch, steps
@@ -118,7 +118,7 @@ class CudaSender:
             found = torch.empty(n_bytes + n_bytes // 8, dtype=torch.uint8, device="cpu", pin_memory=True)
         return found
 
-    def _made(self, arrived: RowData, name: str | int = "X", beside: Mapping[Any, RowData] | None = None) -> RowData:
+    def _made(self, arrived: Any, name: str | int = "X", beside: Beside | None = None) -> RowData:
         """Return the tensors that arrived in their last form, over no memory but their own."""
         if isinstance(arrived, Mapping):
             return {name: self._made(member, name, arrived) for name, member in arrived.items()}
@@ -134,15 +134,15 @@ def _view(memory: torch.Tensor, start: int, like: torch.Tensor) -> torch.Tensor:
     return memory[start : start + like.nbytes].view(like.dtype).view(like.shape)
 
 
-def _opened(tensor: RowData) -> RowData:
+def _opened(tensor: torch.Tensor) -> OnDevice:
     return CsrTensors.from_tensor(tensor) if getattr(tensor, "layout", None) is torch.sparse_csr else tensor
 
 
-def _of_parts(value: RowData, change: Callable[[torch.Tensor], torch.Tensor]) -> RowData:
+def _of_parts(value: OnDevice, change: Callable[[torch.Tensor], torch.Tensor]) -> OnDevice:
     return value.with_parts(change) if isinstance(value, CsrTensors) else change(value)
 
 
-def _parts(value: RowData) -> Iterator[torch.Tensor]:
+def _parts(value: Any) -> Iterator[torch.Tensor]:
     """Yield the strided tensors in a nesting, in a fixed order."""
     if isinstance(value, Mapping):
         for member in value.values():

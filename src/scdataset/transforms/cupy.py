@@ -1,7 +1,7 @@
 """Batches as CuPy arrays."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 
@@ -9,7 +9,7 @@ from scdataset._packages import missing
 from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.base import Transform
-from scdataset.transforms.csr_tensors import CsrTensors
+from scdataset.transforms.csr_tensors import CsrTensors, OnDevice
 from scdataset.transforms.torch import ToTorch, check_to_torch, mapped
 
 __all__ = ["ToCupy"]
@@ -55,11 +55,11 @@ class ToCupy(Transform):
         """Return no part for windows: as dense ones they would be many times as large as batches."""
         return None, self
 
-    def __call__(self, value: object) -> RowData:
+    def __call__(self, value: object) -> Any:
         """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""
         return mapped(self.to_torch.tensors(value, CsrTensors.from_csr), self._array)
 
-    def _array(self, tensors: RowData) -> RowData:
+    def _array(self, tensors: OnDevice) -> RowData:
         try:
             import cupy  # noqa: PLC0415 optional
             from cupyx.scipy.sparse import csr_matrix  # noqa: PLC0415 optional
@@ -67,7 +67,7 @@ class ToCupy(Transform):
             needed_for = "ToCupy"
             raise missing(needed_for, "cupy-cuda12x", because=error) from error
 
-        def array(tensor: torch.Tensor) -> RowData:
+        def array(tensor: torch.Tensor) -> "cupy.ndarray":
             return cupy.from_dlpack(tensor) if tensor.is_cuda else cupy.asarray(tensor.numpy())
 
         if not isinstance(tensors, CsrTensors) and tensors.layout is not torch.sparse_csr:

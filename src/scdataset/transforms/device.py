@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from scdataset._arguments import whole
-from scdataset._types import Json, RowData
+from scdataset._types import RowData
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.csr_tensors import steps_on_device
 from scdataset.transforms.cuda import CudaSender
@@ -105,7 +105,7 @@ class DeviceBatches:
         """Return the number of batches."""
         return len(self.batches)  # type: ignore[arg-type]
 
-    def __iter__(self) -> Iterator[RowData]:
+    def __iter__(self) -> Iterator[Any]:
         """Return an iterator over tensors."""
         is_cuda = self.device.type == "cuda"
         send = CudaSender(self.device, self.to_torch, self._steps).send if is_cuda else self._send
@@ -119,12 +119,12 @@ class DeviceBatches:
         while sent:
             yield self._received(sent)
 
-    def state_dict(self) -> Json:
+    def state_dict(self) -> dict[str, Any]:
         """Return the state of the dataset after the batches that were given, without those on their way."""
         dataset: Any = getattr(self.batches, "dataset", self.batches)
         return dict(dataset.state_dict(self._given))
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Let the dataset go on from a state in the next iteration."""
         dataset: Any = getattr(self.batches, "dataset", self.batches)
         dataset.load_state_dict(state)

@@ -1,18 +1,19 @@
 """Counts of fewer molecules, drawn from those of every cell."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import number, whole
-from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.hypergeometric import downsampled, first_uncountable
 from scdataset.transforms.matrices import (
+    Csr,
     Matrix,
     as_canonical_csr,
     is_sparse,
@@ -67,7 +68,7 @@ class DownsampleCounts(Transform):
             message = f"fraction={self.fraction}; give the share of molecules to keep, from 0 to 1."
             raise ArgumentValueError(message)
 
-    def __call__(self, value: RowData, keys: RowKeys | None = None) -> RowData:
+    def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
         """Return ``value`` with fewer counts in X: a `MultiIndexable`, a dict, AnnData, CSR or a dense array.
 
         Raises
@@ -92,7 +93,7 @@ class DownsampleCounts(Transform):
         share = np.float64(self.fraction or 0)
         return np.rint(totals * share).astype(np.int64)
 
-    def _totals(self, rows: RowData, value: object) -> NDArray[np.int64]:
+    def _totals(self, rows: Csr, value: object) -> NDArray[np.int64]:
         totals = total_counts("DownsampleCounts", rows, value, AUTO)
         sums = total_counts("DownsampleCounts", rows, value, None)
         place = first_uncountable(totals)
@@ -107,7 +108,7 @@ class DownsampleCounts(Transform):
         return totals.astype(np.int64)
 
 
-def _like(matrix: Matrix, kept: RowData) -> Matrix:
+def _like(matrix: Matrix, kept: Csr) -> Matrix:
     """Return counts in the form and type of ``matrix``, without zeros among those that are stored."""
     if not is_sparse(matrix):
         return kept.toarray().astype(matrix.dtype, copy=False)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class SelectGenes(MatrixTransform):
     def __repr__(self) -> str:
         return f"SelectGenes(<{counted(len(self.names), 'gene')}>)"
 
-    def __call__(self, value: RowData) -> RowData:
+    def __call__(self, value: Any) -> Any:
         """Return ``value`` with those genes of X."""
         if is_anndata(value):
             return value[:, _columns_of(self.names, tuple(value.var_names))].copy()
@@ -66,7 +67,8 @@ class SelectGenes(MatrixTransform):
                 "give those of X."
             )
             raise ArgumentValueError(message)
-        return matrix[:, self._columns]
+        columns: Any = self._columns
+        return matrix[:, columns]
 
 
 def _columns_of(names: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np.intp]:

@@ -51,7 +51,7 @@ class ToJax(Transform):
         """Return no part for windows: as dense ones they would be many times as large as batches."""
         return None, self
 
-    def __call__(self, value: object) -> RowData:
+    def __call__(self, value: object) -> Any:
         """Return arrays: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array."""
         return mapped(self.to_torch(value), self._array)
 

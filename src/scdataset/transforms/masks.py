@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -9,13 +10,15 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import array, finite, flag, number, whole
 from scdataset._tables import counted
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.matrices import (
+    Csr,
+    Matrix,
     as_canonical_csr,
     as_floats,
     is_anndata,
@@ -73,7 +76,7 @@ class MaskValues(Transform):
         flag("exact", self.exact)
         whole("stream", self.stream, minimum=0)
 
-    def __call__(self, value: RowData, keys: RowKeys | None = None) -> RowData:
+    def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
         """Return ``value`` with masked values: a `MultiIndexable`, also of AnnData, a dict, CSR or an array.
 
         Raises
@@ -88,14 +91,14 @@ class MaskValues(Transform):
             return with_members(value, {"masked_values": self._of_sentences(value, keys)})
         return with_members(value, {"masked_X": self._of_matrix(matrix_of(value, "MaskValues"), keys)})
 
-    def _of_matrix(self, matrix: RowData, keys: RowKeys | None) -> object:
+    def _of_matrix(self, matrix: Matrix, keys: RowKeys | None) -> object:
         rows = as_canonical_csr(matrix)
         check_values("MaskValues", rows, "finite numbers", remedy="Leave those cells out.")
         data = self._holding_mask_value(rows.data)
         masked = with_data(rows, np.where(self._chosen(rows, keys), data.dtype.type(self.mask_value), data))
         return masked if is_sparse(matrix) else masked.toarray()
 
-    def _of_sentences(self, batch: RowData, keys: RowKeys | None) -> Array:
+    def _of_sentences(self, batch: Any, keys: RowKeys | None) -> Array:
         values = array("values", batch["values"], "numbers of shape (n_cells, length)")
         if values.ndim != 2:
             message = f"values has shape {values.shape}; give those of sentences, shape (n_cells, length)."
@@ -108,7 +111,7 @@ class MaskValues(Transform):
         masked[chosen] = self.mask_value
         return masked
 
-    def _special_tokens(self, batch: RowData, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    def _special_tokens(self, batch: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
         if "special_tokens_mask" not in batch:
             return None
         special = array("special_tokens_mask", batch["special_tokens_mask"], f"booleans of shape {shape}", "b")
@@ -117,7 +120,7 @@ class MaskValues(Transform):
             raise ArgumentValueError(message)
         return special
 
-    def _chosen(self, rows: RowData, keys: RowKeys | None) -> NDArray[np.bool_]:
+    def _chosen(self, rows: Csr, keys: RowKeys | None) -> NDArray[np.bool_]:
         """Return which of the stored values are masked."""
         choose = choose_exactly if self.exact else choose_independently
         drawn_keys = drawn(checked_keys(self, keys, rows.shape[0]), "mask", self.stream)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, overload
 
 import numpy as np
 import scipy.sparse
@@ -15,7 +15,13 @@ from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
 from scdataset.transforms.kernels import is_canonical
 
+if TYPE_CHECKING:
+    import anndata
+    from typing_extensions import TypeIs
+
 __all__ = [
+    "Csr",
+    "Matrix",
     "MatrixTransform",
     "ValueTransform",
     "as_canonical_csr",
@@ -29,8 +35,11 @@ __all__ = [
     "with_members",
 ]
 
-Matrix = Any
-"""A `scipy.sparse` CSR matrix or array, or a two-dimensional numpy array: cells x genes."""
+Csr: TypeAlias = scipy.sparse.csr_array | scipy.sparse.csr_matrix
+"""A CSR matrix or array of `scipy.sparse`: cells x genes."""
+
+Matrix: TypeAlias = Csr | Array
+"""The same, or a two-dimensional numpy array."""
 
 
 class MatrixTransform(Transform):
@@ -42,7 +51,7 @@ class MatrixTransform(Transform):
 
     runs_ahead = True
 
-    def __call__(self, value: RowData) -> RowData:
+    def __call__(self, value: RowData) -> Any:
         """Return ``value`` with X changed: a `MultiIndexable`, a dict with ``"X"``, AnnData, CSR or a dense array.
 
         The given value is not changed.
@@ -73,14 +82,14 @@ class ValueTransform(MatrixTransform):
         return self._buffers.empty(data.size, data.dtype).reshape(data.shape)
 
 
-def is_anndata(value: RowData) -> bool:
+def is_anndata(value: RowData) -> "TypeGuard[anndata.AnnData]":
     """Tell whether ``value`` is an AnnData, which need not be installed."""
     return any(
         cls.__module__.partition(".")[0] == "anndata" and cls.__name__ == "AnnData" for cls in type(value).__mro__
     )
 
 
-def is_sparse(value: RowData) -> bool:
+def is_sparse(value: RowData) -> "TypeIs[Csr]":
     """Tell whether ``value`` is a sparse matrix or array of scipy."""
     return bool(scipy.sparse.issparse(value))
 
@@ -116,7 +125,7 @@ def matrix_of(value: RowData, asked_by: str) -> Matrix:
     raise ArgumentTypeError(message)
 
 
-def as_csr(matrix: RowData) -> RowData:
+def as_csr(matrix: Csr) -> Csr:
     """Return a sparse matrix as CSR, whose row pointers compiled loops can follow.
 
     Raises
@@ -144,7 +153,7 @@ def as_csr(matrix: RowData) -> RowData:
     return type(rows)((data, rows.indices, rows.indptr), rows.shape)
 
 
-def as_canonical_csr(matrix: Matrix) -> RowData:
+def as_canonical_csr(matrix: Matrix) -> Csr:
     """Return a matrix as CSR whose rows have ascending columns, each once, and store no zeros.
 
     Raises
@@ -166,7 +175,7 @@ def as_canonical_csr(matrix: Matrix) -> RowData:
     return rows
 
 
-def _sparse(matrix: Array) -> RowData:
+def _sparse(matrix: Array) -> Csr:
     return scipy.sparse.csr_array(_in_machine_type(matrix))
 
 
@@ -178,7 +187,7 @@ def _in_machine_type(values: Array) -> Array:
     return values.astype(dtype, copy=False)
 
 
-def with_members(value: RowData, members: dict[str, RowData]) -> RowData:
+def with_members(value: Any, members: Mapping[str, RowData]) -> RowData:
     """Return a `MultiIndexable` or dict with some members more, or in place of those of the same name.
 
     AnnData becomes a `MultiIndexable` of its X and the members.
@@ -186,7 +195,7 @@ def with_members(value: RowData, members: dict[str, RowData]) -> RowData:
     if is_anndata(value):
         return MultiIndexable({"X": value.X, **members})
     if isinstance(value, MultiIndexable):
-        return MultiIndexable({**dict(value.items()), **members}, unstructured=value.unstructured)
+        return MultiIndexable(dict(value.items()) | dict(members), unstructured=value.unstructured)
     return {**value, **members}
 
 
@@ -201,12 +210,20 @@ def with_matrix(value: RowData, matrix: RowData) -> RowData:
     return matrix
 
 
-def with_data(matrix: Matrix, data: RowData) -> Matrix:
+@overload
+def with_data(matrix: Csr, data: Array) -> Csr: ...
+
+
+@overload
+def with_data(matrix: Matrix, data: Array) -> Matrix: ...
+
+
+def with_data(matrix: Matrix, data: Array) -> Matrix:
     """Return a matrix with other values in the same places: those that are stored, of a sparse one."""
     return type(matrix)((data, matrix.indices, matrix.indptr), matrix.shape) if is_sparse(matrix) else data
 
 
-def as_floats(matrix: Matrix) -> RowData:
+def as_floats(matrix: Matrix) -> Array:
     """Return the values of a matrix, those that are stored of a sparse one, as floats: integers become float32."""
     data = matrix.data if is_sparse(matrix) else matrix
     return data if data.dtype.kind == "f" else data.astype(np.float32)

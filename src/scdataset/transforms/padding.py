@@ -11,6 +11,7 @@ from scdataset._tables import counted
 from scdataset._types import Array, RowData
 from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.transforms.matrices import Csr
 from scdataset.transforms.values import check_values
 
 __all__ = ["Padding", "checked_padding", "checked_values", "ids_of_genes", "in_place_of_x", "trimmed"]
@@ -54,7 +55,7 @@ def ids_of_genes(name: str, ids: ArrayLike, special: Mapping[str, int | None]) -
     return numbers.astype(np.int64)
 
 
-def checked_values(asked_by: str, rows: RowData, ids: NDArray[np.int64]) -> None:
+def checked_values(asked_by: str, rows: Csr, ids: NDArray[np.int64]) -> None:
     """Raise unless the matrix has as many genes as there are ``ids``, and values that are finite and not negative."""
     if rows.shape[1] != ids.size:
         message = (
@@ -71,11 +72,12 @@ def trimmed(tokens: Array, lengths: NDArray[np.int64], padding: str) -> Array:
     return np.ascontiguousarray(tokens[:, : lengths.max()])
 
 
-def in_place_of_x(value: object, members: dict[str, RowData]) -> RowData:
+def in_place_of_x(value: object, members: Mapping[str, RowData]) -> RowData:
     """Return ``members`` in place of X, with all else of ``value``: a `MultiIndexable` or dict, as that is."""
     if isinstance(value, MultiIndexable):
         kept = {name: member for name, member in value.items() if name != "X"}
-        return MultiIndexable({**kept, **members}, unstructured=value.unstructured)
+        return MultiIndexable(kept | dict(members), unstructured=value.unstructured)
     if isinstance(value, Mapping):
-        return {**{name: member for name, member in value.items() if name != "X"}, **members}
-    return MultiIndexable(members)
+        kept = {name: member for name, member in value.items() if name != "X"}
+        return kept | dict(members)
+    return MultiIndexable(dict(members))

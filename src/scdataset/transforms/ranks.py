@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from scdataset._arguments import array, optional_whole, whole
 from scdataset._arguments import names as as_names
 from scdataset._tables import counted, verb
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.collections.values import are_logarithms
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
-from scdataset.transforms.matrices import as_canonical_csr, as_floats, matrix_of
+from scdataset.transforms.matrices import Csr, as_canonical_csr, as_floats, matrix_of
 from scdataset.transforms.padding import Padding, checked_padding, checked_values, ids_of_genes, in_place_of_x, trimmed
 from scdataset.transforms.token_kernels import fill_ranked
 from scdataset.transforms.totals import AUTO, checked_key, total_counts
@@ -164,7 +164,7 @@ class RankTokens(Transform):
             f"padding={self.padding!r})"
         )
 
-    def __call__(self, value: object) -> RowData:
+    def __call__(self, value: object) -> Any:
         """Return ``value`` with tokens in place of X; of AnnData and of a matrix, a `MultiIndexable` of those alone.
 
         Raises
@@ -210,7 +210,7 @@ def _slots_of(token_ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
     return slots, columns[first[order]]
 
 
-def _merged(rows: RowData, slots: NDArray[np.int64], n_slots: int) -> RowData:
+def _merged(rows: Csr, slots: NDArray[np.int64], n_slots: int) -> Csr:
     """Return counts by token: those of genes that share one are added up, and those of genes without one left out."""
     places = slots[rows.indices]
     kept = places >= 0
@@ -252,7 +252,7 @@ def _medians_of(
     return np.where(there, known, np.nan)
 
 
-def _refuse_logarithms(rows: RowData) -> None:
+def _refuse_logarithms(rows: Csr) -> None:
     if are_logarithms(rows):
         message = (
             "RankTokens takes counts, and got logarithms of counts; give the counts. "

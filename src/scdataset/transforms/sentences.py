@@ -1,18 +1,18 @@
 """Some genes of every cell and their values, as sentences of one length."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import finite, flag, one_of, optional_whole, whole
 from scdataset._tables import counted
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.drawing import checked_keys, drawn
-from scdataset.transforms.matrices import as_canonical_csr, matrix_of
+from scdataset.transforms.matrices import Csr, as_canonical_csr, matrix_of
 from scdataset.transforms.padding import Padding, checked_padding, checked_values, ids_of_genes, in_place_of_x, trimmed
 from scdataset.transforms.token_kernels import fill_sampled, fill_top
 
@@ -117,7 +117,7 @@ class GeneSentence(Transform):
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in options)
         return f"GeneSentence(<{n_known:,} of {counted(self.gene_ids.size, 'gene')}>, {shown})"
 
-    def __call__(self, value: object, keys: RowKeys | None = None) -> RowData:
+    def __call__(self, value: object, keys: RowKeys | None = None) -> Any:
         """Return ``value`` with sentences in place of X; of AnnData and of a matrix, a `MultiIndexable` of those alone.
 
         Raises
@@ -133,7 +133,7 @@ class GeneSentence(Transform):
             row_keys = drawn(checked_keys(self, keys, rows.shape[0]), "sentence", self.stream)
         return in_place_of_x(value, self._sentences(rows, row_keys))
 
-    def _sentences(self, rows: RowData, row_keys: NDArray[np.uint64]) -> dict[str, Array]:
+    def _sentences(self, rows: Csr, row_keys: NDArray[np.uint64]) -> dict[str, Array]:
         shape, first = (row_keys.size, self.max_length), int(self.cls is not None)
         ids, values = np.full(shape, self.pad, np.int64), np.full(shape, self.pad_value, np.float32)
         fill = fill_sampled if self.sample == "random" else fill_top

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from scdataset.engine.kernels.densify import fill_dense
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.base import Transform
-from scdataset.transforms.matrices import as_csr, is_anndata, is_sparse
+from scdataset.transforms.matrices import Csr, as_csr, is_anndata, is_sparse
 
 __all__ = ["ToTorch", "check_device", "check_to_torch", "is_there", "mapped"]
 
@@ -86,7 +86,7 @@ class ToTorch(Transform):
         """Return no part for windows: as dense ones they would be many times as large as batches."""
         return None, self
 
-    def __call__(self, value: object) -> RowData:
+    def __call__(self, value: object) -> Any:
         """Return tensors: a dict of them for a `MultiIndexable`, a dict or AnnData (its X), one for an array.
 
         Columns of obs come along from AnnData that `adata_to_mindex` was called on before.
@@ -100,18 +100,18 @@ class ToTorch(Transform):
         """
         return self.tensors(value, self._of_sparse)
 
-    def tensors(self, value: RowData, of_sparse: Callable[[RowData], RowData]) -> RowData:
+    def tensors(self, value: RowData, of_sparse: Callable[[Csr], RowData]) -> RowData:
         """Return tensors as a call does, and ``of_sparse(matrix)`` in place of every sparse matrix."""
         if isinstance(value, (MultiIndexable, Mapping)):
             return {name: self._member(name, member, of_sparse) for name, member in value.items()}
         return self.tensors({"X": value.X}, of_sparse) if is_anndata(value) else self._tensor("X", value, of_sparse)
 
-    def _member(self, name: str | int, member: object, of_sparse: Callable[[object], object]) -> object:
+    def _member(self, name: str | int, member: object, of_sparse: Callable[[Csr], RowData]) -> object:
         if isinstance(member, (MultiIndexable, Mapping)):
             return self.tensors(member, of_sparse)
         return self._tensor(name, getattr(member, "codes", member), of_sparse)  # of a Categorical
 
-    def _tensor(self, name: str | int, value: object, of_sparse: Callable[[object], object]) -> object:
+    def _tensor(self, name: str | int, value: object, of_sparse: Callable[[Csr], RowData]) -> object:
         if is_sparse(value):
             return of_sparse(value)
         tensor = as_tensor(name, value)
@@ -122,7 +122,7 @@ class ToTorch(Transform):
             tensor = self._typed(name, tensor)
         return tensor if self.device is None else self._sent(tensor)
 
-    def _of_sparse(self, matrix: RowData) -> torch.Tensor:
+    def _of_sparse(self, matrix: Csr) -> torch.Tensor:
         tensor = self._dense(as_csr(matrix)) if self.layout == "dense" else as_tensor("X", matrix)
         if tensor.dtype != self.dtype:
             tensor = tensor.to(self.dtype)
@@ -164,7 +164,7 @@ class ToTorch(Transform):
             raise ArgumentValueError(message)
         return labels.masked_fill(labels == -1, self.missing_label)
 
-    def _dense(self, matrix: RowData) -> torch.Tensor:
+    def _dense(self, matrix: Csr) -> torch.Tensor:
         """Return a CSR matrix as a dense tensor, over memory that is used again once the tensor has died."""
         info = get_worker_info()
         if info is not None:
@@ -179,7 +179,7 @@ class ToTorch(Transform):
             self._fill(matrix, out)
         return torch.from_numpy(out).view(self.dtype)
 
-    def _fill(self, matrix: RowData, out: Array) -> bool:
+    def _fill(self, matrix: Csr, out: Array) -> bool:
         values = matrix.data
         if (values.dtype, self.dtype) not in _SAME_FLOATS or not values.flags.carray:
             bits = getattr(torch, f"int{8 * self.dtype.itemsize}")
@@ -187,7 +187,7 @@ class ToTorch(Transform):
         return fill_dense(matrix.indptr, matrix.indices, values, out, self._threads)
 
 
-def mapped(value: RowData, change: Callable[[RowData], RowData]) -> RowData:
+def mapped(value: RowData, change: Callable[[Any], RowData]) -> RowData:
     """Return the same nesting of tensors, as `ToTorch` returns it, each changed."""
     if isinstance(value, Mapping):
         return {name: mapped(member, change) for name, member in value.items()}

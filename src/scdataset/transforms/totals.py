@@ -1,11 +1,12 @@
 """Total counts of cells: those that come with a batch, or the sums of its rows."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import array
 from scdataset._tables import counted
-from scdataset._types import RowData
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import sum_rows
 from scdataset.transforms.matrices import Matrix, as_floats, is_sparse
@@ -26,14 +27,14 @@ def checked_key(key: str | None) -> str | None:
     return key
 
 
-def key_of_totals(value: RowData, key: str | None) -> str | None:
+def key_of_totals(value: Any, key: str | None) -> str | None:
     """Return the name of the total counts that are beside X; None for the sums of its rows."""
     if key != AUTO:
         return key
     return _TOTALS if hasattr(value, "keys") and _TOTALS in value else None
 
 
-def total_counts(asked_by: str, matrix: Matrix, value: RowData, key: str | None) -> NDArray[np.float64]:
+def total_counts(asked_by: str, matrix: Matrix, value: Any, key: str | None) -> NDArray[np.float64]:
     """Return the total counts of each cell, shape ``(n_cells,)``: those named ``key``, or the sums of rows of X.
 
     Parameters
@@ -61,7 +62,7 @@ def total_counts(asked_by: str, matrix: Matrix, value: RowData, key: str | None)
     return totals
 
 
-def _given(asked_by: str, value: RowData, key: str, n_cells: int) -> NDArray[np.float64]:
+def _given(asked_by: str, value: Any, key: str, n_cells: int) -> NDArray[np.float64]:
     """Return the total counts that come with the cells."""
     beside = value if hasattr(value, "keys") else getattr(value, "obs", {})
     if key not in beside:

@@ -4,16 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._tables import counted, verb
-from scdataset._types import Array, RowData
+from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.transforms.hypergeometric import first_uncountable
+from scdataset.transforms.matrices import Matrix
 
 __all__ = ["check_counts", "check_values"]
 
 _COUNTS = 'open_collection(...).value_kind() says what a file has; layer="raw" is often counts.'
 
 
-def check_values(asked_by: str, matrix: RowData, takes: str, *, least: float = -np.inf, remedy: str = _COUNTS) -> None:
+def check_values(asked_by: str, matrix: Matrix, takes: str, *, least: float = -np.inf, remedy: str = _COUNTS) -> None:
     """Raise if a value is missing, infinite or below ``least``.
 
     Parameters
@@ -32,7 +33,7 @@ def check_values(asked_by: str, matrix: RowData, takes: str, *, least: float = -
         _refuse(asked_by, matrix, ~(np.isfinite(data) & (data >= least)), takes, remedy)
 
 
-def check_counts(asked_by: str, matrix: RowData) -> None:
+def check_counts(asked_by: str, matrix: Matrix) -> None:
     """Raise if a value is no whole number of at least 0 and below 2**53."""
     data = _stored(matrix)
     if first_uncountable(data.ravel()) >= 0:
@@ -41,13 +42,13 @@ def check_counts(asked_by: str, matrix: RowData) -> None:
         _refuse(asked_by, matrix, ~sound, "counts, which are whole numbers and not negative", _COUNTS)
 
 
-def _stored(matrix: RowData) -> Array:
+def _stored(matrix: Matrix) -> Array:
     """Return the values of a dense array, or those that CSR stores in its rows."""
     data: Array = matrix if isinstance(matrix, np.ndarray) else matrix.data[: matrix.indptr[-1]]
     return data
 
 
-def _refuse(asked_by: str, matrix: RowData, wrong: NDArray[np.bool_], takes: str, remedy: str) -> None:
+def _refuse(asked_by: str, matrix: Matrix, wrong: NDArray[np.bool_], takes: str, remedy: str) -> None:
     place = int(np.argmax(wrong.ravel()))
     value = _stored(matrix).ravel()[place]
     if isinstance(matrix, np.ndarray):

@@ -4,13 +4,13 @@ https://anndata.readthedocs.io/en/stable/fileformat-prose.html
 """
 
 from abc import abstractmethod
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scdataset._arguments import nearest
 from scdataset._tables import counted
+from scdataset.cells.columns import ColumnValues
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import (
     column_names,
@@ -93,7 +93,7 @@ class AnnDataFile(CellFile):
         """Columns of obs, in the order of the file."""
         return column_names(self._child("obs"))
 
-    def _obs_values(self, name: str) -> object:
+    def _obs_values(self, name: str) -> ColumnValues:
         return self._labelled(name, column_values(self._child("obs"), name))
 
     def members(self, group: str) -> list[str]:
@@ -103,7 +103,7 @@ class AnnDataFile(CellFile):
         found = self._find(self._place(group))
         return [] if found is None or found.is_array else found.names()
 
-    def member(self, group: str, name: str) -> Any:
+    def member(self, group: str, name: str) -> object:
         """Read a member of a group as anndata does."""
         return self._at(f"{self._place(group)}/{name}").element()
 
@@ -193,7 +193,7 @@ class AnnDataFile(CellFile):
             return self._dense(stored.name, fallback=fallback)
         return self._csr(stored.name, shape, fallback=fallback)
 
-    def _labelled(self, name: str, values: Any) -> object:
+    def _labelled(self, name: str, values: ColumnValues) -> ColumnValues:
         """Return a column with its labels, which before anndata 0.7 were in uns."""
         labels = self._find(f"{self._group}uns/{name}_categories")
         if labels is None or values.dtype.kind not in "iu":

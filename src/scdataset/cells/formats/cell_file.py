@@ -1,13 +1,13 @@
 """One file of cells: the parts that all formats share."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import pandas as pd
 
 from scdataset._paths import same_place
 from scdataset._tables import counted
-from scdataset.cells.columns import Column, no_column
+from scdataset.cells.columns import Column, ColumnValues, no_column
 from scdataset.engine.bytes.folders import bytes_in, is_file
 from scdataset.engine.bytes.object_store import is_url
 from scdataset.engine.matrices.parts import Matrix
@@ -43,7 +43,7 @@ class ObsFile(Protocol):
         """Read a column of obs."""
         ...
 
-    def column_values(self, name: str) -> Any:
+    def column_values(self, name: str) -> ColumnValues:
         """Read a column of obs as it is stored."""
         ...
 
@@ -128,7 +128,7 @@ class CellFile(ABC):
             raise DamagedFileError(message)
         return column
 
-    def column_values(self, name: str) -> Any:
+    def column_values(self, name: str) -> ColumnValues:
         """Read one of `obs_keys` as it is stored: an array, a categorical, or a masked array of pandas."""
         return self._obs_values(name)
 
@@ -161,7 +161,7 @@ class CellFile(ABC):
         del group
         return []
 
-    def member(self, group: str, name: str) -> Any:
+    def member(self, group: str, name: str) -> object:
         """Read one of `members` whole, as anndata does."""
         message = f"{self.path} is {self._kind}, which has no {group}[{name!r}]."
         raise ArgumentValueError(message)
@@ -171,7 +171,7 @@ class CellFile(ABC):
         self.matrix.close()
 
     @abstractmethod
-    def _obs_values(self, name: str) -> object:
+    def _obs_values(self, name: str) -> ColumnValues:
         """Return the values of one of `obs_keys`, as `Column.from_values` takes them."""
 
     def _array(self, group: str, name: str) -> Matrix:

@@ -16,7 +16,8 @@ from cellstream.packed import PackedArchive
 from numpy.typing import NDArray
 
 from scdataset._tables import counted
-from scdataset._types import DType, RowData
+from scdataset._types import DType
+from scdataset.cells.columns import ColumnValues
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.cells.formats.parquet_tables import parquet_rows
@@ -24,7 +25,7 @@ from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.part import PartOfFile
 from scdataset.engine.containers.hdf5 import H5File
 from scdataset.engine.context import ReadContext
-from scdataset.engine.matrices.parts import Matrix
+from scdataset.engine.matrices.parts import Matrix, MatrixRows
 from scdataset.engine.matrices.remapped import ReadApart
 from scdataset.engine.observer import DECODE, observed
 from scdataset.errors import DamagedFileError, ScDatasetError
@@ -70,8 +71,9 @@ class CellstreamFile(CellFile):
         """Columns of obs."""
         return list(self._obs().columns)
 
-    def _obs_values(self, name: str) -> RowData:
-        return self._obs()[name].array
+    def _obs_values(self, name: str) -> ColumnValues:
+        column: ColumnValues = self._obs()[name].array
+        return column
 
     def _obs(self) -> pd.DataFrame:
         return parquet_rows(self._table, self.n_obs)
@@ -97,7 +99,7 @@ class _Rows(ReadApart):
     """The values, in the type in which they are stored: cellstream by itself returns counts as float32."""
 
     kind = "CSR"
-    _open: Any = None
+    _open: "cellstream.CellStream | None" = None
     _pid = -1
 
     def __init__(self, file: LocalFile) -> None:
@@ -114,7 +116,7 @@ class _Rows(ReadApart):
             message = f"{self._path} has a row of {self._longest:,} values, and {counted(self.shape[1], 'gene')}."
             raise DamagedFileError(message)
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> RowData:
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> MatrixRows:
         """Return rows, in any order and repeated or not."""
         # cellstream maps the file: bytes that are cut off end the process, and those of another file would be believed.
         self._file.check()
@@ -122,7 +124,7 @@ class _Rows(ReadApart):
             if self._open is None or self._pid != os.getpid():
                 self._open, self._pid = cellstream.open(self._path), os.getpid()
             with observed(DECODE, requests=1):
-                found = self._open.gather_rows(rows, n_threads=context.threads.count, out_dtype=self.dtype)
+                found: MatrixRows = self._open.gather_rows(rows, n_threads=context.threads.count, out_dtype=self.dtype)
         self._file.check()
         return found
 
@@ -144,7 +146,7 @@ class _Rows(ReadApart):
 
 
 @contextmanager
-def _store(path: str) -> Iterator[Any]:
+def _store(path: str) -> Iterator["cellstream.CellStream"]:
     with _reading(path):
         store = cellstream.open(path)
         try:

@@ -4,13 +4,12 @@ A data frame is a group with an array for each column. Before anndata 0.7 it was
 is the index: https://anndata.readthedocs.io/en/stable/fileformat-prose.html
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scdataset._types import Array
+from scdataset.cells.columns import ColumnValues
 from scdataset.cells.encoding import encoded
 from scdataset.cells.formats.nodes import Node, as_text
 from scdataset.cells.formats.reading import reading
@@ -70,7 +69,7 @@ def index_of(frame: Node) -> pd.Index:
     return _as_names(pd.Index(values_of(frame.child(name)), name=None if name == "_index" else name))
 
 
-def column_values(frame: Node, name: str) -> Any:
+def column_values(frame: Node, name: str) -> ColumnValues:
     """Read one column: an array, a categorical, or a masked array of pandas."""
     if frame.is_array:
         return _plain(frame.values()[name])
@@ -80,18 +79,20 @@ def column_values(frame: Node, name: str) -> Any:
     return column_of(stored)
 
 
-def _with_categories(frame: Node, codes: Node, name: str) -> Any:
+def _with_categories(frame: Node, codes: Node, name: str) -> ColumnValues:
     """Read a column whose labels are in a group beside the columns, where anndata 0.7 puts them."""
     beside = frame.find("__categories")
     labels = None if beside is None else beside.find(name)
     if labels is None:
-        return frame_of(frame)[name].array
+        column: ColumnValues = frame_of(frame)[name].array
+        return column
     categories, values = values_of(labels), codes.values()
     with reading(codes.path, codes.name):  # pandas refuses codes without a category
-        return pd.Categorical.from_codes(values, pd.Index(categories), ordered=bool(labels.attribute("ordered")))
+        names: pd.Index = pd.Index(categories)
+        return pd.Categorical.from_codes(values, names, ordered=bool(labels.attribute("ordered")))
 
 
-def column_of(stored: Node) -> Any:
+def column_of(stored: Node) -> ColumnValues:
     """Read a column: strings as a categorical, which takes a hundredth of their memory, and all else as `values_of`."""
     if stored.is_strings:
         return encoded((part.astype(object, copy=False) for (part,) in stored.pieces()), stored.decoded)
@@ -113,7 +114,7 @@ def usual_strings(frame: Node, key: str | None) -> pd.Index | None:
     return None if strings is None else pd.Index(strings, name=key if key or index == "_index" else index, dtype=object)
 
 
-def values_of(stored: Node) -> Any:
+def values_of(stored: Node) -> ColumnValues:
     """Read a column as anndata does, which takes it several times as long for the usual kinds.
 
     Raises
@@ -136,7 +137,7 @@ def _masked(strings: Array, is_missing: NDArray[np.bool_]) -> Array:
     return objects
 
 
-def _read(stored: Node) -> Any:
+def _read(stored: Node) -> ColumnValues:
     kind = stored.kind
     if kind and kind not in _COLUMN_KINDS:
         message = (

@@ -1,9 +1,8 @@
 """Rows that are lists of gene ids and of values, in Arrow and Parquet files, as Hugging Face datasets have them."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 
 from scdataset._paths import existing
 from scdataset._tables import counted
+from scdataset._types import Array
+from scdataset.cells.columns import ColumnValues
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
@@ -40,7 +41,7 @@ class GeneTable:
     var: pd.DataFrame
 
     @classmethod
-    def from_source(cls, source: Any) -> "GeneTable":
+    def from_source(cls, source: object) -> "GeneTable":
         """Make a table of ``gene_table`` as `open_collection` takes it.
 
         Raises
@@ -66,8 +67,8 @@ class GeneTable:
         raise ArgumentTypeError(message)
 
     @classmethod
-    def _checked(cls, ids: Any, var: pd.DataFrame) -> "GeneTable":
-        numbers = np.asarray(ids)
+    def _checked(cls, ids: Collection[object] | pd.Index, var: pd.DataFrame) -> "GeneTable":
+        numbers: Array = np.asarray(ids)
         if numbers.dtype.kind not in "iu" or numbers.size == 0:
             message = f"gene_table has ids of type {numbers.dtype}, {list(ids)[:3]}; they have to be integers."
             raise ArgumentTypeError(message)
@@ -142,13 +143,14 @@ class GeneListFile(CellFile):
         """Columns that have one value a row."""
         return [field.name for field in self._schema() if not pa.types.is_nested(field.type)]
 
-    def _obs_values(self, name: str) -> object:
+    def _obs_values(self, name: str) -> ColumnValues:
         with arrow.arrow_batches(self._plain) as (batches, _):
             column = pa.chunked_array([arrow.checked_column(self.path, name, batch) for batch in batches])
             with reading(self.path, name):
                 if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
                     column = column.dictionary_encode()
-                return column.to_pandas().array
+                values: ColumnValues = column.to_pandas().array
+                return values
 
     def _schema(self) -> pa.Schema:
         with arrow.arrow_batches(self._plain) as (batches, _):

@@ -4,7 +4,6 @@ https://linnarssonlab.org/loompy/format
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import h5py
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from scdataset._arguments import nearest
 from scdataset._tables import counted
+from scdataset.cells.columns import ColumnValues
 from scdataset.cells.formats.frames import column_of, values_of
 from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
@@ -80,7 +80,7 @@ class LoomFile(InHdf5):
         """Attributes of cells that have one value each."""
         return self._attributes("col_attrs", 1)
 
-    def _obs_values(self, name: str) -> object:
+    def _obs_values(self, name: str) -> ColumnValues:
         return self._values("col_attrs", name, column_of)
 
     @property
@@ -105,7 +105,7 @@ class LoomFile(InHdf5):
         stored = {name: node.child(name) for name in node.names()}
         return [name for name, one in stored.items() if one.is_array and len(one.shape or ()) == n_axes]
 
-    def _values(self, group: str, name: str, read: Callable[[Node], Any] = values_of) -> Any:
+    def _values(self, group: str, name: str, read: Callable[[Node], ColumnValues] = values_of) -> ColumnValues:
         values = read(self._root.child(group).child(name))
         wanted = self.n_obs if group == "col_attrs" else self.matrix.shape[1]
         if len(values) != wanted:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from scdataset._tables import counted
+from scdataset.cells.columns import ColumnValues
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.reading import reading
@@ -88,7 +89,7 @@ class MtxFile(CellFile):
         """Columns of obs: ``barcode`` alone."""
         return ["barcode"]
 
-    def _obs_values(self, name: str) -> object:  # noqa: ARG002 there is one
+    def _obs_values(self, name: str) -> ColumnValues:  # noqa: ARG002 there is one
         return self._names_of_cells().to_numpy()
 
     @property

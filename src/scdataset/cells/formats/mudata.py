@@ -7,14 +7,13 @@ cells that it lacks: https://mudata.readthedocs.io/stable/io/spec.html
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scdataset._tables import counted
 from scdataset._types import Array
-from scdataset.cells.columns import Column, no_column
+from scdataset.cells.columns import Column, ColumnValues, no_column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.frames import frame_of, n_rows
 from scdataset.cells.formats.nodes import Node
@@ -130,7 +129,7 @@ class ModalityObs:
         """Read a column, with missing values where cells lack its modality."""
         return self.file.column(name, self.modalities)
 
-    def column_values(self, name: str) -> Any:
+    def column_values(self, name: str) -> ColumnValues:
         """Read a column as it is in batches."""
         return self.column(name).to_pandas()
 

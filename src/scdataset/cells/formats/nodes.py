@@ -6,7 +6,7 @@ are used elsewhere, outside any guard, so that a mistake of this package is neve
 
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -20,10 +20,17 @@ from scdataset.engine.containers.string_lengths import check_lengths
 from scdataset.engine.matrices.row_pointers import pieces_of
 from scdataset.errors import DamagedFileError
 
+if TYPE_CHECKING:
+    import zarr
+
 __all__ = ["Node", "as_text"]
 
 _DEPTH = 3
 """Depth of groups that anndata reads at once: a frame, its columns, and the categories of one."""
+
+
+Stored: TypeAlias = "h5py.Group | h5py.Dataset | zarr.Group | zarr.Array"
+"""A group or an array of these libraries."""
 
 
 class Node:
@@ -39,7 +46,7 @@ class Node:
         The object of h5py or zarr.
     """
 
-    def __init__(self, path: str, name: str, stored: Any) -> None:
+    def __init__(self, path: str, name: str, stored: "Stored") -> None:
         self.path = path
         self.name = name
         self.stored = stored
@@ -69,12 +76,13 @@ class Node:
         said = self.attribute("encoding-type")
         return None if said is None else as_text(said)
 
-    def attribute(self, key: str) -> Any:
+    def attribute(self, key: str) -> object:
         """Return an attribute, or None if there is none of that name."""
         with reading(self.path, f"{key} of {self.name}"):
             if key not in self.stored.attrs:  # get returns None for unreadable ones too
                 return None
-            return self.stored.attrs[key]
+            value: object = self.stored.attrs[key]
+            return value
 
     def texts(self, key: str) -> list[str]:
         """Return an attribute that is a list of strings.
@@ -94,7 +102,8 @@ class Node:
     def names(self) -> list[str]:
         """Return the names of the members of a group, in order."""
         with reading(self.path, f"the content of {self.name}"):
-            return sorted(self.stored)
+            names: list[str] = sorted(self.stored)
+            return names
 
     def find(self, name: str) -> "Node | None":
         """Return the member of a group with a name, or None if there is none."""
@@ -139,7 +148,7 @@ class Node:
             return anndata.io.read_elem(self._alone)
 
     @property
-    def _alone(self) -> object:
+    def _alone(self) -> Stored:
         """The stored object, opened by path where other files have a part in its content."""
         if not isinstance(self.stored, h5py.Group):
             return self.stored
@@ -180,7 +189,7 @@ class Node:
             return None
         return self.decoded(values)
 
-    def decoded(self, values: Iterable[Any]) -> Array:
+    def decoded(self, values: Iterable[object]) -> Array:
         """Return strings that are stored here, which HDF5 has as bytes, as an array of them."""
         with reading(self.path, self.name):
             texts = [value.decode() if isinstance(value, bytes) else value for value in values]
@@ -189,6 +198,6 @@ class Node:
         return strings
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """Return the text of an attribute, which old files have as bytes."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from scdataset._tables import counted
 from scdataset._types import Array, DType
+from scdataset.cells.columns import ColumnValues
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
 from scdataset.cells.formats.reading import reading
@@ -86,9 +87,10 @@ class ScdlFile(CellFile):
         parts = self._features(self.n_obs, "obs_features")
         return [str(name) for name in (parts[0] if parts else ()) if all(name in part for part in parts)]
 
-    def _obs_values(self, name: str) -> object:
+    def _obs_values(self, name: str) -> ColumnValues:
         parts = self._features(self.n_obs, "obs_features")
-        return pd.concat([part[name] for part in parts], ignore_index=True).array
+        column: ColumnValues = pd.concat([part[name] for part in parts], ignore_index=True).array
+        return column
 
     def _features(self, most_rows: int, *folders: str) -> list[pd.DataFrame]:
         """Read the tables of a folder of features, one for each data set that was joined and has other features."""

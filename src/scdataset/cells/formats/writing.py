@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import h5py
 import numpy as np
@@ -47,7 +47,7 @@ class TakesObsm(Protocol):
         ...
 
 
-def write_rows(files: Sequence[ObsFile], name: str, array: Any, *, overwrite: bool) -> None:
+def write_rows(files: Sequence[ObsFile], name: str, array: object, *, overwrite: bool) -> None:
     """Write an array of obsm, to each file its rows; nothing is written unless all files can take it.
 
     Raises
@@ -75,7 +75,7 @@ def write_rows(files: Sequence[ObsFile], name: str, array: Any, *, overwrite: bo
         first += file.n_obs
 
 
-def _checked(name: str, array: Any, n_obs: int) -> Array:
+def _checked(name: str, array: object, n_obs: int) -> Array:
     if not isinstance(name, str) or not name or "/" in name:
         message = f"name={name!r}; give the name of an array of obsm, a string without slashes, such as 'X_emb'."
         raise ArgumentValueError(message)
@@ -218,7 +218,7 @@ class ZarrWriter:
         )
 
 
-def _write_element(group: Any, name: str, value: Any) -> None:
+def _write_element(group: object, name: str, value: object) -> None:
     """Write an element as anndata does."""
     with needing("Writing to obsm", "anndata"):
         import anndata  # noqa: PLC0415 takes a second to import

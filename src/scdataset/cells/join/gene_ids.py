@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -98,11 +97,11 @@ def _advice(shared: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:
     return f"No column of var identifies genes in both ({listed}); give a function of var as gene_key."
 
 
-def _identifies(column: Any) -> bool:
+def _identifies(column: "pd.Series") -> bool:
     values = column.astype(object)
     strings = all(isinstance(value, str) for value in values)
     return strings and values.is_unique and not are_numbers(pd.Index(values))
 
 
-def _digest(column: Any) -> str:
+def _digest(column: "pd.Series") -> str:
     return hashlib.blake2b("\0".join(column.astype(object)).encode(), digest_size=16).hexdigest()

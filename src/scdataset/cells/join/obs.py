@@ -1,18 +1,18 @@
 """obs of a collection: its columns, read from the files when they are asked for, and the names of its cells."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import array, flag
 from scdataset._arguments import names as checked_names
 from scdataset._properties import cached_property
 from scdataset._types import Array
-from scdataset.cells.columns import Column, joined, no_column
+from scdataset.cells.columns import Column, ColumnValues, joined, no_column
 from scdataset.cells.formats.cell_file import ObsFile
 from scdataset.cells.join.holdouts import Holdout, of_files, of_values, parted
 from scdataset.cells.join.names import joined_names
@@ -150,7 +150,7 @@ class Obs:
         self._read.move_to_end(name)
         return self._read[name]
 
-    def stored(self, name: str) -> Any:
+    def stored(self, name: str) -> ColumnValues:
         """Return a column as pandas holds it, nullable where all files have it nullable and alike."""
         column = self.column(name)
         if column.categories is not None or any(name not in keys for keys in self._keys_by_file):
@@ -173,7 +173,7 @@ class Obs:
 
         Without ``copy`` it lies over the memory of the columns, and cannot be written to.
         """
-        taken: Any = slice(None) if rows is None else rows
+        taken = slice(None) if rows is None else rows
         chosen = self.default_keys if names is None else checked_names("columns", names)
         columns = {name: self.column(name).taken(taken).to_pandas() for name in chosen}
         index = self.names if (self.named if named is None else named) else pd.RangeIndex(self.n_obs)
@@ -184,6 +184,10 @@ class Obs:
 
     def __getstate__(self) -> dict[str, object]:
         return {**{k: v for k, v in self.__dict__.items() if k != "names"}, "_read": OrderedDict()}
+
+
+Condition: TypeAlias = Callable[[Any], ArrayLike] | ArrayLike
+"""A function of obs that returns a boolean for each cell, or such booleans."""
 
 
 class ObsColumns:
@@ -210,7 +214,7 @@ class ObsColumns:
     def _whole(self) -> pd.DataFrame:
         return self._obs.frame(None, copy=False)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Hashable | list[str]) -> "pd.Series | pd.DataFrame":
         if isinstance(key, str):
             return pd.Series(self._obs.column(key).to_pandas(), index=self.index, name=key, copy=False)
         if isinstance(key, list) and all(isinstance(name, str) for name in key):
@@ -326,7 +330,7 @@ class HasObs:
         """
         return self._obs.each_names()
 
-    def obs_values(self, column: str) -> Any:
+    def obs_values(self, column: str) -> ColumnValues:
         """Read a column of obs as pandas holds it, shape ``(n_obs,)``: labels are categorical.
 
         Nullable numbers and booleans stay nullable, where all files store them in the same type; `obs_frame` has
@@ -334,7 +338,7 @@ class HasObs:
         """
         return self._obs.stored(column)
 
-    def where(self, condition: Callable[[Any], Any] | Any) -> NDArray[np.int64]:
+    def where(self, condition: Condition) -> NDArray[np.int64]:
         """Return the rows that fulfil a condition, ascending, for the ``indices`` of a strategy.
 
         Parameters
@@ -363,7 +367,7 @@ class HasObs:
             raise ArgumentValueError(message)
         return np.flatnonzero(mask)
 
-    def holdout(self, /, *unnamed: object, files: object = None, **columns: Any) -> Holdout:
+    def holdout(self, /, *unnamed: object, files: object = None, **columns: object) -> Holdout:
         """Hold out whole files, or the cells of some values, such as a donor or a perturbation.
 
         Parameters
@@ -400,7 +404,7 @@ class HasObs:
         given = [*([] if files is None else [f"files={files!r}"]), *(f"{name}={v!r}" for name, v in columns.items())]
         return parted(np.logical_and.reduce(masks), ", ".join(given))
 
-    def rows_of(self, key: Any) -> NDArray[np.int64]:
+    def rows_of(self, key: slice | ArrayLike) -> NDArray[np.int64]:
         """Return row numbers for a slice, a list or array of row numbers, or a mask, as in `where`."""
         values = _of_rows(key, self._obs) if isinstance(key, pd.Series) and key.dtype.kind == "b" else key
         wanted = row_index(values, self._obs.n_obs)
@@ -410,7 +414,7 @@ class HasObs:
         return {name: value for name, value in self.__dict__.items() if name != "_frame"}
 
 
-def _of_rows(series: "pd.Series[Any]", obs: Obs) -> Array:
+def _of_rows(series: "pd.Series", obs: Obs) -> Array:
     """Return the values of a Series in the order of the rows."""
     rows = pd.RangeIndex(obs.n_obs)
     if series.index.equals(rows) or len(series) != obs.n_obs:

@@ -59,7 +59,7 @@ class Origin:
     @classmethod
     def from_source(
         cls,
-        source: Any,
+        source: object,
         paths_of: Callable[[Any], list[str]],
         keys: Sequence[str] | None,
         label: str | None,

@@ -54,7 +54,7 @@ class AnnCollectionRows(BackedRows):
         """Return shape and files."""
         return f"AnnCollection:{self.source.shape}:{self._paths}"
 
-    def _adatas(self, source: RowData) -> list[anndata.AnnData]:
+    def _adatas(self, source: AnnCollection) -> list[anndata.AnnData]:
         adatas: list[anndata.AnnData] = source.adatas
         return adatas
 
@@ -79,13 +79,13 @@ class _Window:
 
     X: RowData
     obs: pd.DataFrame
-    obsm: dict[str, Any]
+    obsm: dict[str, object]
     layers: dict[str, object]
     var_names: pd.Index
-    convert: Any
+    convert: object
 
     @classmethod
-    def from_view(cls, view: RowData, X: RowData, source: RowData) -> "_Window":  # noqa: N803 as there
+    def from_view(cls, view: Any, X: RowData, source: Any) -> "_Window":  # noqa: N803 as there
         """Return the parts of a view of a collection besides X."""
         parts = (view.obs, view.obsm, view.layers)
         obs, obsm, layers = ({} if part is None else part.to_dict(use_convert=False) for part in parts)
@@ -114,7 +114,7 @@ class _Window:
             return anndata.AnnData(self.X, obs=self.obs.copy(), var=var, obsm=self.obsm, layers=self.layers)
 
     @cached_property
-    def view(self) -> RowData:
+    def view(self) -> Any:
         """The cells as a view of an AnnCollection, made where something is asked for that only it has."""
         with as_stored():
             return AnnCollection([self.to_adata()], convert=self.convert)[:]
@@ -136,7 +136,7 @@ class Cells(Separable):
         self._numbers = numbers
 
     @cached_property
-    def _view(self) -> RowData:
+    def _view(self) -> Any:
         return self._window.view[self._rows]
 
     @property
@@ -182,7 +182,7 @@ class Cells(Separable):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, index: Any) -> "Cells":
+    def __getitem__(self, index: object) -> "Cells":
         if isinstance(index, slice):
             return Cells(self._window, self._numbers[index])
         if isinstance(index, np.ndarray) and index.dtype.kind in "iub" and index.ndim == 1:

@@ -97,14 +97,14 @@ class AnnDataRows(BackedRows):
         parts = (self._paths[0] or "AnnData", source.shape, sorted(source.layers), sorted(source.obsm))
         return ":".join(map(str, parts))
 
-    def _adatas(self, source: RowData) -> list[anndata.AnnData]:
+    def _adatas(self, source: anndata.AnnData) -> list[anndata.AnnData]:
         return [source]
 
 
 class SparseRows(SparseSetting, OwnedHandle):
     """A sparse matrix on disk, such as X of a backed AnnData: reading gives a sparse matrix in memory."""
 
-    def __init__(self, source: RowData) -> None:
+    def __init__(self, source: CSRDataset | CSCDataset) -> None:
         is_zarr = not isinstance(source.group, h5py.Group)
         super().__init__(_by_absolute_path(source) if is_zarr else source)
         self._metadata = _metadata_file(self.source) if is_zarr else None
@@ -131,7 +131,7 @@ class SparseRows(SparseSetting, OwnedHandle):
         parts = (place, group.name, self.source.format, self.source.shape, self.source.dtype)
         return ":".join(map(str, parts))
 
-    def _open_files(self, source: RowData) -> list[object]:
+    def _open_files(self, source: CSRDataset | CSCDataset) -> list[object]:
         group = source.group
         if not isinstance(group, h5py.Group):
             return []
@@ -139,14 +139,14 @@ class SparseRows(SparseSetting, OwnedHandle):
         return [group.file] if is_on_disk(group.file) else []
 
 
-def _by_absolute_path(matrix: RowData) -> object:
+def _by_absolute_path(matrix: CSRDataset | CSCDataset) -> object:
     from scdataset.collections.adapters.zarr import by_absolute_path  # noqa: PLC0415 zarr is there if the matrix is in it
 
     group = by_absolute_path(matrix.group)
     return matrix if group is matrix.group else anndata.io.sparse_dataset(group)
 
 
-def _metadata_file(matrix: RowData) -> OpenedFile | None:
+def _metadata_file(matrix: CSRDataset | CSCDataset) -> OpenedFile | None:
     from scdataset.collections.adapters.zarr import metadata_file  # noqa: PLC0415 as above
 
     return metadata_file(matrix.group["indptr"])
@@ -177,7 +177,7 @@ def adapt(source: RowData) -> AnnDataRows | AnnCollectionRows | SparseRows | Non
     return None
 
 
-def adapt_list(source: Sequence[RowData]) -> AnnDataListRows | None:
+def adapt_list(source: Sequence[anndata.AnnData]) -> AnnDataListRows | None:
     """Adapt lists and tuples of nothing but AnnData."""
     if not source or not all(isinstance(adata, anndata.AnnData) for adata in source):
         return None

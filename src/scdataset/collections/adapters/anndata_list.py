@@ -1,6 +1,7 @@
 """Lists of AnnData with the same genes: their cells, one after the other."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import anndata
 import numpy as np
@@ -57,7 +58,7 @@ class AnnDataListRows(BackedRows):
         matrix = self._matrix(distinct)
         return self.finish(rows, matrix if matrix is None or places is None else matrix[places])
 
-    def _matrix(self, rows: NDArray[np.int64]) -> RowData:
+    def _matrix(self, rows: NDArray[np.int64]) -> Any:
         """Return X of ascending rows."""
         matrices = [matrix_of(adata) for adata in self.source]
         if matrices[0] is None:
@@ -82,7 +83,7 @@ class AnnDataListRows(BackedRows):
         parts = zip(self.source, self._paths, strict=True)
         return f"AnnData list:{[(adata.shape, str(path)) for adata, path in parts]}"
 
-    def _adatas(self, source: RowData) -> Sequence[anndata.AnnData]:
+    def _adatas(self, source: Sequence[anndata.AnnData]) -> Sequence[anndata.AnnData]:
         adatas: Sequence[anndata.AnnData] = source
         return adatas
 

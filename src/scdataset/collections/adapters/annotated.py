@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scdataset._types import RowData
 from scdataset.collections.memory import BatchTaker
-from scdataset.collections.rows import RowIndex, cut_rows, take_rows
+from scdataset.collections.rows import RowCutter, RowIndex, cut_rows, take_rows
 
 __all__ = [
     "BY_ROW_OR_GENE",
@@ -39,7 +39,7 @@ BY_ROW_OR_GENE = ("obs", "var", "obsm", "varm", "obsp", "varp", "layers", "uns")
 """The parts of an AnnData besides X and raw."""
 
 
-def take(value: RowData, rows: RowIndex) -> RowData:
+def take(value: anndata.AnnData, rows: RowIndex) -> anndata.AnnData:
     """Take cells: of AnnData a view for a slice, and else a copy; of anything else by indexing it.
 
     A view would take all its cells along to another process, so in a worker it is a copy, which takes several times as
@@ -54,12 +54,12 @@ def take(value: RowData, rows: RowIndex) -> RowData:
         return cells if isinstance(rows, slice) and parent_process() is None else cells.copy()
 
 
-def cut(value: RowData, rows: slice) -> RowData:
+def cut(value: anndata.AnnData, rows: slice) -> anndata.AnnData:
     """Copy cells; data of genes or of all cells are shared among those that are cut from the same cells."""
     return cutter(value)(value, rows)
 
 
-def cutter(value: RowData) -> Callable[[RowData, slice], RowData]:
+def cutter(value: anndata.AnnData) -> RowCutter:
     """Return a function that copies cells of ``value``, for one part after the other."""
     if not isinstance(value, anndata.AnnData):
         return operator.getitem
@@ -135,7 +135,7 @@ class _Parts:
         self._shared = shared
         self._empty: anndata.AnnData | None = None
 
-    def take(self, of: Callable[[Any], Any], n_cells: int) -> anndata.AnnData:
+    def take(self, of: Callable[[RowData], RowData], n_cells: int) -> anndata.AnnData:
         """Return ``n_cells`` cells; ``of`` takes them of each part."""
         value = self._value
         obs = of(value.obs)
@@ -165,7 +165,7 @@ class SparseSetting:
         own = self._sparse_arrays
         return bool(anndata.settings.use_sparse_array_on_read) if own is None else own
 
-    def as_read(self, matrix: RowData) -> RowData:
+    def as_read(self, matrix: Any) -> RowData:
         """Return a matrix of the engine as the type that anndata would read, over the same memory."""
         is_other = isinstance(matrix, scipy.sparse.csr_matrix) and self.sparse_arrays
         return scipy.sparse.csr_array(matrix) if is_other else matrix
@@ -221,7 +221,7 @@ def without_matrix(cells: anndata.AnnData) -> anndata.AnnData:
     return anndata.AnnData(**{name: getattr(cells, name) for name in BY_ROW_OR_GENE})
 
 
-def matrix_of(cells: anndata.AnnData) -> RowData:
+def matrix_of(cells: anndata.AnnData) -> Any:
     """Return X, or None where there is none."""
     try:
         return cells.X

@@ -4,7 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import anndata
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +43,7 @@ class BackedMatrix:
         self._context = ReadContext(buffers=BufferPool(is_of_windows=True))
 
     @classmethod
-    def from_anndata(cls, *sources: RowData) -> "BackedMatrix | None":
+    def from_anndata(cls, *sources: anndata.AnnData) -> "BackedMatrix | None":
         """Return the matrices under ``sources``, or None where anndata itself has to read one of them.
 
         It reads views and cells in memory, files that are open for writing, which may change under the engine, matrices
@@ -84,7 +87,7 @@ class BackedMatrix:
         self._context.threads.share_among(processes)
 
 
-def _stored(source: RowData) -> Matrix | None:
+def _stored(source: anndata.AnnData) -> Matrix | None:
     """Return the engine's matrix for X of an AnnData, or None."""
     if not source.isbacked or source.is_view:
         return None
@@ -125,7 +128,7 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         self._on_disk = on_disk
 
     @property
-    def source(self) -> RowData:
+    def source(self) -> Any:
         """The AnnData, open in this process: anndata itself would open any file that its path leads to by now."""
         source = super().source
         for adata, opened in zip(self._backed(source), self.files, strict=True):
@@ -178,13 +181,13 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         """Return the cells, given their X."""
 
     @abstractmethod
-    def _adatas(self, source: RowData) -> Sequence[RowData]:
+    def _adatas(self, source: Any) -> Sequence[anndata.AnnData]:
         """Return the AnnData that the cells are of."""
 
-    def _backed(self, source: RowData) -> list[RowData]:
+    def _backed(self, source: RowData) -> list[anndata.AnnData]:
         return [adata for adata in self._adatas(source) if adata.isbacked]
 
-    def _open_files(self, source: RowData) -> list[RowData]:
+    def _open_files(self, source: RowData) -> list[h5py.File]:
         return [_open_file(adata) for adata in self._backed(source)]
 
     def _opened_again(self) -> RowData:
@@ -208,14 +211,14 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
             self._on_disk.share_threads(processes)
 
 
-def _open_file(adata: RowData) -> RowData:
+def _open_file(adata: anndata.AnnData) -> h5py.File:
     """Return the open file of a backed AnnData."""
     if not adata.file.is_open:
         adata.file.open()
     return adata.file["obs"].file
 
 
-def _open_again(adata: RowData, opened: OpenedFile) -> None:
+def _open_again(adata: anndata.AnnData, opened: OpenedFile) -> None:
     """Open the file of a backed AnnData, and no other that its path may lead to by now."""
     named = str(Path(adata.filename).absolute())
     opened.reopen(lambda path: adata.file.open(None if path == named else path))

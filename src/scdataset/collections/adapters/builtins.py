@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class RangeRows:
         return repr(self.source)
 
 
-def adapt(source: RowData) -> RowData:
+def adapt(source: Any) -> object:
     """Adapt lists and ranges; name the remedy for a dict, a tuple of arrays or a string."""
     if isinstance(source, (list, tuple)):
         together = _together(source)
@@ -89,7 +90,7 @@ def _together(source: Sequence[RowData]) -> object:
     return None if adapt_list is None else adapt_list(source)
 
 
-def _refuse_paths(source: list[RowData]) -> None:
+def _refuse_paths(source: list[Any]) -> None:
     """Raise for a list of paths of files of cells, whose names would be the rows."""
     if source and all(isinstance(entry, (str, os.PathLike)) for entry in source):
         endings = {Path(entry).suffix for entry in source[:_LOOKED_AT]}

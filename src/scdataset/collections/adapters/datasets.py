@@ -1,7 +1,5 @@
 """Hugging Face datasets."""
 
-from typing import Any
-
 import datasets
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +32,7 @@ class HuggingFaceRows:
             return {name: RowList(column) if isinstance(column, list) else column for name, column in fetched.items()}
         return fetched
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         for file in filter(None, self._files):  # the library has opened the files under their paths
             file.check_path()
@@ -84,6 +82,6 @@ def adapt(source: RowData) -> HuggingFaceRows | ColumnRows | None:
     return ColumnRows(source) if column is not None and isinstance(source, column) else None
 
 
-def cut(value: RowData, rows: slice) -> RowData:
+def cut(value: datasets.Dataset, rows: slice) -> RowData:
     """Read rows that follow each other."""
     return value[rows]

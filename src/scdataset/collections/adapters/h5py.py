@@ -70,7 +70,7 @@ class H5Rows(OwnedHandle):
         place = self.files[0].path if self.files else dataset.file.filename
         return f"{place}:{dataset.name}:{dataset.shape}:{dataset.dtype}"
 
-    def _open_files(self, source: RowData) -> list[object]:
+    def _open_files(self, source: h5py.Dataset) -> list[h5py.File]:
         refuse_closed(source)
         return [source.file] if is_on_disk(source.file) else []
 
@@ -138,6 +138,6 @@ def adapt(source: RowData) -> H5Rows | None:
     raise CollectionError(message)
 
 
-def cut(value: RowData, rows: slice) -> RowData:
+def cut(value: h5py.Dataset, rows: slice) -> RowData:
     """Read rows that follow each other."""
     return value[rows]

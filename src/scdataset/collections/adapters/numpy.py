@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 from scdataset._tables import counted
-from scdataset._types import Array, RowData
+from scdataset._types import Array, DType, RowData
 from scdataset.collections.handles import mapped_file, mapped_whole
 from scdataset.collections.memory import BatchTaker, InMemory
 from scdataset.collections.rows import RowIndex
@@ -26,7 +25,7 @@ _ROWS_A_CHECK = 1024
 class MemmapRows(InMemory):
     """A read-only memmap, or a view of one, whose file must not change: where it was cut short, reading is a crash."""
 
-    def __init__(self, source: "np.memmap[Any, Any]") -> None:
+    def __init__(self, source: "np.memmap[tuple[int, ...], DType]") -> None:
         super().__init__(source)
         self._file = None
         with suppress(DamagedFileError):  # the file has lost its name, and stays as it is

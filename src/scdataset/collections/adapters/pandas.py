@@ -1,10 +1,16 @@
 """pandas frames, series and other columns."""
 
+from typing import TYPE_CHECKING
+
 from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.errors import CollectionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.api.extensions import ExtensionArray
 
 __all__ = ["adapt", "take"]
 
@@ -21,7 +27,7 @@ def adapt(source: RowData) -> InMemory | None:
     return InMemory(source) if hasattr(source, "take") and hasattr(source, "shape") else None
 
 
-def take(value: RowData, rows: RowIndex) -> RowData:
+def take(value: "pd.DataFrame | pd.Series | pd.Index | ExtensionArray", rows: RowIndex) -> RowData:
     """Take rows by position; their labels come along."""
     if not isinstance(rows, slice):
         return value.take(rows)

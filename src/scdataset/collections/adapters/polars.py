@@ -4,12 +4,17 @@ A worker process that was forked lacks the threads that polars takes rows of a f
 forever. Columns are taken by the thread that asks, so a frame is always handled column by column.
 """
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
 from scdataset._types import RowData
 from scdataset.collections.memory import InMemory
 from scdataset.collections.rows import RowIndex
 from scdataset.errors import CollectionError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["adapt", "from_arrow", "take"]
 
@@ -22,13 +27,13 @@ def adapt(source: RowData) -> InMemory | None:
     return InMemory(source) if isinstance(source, (pl.DataFrame, pl.Series)) else None
 
 
-def take(value: RowData, rows: RowIndex) -> RowData:
+def take(value: pl.DataFrame | pl.Series, rows: RowIndex) -> pl.DataFrame | pl.Series:
     """Take rows."""
     if isinstance(rows, slice) or isinstance(value, pl.Series):
         return value[rows]
     return pl.DataFrame([column[rows] for column in value.get_columns()])
 
 
-def from_arrow(table: RowData) -> pl.DataFrame:
+def from_arrow(table: "pa.Table") -> pl.DataFrame:
     """Return the polars frame of a pyarrow table, by ``polars.from_arrow``."""
     return pl.DataFrame([pl.Series(name, table[name]) for name in table.column_names])

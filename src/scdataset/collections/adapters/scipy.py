@@ -30,7 +30,7 @@ def adapt(source: RowData) -> InMemory | None:
     return _indexed_by_row(source) if scipy.sparse.issparse(source) else None
 
 
-def _indexed_by_row(source: RowData) -> InMemory:
+def _indexed_by_row(source: Any) -> InMemory:
     """Adapt row-sparse ones; warn of column-sparse ones, and refuse formats that are not made for indexing."""
     if source.format not in ("csr", "csc", "lil"):
         message = (
@@ -48,21 +48,21 @@ def warn_if_by_column(matrix: RowData, remedy: str) -> None:
         warn("The collection is sparse by columns (CSC): reading rows of it scans all columns, every time. " + remedy)
 
 
-def take(value: RowData, rows: RowIndex) -> RowData:
+def take(value: Any, rows: RowIndex) -> RowData:
     """Take rows, in the same format: for a slice of CSR over the same memory."""
     if isinstance(rows, slice) and value.format == "csr" and value.ndim == 2:
         return _rows(value, *rows.indices(value.indptr.size - 1)[:2], take_elements=operator.getitem)
     return value[rows]
 
 
-def cut(value: RowData, rows: slice) -> RowData:
+def cut(value: Any, rows: slice) -> RowData:
     """Cut rows, in the same format."""
     if value.format == "csr" and value.ndim == 2:
         return _rows(value, rows.start, rows.stop, take_elements=numpy.cut)
     return value[np.arange(rows.start, rows.stop)]
 
 
-def _rows(value: RowData, start: int, stop: int, take_elements: Callable[[Any, slice], Any]) -> RowData:
+def _rows(value: Any, start: int, stop: int, take_elements: Callable[[Any, slice], Any]) -> RowData:
     """Return rows [start, stop): scipy's constructor looks through all indices."""
     pointers = value.indptr[start : stop + 1]
     elements = slice(pointers[0], pointers[-1])
@@ -75,7 +75,7 @@ def _rows(value: RowData, start: int, stop: int, take_elements: Callable[[Any, s
 
 
 @lru_cache(maxsize=64)
-def _attributes(kind: Hashable, n_rows: int, n_columns: int, dtype: Any) -> dict[str, object]:
+def _attributes(kind: Hashable, n_rows: int, n_columns: int, dtype: object) -> dict[str, object]:
     """Return the attributes of a matrix without elements: to copy them takes a tenth of the time of making a matrix."""
     make: Any = kind
     return dict(vars(make((n_rows, n_columns), dtype=dtype)))

@@ -19,7 +19,7 @@ __all__ = ["adapt", "by_absolute_path", "cut", "metadata_file"]
 class ZarrRows(OwnedHandle):
     """A zarr array: every chunk that holds a requested row is decoded once a read."""
 
-    def __init__(self, source: RowData, *, reopens: bool) -> None:
+    def __init__(self, source: zarr.Array, *, reopens: bool) -> None:
         source = by_absolute_path(source)
         super().__init__(source, reopens=reopens)
         self._metadata = metadata_file(source)
@@ -46,7 +46,7 @@ class ZarrRows(OwnedHandle):
         return f"{place}:{source.shape}:{source.dtype}"
 
 
-def by_absolute_path(node: zarr.Array | zarr.Group) -> object:
+def by_absolute_path(node: zarr.Array | zarr.Group) -> zarr.Array | zarr.Group:
     """Return an array or group in a folder with an absolute path: a relative one changes with the working directory.
 
     Raises
@@ -109,6 +109,6 @@ def _has_handle(store: zarr.abc.store.Store) -> bool:
     return not isinstance(store, (LocalStore, MemoryStore))
 
 
-def cut(value: RowData, rows: slice) -> RowData:
+def cut(value: zarr.Array, rows: slice) -> RowData:
     """Read rows that follow each other."""
     return value[rows]

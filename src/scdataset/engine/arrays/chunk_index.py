@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._types import Array, DType
+from scdataset.engine.codecs.decoding import FilterOption
 
 __all__ = ["NOT_STORED", "ChunkIndex", "ChunkTable", "overlapping"]
 
@@ -77,8 +77,8 @@ class ChunkTable:
     def strip(self, number: int, n_strips: int) -> "ChunkTable":
         """Return one column of a grid of ``n_strips`` columns."""
         every = slice(number, None, n_strips)
-        parts: list[Any] = [np.ascontiguousarray(part[every]) for part in (self.offsets, self.sizes, self.skipped)]
-        return ChunkTable(*parts)
+        offsets, sizes, skipped = self.offsets[every], self.sizes[every], self.skipped[every]
+        return ChunkTable(*map(np.ascontiguousarray, (offsets, sizes, skipped)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class ChunkIndex:
     dtype: DType
     chunk: tuple[int, ...]
     table: ChunkTable | None
-    filters: tuple[tuple[str, object], ...] = ()
+    filters: tuple[tuple[str, FilterOption], ...] = ()
     fill: object = 0
 
     @property

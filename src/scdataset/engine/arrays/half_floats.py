@@ -1,8 +1,7 @@
 """Half floats of row-sparse matrices, delivered as single floats: scipy has no sparse matrices of half floats."""
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -63,7 +62,7 @@ class SingleFloats:
 class _Countdown:
     """Tasks that may run at the same time, and a call that follows the last of them."""
 
-    def __init__(self, tasks: Sequence[Task], finish: Any) -> None:
+    def __init__(self, tasks: Sequence[Task], finish: Callable[[], None]) -> None:
         self._tasks = tasks
         self._finish = finish
         self._left = len(tasks)

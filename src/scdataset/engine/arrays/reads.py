@@ -3,11 +3,10 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from scdataset._types import Array
+from scdataset._types import Array, DType
 from scdataset.engine.arrays.many_files import MANY, ManyReads, PlainArrays, is_joinable, tasks_of_many
 from scdataset.engine.arrays.spans import ANY, Columns, Spans, scatter
 from scdataset.engine.arrays.stored_arrays import StoredArray, Task
@@ -32,7 +31,7 @@ class Read:
         return self.columns is not ANY or self.array.dtype == self.out.dtype
 
     @property
-    def alike(self) -> Any:
+    def alike(self) -> tuple[DType, int] | None:
         """Common properties of reads that may be done together: plain bytes of one type that go to one array."""
         return (self.array.dtype, id(self.out)) if is_joinable(self.array) else None
 

@@ -18,7 +18,7 @@ from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTab
 from scdataset.engine.arrays.read_cost import Asked, ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target, scratch
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.codecs.decoding import decode
+from scdataset.engine.codecs.decoding import FilterOption, decode
 from scdataset.engine.kernels.chunks import chunks_of_spans
 from scdataset.engine.kernels.gather import (
     OUT_OF_RANGE,
@@ -412,7 +412,7 @@ class FileChunks:
         dtype: DType,
         length: int,
         table: ChunkTable,
-        filters: tuple[tuple[str, object], ...],
+        filters: tuple[tuple[str, FilterOption], ...],
         fill: object,
     ) -> None:
         self.path = file.path

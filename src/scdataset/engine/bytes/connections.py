@@ -39,7 +39,7 @@ class _Connections:
         self._under_way: set[Future[Any]] = set()
         self._ended = False
 
-    def submit(self, future: "Future[Any]", request: Callable[[], Any]) -> None:
+    def submit(self, future: "Future[T]", request: Callable[[], T]) -> None:
         with self._lock:
             if self._ended:
                 _give_up(future)
@@ -72,7 +72,7 @@ class _Connections:
             self._idle.release()
 
 
-def _answer(future: "Future[Any]", request: Callable[[], Any]) -> None:
+def _answer(future: "Future[T]", request: Callable[[], T]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:

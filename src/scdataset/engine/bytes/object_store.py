@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from scdataset._arguments import nearest
@@ -29,6 +29,12 @@ from scdataset.errors import (
     UnreachableStoreError,
     UnreadableFileError,
 )
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from obstore import Bytes, GetOptions, GetResult, ObjectMeta, PutResult
+    from obstore.store import ObjectStore
 
 __all__ = ["Bucket", "Location", "ObjectVersion", "is_url", "opening", "using_options"]
 
@@ -67,7 +73,7 @@ class Opening:
         The versions of objects that were listed, by URL: these need not be asked for again.
     """
 
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     versions: dict[str, "ObjectVersion"] = field(default_factory=dict)
 
 
@@ -148,7 +154,7 @@ class ObjectVersion(NamedTuple):
     modified: str
 
     @classmethod
-    def from_meta(cls, meta: Mapping[str, Any]) -> "ObjectVersion":
+    def from_meta(cls, meta: "ObjectMeta") -> "ObjectVersion":
         """Return the version in the metadata of obstore."""
         etag = meta["e_tag"] or ""
         return cls(meta["size"], etag, "" if etag else str(meta["last_modified"]))
@@ -206,7 +212,9 @@ class Bucket:
         """Return the URL of a key."""
         return f"{self.root}/{key}"
 
-    def fetch(self, key: str, start: int, stop: int, version: ObjectVersion | None) -> tuple[ObjectVersion, Any]:
+    def fetch(
+        self, key: str, start: int, stop: int, version: ObjectVersion | None
+    ) -> tuple[ObjectVersion, "GetResult"]:
         """Ask for bytes [start, stop), and return the version of the object and the answer, whose body is to be read.
 
         Parameters
@@ -219,13 +227,13 @@ class Bucket:
         DamagedFileError
             If it is another version.
         """
-        options: dict[str, Any] = {"range": (start, stop)}
+        options: GetOptions = {"range": (start, stop)}
         if version is not None and version.condition is not None:
             options["if_match"] = version.condition
         answer = self._ask(key, lambda obstore, store: obstore.get(store, key, options=options), version)
         return self._same(key, answer.meta, version), answer
 
-    def body(self, key: str, answer: Any, size: int) -> Any:
+    def body(self, key: str, answer: "GetResult", size: int) -> "Bytes":
         """Return the bytes of an answer.
 
         Raises
@@ -253,11 +261,12 @@ class Bucket:
     def create(self, key: str, content: bytes) -> ObjectVersion | None:
         """Write an object, and return its version; None if one is there, which stays as it is."""
 
-        def question(obstore: Any, store: Any) -> Any:
+        def question(obstore: "ModuleType", store: "ObjectStore") -> "PutResult | None":
             try:
-                return obstore.put(store, key, content, mode="create")
+                written: PutResult = obstore.put(store, key, content, mode="create")
             except obstore.exceptions.AlreadyExistsError:
                 return None
+            return written
 
         made = self._ask(key, question, doing="written")
         if made is None:
@@ -281,7 +290,7 @@ class Bucket:
         """Whether objects can be listed; hosts of HTTP have no way to."""
         return not self.root.startswith("http")
 
-    def _same(self, key: str, meta: Mapping[str, Any], version: ObjectVersion | None) -> ObjectVersion:
+    def _same(self, key: str, meta: "ObjectMeta", version: ObjectVersion | None) -> ObjectVersion:
         found = ObjectVersion.from_meta(meta)
         if version is not None and found != version:
             raise self._replaced(key)
@@ -290,7 +299,7 @@ class Bucket:
     def _ask(
         self,
         key: str,
-        question: Callable[[Any, Any], T],
+        question: Callable[["ModuleType", "ObjectStore"], T],
         version: ObjectVersion | None = None,
         *,
         doing: str = "read",
@@ -367,7 +376,7 @@ def _refuse_forked(url: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def _store(root: str, options: str) -> object:
+def _store(root: str, options: str) -> "ObjectStore":
     """Return the store of obstore for a bucket; it holds the connections of this process."""
     from obstore import store as stores  # noqa: PLC0415 an optional package
 
@@ -379,10 +388,10 @@ def _store(root: str, options: str) -> object:
     if "http://" in (root[:7], str(config.get("endpoint"))[:7], str(config.get("aws_endpoint"))[:7]):
         client.setdefault("allow_http", True)
     kind = getattr(stores, _SCHEMES[urlsplit(root).scheme])
-    others: dict[str, Any] = {"client_options": client or None, "retry_config": _retries(retry)}
-    if kind is stores.HTTPStore:
-        return kind.from_url(root, **others)
-    return kind.from_url(root, config=config or None, **others)
+    others = {"client_options": client or None, "retry_config": _retries(retry)}
+    config_of_kind = {} if kind is stores.HTTPStore else {"config": config or None}
+    store: ObjectStore = kind.from_url(root, **config_of_kind, **others)
+    return store
 
 
 def _retries(given: dict[str, Any]) -> dict[str, object] | None:

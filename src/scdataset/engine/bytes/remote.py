@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from scdataset.engine.bytes.remote_stream import RemoteStream
 from scdataset.engine.bytes.sparse_file import BLOCK, RemovedError, SparseFile
 from scdataset.engine.observer import ANSWER, BODY, READ, observed, observer_here
 from scdataset.errors import DamagedFileError, UnreachableStoreError
+
+if TYPE_CHECKING:
+    from obstore import Bytes
 
 __all__ = ["RemoteFile"]
 
@@ -201,7 +204,10 @@ class RemoteFile:
         self._state().confirmed = time.monotonic()
         with self._held() as (file, descriptor):
             stop = min(_START * BLOCK, version.size)
-            if file.missing(self._blocks(np.zeros(1, np.int64), np.array([stop])), descriptor).size:
+            if (
+                answer is not None
+                and file.missing(self._blocks(np.zeros(1, np.int64), np.array([stop])), descriptor).size
+            ):
                 file.write(0, memoryview(self._bucket.body(self._key, answer, stop)), descriptor)
         return version
 
@@ -269,7 +275,7 @@ class RemoteFile:
         state.coming.update(dict.fromkeys(range(first, first + count), future))
         return future
 
-    def _fetch_now(self, first: int, count: int) -> Any:
+    def _fetch_now(self, first: int, count: int) -> "Bytes":
         """Return the bytes of blocks by a request of this thread."""
         start, stop = first * BLOCK, min((first + count) * BLOCK, self.size)
         begun = time.perf_counter()

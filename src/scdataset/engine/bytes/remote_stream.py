@@ -9,7 +9,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from scdataset.engine.bytes.sparse_file import SparseFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+    from obstore import Bytes
 
 __all__ = ["RemoteStream"]
 
@@ -47,8 +48,8 @@ class RemoteStream(io.RawIOBase):
         self,
         file: SparseFile,
         descriptor: int,
-        coming: Mapping[int, Any],
-        fetch: Callable[[int, int], Any],
+        coming: Mapping[int, object],
+        fetch: Callable[[int, int], "Bytes"],
         block: int,
     ) -> None:
         self._file = file

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled, read_only
-from scdataset.engine.codecs.compressors import check_size, lz4_block, zstd
+from scdataset._types import BytesLike
+from scdataset.engine.codecs.compressors import check_size, lz4_block, memory_of, zstd
 
 __all__ = ["bitshuffle"]
 
@@ -22,10 +23,10 @@ _HEADER = struct.Struct(">QI")
 _BLOCK = struct.Struct(">I")
 """Header of a compressed block: its stored bytes."""
 
-_COMPRESSORS: dict[int, Callable[[memoryview, int], Any]] = {2: lz4_block, 3: zstd}
+_COMPRESSORS: dict[int, Callable[[memoryview, int], BytesLike]] = {2: lz4_block, 3: zstd}
 
 
-def bitshuffle(data: Any, options: tuple[int, ...], room: int) -> NDArray[np.uint8]:
+def bitshuffle(data: BytesLike, options: tuple[int, ...], room: int) -> NDArray[np.uint8]:
     """Decode a chunk.
 
     Parameters
@@ -39,7 +40,7 @@ def bitshuffle(data: Any, options: tuple[int, ...], room: int) -> NDArray[np.uin
         Bytes that were encoded.
     """
     item, block, compressor = (*options, 0, 0)[2:5]
-    view = memoryview(data)
+    view = memory_of(data)
     if compressor == 0:
         block = (block or _default_block(item)) * item
         return _joined(view, len(view), block, item, lambda at, length: (view[at : at + length], at + length), 0)
@@ -47,7 +48,7 @@ def bitshuffle(data: Any, options: tuple[int, ...], room: int) -> NDArray[np.uin
     size, block = _HEADER.unpack_from(view)
     check_size(size, room)
 
-    def decoded(at: int, length: int) -> tuple[Any, int]:
+    def decoded(at: int, length: int) -> tuple[BytesLike, int]:
         (stored,) = _BLOCK.unpack_from(view, at)
         at += _BLOCK.size
         return decompress(view[at : at + stored], length), at + stored
@@ -56,7 +57,7 @@ def bitshuffle(data: Any, options: tuple[int, ...], room: int) -> NDArray[np.uin
 
 
 def _joined(
-    view: memoryview, size: int, block: int, item: int, decoded: Callable[[int, int], tuple[Any, int]], at: int
+    view: memoryview, size: int, block: int, item: int, decoded: Callable[[int, int], tuple[BytesLike, int]], at: int
 ) -> NDArray[np.uint8]:
     """Put the bits of ``size`` bytes together again; ``decoded`` gives the bytes of a block, and where the next is."""
     if item < 1 or size % item or block < 1 or block % (8 * item):

@@ -7,13 +7,17 @@ import importlib
 import struct
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._packages import missing
 from scdataset._tables import counted
+from scdataset._types import BytesLike
+
+if TYPE_CHECKING:
+    from numcodecs.abc import Codec
 
 __all__ = [
     "blosc",
@@ -23,6 +27,7 @@ __all__ = [
     "lz4",
     "lz4_block",
     "lz4_frames",
+    "memory_of",
     "zstd",
     "zstd_frames",
     "zstd_size",
@@ -44,6 +49,11 @@ _LZ4_BLOCK = struct.Struct(">I")
 """Header of its blocks: the stored bytes."""
 
 
+def memory_of(data: BytesLike) -> memoryview:
+    """Return the memory of bytes; numpy types its arrays as buffers from Python 3.12 on."""
+    return memoryview(data)  # type: ignore[arg-type]
+
+
 def check_size(size: int, room: int) -> None:
     """Raise if a chunk claims more bytes than ``room``, which encoding twice may have made a little larger."""
     if size > room + room // 8 + 1024:
@@ -51,7 +61,7 @@ def check_size(size: int, room: int) -> None:
         raise ValueError(message)
 
 
-def claimed_size(compressor: str, data: Any) -> int:
+def claimed_size(compressor: str, data: BytesLike) -> int:
     """Return how many bytes a chunk of blosc or LZ4 says that it holds.
 
     Raises
@@ -59,13 +69,13 @@ def claimed_size(compressor: str, data: Any) -> int:
     ValueError
         If it is too short for its header, or for the size in it.
     """
-    view = memoryview(data)
+    view = memory_of(data)
     return _blosc_size(view) if compressor == "blosc" else int.from_bytes(view[:4], "little")
 
 
-def blosc(data: Any, room: int) -> Any:
+def blosc(data: BytesLike, room: int) -> BytesLike:
     """Decode blosc, version 1."""
-    view = memoryview(data)
+    view = memory_of(data)
     check_size(_blosc_size(view), room)
     return _decompress_blosc()(view)
 
@@ -78,9 +88,9 @@ def _blosc_size(view: memoryview) -> int:
     return int.from_bytes(view[4:8], "little")
 
 
-def zstd(data: Any, room: int) -> NDArray[np.uint8]:
+def zstd(data: BytesLike, room: int) -> NDArray[np.uint8]:
     """Decode a frame of zstd; one that does not say its size has to have ``room`` bytes."""
-    said = _zstd_size(memoryview(data))
+    said = _zstd_size(memory_of(data))
     size = room if said is None else said
     check_size(size, room)
     out = np.empty(size, np.uint8)
@@ -88,21 +98,23 @@ def zstd(data: Any, room: int) -> NDArray[np.uint8]:
     return out
 
 
-def lz4(data: Any, room: int) -> Any:
+def lz4(data: BytesLike, room: int) -> BytesLike:
     """Decode LZ4 as numcodecs frames it: the size, then one block."""
-    view = memoryview(data)
+    view = memory_of(data)
     check_size(int.from_bytes(view[:4], "little"), room)
-    return _numcodecs("LZ4").decode(view)
+    decoded: BytesLike = _numcodecs("LZ4").decode(view)
+    return decoded
 
 
-def lz4_block(data: memoryview, size: int) -> Any:
+def lz4_block(data: memoryview, size: int) -> BytesLike:
     """Decode a block of LZ4 without a frame, which has to give ``size`` bytes."""
-    return _numcodecs("LZ4").decode(size.to_bytes(4, "little") + bytes(data))
+    decoded: BytesLike = _numcodecs("LZ4").decode(size.to_bytes(4, "little") + bytes(data))
+    return decoded
 
 
-def lz4_frames(data: Any, room: int) -> NDArray[np.uint8]:
+def lz4_frames(data: BytesLike, room: int) -> NDArray[np.uint8]:
     """Decode LZ4 as HDF5's filter 32004 frames it: blocks, of which those that do not shrink are stored as they are."""
-    view = memoryview(data)
+    view = memory_of(data)
     size, block = _LZ4_FRAMES.unpack_from(view)
     check_size(size, room)
     out = np.empty(size, np.uint8)
@@ -117,14 +129,15 @@ def lz4_frames(data: Any, room: int) -> NDArray[np.uint8]:
     return out
 
 
-def crc32c(data: Any) -> memoryview:
+def crc32c(data: BytesLike) -> memoryview:
     """Check and take off a checksum of four bytes at the end."""
     return memoryview(_numcodecs("CRC32C").decode(data))
 
 
-def zstd_frames(data: Any) -> Any:
+def zstd_frames(data: BytesLike) -> BytesLike:
     """Decode frames of zstd, whatever their number and size."""
-    return _numcodecs("Zstd").decode(data)
+    decoded: BytesLike = _numcodecs("Zstd").decode(data)
+    return decoded
 
 
 def zstd_size(view: memoryview) -> tuple[int, bool]:
@@ -185,7 +198,7 @@ def _decompress_blosc() -> Callable[[memoryview], bytes]:
 
 
 @cache
-def _numcodecs(name: str) -> Any:
+def _numcodecs(name: str) -> "Codec":
     """Return a codec of numcodecs, which is imported when a file first needs it."""
     try:
         return getattr(importlib.import_module("numcodecs"), name)()

@@ -2,18 +2,18 @@
 
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled, read_only
-from scdataset._types import Array, DType
+from scdataset._types import Array, BytesLike, DType
 from scdataset.engine.codecs import compressors
 from scdataset.engine.codecs.bitshuffle import bitshuffle
 from scdataset.errors import DamagedFileError, MissingDependencyError
 
-__all__ = ["decode", "lzf"]
+__all__ = ["FilterOption", "decode", "lzf"]
 
 try:  # ISA-L inflates two to three times as fast
     from isal import isal_zlib as _zlib
@@ -21,7 +21,13 @@ except ImportError:
     _zlib = zlib  # type: ignore[misc]
 
 
-def decode(stored: bytes, filters: tuple[tuple[str, Any], ...], skipped: int, dtype: DType, n_bytes: int) -> Array:
+FilterOption: TypeAlias = tuple[int, ...] | int | None
+"""Options of a filter: the numbers that HDF5 keeps, a format, or none."""
+
+
+def decode(
+    stored: BytesLike, filters: tuple[tuple[str, FilterOption], ...], skipped: int, dtype: DType, n_bytes: int
+) -> Array:
     """Undo the filters of a chunk, last applied first.
 
     Parameters
@@ -44,7 +50,7 @@ def decode(stored: bytes, filters: tuple[tuple[str, Any], ...], skipped: int, dt
     MissingDependencyError
         If a filter needs numcodecs and it is not installed.
     """
-    data: Any = stored
+    data = stored
     try:
         for number in reversed(range(len(filters))):
             if not skipped >> number & 1:
@@ -63,15 +69,15 @@ def decode(stored: bytes, filters: tuple[tuple[str, Any], ...], skipped: int, dt
     return np.frombuffer(data, dtype)
 
 
-def _gzip(data: Any, _: Any, room: int) -> bytes:
+def _gzip(data: BytesLike, _: object, room: int) -> bytes:
     return _inflated(data, 15, room)
 
 
-def _gzip_file(data: Any, _: Any, room: int) -> bytes:
+def _gzip_file(data: BytesLike, _: object, room: int) -> bytes:
     return _inflated(data, 31, room)
 
 
-def _inflated(data: Any, window_bits: int, room: int) -> bytes:
+def _inflated(data: BytesLike, window_bits: int, room: int) -> bytes:
     """Inflate a stream that has to end within ``room`` bytes, and no more of it."""
     if len(data) > room + room // 8 + 1024:
         message = f"its {len(data)} bytes are more than its stream of {room} bytes can take up"
@@ -84,12 +90,12 @@ def _inflated(data: Any, window_bits: int, room: int) -> bytes:
     return inflated
 
 
-def _shuffle(data: Any, options: tuple[int, ...], _: int) -> NDArray[np.uint8]:
+def _shuffle(data: BytesLike, options: tuple[int, ...], _: int) -> NDArray[np.uint8]:
     return _unshuffle(read_only(np.frombuffer(data, np.uint8)), options[0])
 
 
-def _fletcher32(data: Any, _: Any, __: int) -> memoryview:
-    view = memoryview(data)
+def _fletcher32(data: BytesLike, _: object, __: int) -> memoryview:
+    view = compressors.memory_of(data)
     stored = int.from_bytes(view[-4:], "little")
     found = int(_fletcher32_sum(read_only(np.frombuffer(view[:-4], np.uint8))))
     swapped = (found & 0xFF00FF00) >> 8 | (found & 0x00FF00FF) << 8  # as HDF5 1.6.2 wrote it
@@ -99,7 +105,7 @@ def _fletcher32(data: Any, _: Any, __: int) -> memoryview:
     return view[:-4]
 
 
-def lzf(data: Any, room: int) -> NDArray[np.uint8]:
+def lzf(data: BytesLike, room: int) -> NDArray[np.uint8]:
     """Decode LZF, to ``room`` bytes at most.
 
     Raises
@@ -120,7 +126,7 @@ _CHECKSUMS = {"fletcher32", "crc32c"}
 _CHECKSUM_BYTES = 4
 """Bytes that each of them adds to a chunk before a later filter encodes it."""
 
-_DECODERS: dict[str, Callable[[Any, Any, int], Any]] = {
+_DECODERS: dict[str, Callable[[BytesLike, Any, int], BytesLike]] = {
     "gzip": _gzip,
     "gzip_file": _gzip_file,
     "shuffle": _shuffle,

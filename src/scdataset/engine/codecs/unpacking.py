@@ -11,18 +11,19 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from scdataset._tables import counted
+from scdataset._types import BytesLike
 from scdataset.engine.codecs.blosc2 import blosc2_size
-from scdataset.engine.codecs.compressors import claimed_size, zstd_frames, zstd_size
-from scdataset.engine.codecs.decoding import decode, lzf
+from scdataset.engine.codecs.compressors import claimed_size, memory_of, zstd_frames, zstd_size
+from scdataset.engine.codecs.decoding import FilterOption, decode, lzf
 
 __all__ = ["FREE", "UNBOUNDED", "Filters", "check_unpacked", "most_bytes", "unpacked"]
 
-Filters: TypeAlias = Sequence[tuple[str, Any]]
+Filters: TypeAlias = Sequence[tuple[str, FilterOption]]
 """Names and options of filters, first applied first: those of `decode`, and others."""
 
 FREE = 1 << 28
@@ -59,12 +60,28 @@ _RATIOS = {"gzip": 1032, "gzip_file": 1032, "lzf": 88}
 """How many times as long as its stored bytes the content of these compressors is at most."""
 
 
+_SizeOf: TypeAlias = Callable[[BytesLike, Any, int], int]
+"""Takes the content, the option of the filter and the most bytes."""
+
+
+class _Stream(Protocol):
+    """A decompressor of one member of a stream; those of zlib also have an ``unconsumed_tail``."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
 def most_bytes(n_stored: int) -> int:
     """Return how many bytes ``n_stored`` bytes may unpack to where metadata do not say."""
     return max(FREE, n_stored * _RATIO)
 
 
-def check_unpacked(stored: Any, filters: Filters, most: int) -> None:
+def check_unpacked(stored: BytesLike, filters: Filters, most: int) -> None:
     """Raise if a compressor unpacks a chunk to more than ``most`` bytes.
 
     Raises
@@ -89,7 +106,7 @@ def check_unpacked(stored: Any, filters: Filters, most: int) -> None:
     _size(unpacked(stored, outer, most), *first, most)
 
 
-def unpacked(stored: Any, filters: Filters, most: int) -> Any:
+def unpacked(stored: BytesLike, filters: Filters, most: int) -> BytesLike:
     """Return the bytes of a chunk under filters that can be undone here.
 
     Raises
@@ -145,7 +162,7 @@ def _is_short(n_stored: int, filters: Filters) -> bool:
     return longest <= FREE
 
 
-def _size(content: Any, name: str, option: Any, most: int) -> int:
+def _size(content: BytesLike, name: str, option: FilterOption, most: int) -> int:
     """Return the bytes that a filter unpacks its content to."""
     size = len(content) - _KEEP_SIZE[name] if name in _KEEP_SIZE else _SIZES[name](content, option, most)
     if size > most:
@@ -154,33 +171,33 @@ def _size(content: Any, name: str, option: Any, most: int) -> int:
     return size
 
 
-def _claimed(compressor: str) -> Callable[[Any, Any, int], int]:
+def _claimed(compressor: str) -> _SizeOf:
     return lambda content, _, __: claimed_size(compressor, content)
 
 
-def _of_zstd(content: Any, _: Any, most: int) -> int:
-    size, exact = zstd_size(memoryview(content))
+def _of_zstd(content: BytesLike, _: object, most: int) -> int:
+    size, exact = zstd_size(memory_of(content))
     return size if exact or size > max(most, FREE) else min(size, most)
 
 
-def _of_stream(compressor: str) -> Callable[[Any, Any, int], int]:
+def _of_stream(compressor: str) -> _SizeOf:
     return lambda content, option, most: sum(map(len, _pieces(content, compressor, option, most)))
 
 
-def _begins(n_bytes: int, order: Any) -> Callable[[Any, Any, int], int]:
+def _begins(n_bytes: int, order: Literal["little", "big"]) -> _SizeOf:
     """Return the function for a compressor whose output has the size that its first bytes say."""
-    return lambda content, _, __: int.from_bytes(memoryview(content)[:n_bytes], order)
+    return lambda content, _, __: int.from_bytes(memory_of(content)[:n_bytes], order)
 
 
-def _of_bitshuffle(content: Any, option: tuple[int, ...], _: int) -> int:
-    return int.from_bytes(memoryview(content)[:8], "big") if (*option, 0, 0)[4] else len(content)
+def _of_bitshuffle(content: BytesLike, option: tuple[int, ...], _: int) -> int:
+    return int.from_bytes(memory_of(content)[:8], "big") if (*option, 0, 0)[4] else len(content)
 
 
-def _of_blosc2(content: Any, option: tuple[int, ...], _: int) -> int:
-    return blosc2_size(memoryview(content), option[_ITEM] if len(option) > _ITEM else 1)
+def _of_blosc2(content: BytesLike, option: tuple[int, ...], _: int) -> int:
+    return blosc2_size(memory_of(content), option[_ITEM] if len(option) > _ITEM else 1)
 
 
-_SIZES: dict[str, Callable[[Any, Any, int], int]] = {
+_SIZES: dict[str, _SizeOf] = {
     **{name: _claimed(name) for name in ("blosc", "lz4")},
     **{name: _of_stream(name) for name in ("gzip", "gzip_file", "bzip2", "lzma")},
     "zstd": _of_zstd,
@@ -193,7 +210,7 @@ _SIZES: dict[str, Callable[[Any, Any, int], int]] = {
 }
 """Compressors of known kinds: the bytes they unpack a chunk to, counted no further than above the most."""
 
-_STREAMS: dict[str, Callable[[Any], Any]] = {
+_STREAMS: dict[str, Callable[[Any], _Stream]] = {
     "gzip": lambda _: zlib.decompressobj(15),
     "gzip_file": lambda _: zlib.decompressobj(31),
     "bzip2": lambda _: bz2.BZ2Decompressor(),
@@ -202,7 +219,7 @@ _STREAMS: dict[str, Callable[[Any], Any]] = {
 """Those that do not say how much they hold."""
 
 
-def _pieces(content: Any, name: str, option: Any, most: int) -> Iterator[bytes]:
+def _pieces(content: BytesLike, name: str, option: FilterOption, most: int) -> Iterator[bytes]:
     """Yield the unpacked members of a stream, up to one byte above ``most``.
 
     Raises
@@ -216,7 +233,7 @@ def _pieces(content: Any, name: str, option: Any, most: int) -> Iterator[bytes]:
             member = _STREAMS[name](option)
             while left and not member.eof:
                 piece = member.decompress(rest, min(_STEP, left))
-                rest = member.unconsumed_tail if name.startswith("gzip") else b""
+                rest = getattr(member, "unconsumed_tail", b"")
                 if not piece and not rest:
                     return  # cut short, which is told when it is decoded
                 left -= len(piece)

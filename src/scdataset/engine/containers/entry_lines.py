@@ -5,7 +5,7 @@ which line it is; so is everything where pyarrow is not installed, several times
 """
 
 from functools import cache
-from typing import Any
+from types import ModuleType  # noqa: TC003 as in the other modules
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,13 +73,14 @@ def _parsed_together(lines: bytes, dtype: DType | None) -> list[Array] | None:
 
 
 @cache
-def _arrow() -> Any:
+def _arrow() -> "ModuleType | None":
     """Return pyarrow, or None if it is not installed."""
     try:
         import pyarrow.csv  # noqa: PLC0415 an optional package, and slow to import
     except ImportError:
         return None
-    return pyarrow
+    arrow: ModuleType = pyarrow
+    return arrow
 
 
 def _parsed_one_by_one(lines: bytes, dtype: DType | None) -> list[Array]:

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,21 @@ __all__ = ["LibraryChunks", "Tiles"]
 
 _LOCKS: dict[int, threading.Lock] = {}
 """By process: HDF5 serves one thread at a time, whatever the number of files; a fork may leave a lock taken."""
+
+
+class LibraryRows(Protocol):
+    """Rows of an array, as its library gives them."""
+
+    def __getitem__(self, rows: slice, /) -> Array: ...
+
+
+class LibraryArray(Protocol):
+    """An array of two axes, as its library gives it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, place: tuple[slice, ...], /) -> Array: ...
 
 
 class LibraryChunks:
@@ -38,7 +53,7 @@ class LibraryChunks:
     """
 
     def __init__(
-        self, open_array: Callable[[], Any], path: str, name: str, rows: int, width: int, dtype: DType
+        self, open_array: Callable[[], LibraryRows], path: str, name: str, rows: int, width: int, dtype: DType
     ) -> None:
         self.path = path
         self.name = name
@@ -91,7 +106,7 @@ class Tiles:
         Rows and columns in a tile.
     """
 
-    def __init__(self, open_array: Callable[[], Any], tile: tuple[int, ...]) -> None:
+    def __init__(self, open_array: Callable[[], LibraryArray], tile: tuple[int, ...]) -> None:
         self._array = open_array()
         self._tile = tile
 

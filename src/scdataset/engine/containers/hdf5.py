@@ -17,6 +17,7 @@ from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTab
 from scdataset.engine.arrays.stored_arrays import ChunkedArray, Chunks, FileChunks, StoredArray, array_at
 from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.bytes.source import ByteSource
+from scdataset.engine.codecs.decoding import FilterOption  # noqa: TC001 as in the other modules
 from scdataset.engine.containers.fallback import LibraryChunks, Tiles
 from scdataset.engine.containers.handles import note_opened
 from scdataset.engine.containers.hdf5_expansion import BoundedDataset, check_expansion
@@ -341,7 +342,7 @@ def _table(file: H5File, index: ChunkIndex, name: str, dataset: h5py.Dataset) ->
 def _index_of(dataset: h5py.Dataset, *, in_file: bool) -> tuple[ChunkIndex, bool]:
     """Return the index, and whether a table of its chunks is still to come."""
     table: ChunkTable | None = None
-    filters: tuple[tuple[str, object], ...] | None = ()
+    filters: tuple[tuple[str, FilterOption], ...] | None = ()
     chunked = False
     properties = dataset.id.get_create_plist()
     known = dataset.file.userblock_size == 0 or counts_user_block()

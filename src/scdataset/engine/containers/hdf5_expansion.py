@@ -7,13 +7,13 @@ chunk claims. No option of h5py bounds either.
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import h5py
 import numpy as np
 
-from scdataset.engine.codecs.decoding import decode
-from scdataset.engine.codecs.unpacking import FREE, check_unpacked
+from scdataset._types import Array
+from scdataset.engine.codecs.decoding import FilterOption, decode
+from scdataset.engine.codecs.unpacking import FREE, Filters, check_unpacked
 from scdataset.engine.containers.hdf5_filters import claims_of, filters_of
 from scdataset.engine.containers.hdf5_groups import datasets_within
 from scdataset.errors import DamagedFileError
@@ -81,7 +81,7 @@ class BoundedDataset:
         shape: tuple[int, ...] = self._dataset.shape
         return shape
 
-    def __getitem__(self, place: slice | tuple[slice, ...]) -> Any:
+    def __getitem__(self, place: slice | tuple[slice, ...]) -> Array:
         """Read a part, of slices without steps."""
         if self._dataset.is_virtual:
             if not self._known:
@@ -90,7 +90,8 @@ class BoundedDataset:
         else:
             slices = place if isinstance(place, tuple) else (place,)
             _check(self._dataset, lambda dataset: _chunks_of(dataset, slices), self._known)
-        return self._dataset[place]
+        part: Array = self._dataset[place]
+        return part
 
 
 def _sources(dataset: h5py.Dataset, depth: int) -> Iterator[h5py.Dataset]:
@@ -147,7 +148,9 @@ def _check(
             known.add(place)
 
 
-def _check_chunk(stored: tuple[int, bytes], filters: Any, claims: Any, n_bytes: int) -> None:
+def _check_chunk(
+    stored: tuple[int, bytes], filters: tuple[tuple[str, FilterOption], ...] | None, claims: Filters, n_bytes: int
+) -> None:
     """Decode a chunk, each step to the size of a chunk at most, or else find the sizes that it claims."""
     skipped, content = stored
     if filters is not None:
@@ -166,7 +169,7 @@ def _address_size(dataset: h5py.Dataset) -> int:
     return size
 
 
-def _stored_size(kind: Any, address: int) -> int:
+def _stored_size(kind: h5py.h5t.TypeID, address: int) -> int:
     """Return the bytes of an element in the file; h5py has those in memory, which are fewer for variable lengths."""
     size: int = kind.get_size()
     if isinstance(kind, h5py.h5t.TypeCompoundID):

@@ -1,9 +1,10 @@
 """Filters of HDF5 that are decoded here, by their numbers."""
 
 from importlib.util import find_spec
-from typing import Any
 
 import h5py
+
+from scdataset.engine.codecs.decoding import FilterOption
 
 __all__ = ["claims_of", "filters_of"]
 
@@ -32,7 +33,7 @@ _FIRST_PLUGIN = 32000
 _NO_NUMCODECS = find_spec("numcodecs") is None
 
 
-def filters_of(properties: h5py.h5p.PropDCID) -> tuple[tuple[str, Any], ...] | None:
+def filters_of(properties: h5py.h5p.PropDCID) -> tuple[tuple[str, FilterOption], ...] | None:
     """Return the filters of a dataset, or None if one of them is not known here."""
     filters = []
     for number in range(properties.get_nfilters()):
@@ -43,12 +44,12 @@ def filters_of(properties: h5py.h5p.PropDCID) -> tuple[tuple[str, Any], ...] | N
     return tuple(filters)
 
 
-def claims_of(properties: Any) -> tuple[tuple[str, Any], ...]:
+def claims_of(properties: h5py.h5p.PropDCID) -> tuple[tuple[str, FilterOption], ...]:
     """Return the filters of a dataset as `codecs.unpacking` calls them; one it does not know, by name and number."""
     return tuple(_claim(*properties.get_filter(number)) for number in range(properties.get_nfilters()))
 
 
-def _claim(code: int, _: int, values: tuple[int, ...], name: bytes) -> tuple[str, Any]:
+def _claim(code: int, _: int, values: tuple[int, ...], name: bytes) -> tuple[str, FilterOption]:
     if code in _SIZES:
         elements, item = _SIZES[code]
         return "sized", values[elements] * values[item] if len(values) > item else 0

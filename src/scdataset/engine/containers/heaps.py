@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Callable
 from struct import Struct
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import h5py
 import numpy as np
@@ -65,7 +65,7 @@ def open_checked(file: ByteSource) -> h5py.File:
     return h5py.File(opened)
 
 
-def child_of(group: h5py.Group, name: str) -> Any:
+def child_of(group: h5py.Group, name: str) -> h5py.HLObject | None:
     """Return the member of a group with a name, or None if there is none.
 
     Datasets with parts in other files are opened by path: the library opens those in the way that it opened this one,
@@ -75,7 +75,7 @@ def child_of(group: h5py.Group, name: str) -> Any:
     return found if alone and not takes_others(found) else found_in(by_path(group), name)
 
 
-def found_in(group: h5py.Group, name: str) -> Any:
+def found_in(group: h5py.Group, name: str) -> h5py.HLObject | None:
     """Return the object in a group under a name, or None without one; `get` returns None for unreadable ones too."""
     if name not in group:
         return None

@@ -6,7 +6,7 @@ their beginnings, are read so few rows at a time that each may be as long as all
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,12 +24,12 @@ _SHARES_BEGINNINGS = "DELTA_BYTE_ARRAY"
 """The encoding in which a string is stored without the beginning that it shares with the one before."""
 
 
-def parquet_schema(stream: Any) -> pa.Schema:
+def parquet_schema(stream: BinaryIO) -> pa.Schema:
     """Return the schema of the rows of an open file."""
     return pyarrow.parquet.ParquetFile(stream).schema_arrow
 
 
-def parquet_batches(stream: Any, add: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+def parquet_batches(stream: BinaryIO, add: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of an open file.
 
     Parameters
@@ -51,18 +51,18 @@ def parquet_batches(stream: Any, add: Callable[[int], None]) -> Iterator[pa.Reco
         yield batch if batch.schema.equals(schema) else batch.cast(schema)
 
 
-def _columns(metadata: Any) -> Iterator[Any]:
+def _columns(metadata: pyarrow.parquet.FileMetaData) -> Iterator[pyarrow.parquet.ColumnChunkMetaData]:
     """Yield the metadata of the columns of all row groups."""
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     return (group.column(number) for group in groups for number in range(group.num_columns))
 
 
-def _is_counted(column: Any) -> bool:
+def _is_counted(column: pyarrow.parquet.ColumnChunkMetaData) -> bool:
     """Tell whether strings can be read as numbers of a dictionary; pyarrow does so for columns of strings alone."""
     return "." not in column.path_in_schema and _SHARES_BEGINNINGS not in column.encodings
 
 
-def _plain_size(values: Any) -> int:
+def _plain_size(values: pa.Array) -> int:
     """Return the bytes that values take without dictionaries."""
     kind = values.type
     if pa.types.is_dictionary(kind):

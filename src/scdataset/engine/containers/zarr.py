@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import numpy as np
 import zarr
@@ -60,11 +59,11 @@ class ZarrStore:
     def __init__(self, path: str) -> None:
         self.path = path
         self.keys: Keys = _keys_of(path)
-        self._root: Any = None
+        self._root: zarr.Group | None = None
         self._nodes: dict[str, zarr.Array | zarr.Group] = {}
         self._pid = -1
 
-    def node(self, name: str) -> Any:
+    def node(self, name: str) -> zarr.Array | zarr.Group | None:
         """Return an array or group as zarr sees it, opened by this process, or None if there is none."""
         if self._root is None or self._pid != os.getpid():
             store = checked_store(self.keys)
@@ -75,6 +74,10 @@ class ZarrStore:
             with suppress(KeyError):  # zarr reads the metadata to tell whether there is any
                 self._nodes[name] = self._root[name]
         return self._nodes.get(name)
+
+    def array(self, name: str) -> zarr.Array:
+        """Return an array as `node` does."""
+        return self.node(name)
 
     def close(self) -> None:
         """Close the handles of this process."""
@@ -312,11 +315,11 @@ def arrays_of(store: ZarrStore, name: str, *, fallback: bool = False, gap: Gap =
     """
     array, key = _array(store, name)
     if fallback or not isinstance(array, ZarrArray):
-        node = store.node(name)
+        node = store.array(name)
         width = int(np.prod(node.shape[1:]))
         chunk = node.shards or node.chunks
         rows = chunk[0] if len(chunk) == 1 or chunk[1] >= width else max(_FALLBACK_ELEMENTS // max(width, 1), 1)
-        return [ChunkedArray(LibraryChunks(partial(store.node, name), store.path, name, rows, width, node.dtype))]
+        return [ChunkedArray(LibraryChunks(partial(store.array, name), store.path, name, rows, width, node.dtype))]
     finder = ChunkFinder(store, name, key, array)
     return [_plain(finder, strip) or ChunkedArray(StoreChunks(finder, strip, gap)) for strip in range(array.grid[1])]
 

@@ -8,13 +8,16 @@ import lzma
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from scdataset._tables import counted
+from scdataset._types import BytesLike
+from scdataset.engine.codecs.compressors import memory_of
+from scdataset.engine.codecs.decoding import FilterOption
 from scdataset.engine.codecs.unpacking import FREE, Filters, check_unpacked, most_bytes, unpacked
-from scdataset.engine.containers.zarr_metadata import COMPRESSORS, named
+from scdataset.engine.containers.zarr_metadata import COMPRESSORS, ArrayJson, CodecOptions, named
 
 __all__ = ["Claims"]
 
@@ -60,7 +63,7 @@ class ShardLayout:
     claims: "Claims"
 
     @classmethod
-    def from_codec(cls, options: dict[str, Any], shard: Sequence[int], claims: "Claims") -> Self:
+    def from_codec(cls, options: CodecOptions, shard: Sequence[int], claims: "Claims") -> Self:
         """Read it in the options of the codec."""
         n_chunks = math.prod(size // chunk for size, chunk in zip(shard, options["chunk_shape"], strict=True))
         checked = any(named(codec)[0] == "crc32c" for codec in options["index_codecs"])
@@ -81,7 +84,7 @@ class ShardLayout:
         """Tell whether a part of a shard is its index, by its first byte, None for one counted from the end."""
         return start is None if self.at_end else start == 0 and n_bytes == self.n_bytes
 
-    def check_index(self, index: Any) -> None:
+    def check_index(self, index: BytesLike) -> None:
         """Raise if the index is cut short, or gives its own bytes as those of a chunk."""
         if len(index) < self.n_bytes and self.n_chunks > _FEW:
             message = f"it has {counted(len(index), 'byte')} of an index of {self.n_bytes:,}"
@@ -92,9 +95,9 @@ class ShardLayout:
                 message = "it has a chunk in the bytes of its index"
                 raise ValueError(message)
 
-    def chunks(self, shard: Any) -> Iterator[memoryview]:
+    def chunks(self, shard: BytesLike) -> Iterator[memoryview]:
         """Yield the chunks of a shard, as far as they lie in it."""
-        view = memoryview(shard)
+        view = memory_of(shard)
         start = max(len(view) - self.n_bytes, 0) if self.at_end else 0
         index = view[start : start + self.n_bytes]
         self.check_index(index)
@@ -128,7 +131,7 @@ class Claims:
     shard: ShardLayout | None = None
 
     @classmethod
-    def from_metadata(cls, metadata: dict[str, Any]) -> Self:
+    def from_metadata(cls, metadata: ArrayJson) -> Self:
         """Read them in the metadata of an array, of any kind; where these are damaged, its codecs are not known."""
         try:
             if "shape" not in metadata:
@@ -145,7 +148,9 @@ class Claims:
             return cls((("a codec in damaged metadata", None),))
 
     @classmethod
-    def _from_codecs(cls, codecs: list[tuple[str, Any]], grid: Sequence[int], item: int | None, n_held: int) -> Self:
+    def _from_codecs(
+        cls, codecs: list[tuple[str, CodecOptions]], grid: Sequence[int], item: int | None, n_held: int
+    ) -> Self:
         names, shard = [name for name, _ in codecs], None
         if "sharding_indexed" in names:
             at = names.index("sharding_indexed")
@@ -170,7 +175,7 @@ class Claims:
             message = f"it has {counted(size, 'byte')}, and its content at most {most:,}"
             raise ValueError(message)
 
-    def check(self, content: Any, start: int | None = 0, *, whole: bool = True) -> None:
+    def check(self, content: BytesLike, start: int | None = 0, *, whole: bool = True) -> None:
         """Raise if a chunk says that it holds more than it can.
 
         Parameters
@@ -193,7 +198,7 @@ class Claims:
         elif whole:
             self._check_chunk(content)
 
-    def _chunks(self, shard: ShardLayout, content: Any, start: int | None, *, whole: bool) -> Iterable[Any]:
+    def _chunks(self, shard: ShardLayout, content: BytesLike, start: int | None, *, whole: bool) -> Iterable[BytesLike]:
         """Return the chunks in a shard or in a part of it, which is its index or a chunk."""
         if whole:
             return shard.chunks(unpacked(content, self.filters, self._most(len(content)) + shard.most_added))
@@ -202,7 +207,7 @@ class Claims:
         shard.check_index(content)
         return []
 
-    def _check_chunk(self, content: Any) -> None:
+    def _check_chunk(self, content: BytesLike) -> None:
         most = self._most(len(content))
         check_unpacked(content, self.filters, most)
         if self.n_strings is not None:
@@ -216,7 +221,7 @@ class Claims:
         return most_bytes(n_stored) if self.n_bytes is None else self.n_bytes + self.n_bytes // 8 + _SLACK
 
 
-def _filter(name: str, options: dict[str, Any]) -> tuple[str, Any]:
+def _filter(name: str, options: CodecOptions) -> tuple[str, FilterOption]:
     """Return a codec as `codecs` calls it."""
     name = name.removeprefix("numcodecs.")
     if name == "shuffle":
@@ -227,9 +232,9 @@ def _filter(name: str, options: dict[str, Any]) -> tuple[str, Any]:
     return _NAMES.get(name, "checksum" if name == "fletcher32" else name), None
 
 
-def _item_bytes(metadata: dict[str, Any]) -> int | None:
+def _item_bytes(metadata: ArrayJson) -> int | None:
     """Return the bytes of an element, None where it has any number of them."""
-    said: Any = metadata["data_type"] if "data_type" in metadata else metadata["dtype"]
+    said = metadata["data_type"] if "data_type" in metadata else metadata["dtype"]
     if isinstance(said, dict):  # of strings of one length
         length = said["configuration"].get("length_bytes")
         return None if length is None else int(length)

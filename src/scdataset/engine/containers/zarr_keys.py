@@ -7,18 +7,19 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from scdataset._tables import counted
-from scdataset._types import Json
+from scdataset._types import BytesLike
 from scdataset.engine.bytes.folders import is_folder, last_change
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.unpacking import most_bytes
 from scdataset.engine.containers.zarr_claims import Claims
+from scdataset.engine.containers.zarr_metadata import ArrayJson
 from scdataset.engine.containers.zarr_shards import Stored
 from scdataset.engine.containers.zip_members import MAX_METADATA, METADATA, is_chunk, is_zip, members_of
 from scdataset.errors import DamagedFileError
@@ -67,7 +68,7 @@ class Keys:
             if found:
                 self._zip.announce(*np.array(found, np.int64).T)
 
-    def metadata(self, name: str) -> tuple[str, Json]:
+    def metadata(self, name: str) -> tuple[str, ArrayJson]:
         """Return the key and content of the metadata of an array or group.
 
         Raises
@@ -82,7 +83,7 @@ class Keys:
                 try:
                     if self.is_packed(key):
                         content = zlib.decompressobj(-15).decompress(content, MAX_METADATA)
-                    return key, dict(json.loads(content))
+                    return key, cast("ArrayJson", dict(json.loads(content)))
                 except (ValueError, TypeError, RecursionError, zlib.error) as error:
                     message = f"{self.path}: {key} is not zarr metadata: {error}."
                     raise DamagedFileError(message) from error
@@ -171,7 +172,7 @@ class Keys:
             with self._decoding(key):
                 self._claims_of(key).check_stored(stored.size)
 
-    def check_content(self, key: str, content: Any, start: int | None = 0, *, whole: bool = True) -> None:
+    def check_content(self, key: str, content: BytesLike, start: int | None = 0, *, whole: bool = True) -> None:
         """Raise for a chunk that says it holds more than chunks do, before zarr takes memory for that: see `Claims`."""
         if is_chunk(key):
             with self._decoding(key):

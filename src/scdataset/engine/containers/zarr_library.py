@@ -6,11 +6,10 @@ it holds.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Sequence
 
-from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store
-from zarr.core.buffer import default_buffer_prototype
+from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import LocalStore, ZipStore
 
 from scdataset.engine.containers.zarr_keys import Keys
@@ -30,30 +29,34 @@ class _Checked:
 
     _keys: Keys
 
-    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
         """Read a key, or a part of it."""
         self._keys.check(key)
         found = await super().get(key, prototype, byte_range)  # type: ignore[misc]
         self._check_content(key, found, byte_range)
         return found
 
-    async def get_partial_values(self, prototype: object, key_ranges: Iterable[tuple[str, object]]) -> Any:
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> Sequence[Buffer | None]:
         """Read parts of several keys."""
         listed = list(key_ranges)
         for key, _ in listed:
             self._keys.check(key)
-        parts = await super().get_partial_values(prototype, listed)  # type: ignore[misc]
+        parts: Sequence[Buffer | None] = await super().get_partial_values(prototype, listed)  # type: ignore[misc]
         for (key, byte_range), found in zip(listed, parts, strict=True):
             self._check_content(key, found, byte_range)
         return parts
 
-    def _check_content(self, key: str, found: Any, byte_range: Any) -> None:
+    def _check_content(self, key: str, found: Buffer | None, byte_range: ByteRequest | None) -> None:
         if found is not None:
             start = 0 if byte_range is None else getattr(byte_range, "start", getattr(byte_range, "offset", None))
             self._keys.check_content(key, found.to_bytes(), start, whole=byte_range is None)
 
 
-class _CheckedFolder(_Checked, LocalStore):  # type: ignore[misc]  # zarr is Any to the type checker
+class _CheckedFolder(_Checked, LocalStore):  # type: ignore[misc]  # zarr has no types to the type checker
     def __init__(self, keys: Keys) -> None:
         super().__init__(keys.path, read_only=True)
         self._keys = keys
@@ -80,13 +83,17 @@ class _Objects(Store):  # type: ignore[misc]  # as above
 
     __hash__ = object.__hash__
 
-    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
         content = await asyncio.to_thread(self._read, key, byte_range)
         if content is None:
             return None
         return (default_buffer_prototype() if prototype is None else prototype).buffer.from_bytes(content)
 
-    async def get_partial_values(self, prototype: object, key_ranges: Iterable[tuple[str, object]]) -> Any:
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> Sequence[Buffer | None]:
         return await asyncio.gather(*(self.get(key, prototype, byte_range) for key, byte_range in key_ranges))
 
     async def exists(self, key: str) -> bool:
@@ -107,13 +114,13 @@ class _Objects(Store):  # type: ignore[misc]  # as above
         for name in dict.fromkeys(names):
             yield name
 
-    async def set(self, key: str, value: Any) -> None:  # noqa: ARG002 it raises
+    async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002 it raises
         self._check_writable()
 
     async def delete(self, key: str) -> None:  # noqa: ARG002 as above
         self._check_writable()
 
-    def _read(self, key: str, byte_range: Any) -> bytes | None:
+    def _read(self, key: str, byte_range: ByteRequest | None) -> bytes | None:
         stored = self._keys.find(key)
         if stored is None:
             return None

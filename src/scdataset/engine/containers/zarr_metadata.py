@@ -6,13 +6,14 @@ Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 
-from scdataset._types import DType, Json
+from scdataset._types import DType
+from scdataset.engine.codecs.decoding import FilterOption
 
-__all__ = ["COMPRESSORS", "ShardIndex", "ZarrArray", "array_of", "named"]
+__all__ = ["COMPRESSORS", "ArrayJson", "Codec", "CodecOptions", "ShardIndex", "ZarrArray", "array_of", "named"]
 
 COMPRESSORS = {"blosc": "blosc", "zstd": "zstd", "gzip": "gzip_file", "zlib": "gzip", "lz4": "lz4"}
 """Compressors of zarr that are decoded here, as `codecs` calls them; any other sends the array through zarr."""
@@ -23,6 +24,71 @@ _LARGEST_PADDED = 1 << 31
 _V3_TYPES = {
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
 }  # fmt: skip
+
+
+class CodecOptions(TypedDict, total=False):
+    """Options of codecs, as far as they are looked at: of version 2, beside the name as ``id``."""
+
+    id: str
+    endian: Literal["little", "big"]
+    elementsize: int
+    format: int
+    chunk_shape: list[int]
+    codecs: "list[Codec | str]"
+    index_codecs: "list[Codec | str]"
+    index_location: str
+
+
+class Codec(TypedDict, total=False):
+    """A codec of version 3."""
+
+    name: str
+    configuration: CodecOptions
+
+
+class _Keys(TypedDict, total=False):
+    separator: str
+
+
+class _Named(TypedDict, total=False):
+    """The encoding of keys."""
+
+    name: str
+    configuration: _Keys
+
+
+class _Length(TypedDict, total=False):
+    length_bytes: int
+
+
+class _FixedLength(TypedDict):
+    """A type of strings of one length."""
+
+    configuration: _Length
+
+
+class _Grid(TypedDict):
+    name: str
+    configuration: CodecOptions
+
+
+class ArrayJson(TypedDict, total=False):
+    """The metadata of an array, of version 2 or 3, as far as they are looked at and as they ought to be."""
+
+    zarr_format: int
+    shape: list[int]
+    fill_value: object
+    dtype: str | list[Sequence[str]]
+    chunks: list[int]
+    compressor: CodecOptions | None
+    filters: list[CodecOptions] | None
+    order: str
+    dimension_separator: str
+    data_type: "str | _FixedLength"
+    chunk_grid: _Grid
+    chunk_key_encoding: _Named
+    codecs: list[Codec | str]
+    storage_transformers: list[object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +136,8 @@ class ZarrArray:
     dtype: DType
     chunk: tuple[int, ...]
     shard: tuple[int, ...]
-    filters: tuple[tuple[str, Any], ...]
-    fill: Any
+    filters: tuple[tuple[str, FilterOption], ...]
+    fill: object
     prefix: str
     separator: str
     index: ShardIndex | None = None
@@ -99,7 +165,7 @@ class ZarrArray:
         return rows, columns
 
 
-def array_of(metadata: dict[str, object]) -> ZarrArray | None:
+def array_of(metadata: ArrayJson) -> ZarrArray | None:
     """Return the metadata of an array, or None if it takes zarr to read it."""
     try:
         array = _version_3(metadata) if metadata["zarr_format"] == 3 else _version_2(metadata)
@@ -127,7 +193,7 @@ def _fits(array: ZarrArray) -> bool:
     return n_bytes <= max(held, _LARGEST_PADDED)
 
 
-def _version_2(metadata: Json) -> ZarrArray | None:
+def _version_2(metadata: ArrayJson) -> ZarrArray | None:
     shape, dtype, chunk = tuple(metadata["shape"]), np.dtype(metadata["dtype"]), tuple(metadata["chunks"])
     compressor = metadata["compressor"]
     if metadata.get("filters") or (metadata["order"] != "C" and len(shape) > 1):
@@ -137,7 +203,7 @@ def _version_2(metadata: Json) -> ZarrArray | None:
     return ZarrArray(shape, dtype, chunk, chunk, filters, fill, "", metadata.get("dimension_separator", "."))
 
 
-def _version_3(metadata: Json) -> ZarrArray | None:
+def _version_3(metadata: ArrayJson) -> ZarrArray | None:
     grid, keys = metadata["chunk_grid"], metadata["chunk_key_encoding"]
     if grid["name"] != "regular" or metadata.get("storage_transformers") or metadata["data_type"] not in _V3_TYPES:
         return None
@@ -159,12 +225,14 @@ def _version_3(metadata: Json) -> ZarrArray | None:
     return ZarrArray(tuple(metadata["shape"]), dtype, chunk, shard, filters, fill, prefix, separator, index)
 
 
-def named(codec: Any) -> tuple[str, Json]:
+def named(codec: "Codec | str") -> tuple[str, CodecOptions]:
     """Return name and options of a codec, which the specification allows to be a bare name."""
     return (codec, {}) if isinstance(codec, str) else (codec["name"], codec.get("configuration", {}))
 
 
-def _encoding(codecs: Sequence[tuple[str, Json]], dtype: DType) -> tuple[DType, tuple[tuple[str, Any], ...]]:
+def _encoding(
+    codecs: Sequence[tuple[str, CodecOptions]], dtype: DType
+) -> tuple[DType, tuple[tuple[str, FilterOption], ...]]:
     """Return the stored dtype and the filters of a chain of codecs; KeyError for one that is not known here."""
     (first, options), *others = codecs
     orders: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}
@@ -173,7 +241,7 @@ def _encoding(codecs: Sequence[tuple[str, Json]], dtype: DType) -> tuple[DType, 
     return dtype.newbyteorder(order), tuple((known[name], None) for name, _ in others)
 
 
-def _fill(value: Any, dtype: DType) -> object:
+def _fill(value: object, dtype: DType) -> object:
     """Return a fill value, which JSON has as a number, a name such as "NaN", the bits in hexadecimal, or null."""
     if isinstance(value, str) and value.startswith("0x"):
         return np.frombuffer(bytes.fromhex(value[2:]), dtype.newbyteorder(">"))[0]

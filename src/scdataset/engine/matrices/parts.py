@@ -3,22 +3,27 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
-from scdataset._types import DType, RowData
+from scdataset._types import Array, DType
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 
-__all__ = ["Matrix", "Part", "Split"]
+__all__ = ["Matrix", "MatrixRows", "Part", "Split"]
 
-M = TypeVar("M")
+M_co = TypeVar("M_co", covariant=True)
+T = TypeVar("T")
+
+MatrixRows: TypeAlias = scipy.sparse.csr_matrix | Array
+"""Rows of a matrix: CSR, or a dense array, shape ``(n_rows, n_columns)``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[M]):
+class Part(Generic[M_co]):
     """One matrix's part of the rows that are read.
 
     Attributes
@@ -31,15 +36,15 @@ class Part(Generic[M]):
         Which rows of the result they are, shape ``(n,)``, int64.
     """
 
-    matrix: M
+    matrix: M_co
     rows: NDArray[np.int64]
     places: NDArray[np.int64]
 
-    @classmethod
-    def whole(cls, matrix: M, rows: NDArray[np.int64]) -> "list[Part[M]]":
+    @staticmethod
+    def whole(matrix: T, rows: NDArray[np.int64]) -> "list[Part[T]]":
         """Return the one part of rows of a single matrix, in any order."""
         order = np.argsort(rows)
-        return [cls(matrix, rows[order], order)]
+        return [Part(matrix, rows[order], order)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Split:
     rows: NDArray[np.int64]
     places: NDArray[np.int64]
 
-    def parts(self, matrices: Sequence[M]) -> "Iterator[Part[M]]":
+    def parts(self, matrices: Sequence[T]) -> "Iterator[Part[T]]":
         """Yield the part of each matrix, given all of the stack."""
         for number, bounds in zip(self.numbers.tolist(), pairwise(self.bounds.tolist()), strict=True):
             own = slice(*bounds)
@@ -91,7 +96,7 @@ class Matrix(Protocol):
         """Whether bytes come by requests; see `ByteSource`."""
         ...
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> RowData:
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> MatrixRows:
         """Return rows, in any order and repeated or not."""
         ...
 
@@ -103,7 +108,7 @@ class Matrix(Protocol):
         dtype: DType,
         context: ReadContext,
         totals: NDArray[np.float64] | None = None,
-    ) -> RowData:
+    ) -> MatrixRows:
         """Return rows of several matrices of this kind, all of ``n_columns`` columns, as values of ``dtype``.
 
         ``totals`` gets the sums of the rows, over columns that `remap` left out as well, shape ``(n_rows,)``.

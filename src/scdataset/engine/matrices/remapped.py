@@ -13,22 +13,22 @@ from scdataset._types import Array, DType
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 from scdataset.engine.kernels.totals import row_totals
-from scdataset.engine.matrices.parts import Matrix, Part
+from scdataset.engine.matrices.parts import Matrix, MatrixRows, Part
 from scdataset.errors import CollectionError
 
 __all__ = ["NumberedColumns", "OwnColumns", "ReadApart", "RemappedColumns", "read_apart", "remapped_of"]
 
 
 def read_apart(
-    parts: Sequence[Part[Any]],
+    parts: Sequence[Part[Matrix]],
     n_columns: int,
     dtype: DType,
     context: ReadContext,
     totals: NDArray[np.float64] | None = None,
-) -> Any:
+) -> MatrixRows:
     """Return rows of several matrices, all CSR or all dense, each read by itself and then put in order."""
     places = np.concatenate([np.arange(0), *(part.places for part in parts)])
-    read = [_read(part, context, totals) for part in parts]
+    read: list[Any] = [_read(part, context, totals) for part in parts]
     if read and not scipy.sparse.issparse(read[0]):
         out = context.buffers.empty(places.size * n_columns, dtype).reshape(places.size, n_columns)
         for part, rows in zip(parts, read, strict=True):
@@ -36,18 +36,19 @@ def read_apart(
         return out
     if not read:
         return scipy.sparse.csr_matrix((0, n_columns), dtype=dtype)
-    return scipy.sparse.vstack(read, format="csr")[np.argsort(places)].astype(dtype, copy=False)
+    stacked: MatrixRows = scipy.sparse.vstack(read, format="csr")[np.argsort(places)].astype(dtype, copy=False)
+    return stacked
 
 
-def _read(part: Part[Any], context: ReadContext, totals: NDArray[np.float64] | None) -> Any:
+def _read(part: Part[Matrix], context: ReadContext, totals: NDArray[np.float64] | None) -> MatrixRows:
     """Return the rows of one matrix, and put their sums in their places of ``totals``."""
     matrix = part.matrix
     if totals is None:
         return matrix.read(part.rows, context)
-    remapping = isinstance(matrix, RemappedColumns)
-    stored = (matrix.matrix if remapping else matrix).read(part.rows, context)
+    remapping = matrix if isinstance(matrix, RemappedColumns) else None
+    stored = (matrix if remapping is None else remapping.matrix).read(part.rows, context)
     totals[part.places] = row_totals(stored)
-    return matrix.taken(stored, context) if remapping else stored
+    return stored if remapping is None else remapping.taken(stored, context)
 
 
 class ReadApart:
@@ -58,26 +59,24 @@ class ReadApart:
         """Whether bytes come by requests; only libraries of files read such matrices."""
         return False
 
-    def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
+    def read_cost(self: Matrix, rows: NDArray[np.int64]) -> ReadCost:
         """Return the cost of reading rows as far as it is known: not at all, unless the matrix says more."""
-        matrix: Any = self
-        is_dense = matrix.kind == "dense"
-        return ReadCost.unknown(rows.size * matrix.shape[1] * matrix.dtype.itemsize if is_dense else None)
+        is_dense = self.kind == "dense"
+        return ReadCost.unknown(rows.size * self.shape[1] * self.dtype.itemsize if is_dense else None)
 
-    def remap(self, remapping: NDArray[np.int32], n_columns: int) -> "RemappedColumns":
+    def remap(self: Matrix, remapping: NDArray[np.int32], n_columns: int) -> "RemappedColumns":
         """Return the matrix with ``n_columns`` other columns; see `RemappedColumns`."""
-        matrix: Any = self
-        return RemappedColumns(matrix, remapping, n_columns)
+        return RemappedColumns(self, remapping, n_columns)
 
     @classmethod
     def read_parts(
         cls,
-        parts: Sequence[Part[Any]],
+        parts: Sequence[Part[Matrix]],
         n_columns: int,
         dtype: DType,
         context: ReadContext,
         totals: NDArray[np.float64] | None = None,
-    ) -> Any:
+    ) -> MatrixRows:
         """Return rows of several matrices, one matrix after the other."""
         return read_apart(parts, n_columns, dtype, context, totals)
 
@@ -116,7 +115,7 @@ class OwnColumns(ReadApart):
         """As of the matrix."""
         return self.matrix.is_remote
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> MatrixRows:
         """Return rows, in any order and repeated or not."""
         return self.matrix.read(rows, context)
 
@@ -160,7 +159,7 @@ class RemappedColumns(OwnColumns):
         """Return the matrix with yet other columns."""
         return RemappedColumns(self.matrix, remapped_of(self.remapping, remapping), n_columns)
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext) -> Any:
+    def read(self, rows: NDArray[np.int64], context: ReadContext) -> MatrixRows:
         """Return rows, in any order and repeated or not."""
         return self.taken(self.matrix.read(rows, context), context)
 
@@ -169,7 +168,7 @@ class RemappedColumns(OwnColumns):
         dense = rows.size * self.n_columns * self.dtype.itemsize if self.kind == "dense" else 0
         return self.matrix.read_cost(rows) + ReadCost(result_bytes=dense)
 
-    def taken(self, stored: Any, context: ReadContext) -> Any:
+    def taken(self, stored: MatrixRows, context: ReadContext) -> MatrixRows:
         """Return rows of the stored matrix with the columns of this one."""
         if not isinstance(stored, np.ndarray):
             return _taken(stored, self.remapping[stored.indices], self.n_columns, context)

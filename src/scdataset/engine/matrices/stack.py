@@ -1,17 +1,16 @@
 """Matrices one below the other, read as one."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._types import DType, RowData
+from scdataset._types import DType
 from scdataset.engine.arrays.many_files import MANY
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.alike import AlikeMatrices
-from scdataset.engine.matrices.parts import Matrix, Part, Split
+from scdataset.engine.matrices.parts import Matrix, MatrixRows, Part, Split
 from scdataset.engine.matrices.remapped import read_apart
 from scdataset.engine.observer import WHOLE, note, observed, observer_here
 
@@ -44,14 +43,16 @@ class Stack:
         # The same type whichever matrices a read happens to touch.
         self.dtype: DType = np.result_type(*(matrix.dtype for matrix in matrices))
 
-    def read(self, rows: NDArray[np.int64], context: ReadContext, totals: NDArray[np.float64] | None = None) -> RowData:
+    def read(
+        self, rows: NDArray[np.int64], context: ReadContext, totals: NDArray[np.float64] | None = None
+    ) -> MatrixRows:
         """Return rows, in any order and repeated or not; ``totals`` as in `Matrix.read_parts`."""
         with observed(WHOLE, reads=1, rows=rows.size):
             split = self._split(rows)
             if self._alike is not None and split.numbers.size >= MANY:
-                result = self._alike.read(split, context, totals)
+                result: MatrixRows = self._alike.read(split, context, totals)
             else:
-                read: Any = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
+                read = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
                 result = read(list(split.parts(self._matrices)), self.shape[1], self.dtype, context, totals)
         if observer_here() is not None:
             note(result_bytes=_n_bytes(result))
@@ -77,7 +78,7 @@ class Stack:
         for matrix in self._matrices:
             matrix.close()
 
-    def _parts(self, rows: NDArray[np.int64]) -> Iterator[Part[Any]]:
+    def _parts(self, rows: NDArray[np.int64]) -> Iterator[Part[Matrix]]:
         return self._split(rows).parts(self._matrices)
 
     def _split(self, rows: NDArray[np.int64]) -> Split:
@@ -90,7 +91,7 @@ class Stack:
         return Split(numbers, np.append(bounds[numbers], rows.size), own, order)
 
 
-def _n_bytes(rows: RowData) -> int:
+def _n_bytes(rows: MatrixRows) -> int:
     """Return the bytes of rows, CSR or dense."""
     if isinstance(rows, np.ndarray):
         return rows.nbytes

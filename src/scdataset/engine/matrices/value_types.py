@@ -1,18 +1,17 @@
 """The type to which the values of a matrix are converted."""
 
-from typing import Any
-
 import numpy as np
-import scipy.sparse
+from numpy.typing import DTypeLike
 
 from scdataset._tables import counted
-from scdataset._types import DType, RowData
+from scdataset._types import Array, DType
+from scdataset.engine.matrices.parts import MatrixRows
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["converted", "delivered_type"]
 
 
-def delivered_type(kind: str, wanted: Any) -> DType:
+def delivered_type(kind: str, wanted: DTypeLike) -> DType:
     """Return the type to which the values of a matrix are converted.
 
     Parameters
@@ -44,7 +43,7 @@ def delivered_type(kind: str, wanted: Any) -> DType:
     return dtype
 
 
-def converted(matrix: RowData, dtype: "DType") -> RowData:
+def converted(matrix: MatrixRows, dtype: "DType") -> MatrixRows:
     """Return a matrix, CSR or dense, with its values in another type.
 
     Raises
@@ -53,7 +52,7 @@ def converted(matrix: RowData, dtype: "DType") -> RowData:
         If the type is one of integers, and they would differ from the values: fractions, missing ones, or numbers
         beyond its bounds.
     """
-    values: RowData = getattr(matrix, "data", matrix) if scipy.sparse.issparse(matrix) else matrix
+    values: Array = matrix if isinstance(matrix, np.ndarray) else matrix.data
     if dtype.kind in "iu" and not np.can_cast(values.dtype, dtype):
         with np.errstate(invalid="ignore"):  # of missing values, which the comparison finds
             differ = values.astype(dtype) != values

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
+from ray.actor import ActorHandle
 from ray.exceptions import RayError, RayTaskError
 
 from scdataset._arguments import optional_whole, whole
@@ -91,7 +92,7 @@ class _Worker:
     def ready(self) -> None:
         """Return once the process is there."""
 
-    def do(self, item: Any) -> Any:
+    def do(self, item: object) -> object:
         """Do the work."""
         with naming_node():
             return self._work(item)
@@ -104,22 +105,22 @@ class _Pool:
     the item to another.
     """
 
-    def __init__(self, actors: Actors, work: Any) -> None:
+    def __init__(self, actors: Actors, work: object) -> None:
         options = {"num_cpus": actors.num_cpus, "memory": actors.memory}
-        remote: Any = ray.remote(_Worker)
-        self._new: Callable[[], Any] = lambda: remote.options(**options).remote(work)
-        self._actors: list[Any] = []
-        self._calls: dict[Any, tuple[Any, int | None]] = {}
+        remote = ray.remote(_Worker)
+        self._new: Callable[[], ActorHandle] = lambda: remote.options(**options).remote(work)
+        self._actors: list[ActorHandle] = []
+        self._calls: dict[ray.ObjectRef, tuple[ActorHandle, int | None]] = {}
 
     def start(self) -> None:
         """Start an actor, which gets an item when its process is there."""
-        actor: Any = self._new()
+        actor = self._new()
         self._actors.append(actor)
         self._calls[actor.ready.remote()] = (actor, None)
 
-    def results(self, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def results(self, items: Sequence[object]) -> Iterator[tuple[int, Any]]:
         """Yield the number of each item and its result, as they are done."""
-        left, idle = deque(range(len(items))), deque[Any]()
+        left, idle = deque(range(len(items))), deque[ActorHandle]()
         lost: Counter[int | None] = Counter()
         n_done = 0
         while n_done < len(items):
@@ -145,7 +146,7 @@ class _Pool:
                 n_done += 1
                 yield done, result
 
-    def _replace(self, actor: Any) -> None:
+    def _replace(self, actor: ActorHandle) -> None:
         self._actors.remove(actor)
         ray.kill(actor)
         self.start()

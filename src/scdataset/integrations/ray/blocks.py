@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import scipy.sparse
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ray.data.extensions import ArrowTensorArray
 
 from scdataset._types import Array
@@ -76,7 +76,7 @@ class Layout:
     def block(self, cells: CellCollection, rows: NDArray[np.int64]) -> pa.Table:
         """Read rows of a collection; of matrices those alone that are wanted."""
         frame = cells.obs
-        columns: dict[str, Any] = {ROW: pa.array(rows)}
+        columns: dict[str, pa.Array | Array] = {ROW: pa.array(rows)}
         columns |= {name: _column(frame[name], rows) for name in self.obs if name in self.names}
         if not {GENES, VALUES, DENSE, TOTALS}.isdisjoint(self.names):
             matrix, totals = cells.read_matrix(rows)
@@ -91,11 +91,11 @@ class Layout:
         return {_N_VARS: str(cells.n_vars).encode()} if name == GENES else None
 
 
-def _arrow(values: Any) -> Any:
+def _arrow(values: pa.Array | Array) -> pa.Array:
     return pa.array(values) if isinstance(values, np.ndarray) else values
 
 
-def _column(column: "pd.Series[Any]", rows: NDArray[np.int64]) -> pa.Array:
+def _column(column: "pd.Series", rows: NDArray[np.int64]) -> pa.Array:
     values = column.array
     if not isinstance(values, pd.Categorical):
         return pa.array(np.asarray(values)[rows])
@@ -104,7 +104,7 @@ def _column(column: "pd.Series[Any]", rows: NDArray[np.int64]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), labels, ordered=bool(values.ordered))
 
 
-def _matrix_columns(matrix: Any, *, dense: bool) -> dict[str, Any]:
+def _matrix_columns(matrix: Any, *, dense: bool) -> dict[str, pa.Array]:
     if dense or not is_sparse(matrix):
         return {DENSE: _tensor(matrix)}
     offsets = pa.array(matrix.indptr.astype(np.int64, copy=False))
@@ -112,12 +112,12 @@ def _matrix_columns(matrix: Any, *, dense: bool) -> dict[str, Any]:
     return {name: pa.LargeListArray.from_arrays(offsets, pa.array(values)) for name, values in lists.items()}
 
 
-def _tensor(matrix: Any) -> Any:
+def _tensor(matrix: Any) -> ArrowTensorArray:
     values = matrix.toarray() if is_sparse(matrix) else np.asarray(matrix)
     return ArrowTensorArray.from_numpy(values)
 
 
-def to_csr(batch: Any, n_vars: int | None = None) -> Any:
+def to_csr(batch: Any, n_vars: int | None = None) -> scipy.sparse.csr_matrix:
     """Return the matrix of a batch of `read_cells`.
 
     Parameters
@@ -160,16 +160,16 @@ def to_csr(batch: Any, n_vars: int | None = None) -> Any:
     return scipy.sparse.csr_matrix((values, genes, pointers), shape=(pointers.size - 1, width))
 
 
-def _one_chunk(column: pa.ChunkedArray) -> Any:
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _joined(lists: Iterable[Any], empty: Any) -> Array:
+def _joined(lists: Iterable[ArrayLike], empty: DTypeLike) -> Array:
     parts = [np.asarray(one) for one in lists]
     return np.concatenate(parts) if parts else np.empty(0, empty)
 
 
-def _width(batch: Any) -> int:
+def _width(batch: object) -> int:
     metadata: Mapping[bytes, bytes] = (batch.schema.field(GENES).metadata or {}) if isinstance(batch, pa.Table) else {}
     if _N_VARS not in metadata:
         message = "The batch does not tell how many genes there are; give n_vars=len(cells.var_names)."

@@ -14,6 +14,7 @@ from ray.data.datasource import Datasource, ReadTask
 
 from scdataset._arguments import flag
 from scdataset.cells import CellCollection, Opening, open_again, open_collection
+from scdataset.cells.join.obs import Condition
 from scdataset.errors import ArgumentTypeError
 from scdataset.integrations.ray.blocks import Layout
 from scdataset.integrations.ray.nodes import naming_node, use_assigned_cpus
@@ -37,16 +38,16 @@ _RUNS, _RUN = 64, 16
 
 
 def read_cells(
-    source: Any,
+    source: object,
     *,
-    filter: Callable[[Any], Any] | Any = None,  # noqa: A002 the name that Ray and pyarrow have for it
+    filter: Condition | None = None,  # noqa: A002 the name that Ray and pyarrow have for it
     dense: bool = False,
     ordered: bool = False,
     num_cpus: int = 1,
     concurrency: int | None = None,
     override_num_blocks: int | None = None,
-    ray_remote_args: Mapping[str, Any] | None = None,
-    **options: Any,
+    ray_remote_args: Mapping[str, object] | None = None,
+    **options: object,
 ) -> "ray.data.Dataset":
     """Read all cells, in the order of the files, as a data set of Ray Data whose blocks are Arrow.
 
@@ -109,7 +110,14 @@ def read_cells(
 class CellSource(Datasource):  # type: ignore[misc]  # Ray is not looked into
     """Cells as a source of Ray Data, for ``ray.data.read_datasource``; see `read_cells`."""
 
-    def __init__(self, source: Any, *, filter: Any = None, dense: bool = False, **options: Any) -> None:  # noqa: A002 as in read_cells
+    def __init__(
+        self,
+        source: object,
+        *,
+        filter: Condition | None = None,  # noqa: A002 as in read_cells
+        dense: bool = False,
+        **options: object,
+    ) -> None:
         super().__init__()
         self._projection_map: dict[str, str] | None = None
         cells = _opened(source, options)
@@ -135,7 +143,7 @@ class CellSource(Datasource):  # type: ignore[misc]  # Ray is not looked into
         self,
         parallelism: int,
         per_task_row_limit: int | None = None,
-        data_context: Any = None,
+        data_context: ray.data.DataContext | None = None,
     ) -> list[ReadTask]:
         """Return tasks of about equally many rows each, in the order of the rows."""
         wanted = self._get_data_columns()
@@ -171,7 +179,7 @@ class _Rows:
         return np.arange(*self.bounds) if self.listed is None else self.listed
 
 
-def _reader(opening: Any, layout: Layout, rows: _Rows, step: int) -> Callable[[], Iterator[pa.Table]]:
+def _reader(opening: object, layout: Layout, rows: _Rows, step: int) -> Callable[[], Iterator[pa.Table]]:
     """Return the function of a task: it holds nothing but its arguments."""
 
     def read_cells_of_task() -> Iterator[pa.Table]:
@@ -200,7 +208,7 @@ def _opened(source: Any, options: Mapping[str, Any]) -> Any:
     return source
 
 
-def _opening_of(cells: Any) -> Opening:
+def _opening_of(cells: object) -> Opening:
     opening: Opening | None = getattr(cells, "opening", None)
     if opening is None:
         message = (
@@ -211,13 +219,13 @@ def _opening_of(cells: Any) -> Opening:
     return opening
 
 
-def _sent(opening: Opening) -> Any:
+def _sent(opening: Opening) -> Opening | ray.ObjectRef:
     """Return the opening, or its place in the object store if it is large, as of thousands of paths."""
     large = len(ray.cloudpickle.dumps(opening)) > _SENT
     return ray.put(opening) if large and ray.is_initialized() else opening
 
 
-def _rows(cells: CellCollection, wanted: Any) -> NDArray[np.int64]:
+def _rows(cells: CellCollection, wanted: Condition | None) -> NDArray[np.int64]:
     if wanted is None:
         return np.arange(len(cells))
     chosen = cells.where(wanted) if callable(wanted) else cells.rows_of(wanted)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
@@ -32,9 +33,9 @@ _STATE = "scdataset.json"
 class _HasState(Protocol):
     """A model, an optimizer, a scheduler, or anything else that is saved and restored as those are."""
 
-    def state_dict(self) -> Any: ...
+    def state_dict(self) -> object: ...
 
-    def load_state_dict(self, state_dict: Any) -> Any: ...
+    def load_state_dict(self, state_dict: Any) -> object: ...
 
 
 def prepare(dataset: scDataset | Callable[[], scDataset]) -> scDataset:
@@ -87,7 +88,7 @@ def prepare(dataset: scDataset | Callable[[], scDataset]) -> scDataset:
 
 
 def report(
-    metrics: Mapping[str, Any],
+    metrics: Mapping[str, object],
     dataset: scDataset,
     batches: int | None = None,
     *,
@@ -186,7 +187,7 @@ def restore(dataset: scDataset, *, ignore: Sequence[str] = (), **objects: _HasSt
 _NEEDED_FOR = "scdataset.integrations.ray"
 
 
-def _ray_train() -> Any:
+def _ray_train() -> ModuleType:
     return ray_library("ray.train", _NEEDED_FOR)
 
 
@@ -210,7 +211,8 @@ def _files_of(collection: object) -> Sequence[str]:
     """Return the paths of an open collection; none of any other, which opens its files itself."""
     cells = sys.modules.get("scdataset.cells")
     is_open = cells is not None and isinstance(collection, (cells.CellCollection, cells.ModalityCollection))
-    return cast("Any", collection).files if is_open else ()
+    files: Sequence[str] = getattr(collection, "files", ()) if is_open else ()
+    return files
 
 
 def _inner(name: str, value: object) -> _HasState:
@@ -229,7 +231,7 @@ def _file_of(name: str) -> str:
     return f"{name}.pt"
 
 
-def _write(folder: Path, state: Mapping[str, Any], objects: Mapping[str, _HasState]) -> None:
+def _write(folder: Path, state: Mapping[str, object], objects: Mapping[str, _HasState]) -> None:
     (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
     for name, value in objects.items():
         torch.save(value.state_dict(), folder / _file_of(name))

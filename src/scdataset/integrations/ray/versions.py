@@ -2,7 +2,7 @@
 
 import re
 from importlib import import_module
-from typing import Any
+from types import ModuleType
 
 from scdataset._packages import missing
 
@@ -12,7 +12,7 @@ OLDEST = (2, 60)
 """The first version of Ray that is supported."""
 
 
-def ray_library(name: str, needed_for: str) -> Any:
+def ray_library(name: str, needed_for: str) -> ModuleType:
     """Return one of Ray's libraries, such as ``ray.train``.
 
     Parameters
