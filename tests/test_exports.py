@@ -11,7 +11,7 @@ from anndata import AnnData
 import scdataset
 
 
-def test_public_names():
+def test_public_names_are_these():
     assert scdataset.__all__ == [
         "ArgumentIndexError",
         "ArgumentTypeError",

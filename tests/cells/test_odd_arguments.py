@@ -22,19 +22,19 @@ def cells(tmp_path_factory):
     return open_collection(path)
 
 
-def test_value_kind(cells):
+def test_odd_arguments_of_value_kind_raise_errors_of_this_package(cells):
     assert raw_errors(cells.value_kind, {}) == {}
 
 
-def test_obs_frame(cells):
+def test_odd_arguments_of_obs_frame_raise_errors_of_this_package(cells):
     assert raw_errors(lambda chosen=("label",), names=False: cells.obs_frame(chosen, names=names), {}) == {}
 
 
-def test_where(cells):
+def test_odd_arguments_of_where_raise_errors_of_this_package(cells):
     assert raw_errors(cells.where, {}) == {}
 
 
-def test_holdout(cells):
+def test_odd_arguments_of_holdout_raise_errors_of_this_package(cells):
     assert raw_errors(lambda files: cells.holdout(files=files), {}) == {}
     assert raw_errors(lambda given: cells.holdout(given, label="a"), {}) == {}
     for column in ("label", "number", "flag"):

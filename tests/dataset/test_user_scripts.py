@@ -38,7 +38,7 @@ def test_streaming_with_a_shuffle_buffer():
 
 
 @pytest.mark.parametrize("strategy", [Streaming, BlockShuffling])
-def test_a_subset_of_cells(strategy):
+def test_a_subset_of_cells_comes_once(strategy):
     train = list(range(0, N_CELLS, 2))
     dataset = scDataset(EXPRESSION, strategy(indices=train), batch_size=64)
     assert sorted(cells_in(dataset)) == train

@@ -127,7 +127,7 @@ def test_selected_columns_are_read_with_all_the_bytes_of_their_rows(tmp_path):
     assert counts_of(sparse(path).remap(table, 2)).chunks == 2 * touched(ROWS, 32).size
 
 
-def test_dense_rows(tmp_path):
+def test_dense_rows_count_plain_bytes_or_the_chunks_that_hold_them(tmp_path):
     plain = write(tmp_path / "a.h5")
     counted = counts_of(hdf5.dense_matrix(H5File(plain), "dense"))
     assert (counted.bytes, counted.chunks) == (DENSE[ROWS].nbytes, 0)
@@ -179,7 +179,7 @@ def counts_of_cells(cells):
     return observer.reads()
 
 
-def test_lists_of_arrow(tmp_path):
+def test_lists_of_arrow_count_the_bytes_of_their_values(tmp_path):
     lists = {"genes": MATRIX.indices.astype("i8"), "expressions": MATRIX.data}
     offsets = pa.array(MATRIX.indptr.astype("i4"))
     table = pa.table({name: pa.ListArray.from_arrays(offsets, pa.array(part)) for name, part in lists.items()})

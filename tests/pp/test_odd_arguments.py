@@ -23,5 +23,5 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize(("function", "sound"), FUNCTIONS.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_options_and_cells(function, sound):
+def test_odd_options_and_cells_raise_errors_of_this_package(function, sound):
     assert raw_errors(function, {"cells": CELLS, **sound}) == {}

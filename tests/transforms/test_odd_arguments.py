@@ -55,21 +55,21 @@ in_all = pytest.mark.parametrize(("make", "sound"), MAKERS.items(), ids=lambda v
 
 
 @in_all
-def test_options(make, sound):
+def test_odd_options_raise_errors_of_this_package(make, sound):
     assert raw_errors(make, sound) == {}
 
 
 @pytest.mark.parametrize(("function", "sound"), FUNCTIONS.items(), ids=lambda value: getattr(value, "__qualname__", ""))
-def test_functions(function, sound):
+def test_odd_arguments_of_functions_raise_errors_of_this_package(function, sound):
     assert raw_errors(function, sound) == {}
 
 
-def test_composed_transforms():
+def test_odd_members_of_compose_raise_errors_of_this_package():
     assert raw_errors(lambda one: Compose(Log1p(), one), {}) == {}
 
 
 @in_all
-def test_batches_and_keys(make, sound):
+def test_odd_batches_and_keys_raise_errors_of_this_package(make, sound):
     transform = make(**sound)
 
     def call(batch=X, keys=KEYS):

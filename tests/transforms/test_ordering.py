@@ -21,19 +21,19 @@ def _check(values):
 
 
 @given(arrays.arrays(np.float32, st.integers(0, 40), elements=st.floats(0, 1e6, width=32)))
-def test_single_floats(values):
+def test_single_floats_are_ordered(values):
     _check(values)
 
 
 @given(
     arrays.arrays(np.float64, st.integers(0, 40), elements=st.sampled_from([0.0, 1, 1 + 1e-12, 1 + 2e-12, 3, 1e300]))
 )
-def test_double_floats_that_tie_as_single_ones(values):
+def test_double_floats_that_tie_as_single_ones_are_ordered(values):
     _check(values)
 
 
 @given(arrays.arrays(np.float64, st.integers(0, 40), elements=st.sampled_from([-2.0, -0.5, 0, 1, 3])))
-def test_numbers_with_a_sign_by_comparison(values):
+def test_numbers_with_a_sign_are_ordered_by_comparison(values):
     memory = np.empty(values.size, np.uint64), np.empty(values.size, np.uint64)
     found = [sort_by_comparison(values, *memory, flip).tolist() for flip in (ASCENDING, DESCENDING)]
     assert found == [np.argsort(each, kind="stable").tolist() for each in (values, -values)]
@@ -41,7 +41,7 @@ def test_numbers_with_a_sign_by_comparison(values):
 
 @pytest.mark.parametrize("n", [1, 2_000])
 @pytest.mark.parametrize("spread", [1e-12, 1, 1e9])
-def test_many(n, spread):
+def test_many_values_in_few_or_many_buckets_are_ordered(n, spread):
     generator = np.random.default_rng(0)
     _check(1 + spread * generator.random(n))
     _check(generator.integers(1, 9, n).astype(np.float32))

@@ -41,14 +41,14 @@ SPARSE = ["plain", "gzip", "lzf", "checked", "lzf checked"]
 
 @pytest.mark.parametrize("name", SPARSE)
 @pytest.mark.parametrize("column", [40, 2**31 - 1, -1, -(2**31)])
-def test_column_numbers_outside_the_matrix(files, name, column):
+def test_column_numbers_outside_the_matrix_are_refused(files, name, column):
     with h5py.File(files[name], "a") as h5:
         h5["X/indices"][333] = column
     refused(files[name], "X/indices", f"chunk {0 if name == 'plain' else 3}", "column numbers outside [0, 40)")
 
 
 @pytest.mark.parametrize("dtype", ["i1", "i2", "i8", "u2", "u8"])
-def test_column_numbers_of_other_types_outside_the_matrix(files, dtype):
+def test_column_numbers_of_other_types_outside_the_matrix_are_refused(files, dtype):
     with h5py.File(files["plain"], "a") as h5:
         indices = h5["X/indices"][:].astype(dtype)
         indices[5] = np.iinfo(dtype).min if indices.dtype.kind == "i" else np.iinfo(dtype).max
@@ -57,7 +57,7 @@ def test_column_numbers_of_other_types_outside_the_matrix(files, dtype):
     refused(files["plain"], "X/indices", "column numbers outside")
 
 
-def test_negative_columns_below_the_range_of_a_small_type(files):
+def test_negative_columns_below_the_range_of_a_small_type_are_refused(files):
     """As an unsigned byte -1 is 255, which is a column of a matrix with 300."""
     with h5py.File(files["plain"], "a") as h5:
         indices = h5["X/indices"][:].astype("i1")
@@ -69,7 +69,7 @@ def test_negative_columns_below_the_range_of_a_small_type(files):
     refused(files["plain"], "X/indices", "column numbers outside")
 
 
-def test_elements_of_a_matrix_without_columns(files):
+def test_elements_of_a_matrix_without_columns_are_refused(files):
     with h5py.File(files["plain"], "a") as h5:
         del h5["var/_index"]
         h5["var"].create_dataset("_index", shape=(0,), dtype=h5py.string_dtype())
@@ -90,7 +90,7 @@ def test_elements_of_a_matrix_without_columns(files):
         (lambda indptr: indptr.astype(float), "it has to be integers"),
     ],
 )
-def test_row_pointers_that_are_wrong(files, change, said):
+def test_row_pointers_that_are_wrong_are_refused(files, change, said):
     with h5py.File(files["plain"], "a") as h5:
         indptr = change(h5["X/indptr"][:].astype(np.int64))
         del h5["X/indptr"]
@@ -103,7 +103,7 @@ def test_row_pointers_that_are_wrong(files, change, said):
     "change",
     [lambda values: values[:-1], lambda values: values[:0], lambda values: values[None], lambda values: values[0]],
 )
-def test_arrays_of_different_lengths(files, array, change):
+def test_arrays_of_different_lengths_are_refused(files, array, change):
     with h5py.File(files["plain"], "a") as h5:
         values = h5[f"X/{array}"][:]
         del h5[f"X/{array}"]
@@ -112,7 +112,7 @@ def test_arrays_of_different_lengths(files, array, change):
 
 
 @pytest.mark.parametrize("array", ["data", "indices", "indptr"])
-def test_arrays_that_are_missing(files, array):
+def test_arrays_that_are_missing_are_refused(files, array):
     with h5py.File(files["plain"], "a") as h5:
         del h5[f"X/{array}"]
     refused(files["plain"], f"X/{array} cannot be read")
@@ -132,7 +132,7 @@ def patch(path, offset, stored):
 
 @pytest.mark.parametrize(("name", "array"), [("gzip", "X/data"), ("checked", "X/indices"), ("dense gzip", "X")])
 @pytest.mark.parametrize("where", [2**40, 2**63 - 8, 2**64 - 9])
-def test_chunk_tables_that_point_outside_the_file(files, name, array, where):
+def test_chunk_tables_that_point_outside_the_file_are_refused(files, name, array, where):
     chunk = chunk_of(files[name], array)
     data = files[name].read_bytes()
     address = chunk.byte_offset.to_bytes(8, "little")
@@ -142,7 +142,7 @@ def test_chunk_tables_that_point_outside_the_file(files, name, array, where):
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**31, 2**32 - 1])
-def test_chunks_of_impossible_sizes(files, size):
+def test_chunks_of_impossible_sizes_are_refused(files, size):
     chunk = chunk_of(files["gzip"], "X/data")
     data = files["gzip"].read_bytes()
     key = chunk.size.to_bytes(4, "little") + bytes(4) + (200).to_bytes(8, "little")
@@ -164,7 +164,7 @@ def test_flipped_bits_under_a_checksum_are_found(files, name, array, place):
 
 
 @pytest.mark.parametrize(("n_bytes", "said"), [(1 << 24, "can take up"), (1 << 20, "when decoded")])
-def test_a_chunk_that_inflates_to_more_than_it_held(files, n_bytes, said):
+def test_a_chunk_that_inflates_to_more_than_it_held_is_refused(files, n_bytes, said):
     """A megabyte of zeros takes a kilobyte: the stored size bounds what is inflated, and what comes out is refused."""
     bomb = zlib.compress(bytes(n_bytes))
     with h5py.File(files["gzip"], "a") as h5:
@@ -173,13 +173,13 @@ def test_a_chunk_that_inflates_to_more_than_it_held(files, n_bytes, said):
 
 
 @pytest.mark.parametrize("length", [99, 101])
-def test_a_chunk_of_another_length(files, length):
+def test_a_chunk_of_another_length_is_refused(files, length):
     with h5py.File(files["gzip"], "a") as h5:
         h5["X/data"].id.write_direct_chunk((200,), zlib.compress(bytes(4 * length)))
     refused(files["gzip"], "chunk 2 of X/data")
 
 
-def test_lzf_streams_that_point_before_their_start(files):
+def test_lzf_streams_that_point_before_their_start_are_refused(files):
     with h5py.File(files["lzf"], "a") as h5:
         for stream in (b"\x20\xff", b"\xe0", b"\x1f123", b"\xff\xff\xff", b""):
             h5["X/data"].id.write_direct_chunk((200,), stream or b"\x20")
@@ -195,7 +195,7 @@ def test_a_file_that_is_cut_while_it_is_read(files, name):
         collection.read(np.arange(60))
 
 
-def test_codes_outside_the_categories(files):
+def test_codes_outside_the_categories_are_refused(files):
     with h5py.File(files["plain"], "a") as h5:
         h5["obs/type/codes"][7] = 3
     refused(files["plain"], "obs/type cannot be read")

@@ -67,14 +67,14 @@ def check_rows(path, layer, expected):
 
 
 @pytest.mark.parametrize("name", WITH_X)
-def test_rows_of_x(real_data, in_memory, name):
+def test_rows_of_x_are_those_that_anndata_reads(real_data, in_memory, name):
     path = real_data(name)
     check_rows(path, None, in_memory(path).X)
 
 
 @pytest.mark.parametrize("name", ["old_schema/anndata_archive_v0.7.0.h5ad", "old_schema/anndata_archive_v0.7.8.h5ad"])
 @pytest.mark.parametrize("layer", ["array", "sparse"])
-def test_rows_of_layers(real_data, in_memory, name, layer):
+def test_rows_of_layers_are_those_that_anndata_reads(real_data, in_memory, name, layer):
     path = real_data(name)
     check_rows(path, layer, in_memory(path).layers[layer])
 
@@ -133,7 +133,7 @@ def test_columns_of_a_file_that_anndata_does_not_read_whole(real_data):
 
 
 @pytest.mark.parametrize("name", ["odd/scfates_test_unsorted_indices.h5ad", "odd/cap_valid_dense_float64.h5ad"])
-def test_arrays_of_obsm(real_data, in_memory, name):
+def test_arrays_of_obsm_are_those_that_anndata_reads(real_data, in_memory, name):
     path = real_data(name)
     adata = in_memory(path)
     rows = rows_of(adata.n_obs)

@@ -126,7 +126,7 @@ def seen(cells, strategy):
     return {int(row // 2) for batch in scDataset(cells, strategy, 16, seed=0) for row in batch["X"][:, 0]}
 
 
-def test_a_stratified_split(cells, frame):
+def test_a_stratified_split_gives_just_its_rows(cells, frame):
     labels = cells.obs_frame(["cell_type"])["cell_type"]
     train, test = train_test_split(np.arange(len(cells)), test_size=0.2, stratify=labels, random_state=0)
     assert abs((frame["cell_type"].iloc[test] == "B").mean() - (frame["cell_type"] == "B").mean()) < 0.03
@@ -134,7 +134,7 @@ def test_a_stratified_split(cells, frame):
     assert seen(cells, Streaming(indices=np.sort(test))) == set(test.tolist())
 
 
-def test_a_split_by_donor(cells, frame):
+def test_a_split_by_donor_gives_just_its_rows(cells, frame):
     donors = cells.obs_frame(["donor"])["donor"]
     splitter = GroupShuffleSplit(n_splits=1, test_size=0.25, random_state=0)
     train, test = next(splitter.split(np.arange(len(cells)), groups=donors))
@@ -143,7 +143,7 @@ def test_a_split_by_donor(cells, frame):
 
 
 @pytest.mark.parametrize("splitter", [StratifiedKFold, StratifiedGroupKFold])
-def test_folds(cells, splitter):
+def test_folds_test_every_cell_once(cells, splitter):
     frame = cells.obs_frame(["cell_type", "donor"])
     groups = {"groups": frame["donor"]} if splitter is StratifiedGroupKFold else {}
     folds = splitter(4, shuffle=True, random_state=0).split(frame, frame["cell_type"], **groups)

@@ -120,7 +120,7 @@ def test_every_layout_with_every_filter(tmp_path, recycled, layout, filters):
         lambda dtype, filters: filters == "none" or dtype in {"f", ">i4", "?"},
     ),
 )
-def test_every_type_of_values(tmp_path, dtype, filters):
+def test_every_type_of_values_is_read_as_h5py_reads_it(tmp_path, dtype, filters):
     how = How("chunked", filters, (13,))
     check(tmp_path / "m.h5", write(tmp_path / "m.h5", [3, 0, 50, 7] * 3, 300, dtype, "i8", how, how), 300)
 

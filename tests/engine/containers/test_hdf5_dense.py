@@ -73,7 +73,7 @@ def test_tiles_with_ragged_edges(tmp_path, recycled, filters, tile):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout(tmp_path, layout):
+def test_every_layout_gives_what_h5py_gives(tmp_path, layout):
     check(tmp_path, (33, 40), "f4", How(layout, "gzip shuffle", (5, 7)))
 
 

@@ -69,7 +69,7 @@ def test_chunks_of_the_size_that_people_have(tmp_path, filters, dtype):
     assert same_bits(read_whole(file, 70_001), file.h5["x"][:])
 
 
-def test_dense_tiles(tmp_path):
+def test_dense_tiles_are_decoded_as_the_plugins_do(tmp_path):
     values = any_values(np.random.default_rng(0), (40, 30), "f4")
     for number, options in enumerate(PLUGINS.values()):
         with h5py.File(tmp_path / f"{number}.h5", "w") as h5:
