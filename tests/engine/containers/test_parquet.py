@@ -91,3 +91,12 @@ def test_strings_that_share_their_beginnings_are_read_so_few_at_a_time_that_each
     read = list(parquet_batches(sink, lambda n_bytes: None))
     assert max(batch.nbytes for batch in read) < 1 << 20
     assert pa.Table.from_batches(read).equals(table)
+
+
+def test_a_name_of_a_column_that_its_schema_does_not_have_is_refused():
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pa.table({"label": ["a", "b"]}), sink, store_schema=False)
+    content = sink.getvalue()
+    at = content.rindex(b"label")  # in the metadata of the column; the schema is before them
+    with pytest.raises(pa.ArrowInvalid, match="its columns and its schema have other names"):
+        list(parquet_batches(io.BytesIO(content[:at] + b"la0el" + content[at + 5 :]), lambda n_bytes: None))

@@ -44,7 +44,11 @@ def parquet_batches(stream: BinaryIO, add: Callable[[int], None]) -> Iterator[pa
     text = [one for one in _columns(metadata) if one.physical_type == "BYTE_ARRAY"]
     others = {one.path_in_schema for one in text if not _is_counted(one)}
     names = sorted({one.path_in_schema for one in text} - others)
-    file = pyarrow.parquet.ParquetFile(stream, page_checksum_verification=True, read_dictionary=names)
+    try:
+        file = pyarrow.parquet.ParquetFile(stream, page_checksum_verification=True, read_dictionary=names)
+    except KeyError as error:
+        message = f"its columns and its schema have other names: {error}"
+        raise pa.ArrowInvalid(message) from error
     longest = max((one.total_uncompressed_size for one in text if one.path_in_schema in others), default=0)
     for batch in file.iter_batches(min(max(_BATCH // max(longest, 1), 1), _ROWS)):
         add(sum(map(_plain_size, batch.columns)))
