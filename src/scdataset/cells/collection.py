@@ -137,7 +137,7 @@ class CellCollection(HasObs, ReadsInBackground):
 
     @cached_property
     def var(self) -> pd.DataFrame:
-        """The genes, each as the first file that has it has it.
+        """The genes, each with its row of the first file that has it.
 
         Where files were joined, ``n_files`` is how many of them have the gene. Where genes were matched by a key, that
         is their index, and their names are ``var_names``.
@@ -277,10 +277,10 @@ class CellCollection(HasObs, ReadsInBackground):
         return places
 
     def write_obsm(self, name: str, array: object, *, overwrite: bool = False) -> None:
-        """Write an array of obsm back to the h5ad files and zarr stores of the collection, to each its rows.
+        """Write an array to obsm of the h5ad files and zarr stores of the collection, to each the rows of its cells.
 
-        A file keeps all else that it holds. The array comes into it under another name, which is changed when it is
-        whole. The collection can be read on; others that have a file open, such as another collection, see it change.
+        All else in a file stays. The array is written under a temporary name and renamed when it is complete. This
+        collection stays readable; to others that have a file open, such as another collection, it has changed.
 
         Parameters
         ----------
@@ -395,7 +395,7 @@ class CellCollection(HasObs, ReadsInBackground):
         return self._context.threads.count
 
     def share_threads(self, processes: int) -> None:
-        """Use one of so many shares of the cores: the DataLoader workers of one machine read together."""
+        """Divide the cores among ``processes`` DataLoader workers of this machine, which read together."""
         self._context.threads.share_among(processes)
 
     def fingerprint(self) -> str:

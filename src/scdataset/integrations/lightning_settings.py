@@ -186,7 +186,7 @@ def _refuse_unsaved(name: str, value: object) -> None:
 
 
 def _plain(value: object) -> object:
-    """Return a value of which torch's ``weights_only`` loader takes all parts, or a note."""
+    """Return a value that torch's ``weights_only`` loader takes, or a note in place of one that it does not."""
     try:
         return _plainly(value)
     except TypeError:

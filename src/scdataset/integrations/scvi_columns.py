@@ -221,7 +221,7 @@ def _field(state: Mapping[str, object], **counts: int) -> dict[str, object]:
 
 
 def _labels(column: "pd.Series", unlabeled: str) -> Coded:
-    """Return labels of which the unlabelled one is last: it and the last one change places, as in scvi-tools."""
+    """Return labels with the unlabelled one last: it and the last one change places, as in scvi-tools."""
     labels = column.astype("category")
     names = labels.cat.categories.tolist()
     if unlabeled not in names:

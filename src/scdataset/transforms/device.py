@@ -3,7 +3,7 @@
     batch k + 1 ──► page-locked memory ─┐                          batch k ──► the model
     side stream                         └► normalised, logged ──► dense
 
-A sparse matrix crosses the bus as it is stored, some 30 times smaller than dense, and is made dense on the device.
+A sparse matrix crosses the bus as CSR, many times smaller than dense, and is made dense on the device.
 """
 
 from collections import deque
@@ -120,7 +120,7 @@ class DeviceBatches:
             yield self._received(sent)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the dataset after the batches that were given, without those on their way."""
+        """Return the state of the dataset after the batches that were given, without those still being sent."""
         dataset: Any = getattr(self.batches, "dataset", self.batches)
         return dict(dataset.state_dict(self._given))
 

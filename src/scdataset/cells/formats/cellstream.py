@@ -129,7 +129,7 @@ class _Rows(ReadApart):
         return found
 
     def announce(self, rows: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in files
-        """Do nothing: where the bytes are is cellstream's to know."""
+        """Do nothing: only cellstream knows where the bytes are."""
         return False
 
     def close(self) -> None:

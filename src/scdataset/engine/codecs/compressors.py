@@ -113,7 +113,7 @@ def lz4_block(data: memoryview, size: int) -> BytesLike:
 
 
 def lz4_frames(data: BytesLike, room: int) -> NDArray[np.uint8]:
-    """Decode LZ4 as HDF5's filter 32004 frames it: blocks, of which those that do not shrink are stored as they are."""
+    """Decode LZ4 as HDF5's filter 32004 frames it: in blocks; those that do not shrink are stored as they are."""
     view = memory_of(data)
     size, block = _LZ4_FRAMES.unpack_from(view)
     check_size(size, room)
