@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from scdataset._tables import counted
 from scdataset._types import Array
+from scdataset.engine.arrays.chunked_arrays import ChunkedArray, piece_of
 from scdataset.engine.arrays.reads import Read, run_reads
 from scdataset.engine.arrays.spans import Spans
-from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray, piece_of
+from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix

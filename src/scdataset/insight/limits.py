@@ -14,8 +14,9 @@ from numba import types
 from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
+from scdataset.engine.arrays.chunked_arrays import ChunkedArray, Chunks, piece_of
 from scdataset.engine.arrays.spans import Spans
-from scdataset.engine.arrays.stored_arrays import ChunkedArray, Chunks, PlainArray, StoredArray, piece_of
+from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
 from scdataset.engine.kernels.chunks import chunks_of_spans
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix

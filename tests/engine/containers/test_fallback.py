@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from scdataset.engine.arrays.chunked_arrays import ChunkedArray
 from scdataset.engine.arrays.spans import ANY, Spans
-from scdataset.engine.arrays.stored_arrays import ChunkedArray
 from scdataset.engine.containers.fallback import LibraryChunks
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.transposed import TransposedMatrix

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from stored import DTYPES, FILTERS, WHOLE, How, any_values, hows, same_bits, some_rows, store
 from tests.examples import examples, often, rare
 
-from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray
+from scdataset.engine.arrays.chunked_arrays import ChunkedArray
+from scdataset.engine.arrays.stored_arrays import PlainArray
 from scdataset.engine.buffers import BufferPool
 from scdataset.engine.containers.fallback import LibraryChunks
 from scdataset.engine.containers.hdf5 import H5File, arrays_of, csr_matrix

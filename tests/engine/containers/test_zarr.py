@@ -23,7 +23,8 @@ from tests.examples import often, rare  # noqa: E402
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec  # noqa: E402
 from zarr.codecs import numcodecs as extra  # noqa: E402
 
-from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray  # noqa: E402
+from scdataset.engine.arrays.chunked_arrays import ChunkedArray  # noqa: E402
+from scdataset.engine.arrays.stored_arrays import PlainArray  # noqa: E402
 from scdataset.engine.bytes import descriptors  # noqa: E402
 from scdataset.engine.containers.fallback import LibraryChunks  # noqa: E402
 from scdataset.engine.containers.zarr import ZarrStore, arrays_of, csr_matrix, dense_matrix  # noqa: E402

@@ -128,9 +128,9 @@ class _Rows(ReadApart):
         self._file.check()
         return found
 
-    def announce(self, rows: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in files
+    def announce(self, rows: NDArray[np.int64]) -> int:  # noqa: ARG002 as in files
         """Do nothing: only cellstream knows where the bytes are."""
-        return False
+        return 0
 
     def close(self) -> None:
         """Close the archive in this process."""

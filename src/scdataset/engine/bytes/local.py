@@ -206,14 +206,14 @@ class LocalFile:
         """Return the bytes of each range, as `read_unchecked` does."""
         return [self.read_unchecked(offset, size) for offset, size in zip(offsets, sizes, strict=True)]
 
-    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> bool:
-        """Tell the system that these bytes will be read soon; False if they are in memory, or it cannot be told."""
+    def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> int:
+        """Tell the system that these bytes will be read soon, and return 1; 0 if they are in memory or it takes no advice."""
         if not _ADVISES or self.is_in_memory(offsets):
-            return False
+            return 0
         order = np.argsort(offsets, kind="stable")
         with self.opened() as descriptor:
             advise_ranges(descriptor, offsets[order], sizes[order], _GAP_BYTES)
-        return True
+        return 1
 
     def is_in_memory(self, offsets: NDArray[np.int64]) -> bool:
         """Tell whether most of the bytes at these offsets can be read without waiting, where the system tells.

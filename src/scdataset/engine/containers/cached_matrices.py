@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.engine.arrays.chunk_index import ChunkIndex, ChunkTable
-from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray, array_at
+from scdataset.engine.arrays.chunked_arrays import ChunkedArray, array_at
+from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix

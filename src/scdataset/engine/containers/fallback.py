@@ -80,9 +80,9 @@ class LibraryChunks:
     def check(self) -> None:
         """Do nothing: whoever gives the array looks at its file each time."""
 
-    def announce(self, numbers: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in the protocol
+    def announce(self, numbers: NDArray[np.int64]) -> int:  # noqa: ARG002 as in the protocol
         """Do nothing: only the library knows where the bytes are."""
-        return False
+        return 0
 
     def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:  # noqa: ARG002 as above
         """Return none, as above."""

@@ -14,7 +14,8 @@ import numpy as np
 from scdataset._tables import counted
 from scdataset.engine import cache
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable, overlapping
-from scdataset.engine.arrays.stored_arrays import ChunkedArray, Chunks, FileChunks, StoredArray, array_at
+from scdataset.engine.arrays.chunked_arrays import ChunkedArray, Chunks, FileChunks, array_at
+from scdataset.engine.arrays.stored_arrays import StoredArray
 from scdataset.engine.bytes.opening import open_bytes
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.decoding import FilterOption  # noqa: TC001 as in the other modules

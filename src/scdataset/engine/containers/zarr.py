@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from scdataset._tables import counted
 from scdataset._types import Array
+from scdataset.engine.arrays.chunked_arrays import ChunkedArray
 from scdataset.engine.arrays.read_cost import Asked
 from scdataset.engine.arrays.spans import ANY, Spans
-from scdataset.engine.arrays.stored_arrays import ChunkedArray, PlainArray, StoredArray
+from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
 from scdataset.engine.bytes.object_store import Bucket, Location, is_url
 from scdataset.engine.bytes.source import ByteSource  # noqa: TC001 as in the other modules
 from scdataset.engine.codecs.decoding import decode

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset._types import Array, DType
+from scdataset.engine.arrays.chunked_arrays import Chunks, cost_of_chunks, piece_of
 from scdataset.engine.arrays.read_cost import ReadCost
-from scdataset.engine.arrays.stored_arrays import Chunks, cost_of_chunks, piece_of
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.remapped import ReadApart
 from scdataset.engine.observer import SCATTER, observed
