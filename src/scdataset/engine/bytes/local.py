@@ -207,7 +207,7 @@ class LocalFile:
         return [self.read_unchecked(offset, size) for offset, size in zip(offsets, sizes, strict=True)]
 
     def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> int:
-        """Tell the system that these bytes will be read soon, and return 1; 0 if they are in memory or it takes no advice."""
+        """Tell the system that these bytes will be read soon, and return 1; 0 if it has them or takes no advice."""
         if not _ADVISES or self.is_in_memory(offsets):
             return 0
         order = np.argsort(offsets, kind="stable")
