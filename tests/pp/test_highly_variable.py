@@ -86,7 +86,7 @@ def test_cells_without_a_batch_are_refused_with_a_way_to_leave_them_out(counts, 
     [
         ("seurat_v3", lambda values: values * -1, "not negative, and there are values from -"),
         ("seurat_v3", lambda values: values * np.nan, "missing or infinite"),
-        ("seurat_v3", lambda values: values / 3, "no whole numbers, such as [0-9]"),
+        ("seurat_v3", lambda values: values / 3, "values are not whole, such as [0-9]"),
         ("seurat", lambda values: values * -1, "not negative"),
         ("seurat", lambda values: values * 100.5, "takes logarithms"),
         ("seurat", lambda values: values, "takes logarithms .* whole numbers"),

@@ -40,7 +40,7 @@ def test_rows_are_those_of_toarray(n_rows, width, dtype, density, offset, thread
     matrix = sp.csr_array(((matrix.data * 100).astype(dtype), matrix.indices, matrix.indptr), matrix.shape)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(densify, "_BEYOND_CACHE", -1 if past_cache else 1 << 60)
-        patch.setattr(densify, "_ROWS_A_PART", 1)
+        patch.setattr(densify, "_PART_BYTES", 1)
         assert np.array_equal(_filled(matrix, offset=offset, threads=threads), matrix.toarray())
 
 

@@ -113,7 +113,9 @@ class _Rows(ReadApart):
     def check_lengths(self) -> None:
         """Raise if a row says that it has more values than there are genes: cellstream makes room for them at once."""
         if self._longest > self.shape[1]:
-            message = f"{self._path} has a row of {self._longest:,} values, and {counted(self.shape[1], 'gene')}."
+            message = (
+                f"{self._path} has a row of {counted(self._longest, 'value')}, and {counted(self.shape[1], 'gene')}."
+            )
             raise DamagedFileError(message)
 
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> MatrixRows:

@@ -10,6 +10,8 @@ import math
 import struct
 from collections.abc import Iterator
 
+from scdataset._tables import counted
+
 __all__ = ["blosc2_size"]
 
 _MARK = b"\x9e\xa8b2frame\x00"
@@ -61,7 +63,7 @@ def blosc2_size(view: memoryview, item: int) -> int:
 def _size(view: memoryview, item: int) -> int:
     header, size, content, stored, element, block, chunk = _HEADER.unpack_from(view)
     if bytes(view[: len(_MARK)]) != _MARK or size != len(view) or min(content, stored, element, block, chunk) < 0:
-        message = f"it is no frame of blosc2 of {len(view):,} bytes"
+        message = f"it is no frame of blosc2 of {counted(len(view), 'byte')}"
         raise ValueError(message)
     place = _place(view[header + stored :])
     held: list[int] = [chunk, block, content]
@@ -74,7 +76,7 @@ def _size(view: memoryview, item: int) -> int:
     n_bytes = max(map(math.prod, shapes)) * max(item, int(element))
     most = n_bytes << _AXES  # of each axis, less than a block is padding
     if max(held) > most:
-        message = f"its chunk says it takes {max(held):,} bytes, where {n_bytes:,} with padding take at most {most:,}"
+        message = f"its chunk says it takes {counted(max(held), 'byte')}, where it can take {most:,} at most"
         raise ValueError(message)
     return n_bytes
 
