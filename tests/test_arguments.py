@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdataset._arguments import flag, hook, optional_whole, warn, whole
+from scdataset._arguments import flag, hook, names, nearest, optional_whole, ordered_names, warn, whole
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, ScDatasetError
 
 
@@ -103,3 +103,14 @@ def test_a_warning_points_at_the_line_that_led_to_it():
     with pytest.warns(UserWarning, match="careful") as caught:
         warn("careful")
     assert caught[0].filename == __file__
+
+
+def test_names_of_a_set_are_sorted_and_refused_where_they_go_by_position():
+    assert names("genes", {"b", "c", "a"}) == ["a", "b", "c"]
+    assert ordered_names("var_names", ["b", "a"]) == ["b", "a"]
+    with pytest.raises(ArgumentTypeError, match="var_names is of type set, which has no order; give a list"):
+        ordered_names("var_names", {"a", "b"})
+
+
+def test_none_is_no_name_that_is_meant():
+    assert nearest("nope", [None, "raw"]) == "."

@@ -29,6 +29,7 @@ __all__ = [
     "one_of",
     "optional_names",
     "optional_whole",
+    "ordered_names",
     "positive",
     "warn",
     "whole",
@@ -166,7 +167,7 @@ def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
 
 
 def names(name: str, value: object) -> list[str]:
-    """Return names as a list.
+    """Return names as a list; those of a set are sorted, since its order differs between processes.
 
     Raises
     ------
@@ -185,7 +186,16 @@ def names(name: str, value: object) -> list[str]:
     if wrong:
         message = f"{name} has {wrong[0]!r} of type {type(wrong[0]).__name__}; give a list of names, which are strings."
         raise ArgumentTypeError(message)
-    return [str(one) for one in given]
+    listed = [str(one) for one in given]
+    return sorted(listed) if isinstance(value, AbstractSet) else listed
+
+
+def ordered_names(name: str, value: object) -> list[str]:
+    """As `names`, for those that go by position, which a set does not have."""
+    if isinstance(value, AbstractSet):
+        message = f"{name} is of type {type(value).__name__}, which has no order; give a list of names."
+        raise ArgumentTypeError(message)
+    return names(name, value)
 
 
 def optional_names(name: str, value: object) -> list[str] | None:
@@ -211,7 +221,7 @@ def made(name: str, value: Callable[..., object] | None) -> Callable[..., object
 
 def nearest(given: object, there: Iterable[object]) -> str:
     """Return the end of a sentence: a full stop, or one and a question that offers the nearest names."""
-    names = {str(name).lower(): str(name) for name in there}
+    names = {str(name).lower(): str(name) for name in there if name is not None}
     found = [names[name] for name in get_close_matches(str(given).lower(), list(names), n=3)]
     return f". Did you mean {' or '.join(map(repr, found))}?" if found else "."
 

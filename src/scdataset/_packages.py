@@ -30,8 +30,9 @@ def missing(needed_for: str, *packages: str, because: object = None) -> MissingD
 
 @contextmanager
 def needing(needed_for: str, *packages: str) -> Iterator[None]:
-    """Raise the error of `missing` where an import inside fails."""
+    """Raise the error of `missing` where an import inside fails; it says why if a package is there but broken."""
     try:
         yield
     except ImportError as error:
-        raise missing(needed_for, *packages) from error
+        because = None if isinstance(error, (ModuleNotFoundError, MissingDependencyError)) else error
+        raise missing(needed_for, *packages, because=because) from error

@@ -141,3 +141,12 @@ def test_numbers_get_the_byte_order_of_this_machine():
     column = Column.from_values(np.array([1, 2], ">i2"))
     assert column.codes.dtype == np.dtype("int16")
     assert column.codes.tolist() == [1, 2]
+
+
+def test_categories_of_booleans_among_numbers_are_0_and_1():
+    numbers = Column.from_values(pd.Categorical([0, 2, 1]))
+    flags = Column.from_values(pd.Categorical([True, None, False]))
+    for order in ([numbers, flags], [flags, numbers]):
+        both = joined("x", order, ["a", "b"])
+        assert both.categories.tolist() == [0, 1, 2]
+        assert sorted(both.codes.tolist()) == [-1, 0, 0, 1, 1, 2]

@@ -19,7 +19,7 @@ from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.writing import write_rows
 from scdataset.cells.join.genes import Genes, joined_var
 from scdataset.cells.join.names import check_unique
-from scdataset.cells.join.obs import HasObs, Obs, each_closed, joined_column
+from scdataset.cells.join.obs import HasObs, Obs, each_closed, in_order_of_rows, joined_column
 from scdataset.cells.join.origin import Origin
 from scdataset.cells.opening import Opening
 from scdataset.collections.base import ReadsInBackground
@@ -205,7 +205,7 @@ class CellCollection(HasObs, ReadsInBackground):
         Parameters
         ----------
         rows
-            A slice, a list or array of row numbers in any order, or a boolean mask.
+            A slice, a list or array of row numbers or names of cells in any order, or a boolean mask.
         obs
             Columns of obs; None for all, as in `obs_frame`.
         obsm
@@ -287,7 +287,8 @@ class CellCollection(HasObs, ReadsInBackground):
         name
             Name in obsm, such as ``"X_emb"``.
         array
-            Numbers of shape ``(n_obs, k)``, in the order of the rows.
+            Numbers of shape ``(n_obs, k)``, in the order of the rows; a frame is aligned by its index: names of cells
+            or row numbers.
         overwrite
             Whether to replace an array of that name.
 
@@ -304,8 +305,9 @@ class CellCollection(HasObs, ReadsInBackground):
         >>> parts = [model(batch["X"]) for batch in scDataset(cells, Streaming(), 1024)]  # doctest: +SKIP
         >>> cells.write_obsm("X_emb", torch.cat(parts).cpu().numpy())  # doctest: +SKIP
         """
+        values = in_order_of_rows(array, self._obs) if isinstance(array, pd.Series | pd.DataFrame) else array
         with handles_open():
-            write_rows(self._files, name, array, overwrite=flag("overwrite", overwrite))
+            write_rows(self._files, name, values, overwrite=flag("overwrite", overwrite))
         if name != "X" and name in self._matrices:
             self._matrices[name] = self._stored(name)
 

@@ -135,7 +135,7 @@ def joined(
     code_type = np.min_scalar_type(-max(len(categories), 1))
     # -1 takes the last entry, which is -1.
     into = {
-        key: np.append(place.get_indexer(pd.Index(labels)), -1).astype(code_type)
+        key: np.append(place.get_indexer(_like(labels, categories)), -1).astype(code_type)
         for key, labels in {id(labels): labels for labels in lists}.items()  # thousands of files share one
     }
     united = np.concatenate(
@@ -164,6 +164,11 @@ def _check_alike(name: str, columns: Sequence[Column | None], paths: Sequence[st
             'missing_obs="fill" to have missing values there.'
         )
         raise CollectionError(message)
+
+
+def _like(labels: Array, categories: Array) -> pd.Index:
+    """Return labels as the type of the categories, where booleans among numbers are 0 and 1."""
+    return pd.Index(labels if categories.dtype == object else labels.astype(categories.dtype, copy=False))
 
 
 def _united(lists: Sequence[Array]) -> Array:

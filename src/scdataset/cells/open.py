@@ -106,7 +106,8 @@ def open_collection(
         The column of var by which genes are matched and chosen, such as Ensembl ids, or a function of var that returns
         a name a gene; None for the index of var.
     genes
-        Take these genes, in this order. Every file has to have them, unless ``join="outer"``.
+        Take these genes, in this order, and those of a set sorted. Every file has to have them, unless
+        ``join="outer"``.
     missing_obs
         How to treat a column of obs that some files lack, or have as numbers where others have labels: None refuses
         it, ``"fill"`` has missing values there.

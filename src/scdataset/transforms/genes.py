@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._arguments import names as as_names
+from scdataset._arguments import ordered_names
 from scdataset._tables import counted, verb
 from scdataset._types import RowData
 from scdataset.errors import ArgumentValueError
@@ -43,7 +44,7 @@ class SelectGenes(MatrixTransform):
 
     def __init__(self, names: Iterable[str], var_names: Iterable[str] | None = None) -> None:
         chosen = tuple(as_names("names", names))
-        known = None if var_names is None else tuple(as_names("var_names", var_names))
+        known = None if var_names is None else tuple(ordered_names("var_names", var_names))
         columns = None if known is None else _columns_of(chosen, known)
         self._set(names=chosen, var_names=known, _columns=columns)
 

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import array, optional_whole, whole
-from scdataset._arguments import names as as_names
+from scdataset._arguments import array, optional_whole, ordered_names, whole
 from scdataset._tables import counted, verb
 from scdataset._types import Array
 from scdataset.collections.values import are_logarithms
@@ -132,7 +131,7 @@ class RankTokens(Transform):
         ArgumentValueError
             If no gene has a token, or one has a token and no median.
         """
-        names = as_names("var_names", var_names)
+        names = ordered_names("var_names", var_names)
         for argument, given in (("tokens", tokens), ("medians", medians)):
             if not (hasattr(given, "keys") and hasattr(given, "get")):
                 message = f"{argument} is of type {type(given).__name__}; give a dict by gene, or a Series."

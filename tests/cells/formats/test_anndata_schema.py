@@ -11,7 +11,7 @@ from tests.written import once
 
 from scdataset import open_collection
 from scdataset.cells.columns import Column
-from scdataset.errors import CollectionError
+from scdataset.errors import ArgumentValueError, CollectionError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -111,3 +111,9 @@ def test_what_is_encoded_as_no_column_is_refused_and_not_called_damaged(tmp_path
         file["obs/type"].attrs["encoding-type"] = "awkward-array"
     with pytest.raises(CollectionError, match="obs/type is encoded as 'awkward-array', which is not read as a column"):
         open_collection(path, obs=["type"])
+
+
+@pytest.mark.parametrize("layer", [["raw"], 3, "nope"])
+def test_what_is_no_layer_is_refused_with_those_there_are(path, layer):
+    with pytest.raises(ArgumentValueError, match=r"has to be one of \[None, 'raw'\]"):
+        open_collection(stored(path), layer=layer)

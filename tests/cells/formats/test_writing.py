@@ -170,3 +170,17 @@ def test_a_file_that_was_written_to_by_others_has_to_be_opened_again(tmp_path):
         file["obsm/X_emb"] = np.zeros((20, 2))
     with pytest.raises(DamagedFileError, match="open it again"):
         cells[:2]
+
+
+@pytest.mark.parametrize("paths", [".h5ad"], indirect=True)
+def test_a_frame_goes_to_the_cells_of_its_index(paths):
+    cells = open_collection(paths[:1])
+    values = np.arange(40.0).reshape(20, 2)
+    backwards = pd.DataFrame(values, cells.obs_names).iloc[::-1]
+    cells.write_obsm("named", backwards)
+    cells.write_obsm("numbered", pd.DataFrame(values).iloc[::-1])
+    written = read(paths[0]).obsm
+    assert np.array_equal(written["named"], values)
+    assert np.array_equal(written["numbered"], values)
+    with pytest.raises(ArgumentValueError, match=r"DataFrame with the index \['x0', .* cannot be aligned"):
+        cells.write_obsm("others", backwards.set_axis([f"x{i}" for i in range(20)]))

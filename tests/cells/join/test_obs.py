@@ -15,7 +15,13 @@ from tests.written import once
 from scdataset import BlockShuffling, open_collection, scDataset
 from scdataset.cells.formats.h5ad import H5adFile
 from scdataset.cells.join import obs as module
-from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, UnimplementedError
+from scdataset.errors import (
+    ArgumentIndexError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    CollectionError,
+    UnimplementedError,
+)
 
 REAL = [
     "cells/heart_human.h5ad",
@@ -316,3 +322,16 @@ def test_frames_that_are_asked_for_can_be_written_to(tmp_path):
             frame.iloc[0, frame.columns.get_loc("type")] = "B"
             assert frame.iloc[0][["ratio", "type"]].tolist() == [3, "B"]
         assert cells.obs["ratio"].iloc[0] != 3
+
+
+def test_cells_are_chosen_by_name(path, several):
+    cells = open_collection(path)
+    for wanted in (["0-5", "0-2"], np.array(["0-5", "0-2"]), pd.Index(["0-5", "0-2"]), pd.Series(["0-5", "0-2"])):
+        assert cells.to_adata(wanted).obs_names.tolist() == ["0-5", "0-2"]
+    assert cells.to_adata([]).n_obs == 0
+    with pytest.raises(ArgumentIndexError, match=r"1 of 2 names is not of cells, such as 'zz'; cells are called '0-0'"):
+        cells.to_adata(["0-1", "zz"])
+    with pytest.warns(UserWarning, match="more than once"):
+        twice = open_collection([path, path])
+    with pytest.raises(ArgumentIndexError, match=r"several cells are called '0-5'; open .* with index_unique"):
+        twice.to_adata(["0-5"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from scdataset import Streaming, scDataset
 from scdataset.collections import as_collection
 from scdataset.collections.adapters.scipy import cut, take
 from scdataset.errors import CollectionError
@@ -35,3 +36,9 @@ def test_columns_warn_and_other_formats_are_refused():
     assert rows.toarray().tolist() == MATRIX[2].toarray().tolist()
     with pytest.raises(CollectionError, match=r"'coo' format.*give data.tocsr\(\)"):
         as_collection(MATRIX.tocoo())
+
+
+@pytest.mark.parametrize("kind", ["coo", "bsr", "dia"])
+def test_a_hook_that_returns_another_format_is_told_what_to_return(kind):
+    with pytest.raises(CollectionError, match=rf"'{kind}' format, .* give matrix\.tocsr\(\), or return that from"):
+        list(scDataset(MATRIX, Streaming(), 4, fetch_transform=lambda window: window.asformat(kind)))

@@ -162,7 +162,8 @@ class AnnDataFile(CellFile):
         names.update({key: f"{group}layers/{key}" for key in keys})
         there = [key for key, name in names.items() if self._holds(name)]
         if layer not in there:
-            raise self._no_matrix(names.get(layer, f"{group}layers/{layer}"), layer, there)
+            wanted = names.get(layer) if isinstance(layer, str | None) else None
+            raise self._no_matrix(wanted or f"{group}layers/{layer}", layer, there)
         return names[layer]
 
     def _no_matrix(self, wanted: str, layer: str | None, there: list[str | None]) -> ArgumentValueError:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from scdataset._tables import counted
-from scdataset.errors import CollectionError
+from scdataset._tables import counted, verb
+from scdataset.errors import ArgumentIndexError, CollectionError
 
-__all__ = ["check_unique", "joined_names"]
+__all__ = ["are_names", "check_unique", "joined_names", "rows_of_names"]
 
 _EXAMPLES = 5
 
@@ -19,6 +20,40 @@ def joined_names(names: Sequence[pd.Index]) -> pd.Index:
         return names[0]
     whole: pd.Index = pd.Index(np.concatenate([index.to_numpy(object) for index in names]), dtype=object)
     return whole
+
+
+def are_names(rows: object) -> bool:
+    """Tell whether rows are given as a list or array of names."""
+    if isinstance(rows, (list, tuple)):
+        return bool(rows) and isinstance(rows[0], str)
+    kind = getattr(getattr(rows, "dtype", None), "kind", "")
+    return kind in ("O", "U", "T") and pd.api.types.infer_dtype(rows, skipna=False) == "string"
+
+
+def rows_of_names(wanted: pd.Index, names: pd.Index) -> NDArray[np.int64]:
+    """Return the row of each name.
+
+    Raises
+    ------
+    ArgumentIndexError
+        If no cell has that name, or several have.
+    """
+    known = names[names.isin(wanted)]
+    if not known.is_unique:
+        again = known[known.duplicated()]
+        message = (
+            f"Rows are given by name, and several cells are called {again[0]!r}; open the collection with "
+            "index_unique, or give row numbers."
+        )
+        raise ArgumentIndexError(message)
+    unknown = wanted[~wanted.isin(known)]
+    if len(unknown):
+        message = (
+            f"{len(unknown):,} of {counted(len(wanted), 'name')} {verb(len(unknown), 'are')} not of cells, such as "
+            f"{unknown[0]!r}; cells are called {', '.join(map(repr, names[:3]))}, ..."
+        )
+        raise ArgumentIndexError(message)
+    return np.asarray(names.get_indexer_for(wanted), np.int64)
 
 
 def check_unique(whole: pd.Index, sizes: Sequence[int], paths: Sequence[str]) -> None:

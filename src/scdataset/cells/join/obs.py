@@ -15,13 +15,23 @@ from scdataset._types import Array
 from scdataset.cells.columns import Column, ColumnValues, joined, no_column
 from scdataset.cells.formats.cell_file import ObsFile
 from scdataset.cells.join.holdouts import Holdout, of_files, of_values, parted
-from scdataset.cells.join.names import joined_names
+from scdataset.cells.join.names import are_names, joined_names, rows_of_names
 from scdataset.cells.join.origin import Origin
 from scdataset.collections.multiindexable import row_index
 from scdataset.engine.containers.handles import handles_open
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["MANY", "HasObs", "Obs", "ObsColumns", "check_label", "each_closed", "joined_column", "tried_column"]
+__all__ = [
+    "MANY",
+    "HasObs",
+    "Obs",
+    "ObsColumns",
+    "check_label",
+    "each_closed",
+    "in_order_of_rows",
+    "joined_column",
+    "tried_column",
+]
 
 F = TypeVar("F", bound=ObsFile)
 
@@ -358,7 +368,8 @@ class HasObs:
         ``BlockShuffling(block_size=16, indices=cells.where(lambda obs: obs["tissue"] == "heart"))``
         """
         given = condition(ObsColumns(self._obs)) if callable(condition) else condition
-        mask = _of_rows(given, self._obs) if isinstance(given, pd.Series) else array("where", given, "booleans", None)
+        is_named = isinstance(given, pd.Series)
+        mask = in_order_of_rows(given, self._obs) if is_named else array("where", given, "booleans", None)
         if mask.dtype != np.bool_ or mask.shape != (self._obs.n_obs,):
             message = (
                 f"where got {mask.dtype} of shape {mask.shape}; give booleans of shape ({self._obs.n_obs},), one a "
@@ -405,8 +416,10 @@ class HasObs:
         return parted(np.logical_and.reduce(masks), ", ".join(given))
 
     def rows_of(self, key: slice | ArrayLike) -> NDArray[np.int64]:
-        """Return row numbers for a slice, a list or array of row numbers, or a mask, as in `where`."""
-        values = _of_rows(key, self._obs) if isinstance(key, pd.Series) and key.dtype.kind == "b" else key
+        """Return row numbers for a slice, a list or array of row numbers or names, or a mask, as in `where`."""
+        values = in_order_of_rows(key, self._obs) if isinstance(key, pd.Series) and key.dtype.kind == "b" else key
+        if are_names(values):
+            return rows_of_names(pd.Index(values), self._obs.names)
         wanted = row_index(values, self._obs.n_obs)
         return np.arange(wanted.start, wanted.stop) if isinstance(wanted, slice) else wanted
 
@@ -414,21 +427,21 @@ class HasObs:
         return {name: value for name, value in self.__dict__.items() if name != "_frame"}
 
 
-def _of_rows(series: "pd.Series", obs: Obs) -> Array:
-    """Return the values of a Series in the order of the rows."""
+def in_order_of_rows(given: "pd.Series | pd.DataFrame", obs: Obs) -> Array:
+    """Return the values of a Series or frame in the order of the rows, which its index tells."""
     rows = pd.RangeIndex(obs.n_obs)
-    if series.index.equals(rows) or len(series) != obs.n_obs:
-        return series.to_numpy()
-    index = rows if series.index.dtype.kind in "iu" else obs.names
-    if index.equals(series.index):
-        return series.to_numpy()
-    if not (index.is_unique and series.index.is_unique and index.isin(series.index).all()):
+    if given.index.equals(rows) or len(given) != obs.n_obs:
+        return given.to_numpy()
+    index = rows if given.index.dtype.kind in "iu" else obs.names
+    if index.equals(given.index):
+        return given.to_numpy()
+    if not (index.is_unique and given.index.is_unique and index.isin(given.index).all()):
         message = (
-            f"A Series of booleans with the index {series.index[:3].tolist()}, ..., which cannot be aligned to "
+            f"A {type(given).__name__} with the index {given.index[:3].tolist()}, ..., which cannot be aligned to "
             f"{index[:3].tolist()}, ... of the cells, each once; give its values to have them taken by position."
         )
         raise ArgumentValueError(message)
-    return series.reindex(index).to_numpy()
+    return given.reindex(index).to_numpy()
 
 
 def each_closed(files: Iterable[F]) -> Iterator[F]:

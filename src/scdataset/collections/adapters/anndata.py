@@ -168,7 +168,7 @@ def adapt(source: RowData) -> AnnDataRows | AnnCollectionRows | SparseRows | Non
     if isinstance(source, Mapping):
         message = (
             f"The collection is a {type(source).__name__} of {counted(len(source), 'array')} ({', '.join(source)}). "
-            "Give one of them, or MultiIndexable(dict(adata.layers)) for all of adata.layers."
+            "Give one of them, or MultiIndexable(dict(adata.layers)) for all of adata.layers, and alike for adata.obsm."
         )
         raise CollectionError(message)
     if isinstance(source, anndata.Raw):

@@ -52,14 +52,25 @@ def take(value: Any, rows: RowIndex) -> RowData:
     """Take rows, in the same format: for a slice of CSR over the same memory."""
     if isinstance(rows, slice) and value.format == "csr" and value.ndim == 2:
         return _rows(value, *rows.indices(value.indptr.size - 1)[:2], take_elements=operator.getitem)
-    return value[rows]
+    return _indexed(value, rows)
 
 
 def cut(value: Any, rows: slice) -> RowData:
     """Cut rows, in the same format."""
     if value.format == "csr" and value.ndim == 2:
         return _rows(value, rows.start, rows.stop, take_elements=numpy.cut)
-    return value[np.arange(rows.start, rows.stop)]
+    return _indexed(value, np.arange(rows.start, rows.stop))
+
+
+def _indexed(value: RowData, rows: RowIndex) -> RowData:
+    try:
+        return value[rows]
+    except (TypeError, NotImplementedError) as error:
+        message = (
+            f"Rows are taken from a scipy sparse matrix in {value.format!r} format, which cannot be indexed by row; "
+            "give matrix.tocsr(), or return that from the hook."
+        )
+        raise CollectionError(message) from error
 
 
 def _rows(value: Any, start: int, stop: int, take_elements: Callable[[Any, slice], Any]) -> RowData:
