@@ -27,10 +27,14 @@ def are_names(rows: object) -> bool:
     if isinstance(rows, (list, tuple)):
         return bool(rows) and isinstance(rows[0], str)
     kind = getattr(getattr(rows, "dtype", None), "kind", "")
-    return kind in ("O", "U", "T") and pd.api.types.infer_dtype(rows, skipna=False) == "string"
+    return (
+        kind in ("O", "U", "T")
+        and getattr(rows, "ndim", 1) == 1
+        and pd.api.types.infer_dtype(rows, skipna=False) == "string"
+    )
 
 
-def rows_of_names(wanted: pd.Index, names: pd.Index) -> NDArray[np.int64]:
+def rows_of_names(given: object, names: pd.Index) -> NDArray[np.int64]:
     """Return the row of each name.
 
     Raises
@@ -38,6 +42,7 @@ def rows_of_names(wanted: pd.Index, names: pd.Index) -> NDArray[np.int64]:
     ArgumentIndexError
         If no cell has that name, or several have.
     """
+    wanted: pd.Index = pd.Index(np.asarray(given, dtype=object))
     known = names[names.isin(wanted)]
     if not known.is_unique:
         again = known[known.duplicated()]

@@ -368,8 +368,8 @@ class HasObs:
         ``BlockShuffling(block_size=16, indices=cells.where(lambda obs: obs["tissue"] == "heart"))``
         """
         given = condition(ObsColumns(self._obs)) if callable(condition) else condition
-        is_named = isinstance(given, pd.Series)
-        mask = in_order_of_rows(given, self._obs) if is_named else array("where", given, "booleans", None)
+        aligned = in_order_of_rows(given, self._obs) if isinstance(given, pd.Series) else given
+        mask = array("where", aligned, "booleans", None)
         if mask.dtype != np.bool_ or mask.shape != (self._obs.n_obs,):
             message = (
                 f"where got {mask.dtype} of shape {mask.shape}; give booleans of shape ({self._obs.n_obs},), one a "
@@ -419,7 +419,7 @@ class HasObs:
         """Return row numbers for a slice, a list or array of row numbers or names, or a mask, as in `where`."""
         values = in_order_of_rows(key, self._obs) if isinstance(key, pd.Series) and key.dtype.kind == "b" else key
         if are_names(values):
-            return rows_of_names(pd.Index(values), self._obs.names)
+            return rows_of_names(values, self._obs.names)
         wanted = row_index(values, self._obs.n_obs)
         return np.arange(wanted.start, wanted.stop) if isinstance(wanted, slice) else wanted
 

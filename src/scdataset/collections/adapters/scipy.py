@@ -62,7 +62,7 @@ def cut(value: Any, rows: slice) -> RowData:
     return _indexed(value, np.arange(rows.start, rows.stop))
 
 
-def _indexed(value: RowData, rows: RowIndex) -> RowData:
+def _indexed(value: Any, rows: RowIndex) -> RowData:
     try:
         return value[rows]
     except (TypeError, NotImplementedError) as error:
