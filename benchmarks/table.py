@@ -4,7 +4,7 @@
 
 Several files of one benchmark, each a part of it, make one table. A cell is the median of the rounds in rows a second,
 and in brackets the median over rounds of the ratio that its column's heading names. ``--ratios`` leaves only ratios,
-with rows and columns exchanged, as the README quotes them.
+with rows and columns exchanged, as the documentation quotes them.
 """
 
 import argparse

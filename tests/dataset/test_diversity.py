@@ -1,4 +1,4 @@
-"""How random batches are: the README's formula, against the batches themselves."""
+"""How random batches are: the documented formula, against the batches themselves."""
 
 import numpy as np
 import pytest

@@ -139,7 +139,7 @@ def open_collection(
         FileNotFoundError, if a path leads nowhere; an UnreadableFileError, also a PermissionError, if it may not be
         read. An UnreachableStoreError, also a ConnectionError, if a store does not answer.
     CollectionError
-        If a file is of an unknown format, files differ in their genes, or two cells have one name and shall not.
+        If a file is of an unknown format, files differ in their genes, or ``unique_names`` finds a name twice.
     DamagedFileError
         If a file contradicts itself.
 

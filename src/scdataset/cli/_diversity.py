@@ -36,7 +36,7 @@ def add(commands: Commands) -> None:
         ),
     )
     diversity.add_argument("files", nargs="+", metavar="FILE", help="a file, a zarr store, a folder or a pattern")
-    diversity.add_argument("--label", required=True, metavar="COLUMN", help="column of obs that batches shall mix")
+    diversity.add_argument("--label", required=True, metavar="COLUMN", help="column of obs that batches should mix")
     add_sizes(diversity)
     add_plot(diversity, "entropy against block size")
     add_json(diversity)

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
         ),
     )
     tune.add_argument("files", nargs="+", metavar="FILE", help="a file, a zarr store, a folder or a pattern of them")
-    tune.add_argument("--label", metavar="COLUMN", help="column of obs that batches shall mix (default: the files)")
+    tune.add_argument("--label", metavar="COLUMN", help="column of obs that batches should mix (default: the files)")
     tune.add_argument("--batch-size", type=positive, default=64, metavar="N", help="cells in a batch (default: 64)")
     tune.add_argument("--memory", default="4 GiB", metavar="SIZE", help="what the loop may take (default: 4 GiB)")
     tune.add_argument(

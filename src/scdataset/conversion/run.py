@@ -91,9 +91,8 @@ def convert(
 
     Two shards are in memory at a time, beside 16 bytes a row, and a column of obs, the names of the cells of a file, or
     a member of uns, varm, varp, or a frame of obsm.
-    A conversion that was interrupted in whichever way goes on when it is called again with the same arguments, and
-    gives the same bytes; until then there is a folder ``OUT.zarr.conversion``. The store gets its name when it is
-    complete.
+    An interrupted conversion goes on when it is called again with the same arguments, and gives the same bytes; until
+    then there is a folder ``OUT.zarr.conversion``. The store gets its name when it is complete.
 
     Column numbers are stored as int32 in blosc-lz4hc, values in blosc-zstd, both shuffled. The columns of a row come in
     ascending order.
@@ -148,7 +147,7 @@ def convert(
     Raises
     ------
     ArgumentValueError
-        If an argument is wrong, or values do not fit; an ExistingFileError if something is where the store shall be.
+        If an argument is wrong, or values do not fit; an ExistingFileError if there is something at ``out``.
     OutputError
         If the store cannot be written, as on a full disk; the shards that were written are kept.
     CollectionChangedError

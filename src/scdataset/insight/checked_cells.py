@@ -155,7 +155,7 @@ class CellsCheck:
             self._codes(codes, categories)
 
     def _names(self, names: Node) -> None:
-        """Note names of rows that are there more than once."""
+        """Note repeated names of rows."""
         if names.is_array and names.is_strings:
             self._seen.add(names.name)
             pieces = (piece for (piece,) in names.pieces())

@@ -22,7 +22,7 @@ ENCODINGS = frozenset(
 
 
 def note_repeated(pieces: Iterable[Array], place: str, found: Findings) -> None:
-    """Note names that are there more than once, which is allowed but by which no row is told; 8 bytes each in memory.
+    """Note repeated names, which are allowed but identify no row; 8 bytes for each name in memory.
 
     Parameters
     ----------

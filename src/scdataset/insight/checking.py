@@ -48,8 +48,8 @@ def check(
     Checked are: checksums and lengths of all chunks, and that each can be decoded; that row pointers rise from 0 to the
     number of elements; that column numbers are within the matrix, and none is twice in a row; values that are NaN or
     infinite; the lengths of obs, var, obsm, layers and all else that AnnData aligns; codes of categories; that every
-    other array can be read, and has an encoding that AnnData defines. Names of cells and genes that are there more
-    than once are remarks. Plain bytes without checksums that changed to other sensible numbers cannot be told.
+    other array can be read, and has an encoding that AnnData defines. Repeated names of cells and genes are remarks.
+    Plain bytes without a checksum that changed into other plausible numbers cannot be detected.
 
     Parameters
     ----------

@@ -136,7 +136,7 @@ class FileDescription:
 
 
 def describe(source: Source | Sequence[Source]) -> list[FileDescription]:
-    """Describe files of cells of any format that `open_collection` takes; of the values a few hundred rows are read.
+    """Describe files of cells in any format of `open_collection`; a few hundred rows of values are read.
 
     Parameters
     ----------

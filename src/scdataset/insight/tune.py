@@ -210,7 +210,7 @@ def tune(
     batch_size
         Rows in a batch.
     labels
-        Keyword only. Labels that batches shall mix: the name of a column of obs, or one a row. None for the files, if
+        Keyword only. Labels that batches should mix: the name of a column of obs, or one a row. None for the files, if
         there are several, or else for 16 equal stretches of the collection, as if each were a class.
     memory
         Keyword only. Memory that the loop may take: a number of bytes, or a string such as ``"500 MB"``.
@@ -218,7 +218,7 @@ def tune(
         Keyword only. Entropy of labels in a batch, as a share of that in true random order, in (0, 1]; 1 is true random
         order, blocks of one row.
     seconds
-        Keyword only. How long to measure, at most; less is taken where fewer settings come into question.
+        Keyword only. Longest time to measure; fewer settings take less.
     verbose
         Keyword only. Print the result.
 

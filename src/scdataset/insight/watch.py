@@ -21,7 +21,7 @@ def watch(loader: Any, *, every: float = 1.0, description: str = "Training") -> 
     loader
         A `scDataset`, a DataLoader over one, or a loader of `CellDataModule`.
     every
-        Keyword only. Seconds between two times that it is brought up to date, or that a line is written.
+        Keyword only. Seconds between two updates of the bar, or two lines of the log.
     description
         Keyword only. Text before the bar.
 
@@ -33,7 +33,7 @@ def watch(loader: Any, *, every: float = 1.0, description: str = "Training") -> 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If there is no `scDataset` in the loader, or ``every`` is no time.
+        If there is no `scDataset` in the loader, or ``every`` is no positive number.
 
     Notes
     -----

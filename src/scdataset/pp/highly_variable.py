@@ -40,8 +40,8 @@ def highly_variable_genes(
 ) -> pd.DataFrame:
     """Find the genes that vary most, as ``scanpy.pp.highly_variable_genes`` does, without the cells in memory.
 
-    Two passes over the files for Seurat v3, one for the others. Memory holds two windows of cells, of about 64 MB each,
-    and five arrays of batches x genes of 8 bytes, six in the end; or two, for the other flavors.
+    Two passes over the files for Seurat v3, one for the other flavors. Memory holds two windows of cells, of about
+    64 MB each, and arrays of batches x genes of 8 bytes: five for Seurat v3, six at the end; two for the others.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def highly_variable_genes(
         Whether to show a bar if a pass takes more than a second.
     engine
         Who makes the passes: None for this process, ``"ray"`` for all CPUs of a Ray cluster, or
-        `scdataset.integrations.ray.Actors`. Sums of whole numbers,
-        such as counts, are the same to the bit; those of others differ by rounding, about 1e-15 of their size.
+        `scdataset.integrations.ray.Actors`. Sums of whole numbers, such as counts, are the same to the bit; those of
+        others differ by rounding, about 1e-15 of their size.
 
     Returns
     -------

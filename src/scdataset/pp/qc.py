@@ -50,8 +50,8 @@ def qc_metrics(
         Whether to show a bar if it takes more than a second.
     engine
         Who makes the pass: None for this process, ``"ray"`` for all CPUs of a Ray cluster, or
-        `scdataset.integrations.ray.Actors`. Metrics of cells are the
-        same, and so are sums of whole numbers over genes; those of others differ by rounding.
+        `scdataset.integrations.ray.Actors`. Metrics of cells are the same, and so are sums of whole numbers over genes;
+        those of others differ by rounding.
 
     Returns
     -------

@@ -51,7 +51,7 @@ def count_rows(data_collection: Any) -> int:
 
 
 class SamplingStrategy:
-    """Base of all strategies, and of one of your own.
+    """Base class of all strategies, to subclass for your own.
 
     Write ``get_indices``, which returns the whole epoch as an array; or ``order``, which returns an `EpochOrder` and
     needs no memory for the rows. A subclass that writes one gets the other.

@@ -122,7 +122,8 @@ class BlockShuffling(SamplingStrategy):
     Parameters
     ----------
     block_size
-        Rows in a block. 1 is true random order; larger blocks read faster and mix less (README, "How random is it").
+        Rows in a block. 1 is true random order; larger blocks read faster and mix less: see
+        `scdataset.insight.diversity`.
     indices
         The rows that take part, as in `SamplingStrategy`. Blocks are cut from the *selected* rows.
     drop_last

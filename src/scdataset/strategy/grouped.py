@@ -112,7 +112,7 @@ class GroupedSampling(SamplingStrategy):
         labels, such as ``obs[["batch", "donor"]]``; None to match any control. Each control of a stratum is used about
         equally often, and twice in a set only if the set needs more of them than there are.
     unmatched
-        The remedy if cells have no control that matches: ``"error"``, or ``"drop"`` to leave those cells out.
+        Treatment of cells without a matching control: ``"error"``, or ``"drop"`` to leave them out.
     block_size
         Cells of a group, neighbours in the file, that are put into sets together: 1 is random order, and
         ``block_size=set_size`` reads fastest where cells of a group lie together, and makes sets of neighbours. Blocks

@@ -25,7 +25,7 @@ class BinValues(Transform):
     Parameters
     ----------
     n_bins
-        Number of bins, that of zeros among them: values come into 1 to ``n_bins - 1``.
+        Number of bins, including that of zeros: all other values get 1 to ``n_bins - 1``.
     mode
         ``"scgpt"``: a value that equals several edges, as many counts do, comes into one of their bins by chance. The
         chance is that of (seed, epoch, row, gene). ``"deterministic"``: it comes into the first of them, as for

@@ -130,7 +130,7 @@ def write(folder, made, way, compression, *, flag):
 
 
 def is_read(matrix):
-    """Return whether a matrix is one that the README says is read."""
+    """Return whether a matrix is one that the documentation says is read."""
     if matrix is None or isinstance(matrix, pd.DataFrame) or getattr(matrix, "format", "csr") != "csr":
         return False
     return matrix.ndim == 2 and matrix.dtype.kind in "iufb" and matrix.dtype.itemsize <= 8

@@ -50,7 +50,7 @@ _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class RemovedError(Exception):
-    """The file was removed, to make room for others; it is not seen outside of this room."""
+    """The file was removed, to make room for others; it is not seen outside of this module."""
 
 
 def most_bytes() -> int:
