@@ -150,7 +150,7 @@ def no_column(where: str, name: str, names: Sequence[str]) -> ArgumentValueError
 
 
 def _check_alike(name: str, columns: Sequence[Column | None], paths: Sequence[str], *, fill: bool) -> None:
-    """Raise if a file lacks a column, or has numbers where others have labels; which may be so if it is filled."""
+    """Raise if a file lacks a column, or has numbers where others have labels, unless ``fill`` allows it."""
     labels = any(column is not None and column.categories is not None for column in columns)
     unlike = [
         f"{path} has {'no such column' if column is None else 'numbers, and others have labels'}"

@@ -103,7 +103,7 @@ def kinds_text(counts: Mapping[str, int], known: Iterable[str]) -> str:
 
 
 def _in_folder(bucket: Bucket, folder: str) -> list[str]:
-    """Return the objects and stores that a folder stands for: itself, or those in it; none if there is none such."""
+    """Return the objects and stores that a folder stands for: itself, or those in it; none if there are none."""
     folders, objects = _noted(bucket, folder)
     if not folders and not objects:
         return []

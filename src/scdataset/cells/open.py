@@ -190,7 +190,7 @@ def _checked_options(options: Mapping[str, object] | None) -> Mapping[str, objec
 
 
 def _refuse_unfit(layer: object, missing_modality: object, *, several: bool) -> None:
-    """Raise if an option is given that goes with several modalities alone, and there are not several."""
+    """Raise if an option for several modalities is given and there are not several."""
     if missing_modality not in ((None, "mask") if several else (None,)):
         message = f'missing_modality={missing_modality!r}; give None, or "mask" for MuData of several modalities.'
         raise ArgumentValueError(message)

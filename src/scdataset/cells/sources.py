@@ -161,7 +161,7 @@ def _ends(*endings: str) -> Callable[[Path], bool]:
 
 
 def _one_of_each_cell(source: str, paths: list[str]) -> list[str]:
-    """Return the paths; raise if they hold cells once as all droplets and once as those that were called cells.
+    """Return the paths; raise if the raw and the filtered matrix of the same cells are both among them.
 
     Cell Ranger and STARsolo write both side by side, and give them names that differ in one word.
     """

@@ -228,7 +228,7 @@ class StackRows:
 
 
 def adapt_dataset(source: object) -> "Collection":
-    """Return a collection over a map-style dataset; torch's own combinations are taken apart, and no subclass of them.
+    """Return a collection over a map-style dataset; torch's own combinations are taken apart, their subclasses not.
 
     Members that are no datasets of torch, such as a list of tensors, are left to the combination: their samples would
     not be collated.

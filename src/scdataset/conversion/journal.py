@@ -12,7 +12,7 @@ __all__ = ["Journal"]
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A file of lists as JSON, one a line, to which lists are added and which a process may leave at any moment.
+    """A file of JSON lists, one a line, that is appended to; a process may end at any moment.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ _SPARE = 1.05
 
 
 def check_space(out: Path, left: Sequence[tuple[MatrixPlan, int]], writers: Mapping[str, ShardWriter]) -> None:
-    """Raise unless the disk has room for the shards that are left, by a part of the first one of each matrix.
+    """Raise unless the disk has room for the remaining shards, estimated from a part of the first of each matrix.
 
     Raises
     ------

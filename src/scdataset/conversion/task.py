@@ -324,7 +324,7 @@ def _chunks(storage: Storage, size: int, width: int) -> tuple[int, int]:
 
 
 def _consolidate(root: zarr.Group) -> None:
-    """Put a copy of all metadata with those of the root, for stores where a look at each takes long."""
+    """Copy all metadata to those of the root: in some stores each one takes a request."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr warns that version 3 does not specify it
         zarr.consolidate_metadata(root.store)

@@ -258,7 +258,7 @@ class CellDataModule(_DataModule):  # type: ignore[misc]  # typed by the package
         return self._loader("train")
 
     def val_dataloader(self) -> CellLoader | list[CellLoader]:
-        """Return the loader of validation; of none, if a model is fitted without."""
+        """Return the loader of validation, or an empty list if a model is fitted without."""
         self._find_splits()
         return [] if self._fits and "val" not in self._splits else self._loader("val")
 

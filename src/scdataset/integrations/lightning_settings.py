@@ -69,13 +69,7 @@ class LightningSettings:
             raise ArgumentTypeError(message)
         for name in SPLITS:
             check_split(name, getattr(self, name))
-        for name, minimum in {
-            "batch_size": 1,
-            "fetch_factor": 1,
-            "block_size": 1,
-            "prefetch": 0,
-            "num_workers": 0,
-        }.items():
+        for name, minimum in _MINIMA.items():
             whole(name, getattr(self, name), minimum=minimum)
         optional_whole("eval_batch_size", self.eval_batch_size, minimum=1)
         optional_whole("seed", self.seed, minimum=0, maximum=MAX_SEED)

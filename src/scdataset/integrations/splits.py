@@ -1,4 +1,4 @@
-"""Which cells train and which are held out, told in the ways that users tell it."""
+"""Which cells train and which are held out, in the forms in which users say it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which selected rows are cells of which group, which are controls, and which cells have a control that matches."""
+"""The groups of the selected rows: which are cells, which are controls, and which cells have a matching control."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass

@@ -275,7 +275,7 @@ class GroupedSampling(SamplingStrategy):
         return bool(self._names) or super()._goes_by_names()
 
     def _depends_on_names(self) -> bool:
-        """Tell whether sets and controls are others, and not only other rows, where rows have other names."""
+        """Tell whether other names of rows would make other sets and controls, and not only other rows of them."""
         names = list(self._names.values())
         together = len(names) == len(self._labels()) and all(np.array_equal(names[0], other) for other in names[1:])
         return self._selection.count is not None or not together

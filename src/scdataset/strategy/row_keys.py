@@ -1,4 +1,4 @@
-"""Keys of rows: randomness for hooks that says the same of a cell wherever it is read.
+"""Keys of rows: random numbers for hooks, the same for a cell wherever it is read.
 
 A stream of random numbers would depend on the cells before it in the batch, the process or the epoch. A key is hashed
 from (seed, epoch, purpose) and the number of the row, so that batch sizes, workers, threads, ranks and a resume change

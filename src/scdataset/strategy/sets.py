@@ -130,7 +130,7 @@ def split_key(key: np.uint64, one: int, other: int) -> np.uint64:
 
 @compiled
 def drawn(start: int, count: int, n: int, block_size: int, key: np.uint64) -> NDArray[np.int64]:
-    """Return places [start, start + count) of a permutation of [0, n) by blocks, going on from its begin at its end.
+    """Return places [start, start + count) of a permutation of [0, n) by blocks, wrapping around at its end.
 
     Blocks begin at a random number, and wrap around, so that their bounds are others under every key.
     """

@@ -52,9 +52,9 @@ class Compose(Transform):
         return any(map(needs_keys, self.transforms))
 
     def divided(self) -> tuple["Compose | None", "Compose | None"]:
-        """Return the transforms to be called with windows, and from the first that is not on those for batches.
+        """Return the transforms for windows, and those for batches: the first that takes no windows, and all after it.
 
-        A function of the user's is written for windows if it is given as ``fetch_transform``: it gets them.
+        A function of the user's that is given as ``fetch_transform`` is written for windows: it gets them.
         """
         firsts = (n for n, transform in enumerate(self.transforms) if _part_for_batches(transform) is not None)
         first = next(firsts, len(self.transforms))

@@ -32,7 +32,7 @@ class CsrTensors:
 
     @classmethod
     def from_csr(cls, matrix: Csr) -> "CsrTensors":
-        """Return the arrays of a matrix, after a look at its column numbers, which could stop a device for good."""
+        """Return the arrays of a matrix, after a check of its columns: a wrong number could stop a device for good."""
         rows = as_csr(matrix)
         first, last = int(rows.indptr[0]), int(rows.indptr[-1])
         columns = rows.indices[first:last]

@@ -1,4 +1,4 @@
-"""BioNeMo's SCDL folders: three files of plain bytes, a header that says of which types, and features as Parquet.
+"""BioNeMo's SCDL folders: three files of plain bytes, a header with their types, and features as Parquet.
 
 The header begins with ``SCDL`` and is big-endian: version (3 bytes), byte order (1), backend (4), and the number of
 arrays (4); of each its name (4 bytes of length, then text), length (8), type (4), and a byte, 0, or 1 before a shape.

@@ -1,4 +1,4 @@
-"""Results go back to the files of a collection: an array of obsm, in the rows of each file."""
+"""Write results to the files of a collection: an array of obsm, to each file its rows."""
 
 import os
 import shutil

@@ -23,7 +23,7 @@ _ROWS_A_CHECK = 1024
 
 
 class MemmapRows(InMemory):
-    """A read-only memmap, or a view of one, whose file must not change: where it was cut short, reading is a crash."""
+    """A read-only memmap, or a view of one, whose file must not change: reading a file that was cut short crashes."""
 
     def __init__(self, source: "np.memmap[tuple[int, ...], DType]") -> None:
         super().__init__(source)

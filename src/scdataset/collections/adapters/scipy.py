@@ -19,7 +19,7 @@ __all__ = ["adapt", "cut", "take", "warn_if_by_column"]
 
 
 class SparseInMemory(InMemory):
-    """A sparse matrix: scipy takes ten times as long to take a few rows as to cut them from a window takes here."""
+    """A sparse matrix in memory: to cut a few rows from a window takes a tenth of the time of indexing by scipy."""
 
     def batch_taker(self, *, leave: bool) -> None:
         """Return None: windows cost less."""

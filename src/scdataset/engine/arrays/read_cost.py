@@ -1,4 +1,4 @@
-"""The cost of a read that has not been made: bytes and chunks, by the row pointers and the chunk index alone."""
+"""The cost of a read before it is made: bytes and chunks, from the row pointers and the chunk index alone."""
 
 from dataclasses import dataclass, fields
 from typing import NamedTuple, Self

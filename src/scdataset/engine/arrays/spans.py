@@ -108,7 +108,7 @@ class Target:
 
     @classmethod
     def from_spans(cls, spans: Spans, out: Array, columns: Columns, item: int) -> "Target":
-        """Return ``out`` itself, or memory of elements of ``item`` bytes where those in ``out`` are to be others."""
+        """Return ``out`` itself, or memory of ``item`` bytes an element where ``out`` takes other numbers or sizes."""
         if not columns.change(item, out):
             return cls(spans, out.view(np.uint8), spans, out, columns, item)
         octets = scratch("target", int(spans.lengths.sum()) * item)

@@ -125,7 +125,7 @@ class PlainArray:
             refuse_out_of_range(self.file.path, self._name, number, columns.limit)
 
     def announce(self, spans: Spans) -> int:
-        """Tell the kernel which bytes will be read soon; nothing is worked out where a few show that all are there."""
+        """Tell the kernel which bytes will be read soon; no ranges are computed if a few show that all are there."""
         if self.offsets.size == 0:
             return 0
         some = spans.starts[:: max(spans.starts.size // _FEW, 1)]

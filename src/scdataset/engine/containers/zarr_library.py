@@ -25,7 +25,7 @@ def checked_store(keys: Keys) -> "_CheckedFolder | _CheckedZip | _CheckedObjects
 
 
 class _Checked:
-    """Base of both kinds of store; it goes before the kind."""
+    """Base of stores that check each key before zarr reads it; it goes before the kind of store."""
 
     _keys: Keys
 
@@ -139,4 +139,4 @@ class _Objects(Store):  # type: ignore[misc]  # as above
 
 
 class _CheckedObjects(_Checked, _Objects):
-    """The same, looked at as the others are."""
+    """Objects, with the checks of `_Checked`."""

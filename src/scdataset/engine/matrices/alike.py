@@ -1,4 +1,4 @@
-"""Row-sparse matrices that are stored alike in many files, of which rows are read without Python's work for each.
+"""Row-sparse matrices that are stored alike in many files, whose rows are read without work in Python for each file.
 
 rows ──► one compiled loop over the row pointers of all files ──► one over the spans of a group of files
 """

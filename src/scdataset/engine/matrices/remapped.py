@@ -134,7 +134,7 @@ class OwnColumns(ReadApart):
 
 @dataclass(frozen=True)
 class RemappedColumns(OwnColumns):
-    """A matrix with other columns than those that are stored, of which it is read whole.
+    """A matrix with remapped columns, whose stored rows are read whole.
 
     Attributes
     ----------
@@ -223,7 +223,7 @@ class NumberedColumns(OwnColumns):
 
 
 def remapped_of(before: NDArray[np.int32] | None, remapping: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the new numbers of stored columns, given that they have been remapping from ``before``."""
+    """Return the new numbers of stored columns that were already remapped to ``before``, if that is given."""
     return remapping if before is None else np.where(before >= 0, remapping[before], np.int32(-1))
 
 
