@@ -1,7 +1,7 @@
 """The four hooks: what each is given, and what is said of a wrong result."""
 
 import weakref
-from collections import namedtuple
+from collections import deque, namedtuple
 
 import anndata
 import numpy as np
@@ -247,3 +247,29 @@ def test_a_batch_that_the_loop_drops_is_gone_before_the_next_is_made(hooks):
 
 class Array:
     """A batch that a weak reference can see."""
+
+
+UNCUT = {
+    "sparse tensor": lambda window: torch.from_numpy(window).to_sparse(),
+    "CSR tensor": lambda window: torch.from_numpy(window).to_sparse_csr(),
+    "deque": lambda window: deque(window.tolist()),
+    "set": lambda window: set(window[:, 0].tolist()),
+    "memoryview": lambda window: memoryview(window[:, 0]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("make", UNCUT.values(), ids=UNCUT)
+def test_a_window_of_a_kind_that_cannot_be_indexed_names_its_hook(make):
+    dataset = scDataset(np.arange(16.0).reshape(8, 2), Streaming(), 4, 2, fetch_transform=make)
+    with pytest.raises(HookError, match=r"The fetch_transform returned a \w+ \(.*for 8 rows, which cannot be cut"):
+        next(iter(dataset))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(["a", "b"], "list of 2 entries"), ("text", "str of 4 entries"), (3, "int")]
+)
+def test_the_entry_of_a_dict_that_has_not_all_rows_is_named(value, said):
+    hook = lambda window: {"X": window, "genes": value}  # noqa: E731
+    with pytest.raises(HookError, match=f"returned a dict whose entry 'genes' is a {said} for 8 rows"):
+        next(iter(scDataset(np.arange(8), Streaming(), 4, 2, fetch_transform=hook)))

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from scdataset._arguments import hook
 from scdataset._tables import counted
 from scdataset._types import RowData
-from scdataset.collections.rows import apart, as_window, row_cutter, row_taker
+from scdataset.collections.rows import RowIndex, apart, as_window, row_cutter, row_taker
 from scdataset.engine.observer import observed, observer_here
-from scdataset.errors import HookError
+from scdataset.errors import HookError, ScDatasetError
 from scdataset.strategy.row_keys import RowKeys, needs_keys
 
 __all__ = ["HOOK_ARGUMENTS", "Divided", "Hook", "Hooks", "KeysOf", "Window"]
 
 Hook = Callable[..., Any]
+
+_SHOWN = 120
+"""Characters of a foreign error that a message repeats."""
 
 KeysOf = Callable[[NDArray[np.int64]], RowKeys]
 """Makes the keys of some rows, in the epoch that is iterated over."""
@@ -159,14 +162,30 @@ class Hooks:
         return any((self.fetch_callback, self.fetch_transform, self.batch_callback))
 
     def _cut(self, fetched: RowData, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[object]:
-        callback = self.batch_callback
-        window = fetched if callback else self._cuttable(fetched, bounds[-1])
-        if callback or places is not None:
-            take = _timed("batch_callback", callback) if callback else row_taker(window)
-            positions = np.arange(bounds[-1]) if places is None else places
-            return (take(window, positions[start:stop]) for start, stop in pairwise(bounds))
-        cut = row_cutter(window)
+        callback, n_rows = self.batch_callback, bounds[-1]
+        if callback:
+            take = _timed("batch_callback", callback)
+            positions = np.arange(n_rows) if places is None else places
+            return (take(fetched, positions[start:stop]) for start, stop in pairwise(bounds))
+        window = self._cuttable(fetched, n_rows)
+        if places is not None:
+            take = self._telling(row_taker(window), n_rows)
+            return (take(window, places[start:stop]) for start, stop in pairwise(bounds))
+        cut = self._telling(row_cutter(window), n_rows)
         return (cut(window, slice(start, stop)) for start, stop in pairwise(bounds))
+
+    def _telling(self, take: Hook, n_rows: int) -> Hook:
+        """Return a function that takes rows of a window, and says whose window it was if it has none to be taken."""
+
+        def told(window: RowData, rows: RowIndex) -> RowData:
+            try:
+                return take(window, rows)
+            except ScDatasetError:
+                raise
+            except (TypeError, RuntimeError) as error:
+                raise self._no_rows(window, n_rows, error) from error
+
+        return told
 
     def call_fetch(self, source: RowData, rows: NDArray[np.int64]) -> tuple[RowData, NDArray[np.int64] | None]:
         """Call ``fetch_callback`` with ascending rows; return its result and the places of ``rows`` in it."""
@@ -185,25 +204,40 @@ class Hooks:
         message = f"The {name} returned None in place of a batch; end it with a return of its result."
         raise HookError(message)
 
-    def _cuttable(self, fetched: Any, n_rows: int) -> RowData:
-        window = as_window(fetched, n_rows)
+    def _cuttable(self, fetched: RowData, n_rows: int) -> RowData:
+        try:
+            window = as_window(fetched, n_rows)
+        except RuntimeError as error:  # a nested tensor has no shape
+            raise self._no_rows(fetched, n_rows, error) from error
         if window is None:
-            origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")
-            shape = getattr(fetched, "shape", None)
-            if fetched is None:
-                message = (
-                    f"The {origin} returned None for {counted(n_rows, 'row')}; end it with a return of its result."
-                )
-                raise HookError(message)
-            has_length = shape is None and hasattr(fetched, "__len__")
-            found = counted(len(fetched), "entry") if has_length else f"shape {shape}"
-            message = (
-                f"The {origin} returned a {type(fetched).__qualname__} of {found} for {counted(n_rows, 'row')}, which "
-                "cannot be cut into batches. Return one entry a row (an array, tensor, sparse matrix, frame, "
-                "AnnData, MultiIndexable, or a dict or tuple of those), or give a batch_callback(fetched, positions)."
-            )
-            raise HookError(message)
+            raise self._no_rows(fetched, n_rows)
         return window
+
+    def _no_rows(self, fetched: Any, n_rows: int, reason: object = None) -> HookError:
+        origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")
+        if fetched is None:
+            message = f"The {origin} returned None for {counted(n_rows, 'row')}; end it with a return of its result."
+            return HookError(message)
+        found = _described(fetched, n_rows) if reason is None else f" ({str(reason).strip().splitlines()[0][:_SHOWN]})"
+        message = (
+            f"The {origin} returned a {type(fetched).__qualname__}{found} for {counted(n_rows, 'row')}, which "
+            "cannot be cut into batches. Return one entry a row (an array, tensor, sparse matrix, frame, "
+            "AnnData, MultiIndexable, or a dict or tuple of those), or give a batch_callback(fetched, positions)."
+        )
+        return HookError(message)
+
+
+def _described(fetched: Any, n_rows: int) -> str:
+    """Return the size of a window that cannot be cut; of a dict, the entry that cannot."""
+    if isinstance(fetched, Mapping):
+        unlike = (name for name in fetched if as_window({name: fetched[name]}, n_rows) is None)
+        if (name := next(unlike, None)) is not None:
+            value = fetched[name]
+            return f" whose entry {name!r} is a {type(value).__qualname__}{_described(value, n_rows)}"
+    shape = getattr(fetched, "shape", None)
+    if shape is not None:
+        return f" of shape {shape}"
+    return f" of {counted(len(fetched), 'entry')}" if hasattr(fetched, "__len__") else ""
 
 
 def _timed(name: str, function: Hook) -> Hook:

@@ -98,11 +98,12 @@ def test_few_rows_are_read_past_hdf5_and_those_in_chunks_are_not(tmp_path):
         assert not as_collection(file["chunked"])._read_plain(np.array([3, 9]), out)
 
 
+@pytest.mark.parametrize("mode", ["r", "r+"])
 @pytest.mark.parametrize("is_begun", [False, True])
-def test_a_file_that_the_user_closes_is_an_error_that_says_so(tmp_path, is_begun):
+def test_a_file_that_the_user_closes_is_an_error_that_says_so(tmp_path, is_begun, mode):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = X
-    file = h5py.File(tmp_path / "a.h5")
+    file = h5py.File(tmp_path / "a.h5", mode)
     collection = as_collection(file["x"])
     if is_begun:
         collection.read(np.arange(3))

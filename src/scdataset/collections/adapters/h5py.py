@@ -34,14 +34,22 @@ class H5Rows(OwnedHandle):
         self._plain: dict[int, tuple[int, int] | None] = {}
 
     def __len__(self) -> int:
-        return int(self.source.shape[0])
+        return self._shape[0]
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        try:
+            return tuple(self.source.shape)
+        except RuntimeError:  # of a file opened for reading, h5py has it when it is closed as well
+            refuse_closed(self.source)
+            raise
 
     def read(self, rows: NDArray[np.int64]) -> Array:
         """Return the rows, shape ``(n, *shape[1:])``."""
         self.check()
         dataset = self.source
         distinct, places = ascending(rows)
-        fetched = np.empty((distinct.size, *dataset.shape[1:]), dataset.dtype)
+        fetched = np.empty((distinct.size, *self._shape[1:]), dataset.dtype)
         if not self._read_plain(distinct, fetched):
             refuse_closed(dataset)  # whose descriptor is open on if another handle has the file open
             _read(dataset, distinct, fetched)
