@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from scdataset import BlockShuffling, Streaming, open_collection, scDataset
 from scdataset.dataset import monitor
 from scdataset.dataset.monitor import Totals
-from scdataset.engine.arrays import stored_arrays
+from scdataset.engine.arrays import chunked_arrays
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.observer import Observer
 from scdataset.insight.stats import LoaderStats
@@ -85,7 +85,7 @@ def test_a_slow_disk_is_named(path, clock, monkeypatch):
 
 
 def test_slow_decoding_is_named(path, clock, monkeypatch):
-    monkeypatch.setattr(stored_arrays, "decode", clock.slow(stored_arrays.decode, 1.0))
+    monkeypatch.setattr(chunked_arrays, "decode", clock.slow(chunked_arrays.decode, 1.0))
     stats = stats_of(path, clock, model=0.01)
     assert stats.bottleneck == "decoding"
     assert stats.seconds_decoding == float(stats.chunks_decoded) > 0
@@ -361,6 +361,7 @@ def test_it_is_printed_with_units_and_shown_as_a_table(path, clock):
     text = str(stats)
     assert text.splitlines()[0] == "96 rows in 12 batches, 15.00 s: 6 rows a second"
     assert "your batch_transform     12.00 s  80%, test_it_is_printed" in text
+    assert "reading windows           0.00 s  over all threads 0.00 s of reads" in text
     assert text.endswith(stats.verdict)
     assert "&lt;locals&gt;.normalise" in stats._repr_html_()
 

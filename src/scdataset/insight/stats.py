@@ -232,7 +232,7 @@ class LoaderStats:
             for name, seconds in self._seconds.items()
             if seconds or name == "model"
         ]
-        busy = f"{self.seconds_reading:.2f} s reading, {self.seconds_decoding:.2f} s decoding, "
+        busy = f"over all threads {self.seconds_reading:.2f} s of reads, {self.seconds_decoding:.2f} s decoding, "
         asked = f"{counted(self.fetches, 'request')} to an object store"
         answers = f"{self.latency * 1e3:,.0f} ms to an answer, then {size(self.bandwidth)}/s each"
         fetched = ("fetched", size(self.bytes_fetched), f"{asked}, {answers}")
@@ -243,7 +243,7 @@ class LoaderStats:
                 f"{counted(self.requests, 'request')}, {counted(self.chunks_decoded, 'chunk')} decoded",
             ),
             *([fetched] if self.fetches else []),
-            ("in threads", f"{self.seconds_read_wall:.2f} s", f"{busy}{self.seconds_scattering:.2f} s scattering"),
+            ("reading windows", f"{self.seconds_read_wall:.2f} s", f"{busy}{self.seconds_scattering:.2f} s scattering"),
             ("in flight", size(self.bytes_in_flight), "windows in use and read ahead"),
         ]
         return [*listed, *(read if self.bytes_read else [])]
