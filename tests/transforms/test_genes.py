@@ -14,9 +14,14 @@ X = np.arange(8).reshape(2, 4)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
-def test_genes_come_in_the_order_asked_for_and_the_first_of_a_name(form):
-    chosen = SelectGenes(["CD8A", "CD4"], NAMES)(form(X))
-    assert (chosen.toarray() if sp.issparse(chosen) else chosen).tolist() == [[2, 0], [6, 4]]
+def test_genes_come_in_the_order_asked_for(form):
+    chosen = SelectGenes(["CD8A", "MS4A1"], NAMES)(form(X))
+    assert (chosen.toarray() if sp.issparse(chosen) else chosen).tolist() == [[2, 1], [6, 5]]
+
+
+def test_a_gene_that_is_there_more_than_once_is_refused():
+    with pytest.raises(ArgumentValueError, match="1 gene is more than once among the 4 of X, such as 'CD4'"):
+        SelectGenes(["CD8A", "CD4"], NAMES)
 
 
 def test_anndata_has_the_names_and_stays_anndata():

@@ -1,8 +1,8 @@
 """Columns of obs: numbers as they are, everything else as codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Never, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from scdataset._types import Array
 from scdataset.cells.encoding import encoded, pieces_in_memory
 from scdataset.errors import ArgumentValueError, CollectionError
 
-__all__ = ["Column", "ColumnValues", "joined", "no_column"]
+__all__ = ["Categories", "Column", "ColumnValues", "joined", "no_column"]
 
 _LISTED = 5
 """Files that a message names."""
@@ -85,6 +85,27 @@ class Column:
         if self.categories is None:
             return Column(np.full(n_obs, np.nan, np.result_type(self.codes.dtype, np.float32)))
         return Column(np.full(n_obs, -1, self.codes.dtype), self.categories, self.ordered)
+
+
+class Categories(dict[str, Array]):
+    """Labels by column, which tells why a column has none; a copy or what is sent to workers is a plain dict."""
+
+    def __init__(self, labels: Mapping[str, Array], keys: Sequence[str], in_batches: Sequence[str]) -> None:
+        super().__init__(labels)
+        self._keys, self._in_batches = keys, in_batches
+
+    def __missing__(self, name: str) -> Never:
+        if name in self._in_batches:
+            why = "is of numbers, which have none"
+        elif name in self._keys:
+            why = f"is not in batches; give open_collection(..., obs=[{name!r}])"
+        else:
+            why = f"is no column of obs; it has {list(self._keys)}{nearest(name, self._keys)}"
+        message = f"No labels of {name!r}, which {why.removesuffix('.')}."
+        raise KeyError(message)
+
+    def __reduce__(self) -> tuple[type[dict[str, Array]], tuple[dict[str, Array]]]:
+        return dict, (dict(self),)
 
 
 def joined(

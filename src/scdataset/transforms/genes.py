@@ -1,5 +1,6 @@
 """Some of the genes."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -84,4 +85,18 @@ def _columns_of(names: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np.in
             f"{len(known):,} of X: {shown}.{meant}"
         )
         raise ArgumentValueError(message)
+    if len(place) < len(known):
+        _refuse_repeated(names, known)
     return np.array([place[name] for name in names], np.intp)
+
+
+def _refuse_repeated(names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    count = Counter(known)
+    repeated = [name for name in names if count[name] > 1]
+    if repeated:
+        message = (
+            f"{counted(len(repeated), 'gene')} {verb(len(repeated), 'are')} more than once among the {len(known):,} of "
+            f"X, such as {repeated[0]!r}, so it is not known which is meant; make the names unique "
+            "(var_names_make_unique)."
+        )
+        raise ArgumentValueError(message)

@@ -335,3 +335,16 @@ def test_cells_are_chosen_by_name(path, several):
         twice = open_collection([path, path])
     with pytest.raises(ArgumentIndexError, match=r"several cells are called '0-5'; open .* with index_unique"):
         twice.to_adata(["0-5"])
+
+
+def test_a_column_without_labels_says_why(path):
+    categories = open_collection(path, obs=["type", "count"]).categories
+    assert list(categories) == ["type"]
+    for name, why in [
+        ("count", "of numbers"),
+        ("grade", r"not in batches; give .*obs=\['grade'\]"),
+        ("typ", "no column"),
+    ]:
+        with pytest.raises(KeyError, match=f"No labels of '{name}', which is {why}"):
+            categories[name]
+    assert type(pickle.loads(pickle.dumps(categories))) is dict

@@ -12,7 +12,7 @@ from scdataset._arguments import array, flag
 from scdataset._arguments import names as checked_names
 from scdataset._properties import cached_property
 from scdataset._types import Array
-from scdataset.cells.columns import Column, ColumnValues, joined, no_column
+from scdataset.cells.columns import Categories, Column, ColumnValues, joined, no_column
 from scdataset.cells.formats.cell_file import ObsFile
 from scdataset.cells.join.holdouts import Holdout, of_files, of_values, parted
 from scdataset.cells.join.names import are_names, joined_names, rows_of_names
@@ -283,7 +283,8 @@ class HasObs:
     @property
     def categories(self) -> dict[str, Array]:
         """Labels by column, in the order of the codes that are in batches."""
-        return {name: c.categories for name, c in self._obs.batch.items() if c.categories is not None}
+        labels = {name: c.categories for name, c in self._obs.batch.items() if c.categories is not None}
+        return Categories(labels, self._obs.keys, list(self._obs.batch))
 
     def obs_keys(self) -> list[str]:
         """List the columns of obs there are, in batches or not, in the order of the file.
