@@ -4,10 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from scdataset._command import interrupted_quietly
+from scdataset._imports import without_collections
 from scdataset._packages import missing
 from scdataset._version import __version__ as __version__
 
-with interrupted_quietly():
+with interrupted_quietly(), without_collections():
     from scdataset.collections import Collection, MultiIndexable, as_collection
     from scdataset.dataset import scDataset
     from scdataset.errors import (
