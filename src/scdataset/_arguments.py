@@ -28,6 +28,7 @@ __all__ = [
     "one_axis",
     "one_of",
     "optional_names",
+    "optional_text",
     "optional_whole",
     "ordered_names",
     "positive",
@@ -201,6 +202,14 @@ def ordered_names(name: str, value: object) -> list[str]:
 def optional_names(name: str, value: object) -> list[str] | None:
     """As `names`, and None stays None."""
     return None if value is None else names(name, value)
+
+
+def optional_text(name: str, value: object, allowed: str = "a string, or None") -> str | None:
+    """Return ``value`` if it is a string or None."""
+    if value is None or isinstance(value, str):
+        return value
+    message = f"{name}={value!r} is of type {type(value).__name__}; give {allowed}."
+    raise ArgumentTypeError(message)
 
 
 def hook(name: str, value: Callable[..., object] | None) -> Callable[..., object] | None:

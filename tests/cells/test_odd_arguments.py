@@ -10,6 +10,8 @@ from tests.odd import raw_errors
 
 from scdataset import ArgumentTypeError, open_collection
 
+SOUND = {"rows": [0], "obs": None, "obsm": None}
+
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -39,6 +41,17 @@ def test_odd_arguments_of_holdout_raise_errors_of_this_package(cells):
     assert raw_errors(lambda given: cells.holdout(given, label="a"), {}) == {}
     for column in ("label", "number", "flag"):
         assert raw_errors(partial(_held_out, cells, column), {}) == {}
+
+
+def test_odd_arguments_of_to_adata_and_write_obsm_raise_errors_of_this_package(cells):
+    assert raw_errors(lambda rows, obs, obsm: cells.to_adata(rows, obs=obs, obsm=obsm), SOUND) == {}
+    written = {"name": "z", "array": np.ones((12, 1)), "overwrite": True}
+    assert raw_errors(lambda name, array, overwrite: cells.write_obsm(name, array, overwrite=overwrite), written) == {}
+
+
+@pytest.mark.parametrize("option", ["layer", "genome", "gene_key", "unique_names", "index_unique", "label"])
+def test_odd_arguments_of_open_collection_raise_errors_of_this_package(cells, option):
+    assert raw_errors(lambda value: open_collection(cells.files, **{option: value}), {}) == {}
 
 
 def _held_out(cells, column, value=0, one=None):

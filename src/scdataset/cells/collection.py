@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from scdataset._arguments import flag
+from scdataset._arguments import flag, optional_names
 from scdataset._packages import needing
 from scdataset._properties import cached_property
 from scdataset._tables import counted, html_table
@@ -229,6 +229,7 @@ class CellCollection(HasObs, ReadsInBackground):
         """
         with needing("CellCollection.to_adata", "anndata"):
             import anndata  # noqa: PLC0415 takes a second to import
+        obsm = optional_names("obsm", obsm)
         chosen = self.rows_of(rows)
         matrices = {name: matrix for name, matrix in self._matrices.items() if name == "X" or obsm is None}
         matrices |= {name: self._matrices.get(name) or self._stored(name) for name in obsm or ()}

@@ -106,6 +106,14 @@ class ModalityCollection(HasObs, ReadsInBackground):
         )
         raise UnimplementedError(message)
 
+    def write_obsm(self, name: str, array: object, **options: object) -> NoReturn:  # noqa: ARG002 as above
+        """Refuse: h5mu files are not written to."""
+        message = (
+            f"write_obsm({name!r}) of {counted(len(self.modalities), 'modality')}: results are written to h5ad and "
+            "zarr files of AnnData; save the array with numpy.save."
+        )
+        raise UnimplementedError(message)
+
     def read(self, rows: NDArray[np.int64]) -> MultiIndexable:
         """Return cells in the order asked for: a matrix a modality, and one array a column of obs.
 

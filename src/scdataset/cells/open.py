@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 import pandas as pd
 from numpy.typing import DTypeLike
 
-from scdataset._arguments import flag, optional_names, optional_whole
+from scdataset._arguments import flag, optional_names, optional_text, optional_whole
 from scdataset._tables import counted
 from scdataset.cells.collection import CellCollection, Opened
 from scdataset.cells.formats.cell_file import CellFile
@@ -153,6 +153,9 @@ def open_collection(
         modality = optional_names("modality", modality)
     arguments = dict(locals())
     threads, row_sums = optional_whole("num_threads", num_threads, minimum=1), flag("row_sums", row_sums)
+    unique_names, genome = flag("unique_names", unique_names), optional_text("genome", genome)
+    if not callable(gene_key):
+        gene_key = optional_text("gene_key", gene_key, "a column of var, a function of var, or None")
     with using_options(_checked_options(storage_options)):
         paths, origin = Origin.from_source(source, paths_of, keys, label, index_unique)
         warn_of_repeated(paths)

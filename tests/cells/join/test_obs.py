@@ -296,6 +296,8 @@ def test_modalities_have_columns_of_all_cells_and_of_each(tmp_path):
     assert cells[[0, 23]]["file"].tolist() == [0, 1]
     with pytest.raises(UnimplementedError, match=r"cells\.modalities\['rna'\]\.to_adata"):
         cells.to_adata([0])
+    with pytest.raises(UnimplementedError, match=r"write_obsm\('X_emb'\) of 2 modalities: .* numpy\.save"):
+        cells.write_obsm("X_emb", np.zeros((len(cells), 2)))
     assert cells.modalities["protein"].to_adata([9]).obs_names.tolist() == ["0-11"]
 
 

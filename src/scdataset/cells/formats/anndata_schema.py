@@ -157,12 +157,13 @@ class AnnDataFile(CellFile):
         keys = layers.names() if layers is not None and not layers.is_array else []
         raw = next((name for name in self._raw_names if self._holds(name)), self._raw_names[0])
         names: dict[str | None, str] = {None: f"{group}X", "raw": raw}
-        if "raw" in keys or layer == "raw/X":
+        is_name = isinstance(layer, str | None)  # an array is compared entry by entry
+        if "raw" in keys or (is_name and layer == "raw/X"):
             names["raw/X"] = raw
         names.update({key: f"{group}layers/{key}" for key in keys})
         there = [key for key, name in names.items() if self._holds(name)]
-        if layer not in there:
-            wanted = names.get(layer) if isinstance(layer, str | None) else None
+        if not is_name or layer not in there:
+            wanted = names.get(layer) if is_name else None
             raise self._no_matrix(wanted or f"{group}layers/{layer}", layer, there)
         return names[layer]
 

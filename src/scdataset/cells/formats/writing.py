@@ -81,7 +81,7 @@ def _checked(name: str, array: object, n_obs: int) -> Array:
         raise ArgumentValueError(message)
     try:
         values = np.asarray(array)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         message = f"array is of type {type(array).__name__}: {error}. Give a numpy array: tensor.detach().cpu().numpy()"
         raise ArgumentTypeError(message) from error
     if values.ndim != 2 or values.shape[0] != n_obs or values.dtype.kind not in "iufb":
