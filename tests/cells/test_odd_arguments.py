@@ -49,7 +49,13 @@ def test_odd_arguments_of_to_adata_and_write_obsm_raise_errors_of_this_package(c
     assert raw_errors(lambda name, array, overwrite: cells.write_obsm(name, array, overwrite=overwrite), written) == {}
 
 
-@pytest.mark.parametrize("option", ["layer", "genome", "gene_key", "unique_names", "index_unique", "label"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("layer", "genome", "gene_key", "unique_names", "index_unique", "label"),
+        *("join", "missing_obs", "missing_modality", "modality", "obs", "obsm", "genes", "dtype", "keys"),
+    ],
+)
 def test_odd_arguments_of_open_collection_raise_errors_of_this_package(cells, option):
     assert raw_errors(lambda value: open_collection(cells.files, **{option: value}), {}) == {}
 

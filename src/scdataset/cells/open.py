@@ -154,6 +154,9 @@ def open_collection(
     arguments = dict(locals())
     threads, row_sums = optional_whole("num_threads", num_threads, minimum=1), flag("row_sums", row_sums)
     unique_names, genome = flag("unique_names", unique_names), optional_text("genome", genome)
+    optional_text("join", join, '"exact", "inner" or "outer"')
+    optional_text("missing_obs", missing_obs, '"fill", or None')
+    optional_text("missing_modality", missing_modality, '"mask", or None')
     if not callable(gene_key):
         gene_key = optional_text("gene_key", gene_key, "a column of var, a function of var, or None")
     with using_options(_checked_options(storage_options)):
