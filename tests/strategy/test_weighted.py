@@ -233,6 +233,7 @@ def test_weights_whose_sum_overflows_are_refused_or_drawn_in_proportion(weights)
         (["a", "b"], ArgumentTypeError, r"dtype <U1; give real numbers"),
         ([1.0, None], ArgumentTypeError, r"dtype object; give real numbers"),
         ([1j], ArgumentTypeError, r"dtype complex128; give real numbers"),
+        ([[1.0], [1.0, 2.0]], ArgumentTypeError, r"of which numpy makes no array .*give one number a row"),
     ],
 )
 def test_weights_that_are_no_probabilities_are_refused_at_construction(weights, error, message):

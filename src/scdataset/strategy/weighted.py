@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scdataset._arguments import flag, one_axis, one_of, optional_whole, warn, whole
+from scdataset._arguments import array, flag, one_axis, one_of, optional_whole, warn, whole
 from scdataset._compiled import compiled
 from scdataset._properties import cached_property
 from scdataset._types import Array
@@ -275,9 +275,10 @@ class BlockWeightedSampling(SamplingStrategy):
 
 
 def _checked_weights(weights: ArrayLike) -> Array:
-    values = np.asarray(one_axis(weights))
+    allowed = "one number a row of the collection or one an index"
+    values = array("weights", one_axis(weights), allowed, None)
     if values.ndim != 1 or values.size == 0:
-        message = f"weights has shape {values.shape}; give one number a row of the collection or one an index."
+        message = f"weights has shape {values.shape}; give {allowed}."
         raise ArgumentValueError(message)
     if values.dtype.kind not in "fiub":
         message = f"weights has dtype {values.dtype}; give real numbers."
