@@ -12,7 +12,7 @@ PYTHONS ?= 3.11 3.12 3.13
 .PHONY: help demo test test-fast test-slow test-all lint style types docs drawings bench bench-peers dist clean
 
 help:
-	@echo "make test         linters, types, contracts and tests, in some six minutes on two cores"
+	@echo "make test         linters, types, contracts and tests, in some five minutes on two cores"
 	@echo "make test-slow    the tests that make test leaves out: more combinations of what it tests, and larger ones"
 	@echo "make test-all     the tests of make test under Python $(PYTHONS), as far as they are installed"
 	@echo "make lint         linters, types and contracts alone"
