@@ -5,14 +5,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scdataset import BlockShuffling, BlockWeightedSampling, Streaming, scDataset
 from scdataset._arguments import flag, hook, names, nearest, optional_whole, ordered_names, warn, whole
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, ScDatasetError
+from scdataset.transforms import DownsampleCounts
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BlockShuffling(2**70),
+        lambda: BlockWeightedSampling(4, weights=np.ones(9), total_size=2**70),
+        lambda: scDataset(np.arange(9), Streaming(), 2**70),
+        lambda: scDataset(np.arange(9), Streaming(), 4, fetch_factor=2**70),
+        lambda: DownsampleCounts(2**70),
+    ],
+)
+def test_numbers_beyond_64_bits_are_refused(make):
+    with pytest.raises(ArgumentValueError, match=rf"={2**70} is out of bounds; .* at most {2**63 - 1}"):
+        make()
 
 
 @given(value=st.integers(-(2**70), 2**70), minimum=st.integers(-5, 5), width=st.none() | st.integers(0, 2**65))
 def test_whole_numbers_pass_inside_their_inclusive_bounds_only(value, minimum, width):
     maximum = None if width is None else minimum + width
-    if value >= minimum and (maximum is None or value <= maximum):
+    if minimum <= value <= (2**63 - 1 if maximum is None else maximum):
         assert whole("n", value, minimum=minimum, maximum=maximum) == value
     else:
         with pytest.raises(ArgumentValueError, match=rf"n={value} is out of bounds; give an integer of at least"):

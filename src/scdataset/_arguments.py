@@ -39,11 +39,14 @@ __all__ = [
 _SEVERAL = (Sequence, AbstractSet, Iterator, ValuesView)
 """Holders of names, beside arrays; of other things to iterate over, such as frames, it is not clear which are meant."""
 
+_LARGEST = 2**63 - 1
+"""The largest number that compiled code and files take."""
+
 _BYTES = (bytes, bytearray, memoryview, io.IOBase)
 
 
 def whole(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
-    """Return ``value`` as an int if it is a whole number in [minimum, maximum], both inclusive.
+    """Return ``value`` as an int if it is a whole number in [minimum, maximum], both inclusive, and fits in 64 bits.
 
     Raises
     ------
@@ -52,11 +55,13 @@ def whole(name: str, value: object, *, minimum: int, maximum: int | None = None)
     ArgumentValueError
         Outside the bounds.
     """
-    allowed = f"an integer of at least {minimum}" + ("" if maximum is None else f" and at most {maximum}")
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # anything that is no integer is refused here
     except TypeError:
         number = None
+    if maximum is None and number is not None and number > _LARGEST:
+        maximum = _LARGEST
+    allowed = f"an integer of at least {minimum}" + ("" if maximum is None else f" and at most {maximum}")
     if number is None or isinstance(value, bool):
         message = f"{name}={value!r} is of type {type(value).__name__}; give {allowed}."
         raise ArgumentTypeError(message)
