@@ -88,7 +88,7 @@ class Column:
 
 
 class Categories(dict[str, Array]):
-    """Labels by column, which tells why a column has none; a copy or what is sent to workers is a plain dict."""
+    """Labels by column. A column without labels is a KeyError with the reason; copies and pickles are plain dicts."""
 
     def __init__(self, labels: Mapping[str, Array], keys: Sequence[str], in_batches: Sequence[str]) -> None:
         super().__init__(labels)

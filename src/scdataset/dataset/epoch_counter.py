@@ -95,7 +95,7 @@ class _Iteration(TypedDict):
 
 
 class _State(TypedDict):
-    """What all processes share."""
+    """The state that all processes share."""
 
     next: _Listed
     seed: int | None

@@ -1,34 +1,22 @@
 """Parts of files: as files of their own, which end where the part ends."""
 
-import itertools
 from pathlib import Path
 
-import pytest
+from tests.engine.bytes.files import OfFiles
 
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.part import PartOfFile
-from scdataset.testing.byte_sources import CONTENT, ByteSourceTests
+from scdataset.testing.byte_sources import CONTENT
 
 BEFORE, AFTER = b"before", b"and after"
 
 
-class TestPartOfFile(ByteSourceTests):
-    start_methods = ("fork",)  # others take seconds, and find what a pickle holds
-
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path):
-        self.names = (tmp_path / f"{number}.bin" for number in itertools.count())
-
-    def write(self, content):
-        path = next(self.names)
-        path.write_bytes(BEFORE + content + AFTER)
-        return path
-
+class TestPartOfFile(OfFiles):
     def open(self, content):
-        return PartOfFile(LocalFile(str(self.write(content))), "member", len(BEFORE), len(content))
+        return PartOfFile(LocalFile(self.write(BEFORE + content + AFTER)), "member", len(BEFORE), len(content))
 
     def replace(self, source, content):
-        self.write(content).replace(Path(source.address).parent)
+        Path(self.write(BEFORE + content + AFTER)).replace(Path(source.address).parent)
 
     def test_a_stream_ends_where_the_part_ends(self, source):
         with source.stream() as stream:

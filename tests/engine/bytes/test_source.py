@@ -1,6 +1,5 @@
 """Every source passes the same tests, and files are read alike from all of them."""
 
-import itertools
 import sys
 from pathlib import Path
 
@@ -16,30 +15,11 @@ from scdataset.engine.containers import hdf5
 from scdataset.engine.containers.hdf5 import H5File
 from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
-from scdataset.testing.byte_sources import ByteSourceTests
 
 sys.path.insert(0, str(Path(__file__).parent))  # for distant.py, in started processes as well
 
 from distant import DistantBytes
-
-
-class OfFiles(ByteSourceTests):
-    """Sources of files in a folder."""
-
-    start_methods = ("fork",)  # others take seconds, and find what a pickle holds
-
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path):
-        self.names = (tmp_path / f"{number}.bin" for number in itertools.count())
-
-    def write(self, content):
-        path = next(self.names)
-        path.write_bytes(content)
-        return str(path)
-
-    def replace(self, source, content):
-        other = Path(self.write(content))
-        other.replace(source.address)
+from tests.engine.bytes.files import OfFiles
 
 
 class TestLocalFile(OfFiles):

@@ -1,7 +1,6 @@
 """A file that lies in another one as it is, such as a member of an archive without compression."""
 
 import io
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.bytes.source import ByteSource
+from scdataset.engine.bytes.stream import Stream
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -27,7 +27,7 @@ class PartOfFile:
     name
         The name of the part.
     start, size
-        Its first byte, and their number; what lies beyond the end of the file is not there.
+        The first byte in the file, and the number of bytes; a part that reaches beyond the file ends with it.
     """
 
     is_settled = False
@@ -46,12 +46,12 @@ class PartOfFile:
 
     @property
     def address(self) -> str:
-        """The same, with the file's address."""
+        """The address of the file, and the name of the part."""
         return f"{self._whole.address}/{self._name}"
 
     @property
     def identity(self) -> tuple[int | str, ...]:
-        """That of the file, and the place of the part in it."""
+        """The identity of the file, and the place of the part in it."""
         return *self._whole.identity, self._start, self.size
 
     @property
@@ -106,31 +106,13 @@ class PartOfFile:
         return self._start + inside, min(size, self.size - inside)
 
 
-class _PartStream(io.RawIOBase):
+class _PartStream(Stream):
     """A stream over consecutive bytes of another one, which it closes."""
 
     def __init__(self, whole: io.RawIOBase, start: int, size: int) -> None:
+        super().__init__(size)
         self._whole = whole
         self._start = start
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a byte, perhaps beyond the end."""
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """Return where it is."""
-        return self._at
 
     def readinto(self, buffer: "WriteableBuffer") -> int | None:
         """Read some bytes."""

@@ -129,7 +129,7 @@ class RemoteFile:
             return [file.read(offset, size, descriptor) for offset, size in zip(offsets, sizes, strict=True)]
 
     def is_in_memory(self, offsets: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in the protocol
-        """Return False: what is missing is found when it is announced."""
+        """Return False: announcing finds the bytes that are missing."""
         return False
 
     def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> int:

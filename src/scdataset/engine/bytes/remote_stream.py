@@ -5,7 +5,6 @@ among them those that fetch bytes, and those that hold a lock of ours. So nothin
 such a thread: bytes that are on their way are looked for in the file for a while, and are fetched once more then.
 """
 
-import io
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ import numpy as np
 
 from scdataset.engine.bytes.blocks import requests_for
 from scdataset.engine.bytes.sparse_file import SparseFile
+from scdataset.engine.bytes.stream import Stream
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -29,7 +29,7 @@ _AHEAD = 4
 """Blocks that are read at least: libraries read metadata in small pieces that lie together."""
 
 
-class RemoteStream(io.RawIOBase):
+class RemoteStream(Stream):
     """A stream over an object.
 
     Parameters
@@ -52,29 +52,12 @@ class RemoteStream(io.RawIOBase):
         fetch: Callable[[int, int], "Bytes"],
         block: int,
     ) -> None:
+        super().__init__(file.size)
         self._file = file
         self._descriptor = descriptor
         self._coming = coming
         self._fetch = fetch
         self._block = block
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Tell that it can seek."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a byte."""
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._file.size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """Return where it is."""
-        return self._at
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill a buffer, as far as the object goes."""

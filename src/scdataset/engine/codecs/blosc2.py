@@ -2,7 +2,7 @@
 
     header, perhaps with the shape of the chunk │ the chunk │ its place, as a chunk of 8 bytes │ trailer
 
-The library takes memory for what the header, the shape and the chunk claim, wherever its place is said to be:
+The library takes as much memory as the header, the shape and the chunk claim, wherever the chunk lies:
 https://github.com/Blosc/c-blosc2/blob/main/README_CFRAME_FORMAT.rst, and README_CHUNK_FORMAT.rst for chunks.
 """
 

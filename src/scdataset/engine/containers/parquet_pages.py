@@ -1,6 +1,6 @@
-"""Headers of the pages of Parquet, which pyarrow believes: it makes room for what a page says that it unpacks to.
+"""Headers of Parquet pages: pyarrow takes as much memory as a page claims to unpack to, so claims are checked first.
 
-The metadata have the sum of all pages of a column, which `expansion` bounds; no option of pyarrow holds a page to it.
+The metadata have the sum over the pages of a column, which `expansion` bounds; pyarrow does not hold pages to it.
 Headers are structs of Thrift: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift, and
 https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md for their form.
 """
@@ -47,7 +47,7 @@ def check_pages(source: ByteSource, metadata: "FileMetaData") -> None:
     Raises
     ------
     DamagedFileError
-        With the column; or with the place of a page without a header.
+        Naming the column, or the place where a page has no header.
     """
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
