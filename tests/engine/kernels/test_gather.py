@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from scdataset.engine.arrays.spans import Spans, scatter
 from scdataset.engine.kernels.gather import OUT_OF_RANGE, renumber_piece, scatter_piece
@@ -55,13 +53,25 @@ def test_column_numbers_of_any_size_become_those_of_the_result(stored, columns):
         np.testing.assert_array_equal(out[place : place + length], wanted[start : start + length])
 
 
-@given(data=st.data(), item=st.sampled_from([1, 2, 4, 8]), size=st.integers(0, 20))
-def test_a_number_at_or_above_the_limit_is_found_wherever_it_stands(data, item, size):
-    most = 256**item - 1
-    middle = data.draw(st.sampled_from([0, 200, most // 2, min(most, 2**63 - 1)]))
-    near = st.integers(max(middle - 3, 0), min(middle + 3, most))
-    piece = np.array(data.draw(st.lists(near, min_size=size, max_size=size)), f"u{item}")
-    limit = data.draw(st.integers(max(middle - 4, 0), min(middle + 4, 2**63 - 1)))
+@pytest.mark.parametrize("item", [1, 2, 4, 8])
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 19])
+def test_a_number_at_the_limit_is_found_wherever_it_stands_and_no_other(item, size):
+    half = 1 << (8 * item - 1)
     spans = np.zeros(1, np.int64), np.array([size]), np.zeros(1, np.int64)
-    status = scatter_piece(piece.view(np.uint8), item, 0, 0, 1, *spans, np.zeros(size * item, np.uint8), limit)
-    assert (status == OUT_OF_RANGE) == any(number >= limit for number in piece.tolist())
+    out = np.zeros(size * item, np.uint8)
+    for limit in (limit for limit in (1, 100, half - 1, half, half + 1, 2 * half - 1) if limit < 2**63):
+        for place in range(size):
+            for number in {limit - 1, limit, half - 1, half, 2 * half - 1}:
+                piece = np.zeros(size, f"u{item}")
+                piece[place] = number
+                status = scatter_piece(piece.view(np.uint8), item, 0, 0, 1, *spans, out, limit)
+                assert (status == OUT_OF_RANGE) == (number >= limit)
+
+
+@pytest.mark.parametrize("item", [1, 2, 4, 8])
+def test_no_number_is_below_nothing_and_all_are_below_more_than_the_type_holds(item):
+    piece, out = np.full(5, 256**item - 1, f"u{item}").view(np.uint8), np.zeros(5 * item, np.uint8)
+    spans = np.zeros(1, np.int64), np.array([5]), np.zeros(1, np.int64)
+    assert scatter_piece(np.zeros_like(piece), item, 0, 0, 1, *spans, out, 0) == OUT_OF_RANGE
+    if item < 8:
+        assert scatter_piece(piece, item, 0, 0, 1, *spans, out, 256**item) == 0
