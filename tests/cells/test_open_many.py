@@ -115,6 +115,7 @@ def test_an_interrupt_ends_it_and_keeps_nothing(many, tmp_path):
     here, there = CONTEXT.Pipe()
     child = CONTEXT.Process(target=open_until_interrupted, args=(many, str(tmp_path / "cache"), there))
     child.start()
+    there.close()
     assert here.recv() == "begun"
     os.kill(child.pid, signal.SIGINT)
     assert here.recv() is KeyboardInterrupt

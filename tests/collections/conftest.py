@@ -1,14 +1,7 @@
 """Every container over the same 37 rows, as a fixture."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # worker processes that are spawned import the classes of the tests
-containers = importlib.import_module("containers")
-importlib.import_module("files")
+from tests.collections import containers, files  # noqa: F401 which adds those on disk
 
 
 @pytest.fixture(scope="session")

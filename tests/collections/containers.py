@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 import torch
-from reference import CUBE, IDS, LABELS, N_ROWS, RAGGED, TYPES, X, columns, objects, same
+from tests.collections.reference import CUBE, IDS, LABELS, N_ROWS, RAGGED, TYPES, X, columns, objects, same
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from scdataset import Streaming, scDataset

@@ -7,8 +7,8 @@ import pandas as pd
 import scipy.sparse as sp
 import zarr
 from anndata.experimental import AnnCollection
-from containers import in_memory, on_disk
-from reference import CUBE, IDS, LABELS, N_ROWS, TYPES, X, objects
+from tests.collections.containers import in_memory, on_disk
+from tests.collections.reference import CUBE, IDS, LABELS, N_ROWS, TYPES, X, objects
 
 from scdataset import MultiIndexable, as_collection
 

@@ -5,7 +5,7 @@ import decimal
 
 import numpy as np
 import polars as pl
-from reference import IDS, N_ROWS
+from tests.collections.reference import IDS, N_ROWS
 
 ROWS = np.array([3, 36, 3, 0, 20])
 

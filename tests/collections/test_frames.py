@@ -8,9 +8,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from frame_columns import COLUMNS, ROWS, TYPES
 from polars.testing import assert_frame_equal
-from reference import IDS
+from tests.collections.frame_columns import COLUMNS, ROWS, TYPES
+from tests.collections.reference import IDS
 
 from scdataset import as_collection
 from scdataset.collections.rows import take_rows

@@ -7,8 +7,8 @@ import pickle
 import h5py
 import numpy as np
 import pytest
-from files import Own, h5py_dataset, memmap
-from reference import CUBE, N_ROWS, X
+from tests.collections.files import Own, h5py_dataset, memmap
+from tests.collections.reference import CUBE, N_ROWS, X
 
 from scdataset import CollectionError, MultiIndexable, Streaming, as_collection, scDataset
 from scdataset.collections.handles import OwnedHandle, dumps, loads

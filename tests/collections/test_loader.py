@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from containers import BUILDERS
-from reference import N_ROWS
+from tests.collections.containers import BUILDERS
+from tests.collections.reference import N_ROWS
 from torch.utils.data import DataLoader, IterableDataset
 
 from scdataset import BlockShuffling, Streaming

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from reference import IDS, LABELS, N_ROWS, X
+from tests.collections.reference import IDS, LABELS, N_ROWS, X
 from torch.utils.data import ConcatDataset, Dataset, StackDataset, Subset, TensorDataset
 
 from scdataset import BlockShuffling, CollectionError, MultiIndexable, Streaming, as_collection, scDataset

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from reference import IDS, N_ROWS, TYPES
+from tests.collections.reference import IDS, N_ROWS, TYPES
 from tests.examples import rare
 
 from scdataset import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, Streaming, scDataset

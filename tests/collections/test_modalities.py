@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from containers import BUILDERS
-from reference import IDS, N_ROWS, X
+from tests.collections.containers import BUILDERS
+from tests.collections.reference import IDS, N_ROWS, X
 from torch.utils.data import DataLoader, TensorDataset
 
 from scdataset import ArgumentTypeError, BlockShuffling, CollectionError, MultiIndexable, Streaming, scDataset

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reference import IDS, N_ROWS
+from tests.collections.reference import IDS, N_ROWS
 
 from scdataset import Collection, as_collection
 from scdataset.collections.rows import as_rows, take_rows

@@ -10,8 +10,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 import zarr
-from files import h5py_dataset
-from reference import IDS, N_ROWS, X
+from tests.collections.files import h5py_dataset
+from tests.collections.reference import IDS, N_ROWS, X
 from torch.utils.data import Dataset, IterableDataset
 
 from scdataset import BlockShuffling, CollectionError, MultiIndexable, Streaming, as_collection, scDataset

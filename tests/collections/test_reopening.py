@@ -13,8 +13,8 @@ import pytest
 import scipy.sparse as sp
 import zarr
 from anndata.experimental import AnnCollection
-from files import Own
 from tests.children import CONTEXT
+from tests.collections.files import Own
 from tests.examples import rare
 
 from scdataset import CollectionError, DamagedFileError, Streaming, as_collection, scDataset
@@ -161,6 +161,7 @@ def through(context, datasets):
     here, there = context.Pipe()
     process = context.Process(target=send_delivered, args=(datasets, there))
     process.start()
+    there.close()  # so that a process that dies is an error here, and no hang
     found = here.recv()
     process.join()
     return found

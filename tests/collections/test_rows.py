@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import IDS, N_ROWS, X, columns
+from tests.collections.reference import IDS, N_ROWS, X, columns
 
 from scdataset import BlockShuffling, MultiIndexable, scDataset
 from scdataset.collections.rows import ColumnList, RowList, as_rows, take_rows

@@ -1,8 +1,8 @@
 """Every container goes to a process that starts from nothing: files as paths, which it opens again."""
 
-from containers import BUILDERS
-from reference import N_ROWS
 from tests.children import CONTEXT
+from tests.collections.containers import BUILDERS
+from tests.collections.reference import N_ROWS
 from torch.utils.data import DataLoader
 
 from scdataset import MultiIndexable, Streaming, scDataset
@@ -33,6 +33,7 @@ def test_another_process_reads_every_container(built):
     here, there = CONTEXT.Pipe()
     process = CONTEXT.Process(target=send_batches, args=(datasets, there))
     process.start()
+    there.close()  # so that a process that dies is an error here, and no hang
     found = {container.name: here.recv() for container in containers}
     here.send("received")
     process.join()

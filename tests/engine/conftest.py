@@ -1,15 +1,10 @@
 """Memory and buffers as small as the tests' files, so that these meet every branch that big ones do."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from scdataset.engine import buffers as output_buffers
 from scdataset.engine.arrays import many_files, stored_arrays
 from scdataset.engine.matrices import select, select_many
-
-sys.path.insert(0, str(Path(__file__).parent))  # for stored.py
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata.experimental import AnnCollection
-from files import GENES, PARTS, among_others, cells
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reference import N_ROWS, X
+from tests.collections.files import GENES, PARTS, among_others, cells
+from tests.collections.reference import N_ROWS, X
 
 from scdataset import BlockShuffling, BlockWeightedSampling, as_collection, scDataset
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata.experimental import AnnCollection
-from files import cells
-from reference import IDS, LABELS, N_ROWS, TYPES, X
+from tests.collections.files import cells
+from tests.collections.reference import IDS, LABELS, N_ROWS, TYPES, X
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, BlockWeightedSampling, CollectionError, Streaming, as_collection, scDataset

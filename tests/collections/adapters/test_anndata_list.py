@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from files import CELLS, PARTS, among_others, cells
-from reference import IDS, N_ROWS, TYPES, X
+from tests.collections.files import CELLS, PARTS, among_others, cells
+from tests.collections.reference import IDS, N_ROWS, TYPES, X
 from torch.utils.data import DataLoader
 
 from scdataset import (

@@ -4,9 +4,9 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
-from frame_columns import COLUMNS, ROWS
 from polars.testing import assert_frame_equal
-from reference import IDS, N_ROWS
+from tests.collections.frame_columns import COLUMNS, ROWS
+from tests.collections.reference import IDS, N_ROWS
 
 from scdataset import as_collection
 

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from stored import How, store
+from tests.engine.stored import How, store
 from tests.written import cells, counts
 
 from scdataset import open_collection

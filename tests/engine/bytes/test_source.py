@@ -1,12 +1,13 @@
 """Every source passes the same tests, and files are read alike from all of them."""
 
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import scipy.sparse
+from tests.engine.bytes.distant import DistantBytes
+from tests.engine.bytes.files import OfFiles
 
 from scdataset.engine.arrays import stored_arrays
 from scdataset.engine.bytes.copied import CopiedFile, block_checksums
@@ -15,11 +16,6 @@ from scdataset.engine.containers import hdf5
 from scdataset.engine.containers.hdf5 import H5File
 from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
-
-sys.path.insert(0, str(Path(__file__).parent))  # for distant.py, in started processes as well
-
-from distant import DistantBytes
-from tests.engine.bytes.files import OfFiles
 
 
 class TestLocalFile(OfFiles):

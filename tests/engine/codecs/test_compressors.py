@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import PLUGINS, any_values
+from tests.engine.stored import PLUGINS, any_values
 from tests.examples import examples
 
 from scdataset.engine.codecs.decoding import decode

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from stored import DTYPES, FILTERS, WHOLE, How, any_values, hows, same_bits, some_rows, store
+from tests.engine.stored import DTYPES, FILTERS, WHOLE, How, any_values, hows, same_bits, some_rows, store
 from tests.examples import examples, often, rare
 
 from scdataset.engine.arrays.chunked_arrays import ChunkedArray

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from stored import DTYPES, FILTERS, LAYOUTS, How, any_values, hows, same_bits, some_rows, store
+from tests.engine.stored import DTYPES, FILTERS, LAYOUTS, How, any_values, hows, same_bits, some_rows, store
 from tests.examples import examples, often
 
 from scdataset.engine.buffers import BufferPool

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stored import DTYPES, PLUGINS, any_values, same_bits
 from tests.children import output_of
+from tests.engine.stored import DTYPES, PLUGINS, any_values, same_bits
 from tests.examples import examples
 
 from scdataset.engine.arrays.spans import ANY, Spans

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 import zarr
 from tests.children import with_little_memory
+from tests.engine.zarr_files import ROWS, written, zipped
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
-from zarr_files import ROWS, written, zipped
 
 from scdataset import DamagedFileError, open_collection
 from scdataset.engine.codecs import unpacking

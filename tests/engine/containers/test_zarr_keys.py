@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from zarr_files import ROWS, written, zipped
+from tests.engine.zarr_files import ROWS, written, zipped
 
 from scdataset import DamagedFileError, ScDatasetError, open_collection
 from scdataset.engine.containers.zarr import ZarrStore, csr_matrix

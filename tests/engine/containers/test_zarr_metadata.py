@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from zarr_files import ROWS, written
+from tests.engine.zarr_files import ROWS, written
 
 from scdataset import ScDatasetError, open_collection
 
