@@ -8,18 +8,18 @@ from scdataset.dataset import seeds
 from scdataset.schedule.rank_info import RankInfo
 
 
-def test_a_seed_is_sent_from_the_device_that_the_backend_needs(monkeypatch):
+def test_a_seed_is_sent_from_a_device_that_a_backend_of_the_group_is_for(monkeypatch):
     """On several nodes too: the launcher's LOCAL_RANK counts within a node."""
     sent = []
     monkeypatch.setattr(torch.distributed, "broadcast_object_list", lambda drawn, src, device: sent.append(device))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     monkeypatch.setenv("LOCAL_RANK", "3")
-    for backend in ("gloo", "nccl", "cpu:gloo,cuda:nccl"):
-        monkeypatch.setattr(torch.distributed, "get_backend", lambda backend=backend: backend)
+    for backends in ("cpu:gloo,cuda:gloo", "cpu:gloo,cuda:nccl", "cuda:nccl"):
+        monkeypatch.setattr(torch.distributed, "get_backend_config", lambda backends=backends: backends)
         assert 0 <= seeds.drawn_seed(RankInfo(11, 16, has_group=True)) < 2**63
     monkeypatch.delenv("LOCAL_RANK")
     seeds.drawn_seed(RankInfo(11, 16, has_group=True))
-    assert sent == [None, torch.device("cuda:3"), torch.device("cuda:3"), None]
+    assert sent == [torch.device("cpu"), torch.device("cpu"), torch.device("cuda:3"), None]
 
 
 def _order():

@@ -25,8 +25,8 @@ def drawn_seed(rank_info: RankInfo) -> int:
             "random seed, so seed=0 is used. Give the same seed on every rank.",
         )
         return 0
-    drawn = [_drawn()]
-    torch.distributed.broadcast_object_list(drawn, src=0, device=_device_of_group(torch.distributed.get_backend()))
+    drawn, device = [_drawn()], _device_of_group(torch.distributed.get_backend_config())
+    torch.distributed.broadcast_object_list(drawn, src=0, device=device)
     return drawn[0]
 
 
@@ -34,13 +34,15 @@ def _drawn() -> int:
     return int(torch.randint(2**63 - 1, (), device="cpu"))
 
 
-def _device_of_group(backend: str) -> "torch.device | None":
-    """Return where the process group can send from; None leaves it to torch.
+def _device_of_group(backends: str) -> "torch.device | None":
+    """Return where a process group sends from, by its backends, such as "cpu:gloo,cuda:nccl"; None leaves it to torch.
 
-    NCCL sends from a GPU, and torch takes the current one, which is the first for every rank of a machine until
-    somebody chose another; the launcher says which is this process's.
+    From the CPU where it can. A group of NCCL alone sends from a GPU, and torch takes the current one, which is the
+    first for every rank of a machine until somebody chose another; the launcher says which is this process's.
     """
+    if "cpu:" in backends:
+        return torch.device("cpu")
     local_rank = os.environ.get("LOCAL_RANK", "")
-    if "nccl" not in backend or not local_rank.isdecimal():
+    if "nccl" not in backends or not local_rank.isdecimal():
         return None
     return torch.device("cuda", int(local_rank) % max(torch.cuda.device_count(), 1))
