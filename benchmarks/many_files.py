@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -92,8 +93,7 @@ def endless(cells: Any, block: int) -> Iterator[Any]:
 
 def rate(batches: Iterator[Any]) -> float:
     """Return rows a CPU second of some windows."""
-    for _ in islice(batches, WINDOW):
-        pass
+    deque(islice(batches, WINDOW), maxlen=0)  # keeps none, which would hold its window
     start = time.process_time()
     rows = sum(len(batch) for batch in islice(batches, 40 * WINDOW))
     return rows / (time.process_time() - start)

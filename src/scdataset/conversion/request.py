@@ -28,8 +28,8 @@ _FORMAT = 2
 _OURS = ("obs", "obsm", "dtype", "row_sums", "layer")
 """Options of `open_collection` that a conversion has in its own way, or has no use for."""
 
-_ANY = ("num_threads", "storage_options")
-"""Options on which the content of the store does not depend; the second may hold secrets."""
+_ANY = ("num_threads", "storage_options", "memory_map")
+"""Options on which the content of the store does not depend; storage options may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)

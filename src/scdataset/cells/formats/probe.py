@@ -58,7 +58,7 @@ class Probe:
         """The bytes of a file or object; None for a folder, and for anything else, such as a pipe."""
         if is_url(self.path):
             return None if is_remote_store(self.path) else open_bytes(self.path)
-        return LocalFile(self.path) if Path(self.path).is_file() else None
+        return open_bytes(self.path) if Path(self.path).is_file() else None
 
     @cached_property
     def start(self) -> bytes:

@@ -15,6 +15,7 @@ from scdataset._types import Array, DType
 from scdataset.engine.arrays.chunk_index import ChunkIndex, ChunkTable
 from scdataset.engine.arrays.read_cost import Asked, ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target, scratch
+from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.kernels.gather import (
     OUT_OF_RANGE,
@@ -25,6 +26,7 @@ from scdataset.engine.kernels.gather import (
     run_of,
     scatter_piece,
 )
+from scdataset.engine.kernels.mapped import gather_mapped
 from scdataset.engine.kernels.requests import byte_ranges, count_requests
 from scdataset.engine.observer import READ, SCATTER, observed, observer_here
 from scdataset.errors import DamagedFileError
@@ -199,6 +201,11 @@ class PlainArray:
                 self.note_requests(spans, max_gap, BUFFER_BYTES // item, split=changes)
             with observed(READ):
                 if not changes:
+                    memory = self.file.memory_map(descriptor) if isinstance(self.file, LocalFile) else None
+                    if memory is not None:
+                        mapped = descriptor, memory.octets, memory.asked, memory.n_asked, self.offsets, self.chunk, item
+                        room = BUFFER_BYTES // item
+                        return gather_mapped(*mapped, *where, out.view(np.uint8), columns.limit, max_gap, room)
                     return gather_spans(*place, item, *where, out.view(np.uint8), columns.limit, max_gap, buffer)
                 target, numbers = out.view(f"u{out.itemsize}"), buffer.view(f"u{item}")
                 return gather_numbers(*place, *where, target, columns.limit, columns.table, max_gap, numbers)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from scdataset.engine.bytes import descriptors
 from scdataset.engine.bytes.identity import FileIdentity
+from scdataset.engine.bytes.memory_map import MemoryMap
 from scdataset.engine.kernels.gather import READS_COMPILED, advise_ranges
 from scdataset.errors import DamagedFileError, UnreadableFileError
 
@@ -49,6 +50,8 @@ class LocalFile:
         The file. Its identity is noted now, and it is refused if that has changed when it is opened.
     source
         The user's file, if this one is a copy of it in the cache: messages name it.
+    memory_map
+        Whether compiled loops may copy from a map of the file rather than read it; see `MemoryMap`.
 
     Attributes
     ----------
@@ -58,8 +61,10 @@ class LocalFile:
 
     is_remote = False
 
-    def __init__(self, path: str, source: str | None = None) -> None:
+    def __init__(self, path: str, source: str | None = None, *, memory_map: bool = False) -> None:
         self.path = path if source is None else source
+        self._is_mapped = memory_map
+        self._map: MemoryMap | None = None
         self._place = path
         self._identity = FileIdentity.from_status(_status(path))
 
@@ -104,6 +109,19 @@ class LocalFile:
     def opened(self) -> AbstractContextManager[int]:
         """Provide the descriptor of this process, which is not evicted while it is in use."""
         return descriptors.opened(self)
+
+    def memory_map(self, descriptor: int) -> MemoryMap | None:
+        """Return the map of the file, given its descriptor; None where none was asked for, or the system makes none."""
+        if self._is_mapped and (self._map is None or self._map.is_full):
+            try:
+                self._map = MemoryMap(descriptor, self.size)
+            except (OSError, ValueError):
+                self._map, self._is_mapped = None, False
+        return self._map
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return its state without the map, which is of this process."""
+        return {**self.__dict__, "_map": None}
 
     def stream(self) -> io.RawIOBase:
         """Return a stream over the file with a descriptor of its own, or raise if it is not the one that was opened."""
@@ -240,7 +258,8 @@ class LocalFile:
         return self.path if self.path == self._place else f"The copy of {self.path} in the cache"
 
     def close(self) -> None:
-        """Close the descriptor of this process; the next read opens it again."""
+        """Close the descriptor of this process, and its map; the next read opens the file again."""
+        self._map = None
         descriptors.close(self)
 
     def __del__(self, close: Callable[["LocalFile"], None] = descriptors.close) -> None:

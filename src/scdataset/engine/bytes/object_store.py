@@ -71,25 +71,28 @@ class Opening:
         The storage options of all.
     versions
         The versions of objects that were listed, by URL: these need not be asked for again.
+    memory_map
+        Whether files of this machine are mapped into memory; see `LocalFile`.
     """
 
     options: Mapping[str, object] = field(default_factory=dict)
     versions: dict[str, "ObjectVersion"] = field(default_factory=dict)
+    memory_map: bool = False
 
 
 _OPENING: ContextVar[Opening | None] = ContextVar("opening", default=None)
 
 
 @contextmanager
-def using_options(options: Mapping[str, object] | None) -> Iterator[None]:
-    """Take these storage options for every object that is opened inside, and keep them with it.
+def using_options(options: Mapping[str, object] | None, *, memory_map: bool = False) -> Iterator[None]:
+    """Take these options for every object and file that is opened inside, and keep them with it.
 
     None leaves those that are there already.
     """
-    if options is None and _OPENING.get() is not None:
+    if options is None and not memory_map and _OPENING.get() is not None:
         yield
         return
-    token = _OPENING.set(Opening(dict(options or {})))
+    token = _OPENING.set(Opening(dict(options or {}), memory_map=memory_map))
     try:
         yield
     finally:

@@ -25,7 +25,9 @@ _BUFFER = 1 << 20
 
 def open_bytes(path: str) -> ByteSource:
     """Return the bytes of a file of this machine, or of an object of a store in the version that was listed last."""
-    return RemoteFile(path, opening().versions.get(path)) if is_url(path) else LocalFile(path)
+    if is_url(path):
+        return RemoteFile(path, opening().versions.get(path))
+    return LocalFile(path, memory_map=opening().memory_map)
 
 
 def buffered(source: ByteSource) -> io.BufferedReader:
