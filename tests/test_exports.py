@@ -10,56 +10,20 @@ from anndata import AnnData
 
 import scdataset
 
+PUBLIC = """
+BlockShuffling BlockWeightedSampling CellCollection ClassBalancedSampling Collection EpochOrder GroupedSampling
+ModalityCollection MultiIndexable SamplingStrategy Streaming
+adata_to_mindex as_collection bionemo_to_tensor check convert describe estimate_sample_size hf_tahoe_to_tensor
+open_collection pp scDataset suggest_parameters tune watch
+ArgumentIndexError ArgumentTypeError ArgumentValueError CacheError CollectionChangedError CollectionError
+DamagedFileError ExistingFileError HookError LoaderError MissingDependencyError MissingFileError OutputError
+ReadOnlyError RemovedApiError ScDatasetError StateError UnimplementedError UnreachableStoreError
+UnreadableFileError WorldError
+"""
+
 
 def test_public_names_are_these():
-    assert scdataset.__all__ == [
-        "ArgumentIndexError",
-        "ArgumentTypeError",
-        "ArgumentValueError",
-        "BlockShuffling",
-        "BlockWeightedSampling",
-        "CacheError",
-        "CellCollection",
-        "ClassBalancedSampling",
-        "Collection",
-        "CollectionChangedError",
-        "CollectionError",
-        "DamagedFileError",
-        "EpochOrder",
-        "ExistingFileError",
-        "GroupedSampling",
-        "HookError",
-        "LoaderError",
-        "MissingDependencyError",
-        "MissingFileError",
-        "ModalityCollection",
-        "MultiIndexable",
-        "OutputError",
-        "ReadOnlyError",
-        "RemovedApiError",
-        "SamplingStrategy",
-        "ScDatasetError",
-        "StateError",
-        "Streaming",
-        "UnimplementedError",
-        "UnreachableStoreError",
-        "UnreadableFileError",
-        "WorldError",
-        "adata_to_mindex",
-        "as_collection",
-        "bionemo_to_tensor",
-        "check",
-        "convert",
-        "describe",
-        "estimate_sample_size",
-        "hf_tahoe_to_tensor",
-        "open_collection",
-        "pp",
-        "scDataset",
-        "suggest_parameters",
-        "tune",
-        "watch",
-    ]
+    assert scdataset.__all__ == sorted(PUBLIC.split())
     assert all(hasattr(scdataset, name) for name in scdataset.__all__)
 
 

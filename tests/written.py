@@ -18,6 +18,18 @@ import scipy.sparse as sp
 import zarr
 
 LABELS = ["B", "T", "NK"]
+H5AD = [
+    "cells/heart_human.h5ad",
+    "cells/heart_chicken.h5ad",
+    "cells/merfish_mouse.h5ad",
+    "odd/scfates_test_unsorted_indices.h5ad",
+    "odd/cap_valid_dense_float64.h5ad",
+    "old_schema/anndata_archive_v0.5.0.h5ad",
+    "old_schema/anndata_archive_v0.7.0.h5ad",
+    "old_schema/anndata_archive_v0.7.8.h5ad",
+    "old_schema/scirpy_wu2020_200_v0_6.h5ad",
+]
+"""Files of cells that versions of anndata from 0.5 on wrote."""
 
 
 def counts(n_obs, n_vars, dtype="f4", seed=0):

@@ -1,5 +1,6 @@
 """Cells in the bucket of a server, beside the same on disk."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import zarr
 
 from scdataset import BlockShuffling, open_collection, scDataset
+from scdataset.errors import ScDatasetError
 from scdataset.testing.cell_files import cells, dense
 from scdataset.testing.object_server import Fault
 
@@ -76,3 +78,29 @@ FAULTS = {
     "replaced": lambda server, key: Fault(before=replace(server, key)),
     "gone": lambda server, key: Fault(404),
 }
+
+
+def epochs_with_faults(server, monkeypatch, tmp_path, key, fault, numbers):
+    """Read an epoch of what is on disk and in the bucket, with a fault at a request, for each of some requests.
+
+    The rows have to be those on disk, unless an error of this package is raised. Returns the number of requests without
+    a fault, and that of errors.
+    """
+    content = dict(server.objects)
+    expected = np.concatenate(epoch(open_collection(tmp_path / key)))
+    n_requests, n_failed = 1, 0
+    for number in (-1, *numbers):  # the first has no fault, and tells how many there are
+        if number >= n_requests:
+            break
+        server.objects, server.requests = dict(content), []
+        server.fault = lambda count, request, at=number: (
+            FAULTS[fault](server, request.key) if count == at and request.method != "LIST" else None
+        )
+        monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / f"cache{number}"))
+        try:
+            with closing(opened(server, key)) as far:
+                np.testing.assert_array_equal(np.concatenate(epoch(far)), expected)
+        except ScDatasetError:
+            n_failed += 1
+        n_requests = len(server.requests) if number < 0 else n_requests
+    return n_requests, n_failed

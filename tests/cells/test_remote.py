@@ -13,7 +13,17 @@ pytest.importorskip("obstore")
 
 from tests.cells.formats import test_cell_file as formats
 from tests.cells.formats.test_scdl import without_header
-from tests.cells.remote_files import FAULTS, ROWS, check_same, epoch, gets, opened, plates, sharded, upload
+from tests.cells.remote_files import (
+    ROWS,
+    check_same,
+    epoch,
+    epochs_with_faults,
+    gets,
+    opened,
+    plates,
+    sharded,
+    upload,
+)
 
 from scdataset import open_collection
 from scdataset.engine.bytes import remote
@@ -25,7 +35,6 @@ from scdataset.errors import (
     CollectionError,
     DamagedFileError,
     MissingFileError,
-    ScDatasetError,
     UnreachableStoreError,
 )
 from scdataset.insight.description import describe
@@ -84,23 +93,8 @@ def test_a_fault_at_any_request_of_a_store_gives_the_right_rows_or_a_typed_error
     with anndata.settings.override(zarr_write_format=3):
         sharded(tmp_path / "a.zarr", cells())
     upload(server, tmp_path / "a.zarr", "a.zarr")
-    content = dict(server.objects)
-    expected = np.concatenate(epoch(open_collection(tmp_path / "a.zarr")))
-    n_requests, n_failed = 1, 0
-    for number in (-1, *range(0, 1_000, 5)):  # the first has no fault; of the others a fifth
-        if number >= n_requests:
-            break
-        server.objects, server.requests = dict(content), []
-        server.fault = lambda count, request, at=number: (
-            FAULTS[fault](server, request.key) if count == at and request.method != "LIST" else None
-        )
-        monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / f"cache{number}"))
-        try:
-            with closing(opened(server, "a.zarr")) as far:
-                np.testing.assert_array_equal(np.concatenate(epoch(far)), expected)
-        except ScDatasetError:
-            n_failed += 1
-        n_requests = len(server.requests) if number < 0 else n_requests
+    every_fifth = range(0, 1_000, 5)
+    n_requests, n_failed = epochs_with_faults(server, monkeypatch, tmp_path, "a.zarr", fault, every_fifth)
     assert n_requests > 20
     assert n_failed or fault != "replaced"  # of others, the object may be asked for again
 

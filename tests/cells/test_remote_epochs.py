@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader
 pytest.importorskip("obstore")
 
 from tests import children
-from tests.cells.remote_files import FAULTS, ROWS, epoch, gets, opened, plates, sharded, upload
+from tests.cells.remote_files import FAULTS, ROWS, epoch, epochs_with_faults, gets, opened, plates, sharded, upload
 from tests.examples import rare
 
 from scdataset import BlockShuffling, open_collection, scDataset
 from scdataset.engine.bytes import remote, remote_stream, sparse_file
-from scdataset.errors import LoaderError, ScDatasetError
+from scdataset.errors import LoaderError
 from scdataset.testing.cell_files import cells, dense
 
 
@@ -118,22 +118,8 @@ def test_a_fault_at_any_request_gives_the_right_rows_or_a_typed_error(server, tm
     made = anndata.concat([cells(seed) for seed in range(4)], index_unique="-")
     del made.layers["double"], made.obsm["X_pca"]
     made.write_h5ad(tmp_path / "a.h5ad")
-    content = (tmp_path / "a.h5ad").read_bytes()
-    expected = np.concatenate(epoch(open_collection(tmp_path / "a.h5ad")))
-    n_requests, n_failed = 1, 0
-    for number in range(-1, 1_000):  # the first has no fault, and tells how many there are
-        if number >= n_requests:
-            break
-        server.objects["a.h5ad"], server.requests = content, []
-        staged = FAULTS[fault](server, "a.h5ad")
-        server.fault = lambda count, _request, at=number, staged=staged: staged if count == at else None
-        monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / f"cache{number}"))
-        try:
-            with closing(opened(server, "a.h5ad")) as far:
-                np.testing.assert_array_equal(np.concatenate(epoch(far)), expected)
-        except ScDatasetError:
-            n_failed += 1
-        n_requests = len(server.requests) if number < 0 else n_requests
+    upload(server, tmp_path / "a.h5ad", "a.h5ad")
+    n_requests, n_failed = epochs_with_faults(server, monkeypatch, tmp_path, "a.h5ad", fault, range(1_000))
     assert n_requests > 5
     assert 0 < n_failed <= n_requests
 

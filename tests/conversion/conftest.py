@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from tests.conversion.stores import SMALL, content
+from tests.conversion.stores import SMALL, content, gene_names
 
 from scdataset import convert
 from scdataset.conversion.workspace import Workspace
@@ -30,7 +30,7 @@ def adata():
         },
         index=[f"cell{row}" for row in range(N)],
     )
-    var = pd.DataFrame({"kind": ["a"] * 30 + ["b"] * 10, "place": np.arange(GENES)}, index=_genes(range(GENES)))
+    var = pd.DataFrame({"kind": ["a"] * 30 + ["b"] * 10, "place": np.arange(GENES)}, index=gene_names(range(GENES)))
     obsm = {"X_pca": rng.random((N, 5)), "sites": scipy.sparse.random(N, 9, 0.2, "csr", random_state=1)}
     return anndata.AnnData(x, obs=obs, var=var, obsm=obsm, layers={"logged": x.log1p()})
 
@@ -40,10 +40,6 @@ def path(adata, tmp_path_factory):
     path = tmp_path_factory.mktemp("source") / "cells.h5ad"
     adata.copy().write_h5ad(path)
     return path
-
-
-def _genes(numbers):
-    return [f"gene{number}" for number in numbers]
 
 
 @pytest.fixture(scope="session")

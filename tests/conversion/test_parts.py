@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from tests.conversion.stores import same_matrix
+from tests.conversion.stores import gene_names, same_matrix
 
 from scdataset import ArgumentValueError, convert
 
@@ -20,7 +20,7 @@ def analysed():
     x = scipy.sparse.random(N, GENES, 0.4, "csr", dtype=np.float32, random_state=0)
     x.data = np.ceil(x.data * 300)
     obs = pd.DataFrame({"leiden": pd.Categorical(rng.choice(["0", "1"], N))}, index=[f"cell{row}" for row in range(N)])
-    whole = anndata.AnnData(x, obs=obs, var=pd.DataFrame({"n": np.arange(GENES)}, index=_genes(range(GENES))))
+    whole = anndata.AnnData(x, obs=obs, var=pd.DataFrame({"n": np.arange(GENES)}, index=gene_names(range(GENES))))
     whole.varm["all"] = rng.random((GENES, 2))
     found = whole[:, ::2].copy()
     found.raw = whole
@@ -38,10 +38,6 @@ def analysed():
     found.obsp["connectivities"] = scipy.sparse.random(N, N, 0.1, "csr", random_state=2)
     found.obsp["by columns"] = scipy.sparse.random(N, N, 0.1, "csc", random_state=3)
     return found
-
-
-def _genes(numbers):
-    return [f"gene{number}" for number in numbers]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +64,7 @@ def test_a_store_has_all_that_an_analysis_left(analysed, path, tmp_path):
     pd.testing.assert_frame_equal(store.obsm["proteins"], analysed.obsm["proteins"], check_index_type=False)
     same_matrix(store.obsp["connectivities"], analysed.obsp["connectivities"])
     same_matrix(store.raw.X, analysed.raw.X)
-    assert store.raw.var_names.tolist() == _genes(range(GENES))
+    assert store.raw.var_names.tolist() == gene_names(range(GENES))
     assert store.raw.var["n"].tolist() == list(range(GENES))
     same_matrix(store.raw.varm["all"], analysed.raw.varm["all"])
     assert found.left_out == ("obsp/by columns: it is not stored by rows",)
@@ -107,7 +103,7 @@ def test_parts_of_genes_follow_their_choice(analysed, path, tmp_path):
     assert places(found) == ["layers/logged", "obsp/by columns"]
 
 
-def test_parts_of_raw_are_those_of_its_genes(analysed, path, tmp_path):
+def test_parts_of_raw_are_those_of_itsgene_names(analysed, path, tmp_path):
     convert(path, tmp_path / "a.zarr", layer="raw")
     store = anndata.read_zarr(tmp_path / "a.zarr")
     assert store.shape == (N, GENES)

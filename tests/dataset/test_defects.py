@@ -8,14 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from scdataset import (
-    BlockShuffling,
-    BlockWeightedSampling,
-    ClassBalancedSampling,
-    MultiIndexable,
-    Streaming,
-    scDataset,
-)
+from scdataset import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, MultiIndexable, Streaming, scDataset
 
 BILLION = 10**9
 

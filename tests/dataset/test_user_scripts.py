@@ -6,14 +6,7 @@ import scipy.sparse
 import torch
 from torch.utils.data import DataLoader
 
-from scdataset import (
-    BlockShuffling,
-    BlockWeightedSampling,
-    ClassBalancedSampling,
-    MultiIndexable,
-    Streaming,
-    scDataset,
-)
+from scdataset import BlockShuffling, BlockWeightedSampling, ClassBalancedSampling, MultiIndexable, Streaming, scDataset
 
 N_CELLS = 1000
 EXPRESSION = np.random.default_rng(0).poisson(1.0, (N_CELLS, 30)).astype(np.float32)

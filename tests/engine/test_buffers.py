@@ -3,7 +3,7 @@
 import gc
 import pickle
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -129,11 +129,8 @@ def test_threads_never_share_memory():
             if (array[::4096] != number).any():
                 mixed_up.append(number)
 
-    workers = [threading.Thread(target=worker, args=(number,)) for number in range(4)]
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(worker, range(4)))
     assert not mixed_up
 
 

@@ -5,9 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
-import pytorch_lightning as pl
-import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from one_layer import OneLayer, trainer_of
 
 from scdataset.integrations.lightning import CellDataModule
 
@@ -15,11 +13,10 @@ folder, devices, max_steps, step, file, checkpoints = Path(sys.argv[1]), *map(in
 warnings.filterwarnings("ignore")
 
 
-class Model(pl.LightningModule):
+class Model(OneLayer):
     def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(12, 1)
-        self.trained, self.validated = [], []
+        super().__init__(12)
+        self.trained = []
 
     def training_step(self, batch, batch_idx):
         self.trained.append(batch["number"].tolist())
@@ -30,9 +27,6 @@ class Model(pl.LightningModule):
 
     def predict_step(self, batch, batch_idx):
         return batch["row"].tolist()
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
 data = CellDataModule(
@@ -45,18 +39,7 @@ data = CellDataModule(
     open_options={"obs": ["number"]},
 )
 model = Model()
-trainer = pl.Trainer(
-    accelerator="cpu",
-    devices=devices,
-    num_nodes=1,
-    strategy="ddp" if devices > 1 else "auto",
-    max_epochs=2,
-    max_steps=max_steps,
-    callbacks=[ModelCheckpoint(checkpoints, filename="{step}", every_n_train_steps=5, save_top_k=-1)],
-    logger=False,
-    enable_progress_bar=False,
-    enable_model_summary=False,
-)
+trainer = trainer_of(devices, checkpoints, 5, max_steps=max_steps)
 trainer.fit(model, datamodule=data, ckpt_path=str(Path(checkpoints, f"step={step}.ckpt")) if step else None)
 predicted = trainer.predict(model, datamodule=data)
 found = {"trained": model.trained, "validated": model.validated, "predicted": predicted}

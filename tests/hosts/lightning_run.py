@@ -6,9 +6,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from one_layer import OneLayer, trainer_of
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from scdataset import BlockShuffling, Streaming, scDataset
@@ -18,11 +17,10 @@ checkpoints = Path(sys.argv[6])
 warnings.filterwarnings("ignore")
 
 
-class Model(pl.LightningModule):
+class Model(OneLayer):
     def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(1, 1)
-        self.rows, self.validated = [], []
+        super().__init__(1)
+        self.rows = []
         train, test = (np.arange(n, dtype=np.float32).reshape(-1, 1) for n in (400, 60))
         # Made before the process group is there, and once: a dataset counts its epochs.
         self.train_dataset = scDataset(train, BlockShuffling(4), batch_size=8, fetch_factor=4, seed=5)
@@ -36,9 +34,6 @@ class Model(pl.LightningModule):
     def validation_step(self, batch, batch_idx):
         self.validated += torch.as_tensor(batch)[:, 0].int().tolist()
 
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.01)
-
     def train_dataloader(self):
         if num_workers == 0:
             return self.train_dataset
@@ -49,18 +44,12 @@ class Model(pl.LightningModule):
 
 
 model = Model()
-trainer = pl.Trainer(
-    accelerator="cpu",
-    devices=devices,
-    num_nodes=1,
-    strategy="ddp" if devices > 1 else "auto",
-    max_epochs=2,
+trainer = trainer_of(
+    devices,
+    checkpoints,
+    9,
     max_steps=max_steps,
     reload_dataloaders_every_n_epochs=1,  # the length of an epoch is asked for anew
-    callbacks=[ModelCheckpoint(checkpoints, filename="{step}", every_n_train_steps=9, save_top_k=-1)],
-    logger=False,
-    enable_progress_bar=False,
-    enable_model_summary=False,
 )
 trainer.fit(model, ckpt_path=str(checkpoints / "step=9.ckpt") if resume else None)
 found = {"rows": model.rows, "validated": model.validated, "steps": trainer.global_step, "epoch": trainer.current_epoch}

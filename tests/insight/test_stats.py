@@ -116,16 +116,22 @@ def test_a_slow_model_is_named(path, clock, prefetch):
     assert "faster loader would gain nothing" in stats.verdict
 
 
+class Slow:
+    """A collection that takes a second for a read."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def __len__(self):
+        return N_ROWS
+
+    def __getitem__(self, rows):
+        self.clock.now += 1.0
+        return np.asarray(rows)
+
+
 def test_a_slow_collection_of_the_users_is_named(clock):
-    class Slow:
-        def __len__(self):
-            return N_ROWS
-
-        def __getitem__(self, rows):
-            clock.now += 1.0
-            return np.asarray(rows)
-
-    dataset = made(Slow(), clock)
+    dataset = made(Slow(clock), clock)
     list(dataset)
     assert dataset.stats().bottleneck == "collection"
 
@@ -172,16 +178,8 @@ def test_compiling_is_not_taken_for_a_slow_disk():
 
 
 def test_compiling_counts_while_the_loop_waits_for_a_window(clock, monkeypatch):
-    class Slow:
-        def __len__(self):
-            return N_ROWS
-
-        def __getitem__(self, rows):
-            clock.now += 1.0
-            return np.asarray(rows)
-
     monkeypatch.setattr(monitor, "compile_seconds", lambda: min(clock.now, 2.0))  # in the first two windows
-    dataset = made(Slow(), clock)
+    dataset = made(Slow(clock), clock)
     for _ in dataset:
         clock.now += 0.125
     stats = dataset.stats()

@@ -9,17 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.examples import examples
 
-from scdataset.strategy import (
-    BlockShuffling,
-    BlockWeightedSampling,
-    ClassBalancedSampling,
-    GroupedSampling,
-    SamplingStrategy,
-    Streaming,
-)
+import scdataset as sd
 
 
-class Reversed(SamplingStrategy):
+class Reversed(sd.SamplingStrategy):
     _shuffle_before_yield = True
 
     def get_indices(self, data_collection, seed=None, rng=None):
@@ -31,21 +24,21 @@ def _weights(n):
 
 
 STRATEGIES = {
-    "streaming": lambda n, indices, block: Streaming(indices),
-    "streaming shuffled": lambda n, indices, block: Streaming(indices, shuffle=True),
-    "blocks": lambda n, indices, block: BlockShuffling(block, indices),
-    "blocks drop_last": lambda n, indices, block: BlockShuffling(block, indices, drop_last=True),
-    "uniform draws": lambda n, indices, block: BlockWeightedSampling(block, indices),
-    "weighted draws": lambda n, indices, block: BlockWeightedSampling(block, indices, _weights(n), 2 * n + 5),
-    "rounds": lambda n, indices, block: BlockWeightedSampling(
+    "streaming": lambda n, indices, block: sd.Streaming(indices),
+    "streaming shuffled": lambda n, indices, block: sd.Streaming(indices, shuffle=True),
+    "blocks": lambda n, indices, block: sd.BlockShuffling(block, indices),
+    "blocks drop_last": lambda n, indices, block: sd.BlockShuffling(block, indices, drop_last=True),
+    "uniform draws": lambda n, indices, block: sd.BlockWeightedSampling(block, indices),
+    "weighted draws": lambda n, indices, block: sd.BlockWeightedSampling(block, indices, _weights(n), 2 * n + 5),
+    "rounds": lambda n, indices, block: sd.BlockWeightedSampling(
         block, indices, None, 3 * n + 1, replace=False, sampling_size=max(1, _count(n, indices) // 2)
     ),
-    "weighted rounds": lambda n, indices, block: BlockWeightedSampling(
+    "weighted rounds": lambda n, indices, block: sd.BlockWeightedSampling(
         block, indices, _weights(n), 2 * n + 1, replace=False, sampling_size=max(1, _count(n, indices) // 3)
     ),
-    "balanced": lambda n, indices, block: ClassBalancedSampling(np.arange(n) % 3, block, indices),
-    "grouped": lambda n, indices, block: GroupedSampling(np.arange(n) % 3, 4, block_size=block, indices=indices),
-    "grouped balanced": lambda n, indices, block: GroupedSampling(
+    "balanced": lambda n, indices, block: sd.ClassBalancedSampling(np.arange(n) % 3, block, indices),
+    "grouped": lambda n, indices, block: sd.GroupedSampling(np.arange(n) % 3, 4, block_size=block, indices=indices),
+    "grouped balanced": lambda n, indices, block: sd.GroupedSampling(
         np.arange(n) // 7, 3, balance="balanced", sets_per_group=5, block_size=block, indices=indices
     ),
     "custom": lambda n, indices, block: Reversed(indices),

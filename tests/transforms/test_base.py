@@ -6,39 +6,28 @@ from dataclasses import FrozenInstanceError, fields, replace
 import numpy as np
 import pytest
 
+from scdataset import transforms as tf
 from scdataset.strategy.row_keys import call_transform
-from scdataset.transforms import (
-    BinValues,
-    Clip,
-    Compose,
-    DownsampleCounts,
-    GeneSentence,
-    Log1p,
-    MaskValues,
-    NormalizeTotal,
-    RankTokens,
-    RowKeys,
-    Scale,
-    SelectGenes,
-    ToTorch,
-)
 
-KEYS = RowKeys([4, 9], seed=0, epoch=0)
+KEYS = tf.RowKeys([4, 9], seed=0, epoch=0)
 X = np.array([[1, 0, 3], [0, 2, 2]])
 
 MAKERS = {
-    "BinValues": (lambda: BinValues(5), BinValues(6)),
-    "Clip": (lambda: Clip(0, 2), Clip(0, 3)),
-    "Compose": (lambda: Compose(Log1p(), Scale([1, 2, 3], [1, 1, 1])), Compose(Log1p(), Scale([1, 2, 3], [1, 1, 2]))),
-    "DownsampleCounts": (lambda: DownsampleCounts(2), DownsampleCounts(3)),
-    "GeneSentence": (lambda: GeneSentence([5, -1, 6], 2), GeneSentence([5, 7, 6], 2)),
-    "Log1p": (Log1p, Log1p(2)),
-    "MaskValues": (lambda: MaskValues(0.5), MaskValues(0.4)),
-    "NormalizeTotal": (lambda: NormalizeTotal(None, library_sizes=[1, 3]), NormalizeTotal(3)),
-    "RankTokens": (lambda: RankTokens([5, -1, 6], [1, np.nan, 2], 3), RankTokens([5, -1, 6], [1, np.nan, 3], 3)),
-    "Scale": (lambda: Scale([1, 2, 3], [1, 1, 2], max_value=2), Scale([1, 2, 3], [1, 1, 2])),
-    "SelectGenes": (lambda: SelectGenes(["b"], ["a", "b", "c"]), SelectGenes(["b"], ["b", "a", "c"])),
-    "ToTorch": (lambda: ToTorch(tokens=["ids"]), ToTorch()),
+    "BinValues": (lambda: tf.BinValues(5), tf.BinValues(6)),
+    "Clip": (lambda: tf.Clip(0, 2), tf.Clip(0, 3)),
+    "Compose": (
+        lambda: tf.Compose(tf.Log1p(), tf.Scale([1, 2, 3], [1, 1, 1])),
+        tf.Compose(tf.Log1p(), tf.Scale([1, 2, 3], [1, 1, 2])),
+    ),
+    "DownsampleCounts": (lambda: tf.DownsampleCounts(2), tf.DownsampleCounts(3)),
+    "GeneSentence": (lambda: tf.GeneSentence([5, -1, 6], 2), tf.GeneSentence([5, 7, 6], 2)),
+    "Log1p": (tf.Log1p, tf.Log1p(2)),
+    "MaskValues": (lambda: tf.MaskValues(0.5), tf.MaskValues(0.4)),
+    "NormalizeTotal": (lambda: tf.NormalizeTotal(None, library_sizes=[1, 3]), tf.NormalizeTotal(3)),
+    "RankTokens": (lambda: tf.RankTokens([5, -1, 6], [1, np.nan, 2], 3), tf.RankTokens([5, -1, 6], [1, np.nan, 3], 3)),
+    "Scale": (lambda: tf.Scale([1, 2, 3], [1, 1, 2], max_value=2), tf.Scale([1, 2, 3], [1, 1, 2])),
+    "SelectGenes": (lambda: tf.SelectGenes(["b"], ["a", "b", "c"]), tf.SelectGenes(["b"], ["b", "a", "c"])),
+    "ToTorch": (lambda: tf.ToTorch(tokens=["ids"]), tf.ToTorch()),
 }
 all_transforms = pytest.mark.parametrize(("make", "other"), MAKERS.values(), ids=MAKERS)
 
@@ -77,6 +66,6 @@ def test_equal_options_make_equal_transforms_also_after_pickling(make, other):
 
 
 def test_a_transform_with_one_option_changed_is_made_by_replace():
-    assert replace(Scale([1], [2]), max_value=3) == Scale([1], [2], max_value=3)
-    assert replace(GeneSentence([5, 6]), max_length=7) == GeneSentence([5, 6], 7)
-    assert replace(SelectGenes(["a"]), var_names=("a", "b")) == SelectGenes(["a"], ["a", "b"])
+    assert replace(tf.Scale([1], [2]), max_value=3) == tf.Scale([1], [2], max_value=3)
+    assert replace(tf.GeneSentence([5, 6]), max_length=7) == tf.GeneSentence([5, 6], 7)
+    assert replace(tf.SelectGenes(["a"]), var_names=("a", "b")) == tf.SelectGenes(["a"], ["a", "b"])

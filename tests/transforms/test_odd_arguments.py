@@ -5,51 +5,34 @@ import numpy as np
 import pytest
 from tests.odd import raw_errors
 
+from scdataset import transforms as tf
 from scdataset.strategy.row_keys import call_transform
-from scdataset.transforms import (
-    BinValues,
-    Clip,
-    Compose,
-    DownsampleCounts,
-    GeneSentence,
-    Log1p,
-    MaskValues,
-    NormalizeTotal,
-    RankTokens,
-    RowKeys,
-    Scale,
-    SelectGenes,
-    ToTorch,
-    adata_to_mindex,
-    hf_tahoe_to_tensor,
-    keyed,
-)
 
 X = np.random.default_rng(0).poisson(1.0, (12, 3)).astype(np.float32)
-KEYS = RowKeys(np.arange(12), seed=0, epoch=0)
+KEYS = tf.RowKeys(np.arange(12), seed=0, epoch=0)
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 MAKERS = {
-    BinValues: {},
-    Clip: {"minimum": 0},
-    DownsampleCounts: {"total": 3},
-    GeneSentence: {"gene_ids": [5, 6, 7]},
-    Log1p: {},
-    MaskValues: {},
-    NormalizeTotal: {},
-    RankTokens: {"token_ids": [5, 6, 7], "medians": [1.0, 1.0, 1.0]},
-    Scale: {"mean": [0, 0, 0], "std": [1, 1, 1]},
-    SelectGenes: {"names": ["a"], "var_names": ["a", "b", "c"]},
-    ToTorch: {},
+    tf.BinValues: {},
+    tf.Clip: {"minimum": 0},
+    tf.DownsampleCounts: {"total": 3},
+    tf.GeneSentence: {"gene_ids": [5, 6, 7]},
+    tf.Log1p: {},
+    tf.MaskValues: {},
+    tf.NormalizeTotal: {},
+    tf.RankTokens: {"token_ids": [5, 6, 7], "medians": [1.0, 1.0, 1.0]},
+    tf.Scale: {"mean": [0, 0, 0], "std": [1, 1, 1]},
+    tf.SelectGenes: {"names": ["a"], "var_names": ["a", "b", "c"]},
+    tf.ToTorch: {},
 }
 FUNCTIONS = {
-    RankTokens.from_dictionaries: {"var_names": ["a"], "tokens": {"a": 3}, "medians": {"a": 1.0}},
-    RowKeys: {"rows": [0], "seed": 0, "epoch": 0},
+    tf.RankTokens.from_dictionaries: {"var_names": ["a"], "tokens": {"a": 3}, "medians": {"a": 1.0}},
+    tf.RowKeys: {"rows": [0], "seed": 0, "epoch": 0},
     KEYS.uint64: {"purpose": "a"},
     KEYS.floats: {"purpose": "a", "n": 1},
-    keyed: {},
-    adata_to_mindex: {"batch": anndata.AnnData(X, obs={"a": np.arange(12), "b": np.arange(12)})},
-    hf_tahoe_to_tensor: {"batch": {"genes": [[1]], "expressions": [[2.0]]}},
+    tf.keyed: {},
+    tf.adata_to_mindex: {"batch": anndata.AnnData(X, obs={"a": np.arange(12), "b": np.arange(12)})},
+    tf.hf_tahoe_to_tensor: {"batch": {"genes": [[1]], "expressions": [[2.0]]}},
 }
 in_all = pytest.mark.parametrize(("make", "sound"), MAKERS.items(), ids=lambda value: getattr(value, "__name__", ""))
 
@@ -65,7 +48,7 @@ def test_odd_arguments_of_functions_raise_errors_of_this_package(function, sound
 
 
 def test_odd_members_of_compose_raise_errors_of_this_package():
-    assert raw_errors(lambda one: Compose(Log1p(), one), {}) == {}
+    assert raw_errors(lambda one: tf.Compose(tf.Log1p(), one), {}) == {}
 
 
 @in_all

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from tests.written import H5AD
 
 from scdataset import open_collection
 from scdataset.cells.formats.h5ad import H5adFile
@@ -15,18 +16,7 @@ from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError
 
-WITH_X = [
-    "cells/heart_human.h5ad",
-    "cells/heart_chicken.h5ad",
-    "cells/merfish_mouse.h5ad",
-    "odd/scfates_test_unsorted_indices.h5ad",
-    "odd/cap_valid_dense_float64.h5ad",
-    "old_schema/anndata_archive_v0.5.0.h5ad",
-    "old_schema/anndata_archive_v0.7.0.h5ad",
-    "old_schema/anndata_archive_v0.7.8.h5ad",
-    "old_schema/scirpy_wu2020_200_v0_6.h5ad",
-    "old_schema/scirpy_wu2020_200_v0_11.h5ad",
-]
+WITH_X = [*H5AD, "old_schema/scirpy_wu2020_200_v0_11.h5ad"]
 RAW = ["old_schema/anndata_archive_v0.5.0.h5ad", "old_schema/anndata_archive_v0.7.0.h5ad"]
 IN_PARTS = "old_schema/anndata_archive_v0.13.3.h5ad"  # as a whole it takes a package that is not here
 

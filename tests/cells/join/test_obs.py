@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from tests.written import once
+from tests.written import H5AD, once
 
 from scdataset import BlockShuffling, open_collection, scDataset
 from scdataset.cells.formats.h5ad import H5adFile
@@ -22,18 +22,6 @@ from scdataset.errors import (
     CollectionError,
     UnimplementedError,
 )
-
-REAL = [
-    "cells/heart_human.h5ad",
-    "cells/heart_chicken.h5ad",
-    "cells/merfish_mouse.h5ad",
-    "odd/scfates_test_unsorted_indices.h5ad",
-    "odd/cap_valid_dense_float64.h5ad",
-    "old_schema/anndata_archive_v0.5.0.h5ad",
-    "old_schema/anndata_archive_v0.7.0.h5ad",
-    "old_schema/anndata_archive_v0.7.8.h5ad",
-    "old_schema/scirpy_wu2020_200_v0_6.h5ad",
-]
 
 
 def frame_of(number, n_obs):
@@ -124,7 +112,7 @@ def test_every_column_is_listed_and_read_as_anndata_reads_it(path):
         assert cells.obs.shape == (40, 0)
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", H5AD)
 def test_columns_of_real_files_equal_what_anndata_reads(real_data, name):
     path = real_data(name)
     expected = read(path).obs

@@ -243,11 +243,8 @@ def test_no_more_files_are_open_than_a_system_allows(tmp_path, monkeypatch):
         numbers = np.random.default_rng(seed).integers(0, 40, 500).tolist()
         wrong.extend(number for number in numbers if opened[number].read_unchecked(3, 2) != bytes([number] * 2))
 
-    readers = [threading.Thread(target=reader, args=(seed,)) for seed in range(4)]
-    for each in readers:
-        each.start()
-    for each in readers:
-        each.join()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(reader, range(4)))
     assert not wrong
     assert n_open() <= before + most
 

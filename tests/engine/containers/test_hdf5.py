@@ -3,7 +3,7 @@
 import itertools
 import os
 import tempfile
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -195,11 +195,8 @@ def test_threads_read_one_matrix_at_the_same_time(tmp_path, recycled, filters):
             if not same_bits(matrix.read(rows, ReadContext(THREE, BUFFERS)).data, expected_rows(arrays, rows)[0]):
                 wrong.append(seed)
 
-    readers = [threading.Thread(target=reader, args=(seed,)) for seed in range(4)]
-    for each in readers:
-        each.start()
-    for each in readers:
-        each.join()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(reader, range(4)))
     assert not wrong
 
 
