@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import xlogy
 
 from scdataset import ArgumentTypeError, ArgumentValueError, BlockShuffling, scDataset
 from scdataset.insight import diversity
@@ -64,6 +65,20 @@ def test_neighbours_that_have_nothing_in_common_are_as_random_as_true_random_ord
     found = diversity(labels, 64, 64, 64)
     assert found.dependence == pytest.approx(1, abs=0.01)
     assert found.share == pytest.approx(1, abs=1e-3)
+
+
+def test_true_random_order_of_few_rows_is_drawn_without_replacement():
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    rng = np.random.default_rng(0)
+    for batch_size in (100, 70, 1000):
+        size = min(batch_size, 100)
+        draws = rng.multivariate_hypergeometric([60, 30, 10], size, 20_000) / size
+        drawn = -np.sum(xlogy(draws, draws), axis=1).mean() / np.log(2)
+        found = diversity(labels, 16, 4, batch_size)
+        assert found.random == pytest.approx(drawn, abs=0.002)
+        assert found.random <= found.whole
+    assert found.random == pytest.approx(found.whole)
+    assert found.share == pytest.approx(1)
 
 
 def test_true_random_order_is_that_of_independent_draws():

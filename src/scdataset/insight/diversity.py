@@ -9,8 +9,9 @@ as if each were drawn from a sample of C rows that was drawn before:
 
 Var(count_k / m) = D p_k (1 - p_k) / m, so that to first order this is H(p) - D * U, U = (K - 1) / (2 m ln 2). r is
 the correlation of labels inside a block: 1 where each block lies inside one class, 0 where neighbours have nothing in
-common. True random order has D = 1, which is one binomial, exactly. Where D is large, windows are few or of few
-batches, or blocks fill them, the order is simulated.
+common. Independent draws have D = 1, which is one binomial, exactly; batches of all rows in random order are drawn
+without replacement, from few rows: count_k is hypergeometric. Where D is large, windows are few or of few batches, or
+blocks fill them, the order is simulated.
 """
 
 import math
@@ -278,14 +279,17 @@ def simulated(
     """Return the mean entropy of batches of the order itself: of windows from all over an epoch, or of some epochs."""
     m, f, n_classes = partition.batch_size, partition.fetch_factor, int(codes.max(initial=0)) + 1
     entropies: list[NDArray[np.float64]] = []
-    total = np.zeros(n_classes)
+    total, repeats = np.zeros(n_classes), False
     for rows in _windows(partition, order_of, seed):
         counts = _counts(codes[rows], m, n_classes)
         total += counts.sum(axis=0)
+        repeats = repeats or np.unique(rows).size < rows.size
         entropies.append(_entropies(counts))
     shares = total[total > 0] / max(total.sum(), 1)
     mean = max(float(np.concatenate(entropies).mean()), 0.0) if entropies else 0.0
-    random = max(_random_entropy(shares, m), 0.0)
+    n = partition.n_samples
+    size = min(m, n)
+    random = max(_random_entropy(shares, size) if repeats else _shuffled_entropy(shares, size, n), 0.0)
     return Diversity(mean, random, _entropy(shares), shares.size, None, "simulation", m, f, block_size, codes)
 
 
@@ -349,6 +353,25 @@ def _random_entropy(shares: NDArray[np.float64], size: int) -> float:
     return float(_means(shares, size, _terms(size)).sum())
 
 
+def _shuffled_entropy(shares: NDArray[np.float64], size: int, n_rows: int) -> float:
+    """Return the mean entropy of draws without replacement, in bits: independent ones if there are many more rows."""
+    if n_rows > _COUNTED_ROWS or shares.size * (size + 1) > _COUNTS:
+        return _random_entropy(shares, size)
+    terms, total = _terms(size), 0.0
+    for of_class in np.rint(shares * n_rows).tolist():
+        drawn = np.arange(max(size + of_class - n_rows, 0), min(size, of_class) + 1, dtype=np.int64)
+        ways = _log_ways(of_class, drawn) + _log_ways(n_rows - of_class, size - drawn) - _log_ways(n_rows, size)
+        total += float(np.exp(ways) @ terms[drawn])
+    return total
+
+
+def _log_ways(n: float, drawn: ArrayLike) -> NDArray[np.float64]:
+    """Return the logarithm of the number of ways to draw some of ``n``."""
+    number = np.asarray(drawn, np.float64)
+    ways: NDArray[np.float64] = gammaln(n + 1) - gammaln(number + 1) - gammaln(n - number + 1)
+    return ways
+
+
 def _terms(size: int) -> NDArray[np.float64]:
     """Return the part of the entropy, in bits, of a class that has 0, 1, ... of the draws."""
     parts = np.arange(1, size + 1) / size
@@ -359,7 +382,7 @@ def _means(shares: NDArray[np.float64], size: int, values: NDArray[np.float64]) 
     """Return the mean of ``values[count]`` for each share, the count binomial."""
     step, means = max(_COUNTS // (size + 1), 1), np.empty(shares.size)
     drawn = np.arange(size + 1)
-    ways = gammaln(size + 1) - gammaln(drawn + 1) - gammaln(size - drawn + 1)
+    ways = _log_ways(size, drawn)
     for start in range(0, shares.size, step):
         p = shares[start : start + step, None]
         means[start : start + step] = np.exp(ways + xlogy(drawn, p) + xlog1py(size - drawn, -p)) @ values
