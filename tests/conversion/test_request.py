@@ -1,10 +1,22 @@
 """Arguments of a conversion."""
 
+import pickle
+import shutil
+
 import anndata
 import pytest
-from tests.conversion.stores import same_matrix
+from tests.conversion.stores import SMALL, content, same_matrix
 
-from scdataset import ArgumentTypeError, ArgumentValueError, CollectionError, MissingFileError, convert
+from scdataset import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    CollectionChangedError,
+    CollectionError,
+    DamagedFileError,
+    MissingFileError,
+    convert,
+    open_collection,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +45,36 @@ def test_wrong_arguments_are_refused_and_leave_nothing(path, tmp_path, wrong, er
     with pytest.raises(error, match=told):
         convert(source, out, **wrong)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_collection_is_converted_as_it_was_opened(path, adata, expected, tmp_path):
+    out = tmp_path / "a.zarr"
+    convert(open_collection(path, obs=["flag"], dtype="float64"), out, **SMALL)
+    assert content(out) == expected
+    cells = open_collection({"one": path}, layer="logged", genes=["gene3", "gene1"], label="file")
+    convert(cells, tmp_path / "b.zarr", progress=False)
+    found = anndata.read_zarr(tmp_path / "b.zarr")
+    same_matrix(found.X, adata[:, ["gene3", "gene1"]].layers["logged"])
+    assert set(found.obs["file"]) == {"one"}
+
+
+def test_a_collection_that_cannot_be_opened_again_as_it_was_is_refused(path, adata, tmp_path):
+    copy, out = tmp_path / "a.h5ad", tmp_path / "a.zarr"
+    shutil.copy(path, copy)
+    cells = open_collection(copy)
+    with pytest.raises(ArgumentTypeError, match=r"\['genes', 'gene_key'\]|\['gene_key', 'genes'\]"):
+        convert(cells, out, genes=["gene3"], gene_key="kind")
+    with pytest.raises(ArgumentTypeError, match="give paths"):
+        convert(pickle.loads(pickle.dumps(cells)), out)
+    with pytest.raises(ArgumentTypeError, match="AnnData; give a path"):
+        convert(adata, out)
+    with pytest.raises(ArgumentTypeError, match="its attribute files"):
+        open_collection(cells)
+    adata[::-1].copy().write_h5ad(tmp_path / "b.h5ad")
+    (tmp_path / "b.h5ad").replace(copy)
+    with pytest.raises((CollectionChangedError, DamagedFileError), match=r"a\.h5ad"):
+        convert(cells, out)
+    assert not out.exists()
 
 
 def test_layers_have_the_genes_of_x(adata, tmp_path):

@@ -122,6 +122,17 @@ def test_it_prints_and_becomes_a_dict():
     assert "_codes" not in repr(found)
 
 
+class Cells:
+    shape = 3, 2
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, row):
+        message = "iterated before its shape was looked at"
+        raise AssertionError(message)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -129,7 +140,8 @@ def test_it_prints_and_becomes_a_dict():
         ((PLATES, 16, 0, 64), ArgumentValueError, "fetch_factor=0"),
         ((PLATES, 16, 16, 2.5), ArgumentTypeError, "batch_size=2.5"),
         (([], 16, 16, 64), ArgumentValueError, "labels"),
-        ((np.zeros((3, 2)), 16, 16, 64), ArgumentValueError, "labels has shape"),
+        ((np.zeros((3, 2)), 16, 16, 64), ArgumentValueError, r"labels, of type ndarray, has shape \(3, 2\)"),
+        ((Cells(), 16, 16, 64), ArgumentValueError, r"labels, of type Cells, has shape \(3, 2\)"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, error, message):

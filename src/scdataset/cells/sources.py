@@ -15,6 +15,7 @@ from scdataset._arguments import warn
 from scdataset._paths import absolute, existing, is_there, listed, refuse_missing, same_place
 from scdataset.cells.formats.reading import naming, reading
 from scdataset.cells.formats.registry import is_scdl, is_zarr
+from scdataset.cells.join.obs import HasObs
 from scdataset.cells.object_sources import kinds_text, urls_of
 from scdataset.cells.open_many import open_each
 from scdataset.engine.bytes.local import LocalFile
@@ -55,8 +56,13 @@ def paths_of(source: Source | Iterable[Source]) -> list[str]:
 def _several(source: object) -> list[object]:
     if isinstance(source, _SEVERAL) and not isinstance(source, _NO_PATHS):
         return list(source)
+    remedy = (
+        ". Its files are a list of paths: its attribute files"
+        if isinstance(source, HasObs)
+        else ", such as that of a file that it was written to"
+    )
     message = (
-        f"source is of type {type(source).__name__}; give a path, or a list of paths. Data in memory or open "
+        f"source is of type {type(source).__name__}; give a path, or a list of paths{remedy}. Data in memory or open "
         "already goes to scDataset itself: scDataset(data, strategy, batch_size=64)."
     )
     raise ArgumentTypeError(message)

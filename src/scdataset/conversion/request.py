@@ -14,10 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 from scdataset._arguments import flag, names, nearest, optional_names, whole
 from scdataset._types import Json
 from scdataset._version import __version__
-from scdataset.cells import CellCollection, open_collection
+from scdataset.cells import CellCollection, ModalityCollection, open_collection
 from scdataset.cells.object_sources import version_of_url
 from scdataset.engine.bytes.object_store import is_url, using_options
-from scdataset.errors import ArgumentTypeError, ArgumentValueError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionChangedError
 from scdataset.strategy.keys import MAX_SEED
 
 __all__ = ["Storage", "Wanted"]
@@ -30,6 +30,10 @@ _OURS = ("obs", "obsm", "dtype", "row_sums", "layer")
 
 _ANY = ("num_threads", "storage_options", "memory_map")
 """Options on which the content of the store does not depend; storage options may hold secrets."""
+
+
+_DEFAULTS = {name: one.default for name, one in inspect.signature(open_collection).parameters.items()}
+"""Options of `open_collection` by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Wanted:
         Whether raw is taken along.
     seed, block_size
         Of the shuffle, None for ``seed`` without one.
+    given
+        The collection that was given in place of paths; None for paths.
     """
 
     source: Any
@@ -89,6 +95,7 @@ class Wanted:
     seed: int | None
     block_size: int
     options: Mapping[str, Any]
+    given: CellCollection | None = None
 
     @classmethod
     def checked(
@@ -105,11 +112,15 @@ class Wanted:
         options: Mapping[str, object],
     ) -> "Wanted":
         """Return the arguments if they can be used."""
-        known = [name for name in inspect.signature(open_collection).parameters if name not in ("source", *_OURS)]
+        known = [name for name in _DEFAULTS if name not in ("source", *_OURS)]
         for name in options:
             if name not in known:
                 message = f"convert has no option {name!r}{nearest(name, known)} It takes those of open_collection."
                 raise ArgumentTypeError(message)
+        opened = None
+        if isinstance(source, CellCollection | ModalityCollection):
+            opened, opening = _opened(source, {"layer": layer, **options})
+            source, layer, options = opening["source"], opening["layer"], _others(opening)
         if not isinstance(layer, str | None):
             message = f"layer={layer!r} is of type {type(layer).__name__}; give the name of a layer, or None for X."
             raise ArgumentTypeError(message)
@@ -124,7 +135,8 @@ class Wanted:
             flag("raw", raw),
             number if flag("shuffle", shuffle) else None,
             whole("block_size", block_size, minimum=1),
-            dict(options),
+            {name: value for name, value in options.items() if not _is_default(name, value)},
+            opened,
         )
 
     def opened(self, layer: str | None, **others: object) -> CellCollection:
@@ -143,6 +155,8 @@ class Wanted:
         if not len(cells):
             message = f"source={self.source!r} has no cells; there is nothing to convert."
             raise ArgumentValueError(message)
+        if self.given is not None:
+            _refuse_changed(self.given, cells)
         return cells
 
     def as_json(self, cells: CellCollection, selected: NDArray[np.int64] | None, storage: Storage) -> Json:
@@ -169,6 +183,48 @@ class Wanted:
         # Functions and tables by their type alone: their effect is in the genes.
         text = json.dumps(described, default=lambda value: type(value).__name__)
         return dict(json.loads(text))
+
+
+def _opened(
+    cells: CellCollection | ModalityCollection, options: Mapping[str, object]
+) -> tuple[CellCollection, Mapping[str, Any]]:
+    """Return a collection, and the arguments of the call that opened it.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it was not opened here, or options for opening are given beside it.
+    """
+    if isinstance(cells, ModalityCollection) or cells.opening is None:
+        message = (
+            f"source={cells!r} was not opened by open_collection in this process as one of its own; give paths, and of "
+            "MuData the name of one modality: convert(path, out, modality=...)."
+        )
+        raise ArgumentTypeError(message)
+    given = [name for name, value in options.items() if not _is_default(name, value)]
+    if given:
+        message = f"convert got a collection and {given}, which are options for opening one; give paths."
+        raise ArgumentTypeError(message)
+    return cells, cells.opening.arguments
+
+
+def _others(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options for opening that are not arguments of a conversion of its own."""
+    return {name: value for name, value in arguments.items() if name not in ("source", *_OURS)}
+
+
+def _is_default(name: str, value: object) -> bool:
+    default = _DEFAULTS[name]
+    return value is default or (isinstance(value, str | bool) and value == default)
+
+
+def _refuse_changed(given: CellCollection, cells: CellCollection) -> None:
+    """Raise if a file of a collection has changed since that was opened, and ``cells`` after it."""
+    sizes = np.array(given.sizes)
+    given.read_matrix(np.cumsum(sizes)[sizes > 0] - 1)
+    if given.fingerprint() != cells.fingerprint():
+        message = f"source={given!r} has changed since it was opened; open it again."
+        raise CollectionChangedError(message)
 
 
 def _identity(path: str) -> list[object]:

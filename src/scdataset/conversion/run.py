@@ -100,7 +100,8 @@ def convert(
     Parameters
     ----------
     source
-        Anything that `open_collection` takes.
+        Anything that `open_collection` takes; or a collection that it opened, which is read with the options that it
+        was opened with, but for ``obs``, ``obsm``, ``dtype`` and ``row_sums``, which are of batches.
     out
         Path or URL of the store, which ends in ``.zarr``; nothing may be there yet. For a URL (``s3://``, ``gs://``,
         ``az://``) the store is made in the cache folder of this machine, which needs room for it, and put there when it
@@ -151,7 +152,7 @@ def convert(
     OutputError
         If the store cannot be written, as on a full disk; the shards that were written are kept.
     CollectionChangedError
-        If the source has changed since an interrupted conversion began.
+        If the source has changed since an interrupted conversion began, or since the collection was opened.
     DamagedFileError
         If ``verify`` finds a difference.
 

@@ -222,7 +222,7 @@ class Task:
     def _written_by(self, cluster: Cluster, left: Sequence[PlannedShard]) -> Iterator[WrittenShard]:
         opening = self._cells.opening
         assert opening is not None  # noqa: S101 the source was opened by open_collection
-        wanted = replace(self._wanted, source=opening.arguments["source"])  # the files that were found here
+        wanted = replace(self._wanted, source=opening.arguments["source"], given=None)  # the files that were found here
         work = ShardWork(self._space.out, wanted, self._storage, self._order)
         for place, stored in cluster.each(work, [(matrix.name, number) for matrix, number in left]):
             yield *left[place], stored

@@ -102,18 +102,28 @@ def encode_labels(labels: ArrayLike | Sequence[Hashable], name: str = "labels") 
         return _counted(np.asarray(categorical.codes), 0, np.asarray(categorical.categories), name)
     values: Any = labels
     if not isinstance(labels, (list, tuple)):
+        shape = getattr(labels, "shape", None)
+        if isinstance(shape, tuple) and len(shape) > 1:  # told before one iterates over an AnnData, row by row
+            raise _several_axes(name, labels, shape)
         values = np.asarray(labels)
         if values.ndim == 0:
             message = f"{name}={reprlib.repr(labels)} is of type {type(labels).__name__}; give one label a row."
             raise ArgumentValueError(message)
         if values.ndim != 1:
-            message = f"{name} has shape {values.shape}; give one label a row of the collection or one an index."
-            raise ArgumentValueError(message)
+            raise _several_axes(name, labels, values.shape)
         if values.dtype.kind in "iub":
             return _of_integers(values, name)
         if values.dtype.kind == "f":
             return _of_floats(values, name)
     return _of_objects(values, name)
+
+
+def _several_axes(name: str, labels: object, shape: tuple[int, ...]) -> ArgumentValueError:
+    message = (
+        f"{name}, of type {type(labels).__name__}, has shape {shape}; give one label a row of the collection or one an "
+        "index."
+    )
+    return ArgumentValueError(message)
 
 
 def _of_integers(values: Array, name: str) -> ClassCodes:
