@@ -3,8 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from scdataset._arguments import flag, optional_names
 from scdataset._packages import needing
 from scdataset._properties import cached_property
 from scdataset._tables import counted, html_table
+from scdataset.cells.closing import Closing
 from scdataset.cells.columns import Column
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.writing import write_rows
@@ -74,7 +74,7 @@ class Opened:
     gene_ids: dict[str, str] = field(default_factory=dict)
 
 
-class CellCollection(HasObs, ReadsInBackground):
+class CellCollection(Closing, HasObs, ReadsInBackground):
     """Cells on disk, read by row in any order; made by `open_collection`.
 
     Attributes
@@ -416,14 +416,6 @@ class CellCollection(HasObs, ReadsInBackground):
     def __getstate__(self) -> dict[str, object]:
         # The call may hold functions, which cannot be pickled; nothing that is read depends on it.
         return {name: value for name, value in super().__getstate__().items() if name != "opening"}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _check_names(obs: Sequence[str], obsm: Sequence[str], *, row_sums: bool) -> None:

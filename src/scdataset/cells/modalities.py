@@ -1,8 +1,7 @@
 """ModalityCollection: several modalities of the same cells, read together."""
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from scdataset._tables import counted, html_table
 from scdataset._types import Array
+from scdataset.cells.closing import Closing
 from scdataset.cells.collection import CellCollection, Opened
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.mudata import ModalityObs, MuDataFile
@@ -27,7 +27,7 @@ from scdataset.errors import ArgumentValueError, UnimplementedError
 __all__ = ["ModalityCollection", "joined_modalities"]
 
 
-class ModalityCollection(HasObs, ReadsInBackground):
+class ModalityCollection(Closing, HasObs, ReadsInBackground):
     """Modalities of the same cells, read by row in any order; made by `open_collection` of MuData.
 
     Parameters
@@ -165,14 +165,6 @@ class ModalityCollection(HasObs, ReadsInBackground):
         """Close all files and threads; the next read opens them again."""
         for cells in self.modalities.values():
             cells.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _check_complete(self) -> None:
         lacking = {name: int((rows < 0).sum()) for name, rows in self._rows.items() if (rows < 0).any()}

@@ -130,6 +130,8 @@ class Diversity:
 
         Raises
         ------
+        ArgumentValueError
+            If it was made without labels.
         MissingDependencyError
             Without matplotlib.
         """

@@ -70,10 +70,8 @@ def assert_equal_ranks(
 
     Parameters
     ----------
-    make
-        Makes a new dataset of the same seed each time: ``make(rank=r, world_size=w)``.
-    world_sizes, num_workers
-        Numbers of ranks, and of workers of each, to try.
+    make, world_sizes, num_workers
+        As for `assert_covers`.
 
     Raises
     ------

@@ -4,6 +4,7 @@ https://anndata.readthedocs.io/en/stable/fileformat-prose.html
 """
 
 from abc import abstractmethod
+from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -37,11 +38,28 @@ _MAX_BYTES = 8
 """Of a value."""
 
 
-class AnnDataFile(CellFile):
+Container = TypeVar("Container")
+"""The open file or store that holds an AnnData."""
+
+
+class AnnDataFile(CellFile, Generic[Container]):
     """One AnnData of a file or a store, whatever the format.
 
-    A subclass finds groups and arrays, sets ``path`` and ``_group``, the group that is an AnnData with a slash at its
-    end, and calls `_learn`.
+    A subclass opens the file or store, and finds groups and arrays.
+
+    Parameters
+    ----------
+    path
+        The file or store.
+    layer
+        None for X, or the name of a layer. ``"raw"`` is the layer of that name if there is one, else raw/X;
+        ``"raw/X"`` is raw/X in any case.
+    group
+        The group that is an AnnData, with a slash at its end; that of the whole file by default.
+    fallback
+        Read through the library of the format, which takes every layout: slower, and the reference for the fast path.
+    opened
+        The file or store, if it is open already.
 
     Attributes
     ----------
@@ -50,14 +68,23 @@ class AnnDataFile(CellFile):
     """
 
     _kind = "an AnnData"
-    _group: str
     _var_name: str
 
     _functions: tuple[str, str]
     """Names of anndata's functions that read and write such a file."""
 
-    def _learn(self, layer: str | None, *, fallback: bool) -> None:
-        """Find the matrix of a layer: see `H5adFile` for the names."""
+    def __init__(
+        self,
+        path: str,
+        layer: str | None,
+        *,
+        group: str = "",
+        fallback: bool = False,
+        opened: Container | None = None,
+    ) -> None:
+        self.path = path
+        self._group = group
+        self._open(opened)
         name = self._matrix_name(layer)
         # raw/X has its own var; before anndata 0.7, it was raw.X.
         raw = name in self._raw_names
@@ -121,6 +148,10 @@ class AnnDataFile(CellFile):
             raise ArgumentValueError(message)
         self._check(stored[name], f"{group}[{name!r}]")
         return self._matrix(stored[name], _shape(stored[name]))
+
+    @abstractmethod
+    def _open(self, opened: Container | None) -> None:
+        """Take the file or store, or open it; raise unless it has obs."""
 
     @abstractmethod
     def _find(self, name: str) -> Node | None:

@@ -54,7 +54,7 @@ class CellstreamFile(CellFile):
             self._table = PartOfFile(file, "obs.parquet", *places["obs.parquet"])
             header = PartOfFile(file, "header.h5ad", *places["header.h5ad"])
         file.check()
-        self._header = H5adFile(header.path, None, file=H5File(header))
+        self._header = H5adFile(header.path, None, opened=H5File(header))
         shape = self._header.matrix.shape
         if shape != self.matrix.shape:
             message = f"{header.path} has shape {shape}, and {path} has {self.matrix.shape}."

@@ -15,42 +15,10 @@ from scdataset.errors import CollectionError
 __all__ = ["H5adFile"]
 
 
-class H5adFile(InHdf5, AnnDataFile):
-    """One h5ad file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    layer
-        None for X, or the name of a layer. ``"raw"`` is the layer of that name if there is one, else raw/X;
-        ``"raw/X"`` is raw/X in any case.
-    group
-        The group of the file that is an AnnData, with a slash at its end; that of the whole file by default.
-    fallback
-        Read through h5py, which takes every layout: slower, and the reference for the fast path.
-    file
-        The file, if it is open already.
-    """
+class H5adFile(InHdf5, AnnDataFile[hdf5.H5File]):
+    """One h5ad file; see `AnnDataFile` for the parameters."""
 
     _functions = ("read_h5ad", "write_h5ad")
-
-    def __init__(
-        self,
-        path: str,
-        layer: str | None,
-        *,
-        group: str = "",
-        fallback: bool = False,
-        file: hdf5.H5File | None = None,
-    ) -> None:
-        self._file = hdf5.H5File(path) if file is None else file
-        self.path = path
-        self._group = group
-        if self._find(f"{group}obs") is None:
-            message = f"{self.path} has no {group}obs, but {self._root.names()}; it is not an h5ad file."
-            raise CollectionError(message)
-        self._learn(layer, fallback=fallback)
 
     @classmethod
     def from_parts(cls, file: hdf5.H5File, group: str, var_name: str, n_obs: int, matrix: Matrix) -> Self:
@@ -68,6 +36,12 @@ class H5adFile(InHdf5, AnnDataFile):
     def obsm_writer(self) -> H5Writer:
         """Return a function that writes arrays of obsm."""
         return H5Writer(self._file, self._group)
+
+    def _open(self, opened: hdf5.H5File | None) -> None:
+        self._file = hdf5.H5File(self.path) if opened is None else opened
+        if self._find(f"{self._group}obs") is None:
+            message = f"{self.path} has no {self._group}obs, but {self._root.names()}; it is not an h5ad file."
+            raise CollectionError(message)
 
     def _find(self, name: str) -> Node | None:
         return self._root.find(name)

@@ -166,7 +166,7 @@ def _mtx_file(probe: Probe, options: Options) -> CellFile:
 
 
 def _h5ad_file(probe: Probe, options: Options) -> CellFile:
-    return H5adFile(probe.path, options.layer, file=probe.hdf5)
+    return H5adFile(probe.path, options.layer, opened=probe.hdf5)
 
 
 def _tenx_file(probe: Probe, options: Options) -> CellFile:
@@ -186,13 +186,13 @@ def _mudata_file(probe: Probe, options: Options) -> CellFile:
     group = f"mod/{options.modality}/"
     if is_zarr(probe.path):
         return _zarr_file(probe, options, group)
-    return H5adFile(probe.path, options.layer, group=group, file=probe.hdf5)
+    return H5adFile(probe.path, options.layer, group=group, opened=probe.hdf5)
 
 
 def _zarr_file(probe: Probe, options: Options, group: str = "") -> CellFile:
     with needing(f"{probe.path}, a zarr store,", "zarr", "numcodecs", "anndata>=0.12"):
         from scdataset.cells.formats.zarr import ZarrFile  # noqa: PLC0415 an optional package
-    return ZarrFile(probe.path, options.layer, group=group, store=probe.store)
+    return ZarrFile(probe.path, options.layer, group=group, opened=probe.store)
 
 
 def is_scdl(path: str) -> bool:

@@ -12,38 +12,15 @@ from scdataset.errors import CollectionError, DamagedFileError
 __all__ = ["ZarrFile"]
 
 
-class ZarrFile(AnnDataFile):
-    """One zarr store that holds an AnnData.
-
-    Parameters
-    ----------
-    path
-        The folder or zip file.
-    layer
-        As of `H5adFile`.
-    group
-        The group of the store that is an AnnData, with a slash at its end; that of the whole store by default.
-    fallback
-        Read through zarr, which takes every layout: slower, and the reference for the fast path.
-    store
-        The store, if it is open already.
-    """
+class ZarrFile(AnnDataFile[zarr.ZarrStore]):
+    """One zarr store that holds an AnnData, a folder or a zip file; see `AnnDataFile` for the parameters."""
 
     _functions = ("read_zarr", "write_zarr")
 
-    def __init__(
-        self,
-        path: str,
-        layer: str | None,
-        *,
-        group: str = "",
-        fallback: bool = False,
-        store: zarr.ZarrStore | None = None,
-    ) -> None:
-        self.path = path
-        self._group = group
+    def _open(self, opened: zarr.ZarrStore | None) -> None:
+        path, group = self.path, self._group
         try:
-            self._store = zarr.ZarrStore(path) if store is None else store
+            self._store = zarr.ZarrStore(path) if opened is None else opened
             obs = self._store.node(f"{group}obs")
         except DamagedFileError:
             raise
@@ -54,7 +31,6 @@ class ZarrFile(AnnDataFile):
             there = Node(path, "", self._store.node("")).names()
             message = f"{path} is a zarr store without {group}obs, so it holds no AnnData; it has {there}."
             raise CollectionError(message)
-        self._learn(layer, fallback=fallback)
 
     def obsm_writer(self) -> ZarrWriter:
         """Return a function that writes arrays of obsm."""

@@ -28,7 +28,7 @@ from scdataset.collections.adapters.annotated import (
     take,
     without_matrix,
 )
-from scdataset.collections.adapters.backed_anndata import BackedMatrix, BackedRows
+from scdataset.collections.adapters.backed_anndata import BackedCells, BackedMatrix
 from scdataset.collections.adapters.scipy import warn_if_by_column
 from scdataset.collections.ascending import ascending
 from scdataset.collections.handles import OwnedHandle, is_on_disk, refuse_closed
@@ -41,7 +41,7 @@ __all__ = ["adapt", "adapt_list", "apart", "cut", "cutter", "take"]
 _TO_ROWS = "Set adata.X = adata.X.tocsr() once and, if it is a file, write it again."
 
 
-class AnnDataRows(BackedRows):
+class AnnDataRows(BackedCells):
     """AnnData: reading gives an AnnData in memory, with every category of obs, so that codes mean the same in each.
 
     X of a file that is open for reading comes from the engine; see `BackedMatrix`. All else is then as it was at the
@@ -55,13 +55,6 @@ class AnnDataRows(BackedRows):
 
     def __len__(self) -> int:
         return int(self.source.n_obs)
-
-    def finish(self, rows: NDArray[np.int64], begun: RowData) -> anndata.AnnData:
-        """Return the cells, with obs, obsm, layers and raw, given their X."""
-        with as_stored():
-            cells = self._without_matrix[rows].copy()
-        cells.X = self.as_read(begun)
-        return cells
 
     def _read_without_engine(self, rows: NDArray[np.int64]) -> anndata.AnnData:
         source = self.source

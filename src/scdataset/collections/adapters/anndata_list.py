@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from scdataset._properties import cached_property
 from scdataset._types import RowData
 from scdataset.collections.adapters.annotated import as_stored, matrix_of, without_matrix
-from scdataset.collections.adapters.backed_anndata import BackedMatrix, BackedRows
+from scdataset.collections.adapters.backed_anndata import BackedCells, BackedMatrix
 from scdataset.collections.ascending import ascending
 from scdataset.errors import CollectionError
 
 __all__ = ["AnnDataListRows"]
 
 
-class AnnDataListRows(BackedRows):
+class AnnDataListRows(BackedCells):
     """A list of AnnData: reading gives an AnnData in memory, as of their `anndata.concat`, without raw.
 
     Columns of obs, obsm and layers that all of them have come along, categories united, as do the entries of var and
@@ -45,13 +45,6 @@ class AnnDataListRows(BackedRows):
         """Names of the cells, shape ``(n_obs,)``."""
         names: pd.Index = self.source[0].obs_names
         return names.append([adata.obs_names for adata in self.source[1:]])
-
-    def finish(self, rows: NDArray[np.int64], begun: RowData) -> anndata.AnnData:
-        """Return the cells, given their X."""
-        with as_stored():
-            cells = self._without_matrix[rows].copy()
-        cells.X = self.as_read(begun)
-        return cells
 
     def _read_without_engine(self, rows: NDArray[np.int64]) -> anndata.AnnData:
         distinct, places = ascending(rows)

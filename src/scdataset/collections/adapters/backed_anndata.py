@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scdataset._types import RowData
 from scdataset.cells.formats.h5ad import H5adFile
-from scdataset.collections.adapters.annotated import SparseSetting
+from scdataset.collections.adapters.annotated import SparseSetting, as_stored
 from scdataset.collections.handles import OwnedHandle, descriptor_of, opened_file
 from scdataset.collections.reopening import OpenedFile
 from scdataset.engine.arrays.read_cost import ReadCost
@@ -25,7 +25,7 @@ from scdataset.engine.matrices.parts import Matrix
 from scdataset.engine.matrices.stack import Stack
 from scdataset.errors import ScDatasetError
 
-__all__ = ["BackedMatrix", "BackedRows"]
+__all__ = ["BackedCells", "BackedMatrix", "BackedRows"]
 
 
 class BackedMatrix:
@@ -107,7 +107,7 @@ def _matrix_of(opened: OpenedFile) -> Matrix | None:
     if file.bytes.identity != opened.identity.content:
         return None
     with handles_open():
-        return H5adFile(opened.path, layer=None, file=file).matrix
+        return H5adFile(opened.path, layer=None, opened=file).matrix
 
 
 class BackedRows(SparseSetting, OwnedHandle, ABC):
@@ -209,6 +209,22 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         """Divide the cores among ``processes`` DataLoader workers of this machine, which read together."""
         if self._on_disk is not None:
             self._on_disk.share_threads(processes)
+
+
+class BackedCells(BackedRows):
+    """AnnData, one or several, of which all but X is in memory once it was read."""
+
+    def finish(self, rows: NDArray[np.int64], begun: RowData) -> anndata.AnnData:
+        """Return the cells, with all but X from memory, given their X."""
+        with as_stored():
+            cells = self._without_matrix[rows].copy()
+        cells.X = self.as_read(begun)
+        return cells
+
+    @property
+    @abstractmethod
+    def _without_matrix(self) -> anndata.AnnData:
+        """The cells but X, in memory."""
 
 
 def _open_file(adata: anndata.AnnData) -> h5py.File:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scdataset._types import Array, DType
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable
+from scdataset.engine.arrays.in_file import InFile
 from scdataset.engine.arrays.read_cost import Asked, ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task, equal_parts, refuse_out_of_range
@@ -152,7 +153,7 @@ class ChunkedArray:
         self._chunks.close()
 
 
-class FileChunks:
+class FileChunks(InFile):
     """Encoded chunks of one file, found by a table.
 
     Parameters
@@ -177,20 +178,15 @@ class FileChunks:
         filters: tuple[tuple[str, FilterOption], ...],
         fill: object,
     ) -> None:
+        super().__init__(file)
         self.path = file.path
         self.name = name
         self.dtype = dtype.newbyteorder("=")
         self.length = length
         self._stored = dtype
-        self._file = file
         self._table = table
         self._filters = filters
         self._fill = fill
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether the file is."""
-        return self._file.is_remote
 
     @property
     def place(self) -> tuple[str, ChunkIndex]:
@@ -204,9 +200,9 @@ class FileChunks:
         if offset == NOT_STORED:
             return np.full(self.length, self._fill, self.dtype)
         with observed(READ, requests=1, bytes=size):
-            stored = self._file.read_unchecked(offset, size)
+            stored = self.file.read_unchecked(offset, size)
         if len(stored) != size:
-            self._file.check()
+            self.file.check()
             message = f"{self.path}: {self.name} ends within or before chunk {number}; the file is truncated."
             raise DamagedFileError(message)
         try:
@@ -214,13 +210,9 @@ class FileChunks:
             with observed(DECODE, chunks=1):
                 return decode(stored, self._filters, skipped, self._stored, n_bytes).astype(self.dtype, copy=False)
         except DamagedFileError as error:
-            self._file.check()
+            self.file.check()
             message = f"{self.path}: chunk {number} of {self.name} {error}."
             raise DamagedFileError(message) from error
-
-    def check(self) -> None:
-        """Raise if the file was replaced."""
-        self._file.check()
 
     def announce(self, numbers: NDArray[np.int64]) -> int:
         """Tell the kernel which bytes will be read soon."""
@@ -230,16 +222,12 @@ class FileChunks:
     def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:
         """Return where those of these chunks are that were written."""
         stored = numbers[self._table.offsets[numbers] != NOT_STORED]
-        return [Asked(self._file, self._table.offsets[stored], self._table.sizes[stored])]
+        return [Asked(self.file, self._table.offsets[stored], self._table.sizes[stored])]
 
     def stored_sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the bytes in the file of those of these chunks that were written."""
         sizes: NDArray[np.int64] = self._table.sizes[numbers][self._table.offsets[numbers] != NOT_STORED]
         return sizes
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 def array_at(file: ByteSource, name: str, index: ChunkIndex) -> StoredArray:

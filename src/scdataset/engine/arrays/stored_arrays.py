@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scdataset._types import Array, DType
 from scdataset.engine.arrays.chunk_index import ChunkIndex, ChunkTable
+from scdataset.engine.arrays.in_file import InFile
 from scdataset.engine.arrays.read_cost import Asked, ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target, scratch
 from scdataset.engine.bytes.local import LocalFile
@@ -79,7 +80,7 @@ class StoredArray(Protocol):
         ...
 
 
-class PlainArray:
+class PlainArray(InFile):
     """Plain bytes of one file, in chunks that are all there.
 
     Parameters
@@ -95,16 +96,11 @@ class PlainArray:
     """
 
     def __init__(self, file: ByteSource, name: str, dtype: DType, chunk: int, offsets: NDArray[np.int64]) -> None:
+        super().__init__(file)
         self.dtype = dtype
-        self.file = file
         self.chunk = chunk
         self.offsets = offsets
         self._name = name
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether bytes come by requests; see `ByteSource`."""
-        return self.file.is_remote
 
     def tasks(self, spans: Spans, out: Array, columns: Columns, n_parts: int) -> list[Task]:
         """Return tasks that read spans to ``out``; a remote source is asked for all of them at once."""
@@ -149,10 +145,6 @@ class PlainArray:
         if self.is_remote:
             self.announce(spans)
 
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
     @property
     def place(self) -> tuple[str, ChunkIndex]:
         """Name and chunk index, from which `array_at` makes an equal array."""
@@ -172,10 +164,6 @@ class PlainArray:
         """
         with self.file.ready(*(self.ranges(spans) if self.file.checks else _NO_RANGES)) as descriptor:
             yield None if descriptor is None else (descriptor, self.offsets, self.chunk)
-
-    def check(self) -> None:
-        """Raise if the file was replaced."""
-        self.file.check()
 
     def note_requests(self, spans: Spans, max_gap: int, room: int, *, split: bool = False) -> None:
         """Count the bytes and calls of a compiled loop over spans, if this thread is observed; see `count_requests`."""

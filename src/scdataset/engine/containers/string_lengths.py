@@ -26,10 +26,8 @@ def check_lengths(stored: h5py.HLObject, depth: int = 0, rows: slice | None = No
 
     Parameters
     ----------
-    stored
-        A dataset, or a group, of which datasets are looked at down to some depth.
-    depth
-        That depth.
+    stored, depth
+        A dataset, or a group whose datasets are checked down to that depth.
     rows
         The rows of a dataset that are going to be read; None for all.
 

@@ -113,12 +113,7 @@ class HostKeys(ObjectKeys):
     """The keys of a store of a host that lists nothing.
 
     Each has the version in which it was first seen. A chunk that is not there was never written, as far as a host
-    can tell.
-
-    Parameters
-    ----------
-    url
-        The URL above the keys.
+    can tell. Made of the URL above the keys, as `ObjectKeys`.
 
     Raises
     ------
