@@ -24,6 +24,9 @@ class Huge:
     def check(self):
         pass
 
+    def blosc_chunks(self, numbers):
+        pass
+
 
 class Elsewhere:
     """An array that is of another type by now."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._types import Array, DType
+from scdataset.engine.arrays.blosc_chunks import BloscChunks, is_blosc
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable
 from scdataset.engine.arrays.in_file import InFile
 from scdataset.engine.arrays.read_cost import Asked, ReadCost
@@ -58,6 +59,10 @@ class Chunks(Protocol):
 
     def stored_sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Return the bytes in files of those of these chunks that were written; None where only a library can tell."""
+        ...
+
+    def blosc_chunks(self, numbers: NDArray[np.int64]) -> BloscChunks | None:
+        """Return where these chunks lie if blosc alone encodes them, and all were written; None otherwise."""
         ...
 
     def close(self) -> None:
@@ -117,9 +122,25 @@ class ChunkedArray:
         numbers, firsts, lasts = chunks_of_spans(spans.starts, spans.lengths, length)
         if self.is_remote:
             self._chunks.announce(numbers)
+        encoded = None if columns.change(item, out) else self._chunks.blosc_chunks(numbers)
+
+        def refuse(chunk: int) -> None:
+            self._chunks.check()
+            refuse_out_of_range(self._chunks.path, self._chunks.name, int(numbers[chunk]), columns.limit)
+
+        def compiled(start: int, stop: int) -> int:
+            """Decode chunks as far as the compiled loop does, and return the first that is left."""
+            if encoded is None:
+                return start
+            own, held = encoded.part(start, stop), (numbers[start:stop], firsts[start:stop], lasts[start:stop])
+            status, done = own.scatter(held, length * item, spans, item, out.view(np.uint8), columns.limit)
+            own.check(done)
+            if status == OUT_OF_RANGE:
+                refuse(start + done)
+            return start + done
 
         def work(start: int, stop: int) -> None:
-            for i in range(start, stop):
+            for i in range(compiled(start, stop), stop):
                 begin = int(numbers[i]) * length
                 own = spans.part(firsts[i], lasts[i])
                 if columns.change(item, out):
@@ -132,8 +153,7 @@ class ChunkedArray:
                         target.octets, columns.limit,
                     )  # fmt: skip
                     if status == OUT_OF_RANGE:
-                        self._chunks.check()
-                        refuse_out_of_range(self._chunks.path, self._chunks.name, int(numbers[i]), columns.limit)
+                        refuse(i)
                     target.finish(own.starts.size)
             self._chunks.check()
 
@@ -228,6 +248,16 @@ class FileChunks(InFile):
         """Return the bytes in the file of those of these chunks that were written."""
         sizes: NDArray[np.int64] = self._table.sizes[numbers][self._table.offsets[numbers] != NOT_STORED]
         return sizes
+
+    def blosc_chunks(self, numbers: NDArray[np.int64]) -> BloscChunks | None:
+        """Return where these chunks lie, if blosc alone encodes them."""
+        table = self._table
+        offsets = table.offsets[numbers]
+        if not (is_blosc(self._filters) and self._stored.isnative) or np.any(offsets == NOT_STORED):
+            return None
+        if np.any(table.skipped[numbers]):
+            return None
+        return BloscChunks((self.file,), np.zeros(numbers.size, np.int64), offsets, table.sizes[numbers])
 
 
 def array_at(file: ByteSource, name: str, index: ChunkIndex) -> StoredArray:

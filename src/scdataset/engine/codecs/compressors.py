@@ -3,6 +3,7 @@
 The size that a chunk claims is not trusted: a damaged or crafted one would otherwise take any amount of memory.
 """
 
+import ctypes
 import importlib
 import struct
 from collections.abc import Callable
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from scdataset._packages import missing
 from scdataset._tables import counted
 from scdataset._types import BytesLike
+from scdataset.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from numcodecs.abc import Codec
 
 __all__ = [
     "blosc",
+    "blosc_function",
     "check_size",
     "claimed_size",
     "crc32c",
@@ -195,6 +198,17 @@ def _decompress_blosc() -> Callable[[memoryview], bytes]:
     _numcodecs("Blosc")
     decompress: Callable[[memoryview], bytes] = importlib.import_module("numcodecs.blosc").decompress
     return decompress
+
+
+@cache
+def blosc_function() -> int | None:
+    """Return the address of blosc's function that decodes in the calling thread; None where numcodecs hides it."""
+    try:
+        _numcodecs("Blosc")
+        library = ctypes.CDLL(importlib.import_module("numcodecs.blosc").__file__)
+        return ctypes.cast(library.blosc_decompress_ctx, ctypes.c_void_p).value
+    except (MissingDependencyError, OSError, AttributeError):
+        return None
 
 
 @cache

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from scdataset._tables import counted
 from scdataset._types import Array
+from scdataset.engine.arrays.blosc_chunks import BloscChunks, is_blosc
+from scdataset.engine.arrays.chunk_index import NOT_STORED
 from scdataset.engine.arrays.chunked_arrays import ChunkedArray
 from scdataset.engine.arrays.read_cost import Asked
 from scdataset.engine.arrays.spans import ANY, Spans
@@ -115,6 +117,24 @@ class ChunkFinder:
         rows, columns = self.array.per_shard
         shard = self._shard(row // rows, column // columns)
         return None if shard is None else shard.chunk(row % rows * columns + column % columns)
+
+    def shards_of(self, rows: NDArray[np.int64], column: int) -> BloscChunks | None:
+        """Return where chunks lie in shards; None if some were never written."""
+        (per_row, per_column), held = self.array.per_shard, []
+        places, owners = np.unique(rows // per_row, return_inverse=True)
+        inside = rows % per_row * per_column + column % per_column
+        for row in places.tolist():
+            shard = self._shard(row, column // per_column)
+            if shard is None:
+                return None
+            held.append(shard)
+        offsets, sizes = np.empty(rows.size, np.int64), np.empty(rows.size, np.int64)
+        for number, shard in enumerate(held):
+            own = owners == number
+            offsets[own], sizes[own] = shard.offsets[inside[own]], shard.sizes[inside[own]]
+        if np.any(offsets == NOT_STORED):
+            return None
+        return BloscChunks(tuple(shard.file for shard in held), owners, offsets, sizes)
 
     def request(self, rows: NDArray[np.int64], column: int) -> None:
         """Ask for all that finding some chunks takes at once, where each takes a request."""
@@ -250,6 +270,13 @@ class StoreChunks:
         """Return the bytes in the store of those of these chunks that were written."""
         found = (self._finder.find(number, self._strip) for number in numbers.tolist())
         return np.array([stored.size for stored in found if stored is not None], np.int64)
+
+    def blosc_chunks(self, numbers: NDArray[np.int64]) -> BloscChunks | None:
+        """Return where these chunks lie, if they are in shards and blosc alone encodes them."""
+        array = self._finder.array
+        if array.index is None or not (is_blosc(array.filters) and array.dtype.isnative):
+            return None
+        return self._finder.shards_of(numbers, self._strip)
 
     def close(self) -> None:
         """Close all files."""

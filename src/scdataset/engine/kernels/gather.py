@@ -27,6 +27,7 @@ __all__ = [
     "gather_spans",
     "reaches",
     "read_elements",
+    "read_into",
     "renumber_piece",
     "run_of",
     "scatter_piece",
@@ -58,7 +59,7 @@ READS_COMPILED = COMPILES and hasattr(os, "pread")
 
 
 @compiled
-def _read_into(descriptor: int, address: np.int64, size: int, offset: int) -> bool:
+def read_into(descriptor: int, address: np.int64, size: int, offset: int) -> bool:
     """Read exactly ``size`` bytes at ``offset`` to ``address``; False if there are not as many."""
     while size > 0:
         got = _pread(descriptor, address, size, offset)
@@ -82,7 +83,7 @@ def read_elements(
         while end < stop and offsets[end // chunk] == offsets[end // chunk - 1] + chunk * item:
             end = min(stop, end + chunk)
         size = (end - start) * item
-        if not _read_into(descriptor, address, size, offsets[number] + inside * item):
+        if not read_into(descriptor, address, size, offsets[number] + inside * item):
             return False
         address += size
         start = end
