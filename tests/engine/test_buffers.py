@@ -3,6 +3,7 @@
 import gc
 import pickle
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -288,33 +289,40 @@ def window_that_is_over(pool):
     return part(whole, 0, 9)
 
 
-def test_a_thread_that_reads_ahead_waits_for_the_last_batch_of_a_window(monkeypatch):
+@pytest.fixture
+def wait_for_memory(monkeypatch):
+    """A function that has this thread wait for the memory of windows, while the test lasts."""
+    monkeypatch.setattr(engine_buffers, "_reader", threading.local())
+    return engine_buffers.wait_for_memory
+
+
+def test_a_thread_that_reads_ahead_waits_for_the_last_batch_of_a_window(monkeypatch, wait_for_memory):
     pool, held = BufferPool(), []
     held.append(window_that_is_over(pool))
     where = address(held[0])
     monkeypatch.setattr(engine_buffers.time, "sleep", lambda _: held.clear())  # the loop drops it in the meantime
-    with engine_buffers.reading_ahead():
-        assert address(pool.empty(8 * SIZE, np.float32)) == where
+    wait_for_memory()
+    assert address(pool.empty(8 * SIZE, np.float32)) == where
 
 
-def test_nothing_waits_for_batches_that_are_kept(monkeypatch):
+def test_nothing_waits_for_batches_that_are_kept(monkeypatch, wait_for_memory):
     pauses = []
     monkeypatch.setattr(engine_buffers.time, "sleep", pauses.append)
     monkeypatch.setattr(engine_buffers.time, "monotonic", lambda: float(len(pauses)))
     pool, kept = BufferPool(), []
-    with engine_buffers.reading_ahead():
-        kept.extend(window_that_is_over(pool) for _ in range(9))
+    wait_for_memory()
+    kept.extend(window_that_is_over(pool) for _ in range(9))
     assert 0 < len(pauses) <= 3
     assert len({address(one) for one in kept}) == 9
 
 
 @pytest.mark.parametrize("is_ahead", [False, True])
-def test_only_a_thread_that_reads_ahead_waits_and_only_for_windows_of_its_pool(monkeypatch, is_ahead):
+def test_only_a_thread_that_reads_ahead_waits_and_only_for_windows_of_its_pool(monkeypatch, wait_for_memory, is_ahead):
     monkeypatch.setattr(engine_buffers.time, "sleep", lambda _: pytest.fail("it waits"))
     last, other = BufferPool(), BufferPool()
     held = window_that_is_over(last)
     if is_ahead:
-        with engine_buffers.reading_ahead():
-            assert address(other.empty(8 * SIZE, np.float32)) != address(held)
+        wait_for_memory()
+        assert address(other.empty(8 * SIZE, np.float32)) != address(held)
     else:
         assert address(last.empty(8 * SIZE, np.float32)) != address(held)

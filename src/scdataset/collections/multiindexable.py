@@ -116,6 +116,8 @@ class MultiIndexable(Separable):
     @cached_property
     def _cutters(self) -> dict[str | int, Callable[[slice], object]]:
         """The function that cuts rows, by modality."""
+        if self._n_read is not None:
+            return {name: partial(row_cutter(value), value) for name, value in self._modalities.items()}
         return {name: _cutter(collection) for name, collection in self._collections.items()}
 
     def _over(self, collections: Mapping[str | int, Collection], modalities: dict[str | int, object]) -> Self:
@@ -152,6 +154,8 @@ class MultiIndexable(Separable):
         return list(zip(self._modalities, self.values(), strict=True))
 
     def __len__(self) -> int:
+        if self._n_read is not None:
+            return self._n_read
         return next((len(collection) for collection in self._collections.values()), 0)
 
     def __iter__(self) -> Iterator[Any]:

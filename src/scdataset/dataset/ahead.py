@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from scdataset._types import RowData
 from scdataset.dataset.monitor import AHEAD, WAIT_FOR_BATCHES, WINDOW, waiting
-from scdataset.engine.buffers import reading_ahead
+from scdataset.engine.buffers import wait_for_memory
 from scdataset.engine.bytes.connections import MOST
-from scdataset.engine.observer import observed, set_level
+from scdataset.engine.observer import observed, observer_here, set_level
 
-__all__ = ["Fetch", "ReadsAhead", "maker", "read_ahead"]
+__all__ = ["Fetch", "ReadsAhead", "maker", "read_ahead", "read_when_asked"]
 
 T = TypeVar("T")
 
@@ -94,35 +94,31 @@ def read_ahead(
     transform
         A function that is called in the background with every window of a collection that `reads_whole`, and its rows.
     """
-    known: deque[Fetch] = deque()
+    upcoming = _Upcoming(collection, fetches)
     reading: deque[tuple[Future[RowData], NDArray[np.int64], list[int]]] = deque()
-    announcer = _Announcer(collection)
 
     def begin(rows: NDArray[np.int64]) -> RowData:
-        announcer.begin()
-        with observed(WINDOW, windows=1, window_rows=rows.size), reading_ahead():
+        upcoming.announce()
+        with observed(WINDOW, windows=1, window_rows=rows.size):
             begun = collection.begin(rows)
         if transform is None:
             return begun
         with observed(AHEAD):
             return transform(begun, rows)
 
-    def know_more(enough: Callable[[], bool]) -> None:
-        while not enough() and (fetch := next(fetches, None)) is not None:
-            announcer.add(fetch[0])
-            known.append(fetch)
-
     def top_up() -> None:
         """Announce one window more than are read, and read as many as are wanted."""
-        know_more(lambda: len(known) + len(reading) > depth)
+        known = upcoming.known
+        while len(known) + len(reading) <= depth and upcoming.has_more():
+            pass
         while known and len(reading) < depth:
             rows, bounds = known.popleft()
             reading.append((executor.submit(copy_context().run, begin, rows), rows, bounds))
-        if collection.is_remote:
-            know_more(lambda: sum(rows.size for rows, _ in known) >= _ROWS_KNOWN)
+        while upcoming.is_remote and sum(rows.size for rows, _ in known) < _ROWS_KNOWN and upcoming.has_more():
+            pass
 
     try:
-        with _thread() as executor:
+        with _thread(wait_for_memory) as executor:
             top_up()
             while reading:
                 future, rows, bounds = reading.popleft()
@@ -130,7 +126,9 @@ def read_ahead(
                     begun = future.result()
                 del future  # which would keep the window alive
                 top_up()
-                set_level(rows_in_flight=rows.size + sum(one[1].size for one in reading))
+                observer = observer_here()
+                if observer is not None:
+                    observer.set_levels(rows_in_flight=rows.size + sum(rows.size for _, rows, _ in reading))
                 with waiting():
                     fetched = collection.finish(rows, begun)
                 del begun
@@ -140,22 +138,48 @@ def read_ahead(
         set_level(rows_in_flight=0)
 
 
-class _Announcer:
-    """Announces windows in their order: those that are due, and further ones while these take few requests.
+def read_when_asked(
+    collection: Any, fetches: Iterator[Fetch]
+) -> Iterator[tuple[RowData, NDArray[np.int64], list[int]]]:
+    """Do as `read_ahead`, each window in its turn and in the consumer's thread."""
+    for rows, bounds in fetches:
+        set_level(rows_in_flight=rows.size)
+        with waiting(), observed(WINDOW, windows=1, window_rows=rows.size):
+            fetched = collection.read(rows)
+        yield fetched, rows, bounds
+        del fetched
+    set_level(rows_in_flight=0)
 
-    Windows are added by the consumer's thread; all else is done by the one that reads.
+
+class _Upcoming:
+    """Windows to be read, announced in their order: those that are due, and more while these take few requests.
+
+    The thread that reads announces them; all else is done by the consumer's.
+
+    Attributes
+    ----------
+    known
+        Windows whose rows are known, and that are not read yet.
+    is_remote
+        As of the collection.
     """
 
-    def __init__(self, collection: ReadsAhead) -> None:
-        self._collection = collection
+    def __init__(self, collection: ReadsAhead, fetches: Iterator[Fetch]) -> None:
+        self.known: deque[Fetch] = deque()
+        self.is_remote = collection.is_remote
+        self._collection, self._fetches = collection, fetches
         self._waiting: deque[NDArray[np.int64]] = deque()
         self._n_requests: deque[int] = deque()
 
-    def add(self, rows: NDArray[np.int64]) -> None:
-        """Have a window announced in its turn."""
-        self._waiting.append(rows)
+    def has_more(self) -> bool:
+        """Learn the rows of one window more, to be announced in its turn; tell whether there is one."""
+        fetch = next(self._fetches, None)
+        if fetch is not None:
+            self._waiting.append(fetch[0])
+            self.known.append(fetch)
+        return fetch is not None
 
-    def begin(self) -> None:
+    def announce(self) -> None:
         """Announce windows before the next is read: that one, the one after it, and some more in a store."""
         while self._waiting and (len(self._n_requests) < _DUE or self._connections_idle()):
             self._n_requests.append(0)
@@ -165,7 +189,7 @@ class _Announcer:
 
     def _connections_idle(self) -> bool:
         """Return whether connections would idle before the window after the next is announced."""
-        return self._collection.is_remote and sum(islice(self._n_requests, 1, None)) < _REQUESTS_AHEAD
+        return self.is_remote and sum(islice(self._n_requests, 1, None)) < _REQUESTS_AHEAD
 
 
 @contextmanager
@@ -197,10 +221,10 @@ def _waited(future: "Future[T]") -> T:
 
 
 @contextmanager
-def _thread() -> Iterator[ThreadPoolExecutor]:
-    """Give a thread in the background, and end it."""
+def _thread(initializer: Callable[[], None] | None = None) -> Iterator[ThreadPoolExecutor]:
+    """Give a thread in the background, which calls ``initializer`` first, and end it."""
     is_finalizing = sys.is_finalizing
-    executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-ahead")
+    executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-ahead", initializer=initializer)
     try:
         yield executor
     finally:

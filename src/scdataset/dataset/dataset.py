@@ -18,14 +18,14 @@ from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.handles import dumps, loads
 from scdataset.collections.memory import BatchTaker, TakesBatches
 from scdataset.collections.shared_buffers import SharedBuffers
-from scdataset.dataset.ahead import Fetch, maker, read_ahead
+from scdataset.dataset.ahead import Fetch, maker, read_ahead, read_when_asked
 from scdataset.dataset.epoch_counter import Begun
 from scdataset.dataset.epoch_tracker import EpochTracker
 from scdataset.dataset.explains import Explains
 from scdataset.dataset.hooks import HOOK_ARGUMENTS, Hook, Hooks, KeysOf, Window
 from scdataset.dataset.iteration import Iteration, RankIteration
 from scdataset.dataset.loader import has_own_collation, refuse_hosts_that_share_out_again
-from scdataset.dataset.monitor import WINDOW, Monitor, waiting
+from scdataset.dataset.monitor import Monitor
 from scdataset.dataset.monitored import Monitored
 from scdataset.dataset.seeds import drawn_seed
 from scdataset.dataset.sending import refuse_hooks_that_cannot_be_sent, sendable
@@ -33,7 +33,6 @@ from scdataset.dataset.settings import adapted
 from scdataset.dataset.state import Identity, SavedState, shortened
 from scdataset.dataset.v01 import answers_old_calls, refuse_set_mode, refuse_subset
 from scdataset.engine.buffers import give_back_unused
-from scdataset.engine.observer import observed, set_level
 from scdataset.errors import (
     ArgumentValueError,
     CollectionChangedError,
@@ -333,7 +332,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
                     window = Window(None, rows, bounds)
                     begun.window = begun.given, bounds
                     taken = (taker(rows_of_batch) for rows_of_batch in window.rows_of_batches)
-                    yield from hooks.transformed(taken, window.rows_of_batches, keys_of)
+                    yield from hooks.transformed(taken, window, keys_of)
         finally:
             begun.is_running = False
             give_back_unused()
@@ -426,25 +425,15 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
         ahead: Callable[[object, NDArray[np.int64]], object] | None,
     ) -> Iterator[Window]:
         """Read one fetch after the other, ahead of time where the collection allows it."""
-        collection, given = self._collection, self.collection
+        collection = self._collection
         if collection is None or hooks.fetch_callback is not None:
-            for rows, bounds in fetches:
-                fetched, places = hooks.call_fetch(given, rows)
-                yield Window(fetched, rows, bounds, places)
-            return
+            return hooks.windows(self.collection, fetches)
         share_threads = getattr(collection, "share_threads", None)
         if share_threads is not None:
             share_threads(n_workers)
         if self.prefetch and getattr(collection, "reads_ahead", False):
-            yield from itertools.starmap(Window, read_ahead(collection, fetches, self.prefetch, ahead))
-        else:
-            for rows, bounds in fetches:
-                set_level(rows_in_flight=rows.size)
-                with waiting(), observed(WINDOW, windows=1, window_rows=rows.size):
-                    fetched = collection.read(rows)
-                yield Window(fetched, rows, bounds)
-                del fetched
-            set_level(rows_in_flight=0)
+            return itertools.starmap(Window, read_ahead(collection, fetches, self.prefetch, ahead))
+        return itertools.starmap(Window, read_when_asked(collection, fetches))
 
     def _next_order(self, progress: Progress) -> EpochOrder:
         """Return the order of an epoch that begins, and go by its length if no other rank has to."""

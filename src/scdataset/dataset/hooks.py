@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scdataset._arguments import hook
 from scdataset._tables import counted
 from scdataset._types import RowData
-from scdataset.collections.rows import RowIndex, apart, as_window, row_cutter, row_taker
+from scdataset.collections.rows import apart, as_window, row_cutter, row_taker
+from scdataset.dataset.ahead import Fetch
 from scdataset.engine.observer import observed, observer_here
 from scdataset.errors import HookError, ScDatasetError
 from scdataset.strategy.row_keys import RowKeys, needs_keys
@@ -123,18 +124,16 @@ class Hooks:
         if of_batches is not None:
             pairs = zip(cut, window.rows_of_batches, strict=True)
             cut = made(_called("fetch_transform", of_batches, batch, rows, keys_of) for batch, rows in pairs)
-        return self.transformed(cut, window.rows_of_batches, keys_of)
+        return self.transformed(cut, window, keys_of)
 
     def transform_window(self, fetched: RowData, rows: NDArray[np.int64], keys_of: KeysOf) -> RowData:
         """Apply ``fetch_transform`` to a window of ``rows``, in that order."""
         return _called("fetch_transform", self.fetch_transform, fetched, rows, keys_of)
 
-    def transformed(
-        self, batches: Iterator[object], rows_of_batches: Iterator[NDArray[np.int64]], keys_of: KeysOf
-    ) -> Iterator[RowData]:
-        """Apply ``batch_transform`` to batches, and refuse None from a hook."""
+    def transformed(self, batches: Iterator[object], window: Window, keys_of: KeysOf) -> Iterator[RowData]:
+        """Apply ``batch_transform`` to the batches of a window, and refuse None from a hook."""
         if self.batch_transform or self.batch_callback:
-            return self._checked(batches, rows_of_batches, keys_of)
+            return self._checked(batches, window.rows_of_batches, keys_of)
         return batches
 
     def _checked(
@@ -167,51 +166,44 @@ class Hooks:
             take = _timed("batch_callback", callback)
             positions = np.arange(n_rows) if places is None else places
             return (take(fetched, positions[start:stop]) for start, stop in pairwise(bounds))
-        window = self._cuttable(fetched, n_rows)
-        if places is not None:
-            take = self._telling(row_taker(window), n_rows)
-            return (take(window, places[start:stop]) for start, stop in pairwise(bounds))
-        cut = self._telling(row_cutter(window), n_rows)
-        return (cut(window, slice(start, stop)) for start, stop in pairwise(bounds))
+        return self._parts_of(fetched, places, bounds)
 
-    def _telling(self, take: Hook, n_rows: int) -> Hook:
-        """Return a function that takes rows of a window, and says whose window it was if it has none to be taken."""
+    def _parts_of(self, fetched: RowData, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[RowData]:
+        """Yield the rows of each batch, or say whose window it is if it has none to be taken."""
+        reason = window = None
+        try:
+            window = as_window(fetched, bounds[-1])
+        except RuntimeError as error:  # a nested tensor has no shape
+            reason = error
+        if window is None:
+            raise self._no_rows(fetched, bounds[-1], reason) from reason
+        take: Hook = row_cutter(window) if places is None else row_taker(window)
+        try:
+            for start, stop in pairwise(bounds):
+                yield take(window, slice(start, stop) if places is None else places[start:stop])
+        except ScDatasetError:
+            raise
+        except (TypeError, RuntimeError) as error:
+            raise self._no_rows(window, bounds[-1], error) from error
 
-        def told(window: RowData, rows: RowIndex) -> RowData:
-            try:
-                return take(window, rows)
-            except ScDatasetError:
-                raise
-            except (TypeError, RuntimeError) as error:
-                raise self._no_rows(window, n_rows, error) from error
-
-        return told
-
-    def call_fetch(self, source: RowData, rows: NDArray[np.int64]) -> tuple[RowData, NDArray[np.int64] | None]:
-        """Call ``fetch_callback`` with ascending rows; return its result and the places of ``rows`` in it."""
+    def windows(self, source: RowData, fetches: Iterator[Fetch]) -> Iterator[Window]:
+        """Yield what ``fetch_callback`` returns for the rows of each fetch, which it gets in ascending order."""
         assert self.fetch_callback is not None  # noqa: S101 only called where there is one
-        places = None
-        if not np.all(rows[1:] >= rows[:-1]):
-            order = np.argsort(rows)
-            places = np.empty_like(order)
-            places[order] = np.arange(rows.size)
-            rows = rows[order]
-        with observed("fetch_callback", windows=1, window_rows=rows.size):
-            return self.fetch_callback(source, rows), places
+        for rows, bounds in fetches:
+            ascending, places = rows, None
+            if not np.all(rows[1:] >= rows[:-1]):
+                order = np.argsort(rows)
+                places = np.empty_like(order)
+                places[order] = np.arange(rows.size)
+                ascending = rows[order]
+            with observed("fetch_callback", windows=1, window_rows=rows.size):
+                fetched = self.fetch_callback(source, ascending)
+            yield Window(fetched, rows, bounds, places)
 
     def _refuse_none(self) -> Never:
         name = "batch_transform" if self.batch_transform else "batch_callback"
         message = f"The {name} returned None in place of a batch; end it with a return of its result."
         raise HookError(message)
-
-    def _cuttable(self, fetched: RowData, n_rows: int) -> RowData:
-        try:
-            window = as_window(fetched, n_rows)
-        except RuntimeError as error:  # a nested tensor has no shape
-            raise self._no_rows(fetched, n_rows, error) from error
-        if window is None:
-            raise self._no_rows(fetched, n_rows)
-        return window
 
     def _no_rows(self, fetched: Any, n_rows: int, reason: object = None) -> HookError:
         origin = next((name for name in ("fetch_transform", "fetch_callback") if getattr(self, name)), "collection")

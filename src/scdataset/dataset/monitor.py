@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from multiprocessing.context import get_spawning_popen
@@ -106,13 +106,14 @@ def _sum(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, f
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 
-@contextmanager
-def waiting() -> Iterator[None]:
+def waiting() -> AbstractContextManager[None]:
     """Time how long the loop waits for a window, and how much of that is compiling, if this thread is observed."""
     observer = observer_here()
-    if observer is None:
-        yield
-        return
+    return nullcontext() if observer is None else _timed_wait(observer)
+
+
+@contextmanager
+def _timed_wait(observer: Observer) -> Iterator[None]:
     compiled, begun = compile_seconds(), observer.clock()
     with observer.timed(WAIT):
         yield

@@ -13,8 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -23,7 +22,7 @@ from numpy.typing import DTypeLike
 
 from scdataset._types import Array
 
-__all__ = ["BufferPool", "Locked", "give_back_unused", "is_reused", "lock_pages", "part", "reading_ahead"]
+__all__ = ["BufferPool", "Locked", "give_back_unused", "is_reused", "lock_pages", "part", "wait_for_memory"]
 
 _SPARE = 4
 """Idle buffers that are retained: for the window read ahead, the one in use, and two more."""
@@ -269,18 +268,13 @@ def _rounded(n_bytes: int) -> int:
     return -(-n_bytes // _GRAIN) * _GRAIN
 
 
-@contextmanager
-def reading_ahead() -> Iterator[None]:
-    """Let this thread wait a moment for the memory of a window of which the loop is about to drop the last batch.
+def wait_for_memory() -> None:
+    """Have this thread wait a moment for the memory of a window of which the loop is about to drop the last batch.
 
     The next read begins as that batch is dropped, and would often be an instant early: it would take new memory, and a
     third window would be resident.
     """
     _reader.waits = True
-    try:
-        yield
-    finally:
-        _reader.waits = False
 
 
 def part(array: Array, start: int, stop: int) -> Array | None:
