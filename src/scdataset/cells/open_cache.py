@@ -63,6 +63,8 @@ def store(place: str | None, opened: Sequence[Opened]) -> None:
     files = [one.file.parts[0] for one in opened if isinstance(one.file, H5adFile)]
     if place is None or len(files) < len(opened) or not all(file.bytes.is_settled for file in files):
         return
+    if any(file.others for file in files):  # whose changes would not show
+        return
     # Columns apart: they are joined to one, and their memory is freed while that of the matrices stays.
     arrays, values = CachedArrays(), CachedArrays()
     header = _packed(opened, arrays, values)

@@ -26,7 +26,7 @@ def openings(monkeypatch):
     seen = []
     for module, name in ((hdf5, "open_checked"), (zarr, "checked_store")):
         opening = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda given, opening=opening: seen.append(given) or opening(given))
+        monkeypatch.setattr(module, name, lambda *given, opening=opening: seen.append(given) or opening(*given))
     return seen
 
 

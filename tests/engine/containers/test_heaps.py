@@ -157,7 +157,7 @@ def test_a_frame_with_a_virtual_column_is_read_as_anndata_reads_it(shared):
     root = root_of(shared)
     assert root.child("frame").element()["a"].tolist() == [4, 5]
     assert root.child("group").child("frame").element()["a"].tolist() == [1, 2]
-    with pytest.raises(DamagedFileError, match=r"m\.h5: none"):
+    with pytest.raises(DamagedFileError, match=r"m\.h5: /none lies in the file 'absent.h5', which is not there"):
         root.find("none")
 
 

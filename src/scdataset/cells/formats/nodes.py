@@ -15,7 +15,7 @@ from scdataset._packages import needing
 from scdataset._types import Array, DType
 from scdataset.cells.formats.reading import reading
 from scdataset.engine.containers.hdf5_expansion import check_expansion
-from scdataset.engine.containers.heaps import by_path, child_of, found_in, takes_others, tried
+from scdataset.engine.containers.hdf5_links import child_of, found_in, whole_of
 from scdataset.engine.containers.string_lengths import check_lengths
 from scdataset.engine.matrices.row_pointers import pieces_of
 from scdataset.errors import DamagedFileError
@@ -152,8 +152,7 @@ class Node:
         """The stored object, opened by path where other files have a part in its content."""
         if not isinstance(self.stored, h5py.Group):
             return self.stored
-        others, alone = tried(lambda: takes_others(self.stored, _DEPTH))
-        return self.stored if alone and not others else by_path(self.stored)
+        return whole_of(self.stored, _DEPTH)
 
     @property
     def is_strings(self) -> bool:

@@ -20,6 +20,9 @@ from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.buffers import BufferPool
 from scdataset.engine.containers.handles import handles_open
 from scdataset.engine.containers.hdf5 import H5File
+from scdataset.engine.containers.hdf5_groups import datasets_within
+from scdataset.engine.containers.hdf5_links import check_parts
+from scdataset.engine.containers.hdf5_sources import OtherFiles
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.parts import Matrix
 from scdataset.engine.matrices.stack import Stack
@@ -93,6 +96,9 @@ def _stored(source: anndata.AnnData) -> Matrix | None:
         return None
     with suppress(KeyError):
         stored = getattr(source.X, "group", source.X)
+        for dataset in datasets_within(stored, 1):
+            if dataset.is_virtual or dataset.external:  # where a file is not there, anndata reads zeros
+                check_parts(dataset, OtherFiles())
         if stored.file.mode == "r" and stored.name == "/X":
             with suppress(ScDatasetError, OSError):
                 matrix = _matrix_of(opened_file(stored.file))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scdataset._types import Array, RowData
 from scdataset.collections.ascending import ascending, runs
 from scdataset.collections.handles import OwnedHandle, is_on_disk, refuse_closed
+from scdataset.engine.containers.hdf5_links import check_parts
+from scdataset.engine.containers.hdf5_sources import OtherFiles
 from scdataset.errors import CollectionError
 
 __all__ = ["adapt", "cut"]
@@ -32,6 +34,8 @@ class H5Rows(OwnedHandle):
     def __init__(self, source: h5py.Dataset) -> None:
         super().__init__(source)
         self._plain: dict[int, tuple[int, int] | None] = {}
+        self._others = OtherFiles()
+        self.check()
 
     def __len__(self) -> int:
         return self._shape[0]
@@ -71,6 +75,13 @@ class H5Rows(OwnedHandle):
             if not _read_past(descriptor, offset, piece, part, row_bytes):
                 return False  # HDF5 names the fault of the file
         return True
+
+    def check(self) -> None:
+        """Raise if a file that the handle reads from, or a file with a part in it, is another one than at first."""
+        super().check()
+        dataset = self.source
+        if dataset.is_virtual or dataset.external:
+            check_parts(dataset, self._others)
 
     def fingerprint(self) -> str:
         """Return file, name, shape and dtype."""

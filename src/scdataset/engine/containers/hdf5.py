@@ -23,7 +23,9 @@ from scdataset.engine.containers.fallback import LibraryChunks, Tiles
 from scdataset.engine.containers.handles import note_opened
 from scdataset.engine.containers.hdf5_expansion import BoundedDataset, check_expansion
 from scdataset.engine.containers.hdf5_filters import filters_of
-from scdataset.engine.containers.heaps import child_of, open_checked, tried
+from scdataset.engine.containers.hdf5_links import child_of
+from scdataset.engine.containers.hdf5_sources import OtherFiles
+from scdataset.engine.containers.heaps import open_checked, tried
 from scdataset.engine.containers.user_block import counts_user_block
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
@@ -57,10 +59,16 @@ class H5File:
     ----------
     source
         A path or URL, or the bytes of a file.
+
+    Attributes
+    ----------
+    others
+        The files that have parts in it.
     """
 
     def __init__(self, source: str | ByteSource) -> None:
         self.bytes: ByteSource = open_bytes(source) if isinstance(source, str) else source
+        self.others = OtherFiles()
         self._h5: h5py.File | None = None
         self._pid = -1
 
@@ -75,7 +83,7 @@ class H5File:
         if self._h5 is None or self._pid != os.getpid():
             self.bytes.check()
             try:
-                self._h5, self._pid = open_checked(self.bytes), os.getpid()
+                self._h5, self._pid = open_checked(self.bytes, self.others), os.getpid()
                 note_opened(self)
             except ScDatasetError:
                 raise
@@ -208,7 +216,7 @@ def _lacks(dataset: h5py.Dataset) -> bool:
 def _row_pointers(file: H5File, name: str, indptr: h5py.Dataset, n_elements: int, *, fallback: bool) -> RowPointers:
     """Return the table of a row pointer, from the cache if it is a large one."""
     n_rows = int(indptr.shape[0]) - 1
-    is_cached = n_rows >= _MANY_ROWS and not fallback
+    is_cached = n_rows >= _MANY_ROWS and not fallback and not file.others
     arrays = cache.load(file.bytes, f"rows of {name}") if is_cached else None
     table = None if arrays is None else RowPointers.from_arrays(arrays, n_rows, n_elements)
     if table is not None:

@@ -16,14 +16,13 @@ import numpy as np
 
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers import hdf5_trees
-from scdataset.engine.containers.hdf5_groups import datasets_within
-from scdataset.engine.containers.hdf5_sources import note_source
+from scdataset.engine.containers.hdf5_sources import OtherFiles, note_others, note_source
 from scdataset.engine.containers.string_references import NOWHERE, damaged_attributes
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["by_path", "child_of", "found_in", "open_checked", "takes_others", "tried"]
+__all__ = ["open_checked", "tried"]
 
 _MARK = b"GCOL\x01"
 """How a collection begins; its size follows after three more bytes."""
@@ -49,37 +48,30 @@ _OVERFLOWS = (1 << 64) - 32
 T = TypeVar("T")
 
 
-def open_checked(file: ByteSource) -> h5py.File:
-    """Open a file for h5py, which gets its bytes from the very file whose identity was noted."""
+def open_checked(file: ByteSource, others: OtherFiles, *, holds: bool = True) -> h5py.File:
+    """Open a file for h5py, which gets its bytes from the very file whose identity was noted.
+
+    Parameters
+    ----------
+    file
+        Its bytes.
+    others
+        The files that have parts in it.
+    holds
+        Whether objects of the file are closed with it; else they keep it open.
+    """
     note_source(file)
     if file.is_remote:
         hdf5_trees.start_fetching()
     stream = _Stream(file)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG if holds else h5py.h5f.CLOSE_WEAK)
     access.set_fileobj_driver(h5py.h5fd.fileobj_driver, stream)
-    # By its own name: links to other files are followed from its folder.
     opened = h5py.h5f.open(os.fsencode(file.path), h5py.h5f.ACC_RDONLY, access)
     properties = opened.get_create_plist()
     stream.size_bytes, stream.begin = properties.get_sizes()[1], properties.get_userblock()
+    note_others(opened, others)
     return h5py.File(opened)
-
-
-def child_of(group: h5py.Group, name: str) -> h5py.HLObject | None:
-    """Return the member of a group with a name, or None if there is none.
-
-    Datasets with parts in other files are opened by path: the library opens those in the way that it opened this one,
-    and would find this one again in place of each.
-    """
-    found, alone = tried(lambda: found_in(group, name))
-    return found if alone and not takes_others(found) else found_in(by_path(group), name)
-
-
-def found_in(group: h5py.Group, name: str) -> h5py.HLObject | None:
-    """Return the object in a group under a name, or None without one; `get` returns None for unreadable ones too."""
-    if name not in group:
-        return None
-    return group[name]
 
 
 def tried(read: Callable[[], T]) -> tuple[T | None, bool]:
@@ -95,17 +87,6 @@ def tried(read: Callable[[], T]) -> tuple[T | None, bool]:
             raise
         return None, False
     return found, _Stream.n_others == before
-
-
-def by_path(stored: h5py.HLObject) -> h5py.HLObject:
-    """Return a group or dataset of the file that h5py opens by its path."""
-    return h5py.File(stored.file.filename, "r")[stored.name]
-
-
-def takes_others(stored: h5py.HLObject, depth: int = 0) -> bool:
-    """Tell whether a dataset, or one in a group down to some depth, is virtual and has values from other files."""
-    virtual = (dataset for dataset in datasets_within(stored, depth) if dataset.is_virtual)
-    return any(source.file_name != "." for dataset in virtual for source in dataset.virtual_sources())
 
 
 class _Stream(io.RawIOBase):
