@@ -24,7 +24,7 @@ class Huge:
     def check(self):
         pass
 
-    def blosc_chunks(self, numbers):
+    def encoded_chunks(self, numbers):
         pass
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scdataset._types import Array, DType
-from scdataset.engine.arrays.blosc_chunks import BloscChunks, is_blosc
 from scdataset.engine.arrays.chunk_index import NOT_STORED, ChunkIndex, ChunkTable
+from scdataset.engine.arrays.encoded_chunks import EncodedChunks, decoder_of
 from scdataset.engine.arrays.in_file import InFile
 from scdataset.engine.arrays.read_cost import Asked, ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target
@@ -61,8 +61,8 @@ class Chunks(Protocol):
         """Return the bytes in files of those of these chunks that were written; None where only a library can tell."""
         ...
 
-    def blosc_chunks(self, numbers: NDArray[np.int64]) -> BloscChunks | None:
-        """Return where these chunks lie if blosc alone encodes them, and all were written; None otherwise."""
+    def encoded_chunks(self, numbers: NDArray[np.int64]) -> EncodedChunks | None:
+        """Return where these chunks lie, if a compiled loop can decode them and all were written; None otherwise."""
         ...
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class ChunkedArray:
         numbers, firsts, lasts = chunks_of_spans(spans.starts, spans.lengths, length)
         if self.is_remote:
             self._chunks.announce(numbers)
-        encoded = None if columns.change(item, out) else self._chunks.blosc_chunks(numbers)
+        encoded = None if columns.change(item, out) else self._chunks.encoded_chunks(numbers)
 
         def refuse(chunk: int) -> None:
             self._chunks.check()
@@ -249,15 +249,15 @@ class FileChunks(InFile):
         sizes: NDArray[np.int64] = self._table.sizes[numbers][self._table.offsets[numbers] != NOT_STORED]
         return sizes
 
-    def blosc_chunks(self, numbers: NDArray[np.int64]) -> BloscChunks | None:
-        """Return where these chunks lie, if blosc alone encodes them."""
-        table = self._table
+    def encoded_chunks(self, numbers: NDArray[np.int64]) -> EncodedChunks | None:
+        """Return where these chunks lie, if a compiled loop can decode them."""
+        table, decoder = self._table, decoder_of(self._filters)
         offsets = table.offsets[numbers]
-        if not (is_blosc(self._filters) and self._stored.isnative) or np.any(offsets == NOT_STORED):
+        if decoder is None or not self._stored.isnative:
             return None
-        if np.any(table.skipped[numbers]):
+        if np.any(offsets == NOT_STORED) or np.any(table.skipped[numbers]):
             return None
-        return BloscChunks((self.file,), np.zeros(numbers.size, np.int64), offsets, table.sizes[numbers])
+        return EncodedChunks(decoder, (self.file,), np.zeros(numbers.size, np.int64), offsets, table.sizes[numbers])
 
 
 def array_at(file: ByteSource, name: str, index: ChunkIndex) -> StoredArray:

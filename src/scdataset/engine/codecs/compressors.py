@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "blosc",
-    "blosc_function",
     "check_size",
     "claimed_size",
     "crc32c",
+    "decoding_function",
     "lz4",
     "lz4_block",
     "lz4_frames",
@@ -50,6 +50,9 @@ _LZ4_FRAMES = struct.Struct(">QI")
 
 _LZ4_BLOCK = struct.Struct(">I")
 """Header of its blocks: the stored bytes."""
+
+
+_FUNCTIONS = {"blosc": "blosc_decompress_ctx", "zstd": "ZSTD_decompress"}
 
 
 def memory_of(data: BytesLike) -> memoryview:
@@ -201,12 +204,12 @@ def _decompress_blosc() -> Callable[[memoryview], bytes]:
 
 
 @cache
-def blosc_function() -> int | None:
-    """Return the address of blosc's function that decodes in the calling thread; None where numcodecs hides it."""
+def decoding_function(codec: str) -> int | None:
+    """Return the address of the function of blosc or zstd that decodes a chunk; None where numcodecs hides it."""
     try:
-        _numcodecs("Blosc")
-        library = ctypes.CDLL(importlib.import_module("numcodecs.blosc").__file__)
-        return ctypes.cast(library.blosc_decompress_ctx, ctypes.c_void_p).value
+        _numcodecs(codec.capitalize())
+        library = ctypes.CDLL(importlib.import_module(f"numcodecs.{codec}").__file__)
+        return ctypes.cast(getattr(library, _FUNCTIONS[codec]), ctypes.c_void_p).value
     except (MissingDependencyError, OSError, AttributeError):
         return None
 

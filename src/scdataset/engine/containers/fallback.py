@@ -88,7 +88,7 @@ class LibraryChunks:
         """Return none, as above."""
         return []
 
-    def blosc_chunks(self, numbers: NDArray[np.int64]) -> None:
+    def encoded_chunks(self, numbers: NDArray[np.int64]) -> None:
         """Return None: only the library knows."""
 
     def stored_sizes(self, numbers: NDArray[np.int64]) -> None:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from scdataset._tables import counted
 from scdataset._types import Array
-from scdataset.engine.arrays.blosc_chunks import BloscChunks, is_blosc
 from scdataset.engine.arrays.chunk_index import NOT_STORED
 from scdataset.engine.arrays.chunked_arrays import ChunkedArray
+from scdataset.engine.arrays.encoded_chunks import Decoder, EncodedChunks, decoder_of
 from scdataset.engine.arrays.read_cost import Asked
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
@@ -118,7 +118,7 @@ class ChunkFinder:
         shard = self._shard(row // rows, column // columns)
         return None if shard is None else shard.chunk(row % rows * columns + column % columns)
 
-    def shards_of(self, rows: NDArray[np.int64], column: int) -> BloscChunks | None:
+    def encoded_chunks(self, decoder: Decoder, rows: NDArray[np.int64], column: int) -> EncodedChunks | None:
         """Return where chunks lie in shards; None if some were never written."""
         (per_row, per_column), held = self.array.per_shard, []
         places, owners = np.unique(rows // per_row, return_inverse=True)
@@ -134,7 +134,7 @@ class ChunkFinder:
             offsets[own], sizes[own] = shard.offsets[inside[own]], shard.sizes[inside[own]]
         if np.any(offsets == NOT_STORED):
             return None
-        return BloscChunks(tuple(shard.file for shard in held), owners, offsets, sizes)
+        return EncodedChunks(decoder, tuple(shard.file for shard in held), owners, offsets, sizes)
 
     def request(self, rows: NDArray[np.int64], column: int) -> None:
         """Ask for all that finding some chunks takes at once, where each takes a request."""
@@ -271,12 +271,11 @@ class StoreChunks:
         found = (self._finder.find(number, self._strip) for number in numbers.tolist())
         return np.array([stored.size for stored in found if stored is not None], np.int64)
 
-    def blosc_chunks(self, numbers: NDArray[np.int64]) -> BloscChunks | None:
-        """Return where these chunks lie, if they are in shards and blosc alone encodes them."""
+    def encoded_chunks(self, numbers: NDArray[np.int64]) -> EncodedChunks | None:
+        """Return where these chunks lie, if they are in shards and a compiled loop can decode them."""
         array = self._finder.array
-        if array.index is None or not (is_blosc(array.filters) and array.dtype.isnative):
-            return None
-        return self._finder.shards_of(numbers, self._strip)
+        decoder = None if array.index is None or not array.dtype.isnative else decoder_of(array.filters)
+        return None if decoder is None else self._finder.encoded_chunks(decoder, numbers, self._strip)
 
     def close(self) -> None:
         """Close all files."""

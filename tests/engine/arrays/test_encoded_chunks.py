@@ -1,4 +1,4 @@
-"""Chunks of blosc: the compiled loop reads what the library reads, and leaves the rest to it."""
+"""Chunks of blosc and zstd: the compiled loop reads what the library reads, and leaves the rest to it."""
 
 from pathlib import Path
 
@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import zarr
-from numcodecs.blosc import Blosc
 
-from scdataset.engine.arrays import blosc_chunks
+from scdataset.engine.arrays import encoded_chunks
 from scdataset.engine.containers.zarr import StoreChunks, ZarrStore, csr_matrix
 from scdataset.engine.context import ReadContext
 from scdataset.engine.observer import Observer, observing
@@ -23,14 +22,25 @@ RANDOM = sp.csr_matrix((RNG.integers(0, 256, COUNTS.nnz).astype(np.uint8), COUNT
 ROWS = [np.arange(90), RNG.permutation(90), RNG.integers(0, 90, 200), np.array([3]), np.arange(0)]
 
 
-def write(path, matrix=COUNTS, shards=4096, **codec):
-    codec = {"typesize": 4, "cname": "lz4", "clevel": 5, "shuffle": "shuffle", **codec}
+def blosc(cname, shuffle):
+    return lambda item: zarr.codecs.BloscCodec(typesize=item, cname=cname, clevel=5, shuffle=shuffle)
+
+
+CODECS = {
+    f"{name}, {shuffle}": blosc(name, shuffle)
+    for name in ("lz4", "lz4hc", "zstd", "zlib", "blosclz")
+    for shuffle in ("shuffle", "bitshuffle", "noshuffle")
+}
+CODECS["zstd alone"] = lambda _: zarr.codecs.ZstdCodec(level=3)
+
+
+def write(path, matrix=COUNTS, codec="lz4, shuffle"):
     group = zarr.open_group(path, mode="w", zarr_format=3)
     for name in ("data", "indices"):
         values = getattr(matrix, name)
         made = group.create_array(
-            f"X/{name}", shape=values.shape, dtype=values.dtype, chunks=(512,), shards=(shards,), fill_value=0,
-            compressors=zarr.codecs.BloscCodec(**{**codec, "typesize": values.itemsize}),
+            f"X/{name}", shape=values.shape, dtype=values.dtype, chunks=(512,), shards=(4096,), fill_value=0,
+            compressors=CODECS[codec](values.itemsize),
         )  # fmt: skip
         made[:] = values
     group.create_array("X/indptr", data=matrix.indptr)
@@ -54,11 +64,10 @@ def never_piece(monkeypatch):
     monkeypatch.setattr(StoreChunks, "piece", piece)
 
 
-@pytest.mark.parametrize("cname", ["lz4", "lz4hc", "zstd", "zlib", "blosclz"])
-@pytest.mark.parametrize("shuffle", ["shuffle", "bitshuffle", "noshuffle"])
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("matrix", [COUNTS, RANDOM], ids=["counts", "incompressible"])
-def test_rows_are_those_of_the_library(tmp_path, cname, shuffle, matrix, request):
-    path = write(tmp_path / "a.zarr", matrix, cname=cname, shuffle=shuffle)
+def test_rows_are_those_of_the_library(tmp_path, codec, matrix, request):
+    path = write(tmp_path / "a.zarr", matrix, codec)
     fallback = opened(path, fallback=True)
     expected = [read(fallback, rows) for rows in ROWS]
     fast = opened(path)
@@ -69,7 +78,7 @@ def test_rows_are_those_of_the_library(tmp_path, cname, shuffle, matrix, request
 
 def test_the_library_decodes_where_its_function_cannot_be_called(tmp_path, monkeypatch):
     path = write(tmp_path / "a.zarr")
-    monkeypatch.setattr(blosc_chunks, "blosc_function", lambda: None)
+    monkeypatch.setattr(encoded_chunks, "decoding_function", lambda _: None)
     assert np.array_equal(read(opened(path), ROWS[1]), COUNTS.toarray()[ROWS[1]])
 
 
@@ -83,8 +92,8 @@ def test_chunks_that_were_never_written_have_the_fill_value(tmp_path):
 def test_the_same_is_counted(tmp_path, monkeypatch):
     path = write(tmp_path / "a.zarr")
     counts = []
-    for function in (blosc_chunks.blosc_function, lambda: None):
-        monkeypatch.setattr(blosc_chunks, "blosc_function", function)
+    for function in (encoded_chunks.decoding_function, lambda _: None):
+        monkeypatch.setattr(encoded_chunks, "decoding_function", function)
         matrix, observer = opened(path), Observer()
         with observing(observer):
             read(matrix, ROWS[1])
@@ -144,8 +153,16 @@ def test_a_shard_that_is_replaced_is_an_error(tmp_path):
         read(matrix, ROWS[1])
 
 
-def test_blosc_has_the_function():
-    """Without it chunks are decoded by the library, one call each, which is slower."""
-    assert blosc_chunks.is_blosc([("blosc", None)])
-    assert not blosc_chunks.is_blosc([("shuffle", (4,)), ("blosc", None)])
-    assert len(Blosc("lz4", 5, 1).encode(bytes(1000))) < 1000
+@pytest.mark.parametrize("name", ["blosc", "zstd"])
+def test_numcodecs_has_the_functions(name):
+    """Without them chunks are decoded one call each, which is slower."""
+    assert encoded_chunks.decoder_of([(name, None)]) is not None
+    assert encoded_chunks.decoder_of([("shuffle", (4,)), (name, None)]) is None
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, bytes(4)), (4, b"\xff"), (40, b"\xff" * 20)])
+def test_damaged_frames_are_refused(tmp_path, place, value):
+    path = write(tmp_path / "a.zarr", codec="zstd alone")
+    changed(path, "indices", place, value)
+    with pytest.raises(DamagedFileError, match=r"X/indices"):
+        read(opened(path), ROWS[1])

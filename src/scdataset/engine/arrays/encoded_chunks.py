@@ -1,49 +1,63 @@
-"""Chunks that blosc alone encodes, as `scdataset.convert` writes them: a compiled loop reads and decodes them."""
+"""Chunks that blosc or zstd alone encodes, as `scdataset.convert` writes them: a compiled loop decodes them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scdataset.engine.arrays.spans import Spans, scratch
 from scdataset.engine.bytes.source import ByteSource
-from scdataset.engine.codecs.compressors import blosc_function
-from scdataset.engine.kernels.blosc_chunks import scatter_blosc
+from scdataset.engine.codecs.compressors import decoding_function
+from scdataset.engine.kernels.decode import BLOSC, ZSTD, scatter_encoded
 from scdataset.engine.kernels.gather import READS_COMPILED, SHORT_READ
 from scdataset.engine.observer import DECODE, READ, SCATTER, observer_here
 
-__all__ = ["BloscChunks", "is_blosc"]
+__all__ = ["Decoder", "EncodedChunks", "decoder_of"]
 
 _NOT_TIMED = np.empty(0)
 
+_CODECS = {"blosc": BLOSC, "zstd": ZSTD}
 
-def is_blosc(filters: Iterable[tuple[str, object]]) -> bool:
-    """Tell whether chunks are encoded by blosc alone, and compiled loops can decode them here."""
-    return READS_COMPILED and [name for name, _ in filters] == ["blosc"] and blosc_function() is not None
+Decoder: TypeAlias = tuple[int, int]
+"""Address of a function, and the number of the codec, for `scatter_encoded`."""
+
+
+def decoder_of(filters: Sequence[tuple[str, object]]) -> Decoder | None:
+    """Return the function and number of the codec that alone encodes chunks; None where no compiled loop decodes it."""
+    if not READS_COMPILED or len(filters) != 1:
+        return None
+    name = filters[0][0]
+    function = decoding_function(name) if name in _CODECS else None
+    return None if function is None else (function, _CODECS[name])
 
 
 @dataclass(frozen=True, slots=True)
-class BloscChunks:
+class EncodedChunks:
     """Where chunks lie.
 
     Attributes
     ----------
+    decoder
+        Of their codec.
     files
         The files that hold some.
     owners, offsets, sizes
         Of each chunk: the number of its file, its first byte and stored bytes; each shape ``(n_chunks,)``, int64.
     """
 
+    decoder: Decoder
     files: tuple[ByteSource, ...]
     owners: NDArray[np.int64]
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
-    def part(self, start: int, stop: int) -> "BloscChunks":
+    def part(self, start: int, stop: int) -> "EncodedChunks":
         """Return chunks [start, stop)."""
-        return BloscChunks(self.files, self.owners[start:stop], self.offsets[start:stop], self.sizes[start:stop])
+        part = slice(start, stop)
+        return EncodedChunks(self.decoder, self.files, self.owners[part], self.offsets[part], self.sizes[part])
 
     def check(self, count: int) -> None:
         """Raise if a file of the first chunks was replaced."""
@@ -60,7 +74,7 @@ class BloscChunks:
         out: NDArray[np.uint8],
         limit: int,
     ) -> tuple[int, int]:
-        """Copy spans of chunks, given as `chunks_of_spans` does, of ``n_bytes`` decoded; see `scatter_blosc`.
+        """Copy spans of chunks, given as `chunks_of_spans` does, of ``n_bytes`` decoded; see `scatter_encoded`.
 
         Files are not checked for being the ones that were opened.
         """
@@ -76,11 +90,10 @@ class BloscChunks:
             stored, decoded = scratch("stored", int(self.sizes.max(initial=16))), scratch("decoded", n_bytes)
             observer = observer_here()
             seconds = _NOT_TIMED if observer is None else np.zeros(3)
-            function = blosc_function()
-            assert function is not None  # noqa: S101 for the type checker: see `is_blosc`
-            status, done = scatter_blosc(
-                function, *where, item, spans.starts, spans.lengths, spans.places, out, limit, stored, decoded, seconds
-            )
+            status, done = scatter_encoded(
+                *self.decoder, *where, item, spans.starts, spans.lengths, spans.places, out, limit, stored, decoded,
+                seconds,
+            )  # fmt: skip
         if observer is not None:
             observer.count(requests=done, bytes=int(self.sizes[:done].sum()), chunks=done)
             for phase, taken in zip((READ, DECODE, SCATTER), seconds.tolist(), strict=True):
