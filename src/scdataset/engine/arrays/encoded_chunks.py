@@ -1,8 +1,8 @@
 """Chunks that blosc or zstd alone encodes, as `scdataset.convert` writes them: a compiled loop decodes them."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -78,22 +78,24 @@ class EncodedChunks:
 
         Files are not checked for being the ones that were opened.
         """
-        with ExitStack() as opened:
-            descriptors = np.full(len(self.files), -1, np.int64)
-            for number in np.unique(self.owners).tolist():
-                own = self.owners == number
-                descriptor = opened.enter_context(self.files[number].ready(self.offsets[own], self.sizes[own]))
+        observer = observer_here()
+        seconds = _NOT_TIMED if observer is None else np.zeros(3)
+        stored, decoded = scratch("stored", int(self.sizes.max(initial=16))), scratch("decoded", n_bytes)
+        (numbers, firsts, lasts), status, done = chunks, 0, 0
+        bounds = np.flatnonzero(np.diff(self.owners, prepend=-1, append=-1)).tolist()
+        for start, stop in pairwise(bounds):  # chunks of one file each
+            own = slice(start, stop)
+            with self.files[self.owners[start]].ready(self.offsets[own], self.sizes[own]) as descriptor:
                 if descriptor is None:
-                    return SHORT_READ, 0
-                descriptors[number] = descriptor
-            where = descriptors[self.owners], self.offsets, self.sizes, *chunks
-            stored, decoded = scratch("stored", int(self.sizes.max(initial=16))), scratch("decoded", n_bytes)
-            observer = observer_here()
-            seconds = _NOT_TIMED if observer is None else np.zeros(3)
-            status, done = scatter_encoded(
-                *self.decoder, *where, item, spans.starts, spans.lengths, spans.places, out, limit, stored, decoded,
-                seconds,
-            )  # fmt: skip
+                    return SHORT_READ, done
+                where = self.offsets[own], self.sizes[own], numbers[own], firsts[own], lasts[own]
+                status, count = scatter_encoded(
+                    *self.decoder, descriptor, *where, item, spans.starts, spans.lengths, spans.places, out, limit,
+                    stored, decoded, seconds,
+                )  # fmt: skip
+            done += count
+            if status:
+                break
         if observer is not None:
             observer.count(requests=done, bytes=int(self.sizes[:done].sum()), chunks=done)
             for phase, taken in zip((READ, DECODE, SCATTER), seconds.tolist(), strict=True):

@@ -66,7 +66,7 @@ def _decodes(function: int, codec: int, stored: NDArray[np.uint8], size: int, de
 def scatter_encoded(
     function: int,
     codec: int,
-    descriptors: NDArray[np.int64],
+    descriptor: int,
     offsets: NDArray[np.int64],
     sizes: NDArray[np.int64],
     numbers: NDArray[np.int64],
@@ -88,8 +88,10 @@ def scatter_encoded(
     ----------
     function, codec
         Address of the library's function, and `BLOSC` or `ZSTD`.
-    descriptors, offsets, sizes, numbers
-        Of each chunk: the open file that holds it, its first byte and stored bytes, and its number in the array.
+    descriptor
+        The open file.
+    offsets, sizes, numbers
+        Of each chunk: its first byte and stored bytes, and its number in the array.
     firsts, lasts
         The first span in each chunk and its last + 1.
     item, starts, lengths, places, out, limit
@@ -110,7 +112,7 @@ def scatter_encoded(
         size = sizes[i]
         if size > stored.size:
             return SHORT_READ, i
-        if not read_into(descriptors[i], np.int64(stored.ctypes.data), size, offsets[i]):
+        if not read_into(descriptor, np.int64(stored.ctypes.data), size, offsets[i]):
             return SHORT_READ, i
         read = _now(seconds.size)
         if not _decodes(function, codec, stored, size, decoded):
