@@ -35,7 +35,10 @@ def progress_bar(description: str, total: int, *, visible: bool) -> Iterator[Cal
     columns = [*Progress.get_default_columns()[:-1], TimeRemainingColumn(elapsed_when_finished=True)]
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(description, total=total)
-        yield lambda steps: progress.advance(task, steps)
+        try:
+            yield lambda steps: progress.advance(task, steps)
+        finally:
+            progress.refresh()  # in a notebook rich leaves the bar as it was drawn last
 
 
 @contextmanager
