@@ -25,7 +25,8 @@ def usable_cores() -> int:
         If SCDATASET_CORES is no positive whole number.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _quota() or cores, _limit() or cores)
+    limit = os.environ.get(_LIMIT)
+    return min(cores, _quota() or cores, _number(limit) if limit else cores)
 
 
 def limit_cores(cores: int) -> None:
@@ -33,11 +34,8 @@ def limit_cores(cores: int) -> None:
     os.environ[_LIMIT] = str(cores)
 
 
-def _limit() -> int | None:
-    """Return the cores that the environment allows; None where it says nothing."""
-    text = os.environ.get(_LIMIT, "")
-    if not text:
-        return None
+def _number(text: str) -> int:
+    """Return the cores that the environment allows."""
     if not text.isdecimal() or int(text) < 1:
         message = f"{_LIMIT}={text!r} is no number of cores; set a whole number of at least 1, or unset it."
         raise ArgumentValueError(message)

@@ -32,7 +32,7 @@ def test_nothing_is_counted_before_somebody_asks():
     asked.publish(at_once=True)
     assert asked.totals() == Totals()
     assert asked.observer is None
-    with waiting():
+    with waiting(None):
         pass
 
 
@@ -40,7 +40,7 @@ def test_waiting_is_timed_with_the_compiling_in_it(monkeypatch):
     seconds = iter([1.0, 1.25])
     monkeypatch.setattr(monitor, "compile_seconds", lambda: next(seconds))
     clock = iter(np.arange(0.0, 100))
-    with observing(Observer(lambda: float(next(clock)))) as observer, waiting():
+    with observing(Observer(lambda: float(next(clock)))) as observer, waiting(observer):
         pass
     assert observer.seconds()[WAIT] >= 1
     assert observer.seconds()[COMPILE] == 0.25

@@ -316,11 +316,10 @@ class CellCollection(Closing, HasObs, ReadsInBackground):
         self, matrices: Mapping[str, Stack], rows: NDArray[np.int64], totals: NDArray[np.float64] | None = None
     ) -> dict[str, MatrixRows]:
         """Return rows of matrices; ``totals`` gets the sums of X over all genes."""
+        read: dict[str, MatrixRows] = {}
         with handles_open():
-            read = {
-                name: matrix.read(rows, self._context, totals if name == "X" else None)
-                for name, matrix in matrices.items()
-            }
+            for name, matrix in matrices.items():
+                read[name] = matrix.read(rows, self._context, totals if name == "X" else None)
         if self._dtype is not None:
             read["X"] = converted(read["X"], self._dtype)
         return read
@@ -330,10 +329,10 @@ class CellCollection(Closing, HasObs, ReadsInBackground):
 
         With ``row_sums`` also ``total_counts``, float64: the sum over all genes of each cell.
         """
-        if rows.size and (rows.min() < 0 or rows.max() >= self.n_obs):
+        if rows.size and (rows.min() < 0 or rows.max() >= self.shape[0]):
             message = f"Rows from {rows.min()} to {rows.max()} of a collection with {counted(self.n_obs, 'cell')}."
             raise IndexError(message)
-        totals = self._totals(rows)
+        totals = np.empty(rows.size) if self._row_sums else None
         read = self._read(self._matrices, rows, totals)
         values = {name: column.codes[rows] for name, column in self._obs.batch.items()}
         sums = {} if totals is None else {TOTALS: totals}
@@ -341,15 +340,12 @@ class CellCollection(Closing, HasObs, ReadsInBackground):
 
     def read_matrix(self, rows: NDArray[np.int64]) -> tuple[MatrixRows, NDArray[np.float64] | None]:
         """Return the values of cells alone, in the order asked for, and with ``row_sums`` their total counts."""
-        totals = self._totals(rows)
+        totals = np.empty(rows.size) if self._row_sums else None
         return self._read({"X": self._matrices["X"]}, rows, totals)["X"], totals
 
     def read_array(self, name: str, rows: NDArray[np.int64]) -> MatrixRows:
         """Return cells of one of the arrays of obsm that are in batches, in the order asked for."""
         return self._read({name: self._matrices[name]}, rows)[name]
-
-    def _totals(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        return np.empty(rows.size) if self._row_sums else None
 
     def value_kind(self, *, seed: int = 0) -> ValueKind:
         """Tell the kind of the values, by a few hundred cells from all over the files.
@@ -384,7 +380,10 @@ class CellCollection(Closing, HasObs, ReadsInBackground):
 
     def announce(self, rows: NDArray[np.int64]) -> int:
         """Tell the system that these cells will be read soon, and return the number of requests for them."""
-        return sum(matrix.announce(rows) for matrix in self._matrices.values())
+        n_requests = 0
+        for matrix in self._matrices.values():
+            n_requests += matrix.announce(rows)
+        return n_requests
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the bytes and chunks that reading these cells would touch; none of them is read."""

@@ -20,7 +20,6 @@ from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.multiindexable import MultiIndexable
 from scdataset.collections.values import ValueKind
 from scdataset.engine.arrays.read_cost import ReadCost
-from scdataset.engine.containers.handles import handles_open
 from scdataset.engine.matrices.parts import MatrixRows
 from scdataset.errors import ArgumentValueError, UnimplementedError
 
@@ -178,7 +177,6 @@ class ModalityCollection(Closing, HasObs, ReadsInBackground):
             raise ArgumentValueError(message)
 
 
-@handles_open()
 def joined_modalities(
     files: Sequence[MuDataFile],
     opened: dict[str, list[CellFile]],

@@ -180,9 +180,11 @@ def open_collection(
                 _refuse_joins(join, gene_key, genes, unique_names=unique_names)
                 opened = _open_modalities(first, paths, options)
                 files = [MuDataFile.from_path(path) for path in paths]
-                return joined_modalities(
-                    files, opened, obs, obsm, dtype, threads, masked=masked, fill=fill, origin=origin, row_sums=row_sums
-                )
+                with handles_open():
+                    return joined_modalities(
+                        files, opened, obs, obsm, dtype, threads,
+                        masked=masked, fill=fill, origin=origin, row_sums=row_sums,
+                    )  # fmt: skip
             matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
             spec = OpenSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
             cells = open_many(paths, spec, first)

@@ -122,14 +122,14 @@ def read_ahead(
             top_up()
             while reading:
                 future, rows, bounds = reading.popleft()
-                with waiting():
+                observer = observer_here()
+                with waiting(observer):
                     begun = future.result()
                 del future  # which would keep the window alive
                 top_up()
-                observer = observer_here()
                 if observer is not None:
                     observer.set_levels(rows_in_flight=rows.size + sum(rows.size for _, rows, _ in reading))
-                with waiting():
+                with waiting(observer):
                     fetched = collection.finish(rows, begun)
                 del begun
                 yield fetched, rows, bounds
@@ -144,7 +144,7 @@ def read_when_asked(
     """Do as `read_ahead`, each window in its turn and in the consumer's thread."""
     for rows, bounds in fetches:
         set_level(rows_in_flight=rows.size)
-        with waiting(), observed(WINDOW, windows=1, window_rows=rows.size):
+        with waiting(observer_here()), observed(WINDOW, windows=1, window_rows=rows.size):
             fetched = collection.read(rows)
         yield fetched, rows, bounds
         del fetched

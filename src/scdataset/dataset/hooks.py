@@ -120,7 +120,7 @@ class Hooks:
         fetched = window.fetched
         if not is_transformed and self.fetch_transform:
             fetched = self.transform_window(fetched, window.read_rows, keys_of)
-        cut = self._cut(fetched, window.places, window.bounds)
+        cut = self._cut_by_callback(fetched, window) if self.batch_callback else self._cut(fetched, window)
         if of_batches is not None:
             pairs = zip(cut, window.rows_of_batches, strict=True)
             cut = made(_called("fetch_transform", of_batches, batch, rows, keys_of) for batch, rows in pairs)
@@ -160,31 +160,29 @@ class Hooks:
         """Whether one of them works on whole windows."""
         return any((self.fetch_callback, self.fetch_transform, self.batch_callback))
 
-    def _cut(self, fetched: RowData, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[object]:
-        callback, n_rows = self.batch_callback, bounds[-1]
-        if callback:
-            take = _timed("batch_callback", callback)
-            positions = np.arange(n_rows) if places is None else places
-            return (take(fetched, positions[start:stop]) for start, stop in pairwise(bounds))
-        return self._parts_of(fetched, places, bounds)
+    def _cut_by_callback(self, fetched: RowData, window: Window) -> Iterator[object]:
+        assert self.batch_callback is not None  # noqa: S101 only called where there is one
+        take = _timed("batch_callback", self.batch_callback)
+        positions = np.arange(window.bounds[-1]) if window.places is None else window.places
+        return (take(fetched, positions[start:stop]) for start, stop in pairwise(window.bounds))
 
-    def _parts_of(self, fetched: RowData, places: NDArray[np.int64] | None, bounds: list[int]) -> Iterator[RowData]:
+    def _cut(self, fetched: RowData, window: Window) -> Iterator[RowData]:
         """Yield the rows of each batch, or say whose window it is if it has none to be taken."""
-        reason = window = None
+        places, n_rows, reason, cuttable = window.places, window.bounds[-1], None, None
         try:
-            window = as_window(fetched, bounds[-1])
+            cuttable = as_window(fetched, n_rows)
         except RuntimeError as error:  # a nested tensor has no shape
             reason = error
-        if window is None:
-            raise self._no_rows(fetched, bounds[-1], reason) from reason
-        take: Hook = row_cutter(window) if places is None else row_taker(window)
+        if cuttable is None:
+            raise self._no_rows(fetched, n_rows, reason) from reason
+        take: Hook = row_cutter(cuttable) if places is None else row_taker(cuttable)
         try:
-            for start, stop in pairwise(bounds):
-                yield take(window, slice(start, stop) if places is None else places[start:stop])
+            for start, stop in pairwise(window.bounds):
+                yield take(cuttable, slice(start, stop) if places is None else places[start:stop])
         except ScDatasetError:
             raise
         except (TypeError, RuntimeError) as error:
-            raise self._no_rows(window, bounds[-1], error) from error
+            raise self._no_rows(cuttable, n_rows, error) from error
 
     def windows(self, source: RowData, fetches: Iterator[Fetch]) -> Iterator[Window]:
         """Yield what ``fetch_callback`` returns for the rows of each fetch, which it gets in ascending order."""

@@ -25,7 +25,7 @@ from torch.utils.data import get_worker_info
 
 from scdataset._compiled import compile_seconds
 from scdataset._processes import abandoned, name_of_process, new_name
-from scdataset.engine.observer import Observer, observer_here
+from scdataset.engine.observer import Observer
 
 __all__ = ["AHEAD", "COMPILE", "LOOP", "MODEL", "WAIT", "WAIT_FOR_BATCHES", "WINDOW", "Monitor", "Totals", "waiting"]
 
@@ -106,9 +106,8 @@ def _sum(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, f
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 
-def waiting() -> AbstractContextManager[None]:
-    """Time how long the loop waits for a window, and how much of that is compiling, if this thread is observed."""
-    observer = observer_here()
+def waiting(observer: Observer | None) -> AbstractContextManager[None]:
+    """Time how long the loop waits for a window, and how much of that is compiling, if it is observed."""
     return nullcontext() if observer is None else _timed_wait(observer)
 
 

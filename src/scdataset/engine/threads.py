@@ -27,7 +27,7 @@ class Threads:
         self._asked = count
         self._shares = 1
         self._pool: ThreadPoolExecutor | None = None
-        self._pid = 0
+        self._size = self._pid = 0  # its threads, and its process
 
     @property
     def count(self) -> int:
@@ -42,16 +42,16 @@ class Threads:
 
     def run(self, work: Callable[..., None], parts: Sequence[tuple[object, ...]]) -> None:
         """Call ``work(*part)`` for every part and wait for all; the first error is raised when all have ended."""
-        count = self.count
-        if len(parts) <= 1 or count == 1:
-            for part in parts:
-                work(*part)
+        if len(parts) <= 1 or (self._pool is None and self.count == 1):
+            _run_each(work, parts)
             return
-        step = -(-len(parts) // (count * _CALLS))
         with _CHANGING:
-            running = self._running()
+            if self._pool is None or self._pid != os.getpid():
+                self._size, self._pid = self.count, os.getpid()
+                self._pool = ThreadPoolExecutor(self._size, thread_name_prefix="scdataset-read")
+            step = -(-len(parts) // (self._size * _CALLS))
             futures = [  # in the caller's context, which has the observer of its reads
-                running.submit(copy_context().run, _run_each, work, parts[i : i + step])
+                self._pool.submit(copy_context().run, _run_each, work, parts[i : i + step])
                 for i in range(0, len(parts), step)
             ]
         errors = [error for future in futures if (error := future.exception()) is not None]
@@ -64,12 +64,6 @@ class Threads:
             pool, self._pool = self._pool, None
         if pool is not None and self._pid == os.getpid():
             pool.shutdown()
-
-    def _running(self) -> ThreadPoolExecutor:
-        if self._pool is None or self._pid != os.getpid():
-            self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="scdataset-read")
-            self._pid = os.getpid()
-        return self._pool
 
     def __reduce__(self) -> tuple[type["Threads"], tuple[int | None]]:
         return Threads, (self._asked,)

@@ -7,14 +7,16 @@ from hypothesis import strategies as st
 from tests.engine.arrays.plain_files import SPANS, plain_array, read_spans
 
 from scdataset.engine.arrays.spans import Spans
-from scdataset.engine.arrays.stored_arrays import PlainArray, equal_parts
+from scdataset.engine.arrays.stored_arrays import PlainArray, equal_tasks
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.errors import DamagedFileError
 
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 8))
 def test_parts_follow_each_other_and_none_is_far_larger_than_others(sizes, n_parts):
-    parts = equal_parts(np.array(sizes, np.int64), n_parts)
+    tasks = equal_tasks(range, np.array(sizes, np.int64), n_parts)
+    parts = [(first, last) for _, first, last in tasks]
+    assert all(work is range for work, *_ in tasks)
     assert [place for part in parts for place in range(*part)] == list(range(len(sizes)))
     assert len(parts) <= n_parts
     assert all(sum(sizes[slice(*part)]) <= sum(sizes) / n_parts + max(sizes) for part in parts)

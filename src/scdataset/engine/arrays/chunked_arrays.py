@@ -16,7 +16,7 @@ from scdataset.engine.arrays.encoded_chunks import EncodedChunks, decoder_of
 from scdataset.engine.arrays.in_file import InFile
 from scdataset.engine.arrays.read_cost import Asked, ReadCost
 from scdataset.engine.arrays.spans import Columns, Spans, Target
-from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task, equal_parts, refuse_out_of_range
+from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray, Task, equal_tasks, refuse_out_of_range
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.decoding import FilterOption, decode
 from scdataset.engine.kernels.chunks import chunks_of_spans
@@ -157,7 +157,7 @@ class ChunkedArray:
                     target.finish(own.starts.size)
             self._chunks.check()
 
-        return [(work, *bounds) for bounds in equal_parts(np.ones(numbers.size, np.int64), n_parts)]
+        return equal_tasks(work, np.ones(numbers.size, np.int64), n_parts)
 
     def announce(self, spans: Spans) -> int:
         """Tell the system which chunks will be read soon."""

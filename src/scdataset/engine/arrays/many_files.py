@@ -5,7 +5,7 @@ files ──► groups ──► descriptors of a group ──► a loop over it
 Python's work for a file costs as much as reading some dozen rows of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeGuard
 
 import numba
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset._types import Array
 from scdataset.engine.arrays.spans import Columns, Spans, scratch
-from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, StoredArray, Task, equal_parts
+from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, StoredArray, Task, equal_tasks
 from scdataset.engine.bytes.descriptors import all_opened
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.kernels.addresses import address_of, pointer
 from scdataset.engine.kernels.gather import READS_COMPILED, gather_numbers, gather_spans
 from scdataset.engine.observer import READ, observed, observer_here
 
-__all__ = ["MANY", "ManyReads", "PlainArrays", "groups_of_files", "is_joinable", "tasks_of_many"]
+__all__ = ["MANY", "ManyReads", "PlainArrays", "is_joinable", "tasks_of_files", "tasks_of_many"]
 
 MANY = 8
 """Arrays from which on they are read together rather than one by one."""
@@ -158,14 +158,16 @@ def tasks_of_many(arrays: Sequence[ManyReads], n_parts: int) -> list[Task]:
                 array.read_apart(number)
 
     sizes = np.sum([array.sizes for array in arrays], axis=0)
-    return [(work, *group) for group in groups_of_files(sizes, n_parts)]
+    return tasks_of_files(work, sizes, n_parts)
 
 
-def groups_of_files(sizes: NDArray[np.int64], n_parts: int) -> Iterator[tuple[int, int]]:
-    """Divide files into groups of about equal ``sizes``, ``n_parts`` or more, each of at most `_TOGETHER` files."""
-    for first, last in equal_parts(sizes, n_parts):
-        for start in range(first, last, _TOGETHER):
-            yield start, min(start + _TOGETHER, last)
+def tasks_of_files(work: Callable[[int, int], None], sizes: NDArray[np.int64], n_parts: int) -> list[Task]:
+    """Divide work on files into tasks of about equal ``sizes``, ``n_parts`` or more, each of `_TOGETHER` at most."""
+    return [
+        (work, start, min(start + _TOGETHER, last))
+        for _, first, last in equal_tasks(work, sizes, n_parts)
+        for start in range(first, last, _TOGETHER)
+    ]
 
 
 @compiled

@@ -26,11 +26,6 @@ class Read:
     columns: Columns = ANY
 
     @property
-    def direct(self) -> bool:
-        """Whether elements go to ``out`` at once: column numbers do, and values of its type."""
-        return self.columns is not ANY or self.array.dtype == self.out.dtype
-
-    @property
     def alike(self) -> tuple[DType, int] | None:
         """Common properties of reads that may be done together: plain bytes of one type that go to one array."""
         return (self.array.dtype, id(self.out)) if is_joinable(self.array) else None
@@ -49,7 +44,10 @@ class Read:
 
 def run_reads(reads: Sequence[Read], context: ReadContext) -> None:
     """Read everything with all threads, and convert arrays that are stored as another type."""
-    made = [read if read.direct else read.packed(context) for read in reads]
+    made = []
+    for read in reads:  # column numbers go to their places at once, and values of the type of the result
+        is_direct = read.columns is not ANY or read.array.dtype == read.out.dtype
+        made.append(read if is_direct else read.packed(context))
     context.threads.run(operator.call, _tasks(made, context.n_tasks))
     for read, packed in zip(reads, made, strict=True):
         if packed is not read:

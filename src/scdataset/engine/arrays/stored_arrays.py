@@ -6,6 +6,7 @@ anything else           ──► `ChunkedArray`, in `chunked_arrays`: chunks ar
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from typing import Protocol
 
 import numpy as np
@@ -32,7 +33,7 @@ from scdataset.engine.kernels.requests import byte_ranges, count_requests
 from scdataset.engine.observer import READ, SCATTER, observed, observer_here
 from scdataset.errors import DamagedFileError
 
-__all__ = ["BUFFER_BYTES", "GAP_BYTES", "PlainArray", "StoredArray", "Task", "equal_parts", "refuse_out_of_range"]
+__all__ = ["BUFFER_BYTES", "GAP_BYTES", "PlainArray", "StoredArray", "Task", "equal_tasks", "refuse_out_of_range"]
 
 GAP_BYTES = 4096
 """Bytes between two spans that are read along rather than skipped: a call costs about as much as copying them."""
@@ -110,7 +111,7 @@ class PlainArray(InFile):
         def work(first: int, last: int) -> None:
             self.read(spans.part(first, last), out, columns)
 
-        return [(work, *bounds) for bounds in equal_parts(spans.lengths, n_parts)]
+        return equal_tasks(work, spans.lengths, n_parts)
 
     def read(self, spans: Spans, out: Array, columns: Columns) -> None:
         """Read spans to ``out``."""
@@ -257,13 +258,13 @@ def refuse_out_of_range(path: str, name: str, chunk: int, limit: int) -> None:
     raise DamagedFileError(message)
 
 
-def equal_parts(sizes: NDArray[np.int64], n_parts: int) -> list[tuple[int, int]]:
-    """Cut [0, len(sizes)) into parts of about the same total size."""
+def equal_tasks(work: Callable[[int, int], None], sizes: NDArray[np.int64], n_tasks: int) -> list[Task]:
+    """Divide work on [0, len(sizes)) into tasks of about the same total size."""
     if sizes.size == 0:
         return []
-    if n_parts == 1:
-        return [(0, sizes.size)]
+    if n_tasks == 1:
+        return [(work, 0, sizes.size)]
     total = np.cumsum(sizes)
-    bounds = np.searchsorted(total, np.arange(1, n_parts) * (total[-1] / n_parts), side="left") + 1
+    bounds = np.searchsorted(total, np.arange(1, n_tasks) * (total[-1] / n_tasks), side="left") + 1
     cuts = np.unique(np.concatenate(([0], np.minimum(bounds, sizes.size), [sizes.size])))
-    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+    return list(zip(repeat(work), cuts[:-1].tolist(), cuts[1:].tolist(), strict=False))

@@ -243,7 +243,7 @@ class LocalFile:
             return False
         tried = offsets[:: max(offsets.size // _PROBES, 1)]
         missing = 0
-        with self.opened() as descriptor:
+        with descriptors.opened(self) as descriptor:
             for offset in tried.tolist():
                 try:
                     os.preadv(descriptor, [bytearray(1)], offset, flag)

@@ -6,8 +6,6 @@ are read through descriptors of our own, which no one waits for.
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 __all__ = ["handles_open", "note_opened"]
@@ -29,29 +27,26 @@ class _Handles:
         self.n_users = 0
         self.opened: list[Releasable] = []
 
-    def enter(self) -> None:
-        with self.lock:
-            self.n_users += 1
-
-    def leave(self) -> None:
-        with self.lock:  # held while handles close, so that no one begins to use one meanwhile
-            self.n_users -= 1
-            while self.opened and self.n_users == 0:
-                self.opened.pop().release()
-
 
 _HANDLES = _Handles()
 
 
-@contextmanager
-def handles_open() -> Iterator[None]:
+class handles_open:  # noqa: N801 called as a function, and a class for its speed
     """Keep the handles that are opened within; they are closed when no caller of this process is within any more."""
-    handles = _HANDLES
-    handles.enter()
-    try:
-        yield
-    finally:
-        handles.leave()
+
+    __slots__ = ("_handles",)
+
+    def __enter__(self) -> None:
+        self._handles = _HANDLES
+        with self._handles.lock:
+            self._handles.n_users += 1
+
+    def __exit__(self, *_: object) -> None:
+        handles = self._handles
+        with handles.lock:  # held while handles close, so that no one begins to use one meanwhile
+            handles.n_users -= 1
+            while handles.opened and handles.n_users == 0:
+                handles.opened.pop().release()
 
 
 def note_opened(file: Releasable) -> None:

@@ -107,6 +107,7 @@ class ChunkFinder:
         self.name = name
         self.store = store
         self.array = array
+        self._per_shard = array.per_shard
         self._metadata = store.keys.watch(key)
         self._shards: dict[tuple[int, int], Shard] = {}
 
@@ -114,13 +115,13 @@ class ChunkFinder:
         """Return where the chunk at a place of the grid is, or None if it was never written."""
         if self.array.index is None:
             return self._find_key(row, column)
-        rows, columns = self.array.per_shard
+        rows, columns = self._per_shard
         shard = self._shard(row // rows, column // columns)
         return None if shard is None else shard.chunk(row % rows * columns + column % columns)
 
     def encoded_chunks(self, decoder: Decoder, rows: NDArray[np.int64], column: int) -> EncodedChunks | None:
         """Return where chunks lie in shards; None if some were never written."""
-        (per_row, per_column), held = self.array.per_shard, []
+        (per_row, per_column), held = self._per_shard, []
         places, owners = np.unique(rows // per_row, return_inverse=True)
         inside = rows % per_row * per_column + column % per_column
         for row in places.tolist():
@@ -140,8 +141,8 @@ class ChunkFinder:
         """Ask for all that finding some chunks takes at once, where each takes a request."""
         if not self.store.keys.is_remote:
             return
-        per_shard = self.array.per_shard
-        places = [(int(row), column // per_shard[1]) for row in np.unique(rows // per_shard[0])]
+        per_row, per_column = self._per_shard
+        places = [(int(row), column // per_column) for row in np.unique(rows // per_row)]
         places = [place for place in places if place not in self._shards]
         self.store.keys.request([self._key(*place) for place in places])
         for place in places if self.array.index is not None else ():

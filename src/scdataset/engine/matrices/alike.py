@@ -18,7 +18,7 @@ from scdataset.engine.arrays.many_files import MANY, ManyReads, PlainArrays, is_
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.context import ReadContext
 from scdataset.engine.kernels.addresses import address_of, pointer
-from scdataset.engine.matrices.csr import CsrMatrix, csr_of, whole_rows
+from scdataset.engine.matrices.csr import CsrMatrix, csr_of, room_for
 from scdataset.engine.matrices.parts import Matrix, Split
 from scdataset.engine.matrices.row_pointers import RowPointers, fill_spans
 from scdataset.engine.matrices.select_many import SelectedColumns, columns_with_tables
@@ -57,18 +57,17 @@ class AlikeMatrices:
 
     def read(self, split: Split, context: ReadContext, totals: NDArray[np.float64] | None) -> scipy.sparse.csr_matrix:
         """Return rows as CSR; ``totals`` as in `Matrix.read_parts`."""
-
-        def read(spans: Spans, data: Array, indices: Array) -> None:
-            where = split.numbers, spans, split.bounds
-            reads = [ManyReads(self._data, *where, data), ManyReads(self._indices, *where, indices)]
-            context.threads.run(operator.call, tasks_of_many(reads, context.n_tasks))
-
         first, spans = self._matrices[0], self._tables.spans(split)
         if self._selected is None:
-            return whole_rows(Spans(*spans, split.places), read, first.shape[1], first.dtype, context, totals)
+            rows = Spans(*spans, split.places)
+            own, data, indices, indptr = room_for(rows, first.shape[1], first.dtype, context)
+            where = split.numbers, own, split.bounds
+            reads = [ManyReads(self._data, *where, data), ManyReads(self._indices, *where, indices)]
+            context.threads.run(operator.call, tasks_of_many(reads, context.n_tasks))
+            return csr_of(data, indices, indptr, first.shape[1], totals)
         selected = self._selected.read(split, *spans, context, totals)
         if selected is None:  # each by itself goes on after a signal, and names errors
-            parts = list(split.parts(self._matrices))
+            parts = split.parts(self._matrices)
             return CsrMatrix.read_parts(parts, first.shape[1], first.dtype, context, totals)
         return csr_of(*selected, first.shape[1])
 

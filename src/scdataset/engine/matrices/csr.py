@@ -3,7 +3,7 @@
 rows ──► parts: the rows of each matrix, and their places ──► tasks for all threads ──► one array
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -25,7 +25,7 @@ from scdataset.engine.matrices.remapped import remapped_of
 from scdataset.engine.matrices.row_pointers import RowPointers
 from scdataset.engine.matrices.select import ReadSpec, read_selected
 
-__all__ = ["CsrMatrix", "csr_of", "whole_rows"]
+__all__ = ["CsrMatrix", "csr_of", "room_for"]
 
 _INT32_MAX = np.iinfo(np.int32).max
 
@@ -77,7 +77,7 @@ class CsrMatrix:
     @classmethod
     def read_parts(
         cls,
-        parts: "Sequence[Part[CsrMatrix]]",
+        parts: Sequence["Part[CsrMatrix]"],
         n_columns: int,
         dtype: DType,
         context: ReadContext,
@@ -97,16 +97,15 @@ class CsrMatrix:
             specs = [part.matrix.read_spec(begins, sizes, part.places) for part, begins, sizes in where]
             return csr_of(*read_selected(specs, dtype, context, totals), n_columns)
 
-        def read(spans: Spans, data: Array, indices: Array) -> None:
-            reads = []
-            for k, part in enumerate(parts):
-                own = spans.part(bounds[k], bounds[k + 1])
-                reads.append(Read(part.matrix.data, own, data))
-                reads.append(Read(part.matrix.indices, own, indices, part.matrix.columns))
-            run_reads(reads, context)
-
-        spans = Spans(np.concatenate(starts), np.concatenate(lengths), np.concatenate(places))
-        return whole_rows(spans, read, n_columns, dtype, context, totals)
+        rows = Spans(np.concatenate(starts), np.concatenate(lengths), np.concatenate(places))
+        spans, data, indices, indptr = room_for(rows, n_columns, dtype, context)
+        reads = []
+        for k, part in enumerate(parts):
+            own = spans.part(bounds[k], bounds[k + 1])
+            reads.append(Read(part.matrix.data, own, data))
+            reads.append(Read(part.matrix.indices, own, indices, part.matrix.columns))
+        run_reads(reads, context)
+        return csr_of(data, indices, indptr, n_columns, totals)
 
     def announce(self, rows: NDArray[np.int64]) -> int:
         """Tell the system that these rows, ascending, will be read soon."""
@@ -154,24 +153,26 @@ class CsrMatrix:
         return ReadSpec(self.data, self.indices, columns, starts, lengths, places)
 
 
-def whole_rows(
-    rows: Spans,
-    read: Callable[[Spans, Array, Array], None],
-    n_columns: int,
-    dtype: DType,
-    context: ReadContext,
-    totals: NDArray[np.float64] | None,
-) -> scipy.sparse.csr_matrix:
-    """Return whole rows as CSR.
+def room_for(
+    rows: Spans, n_columns: int, dtype: DType, context: ReadContext
+) -> tuple[Spans, Array, Array, NDArray[np.int64]]:
+    """Return memory for whole rows as CSR.
 
     Parameters
     ----------
     rows
         Where rows are stored, and which rows of the result they are.
-    read
-        Reads spans to the values and to the column numbers of the result.
-    n_columns, dtype, context, totals
+    n_columns, dtype, context
         As in `Matrix.read_parts`.
+
+    Returns
+    -------
+    spans
+        Where the elements of rows are stored, and where they go.
+    data, indices
+        Memory for the values and the column numbers of the result.
+    indptr
+        The row pointer of the result.
     """
     indptr = np.zeros(rows.places.size + 1, np.int64)
     indptr[1:][rows.places] = rows.lengths
@@ -179,14 +180,19 @@ def whole_rows(
     index_type = np.int32 if max(indptr[-1], n_columns) <= _INT32_MAX else np.int64
     empty, size = context.buffers.empty, int(indptr[-1])
     data, indices = empty(size, dtype), empty(size, index_type)
-    read(Spans(rows.starts, rows.lengths, indptr[rows.places]), data, indices)
-    result = csr_of(data, indices, indptr, n_columns)
-    if totals is not None:
-        totals[:] = row_totals(result)
-    return result
+    return Spans(rows.starts, rows.lengths, indptr[rows.places]), data, indices, indptr
 
 
-def csr_of(data: Array, indices: Array, indptr: NDArray[np.int64], n_columns: int) -> scipy.sparse.csr_matrix:
-    """Return the arrays as CSR, its row pointer of the type of ``indices``."""
+def csr_of(
+    data: Array,
+    indices: Array,
+    indptr: NDArray[np.int64],
+    n_columns: int,
+    totals: NDArray[np.float64] | None = None,
+) -> scipy.sparse.csr_matrix:
+    """Return the arrays as CSR, its row pointer of the type of ``indices``; ``totals`` gets the sums of the rows."""
     shape = (indptr.size - 1, n_columns)
-    return scipy.sparse.csr_matrix((data, indices, indptr.astype(indices.dtype, copy=False)), shape=shape)
+    rows = scipy.sparse.csr_matrix((data, indices, indptr.astype(indices.dtype, copy=False)), shape=shape)
+    if totals is not None:
+        totals[:] = row_totals(rows)
+    return rows

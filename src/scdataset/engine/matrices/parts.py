@@ -1,6 +1,6 @@
 """Stored matrices, and the parts of them that are read along with rows of others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, Protocol, Self, TypeAlias, TypeVar
@@ -66,11 +66,12 @@ class Split:
     rows: NDArray[np.int64]
     places: NDArray[np.int64]
 
-    def parts(self, matrices: Sequence[T]) -> "Iterator[Part[T]]":
-        """Yield the part of each matrix, given all of the stack."""
-        for number, bounds in zip(self.numbers.tolist(), pairwise(self.bounds.tolist()), strict=True):
-            own = slice(*bounds)
-            yield Part(matrices[number], self.rows[own], self.places[own])
+    def parts(self, matrices: Sequence[T]) -> "list[Part[T]]":
+        """Return the part of each matrix, given all of the stack."""
+        parts = []
+        for number, (start, stop) in zip(self.numbers.tolist(), pairwise(self.bounds.tolist()), strict=True):
+            parts.append(Part(matrices[number], self.rows[start:stop], self.places[start:stop]))
+        return parts
 
 
 class Matrix(Protocol):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scdataset._compiled import compiled
 from scdataset._types import Array, DType
 from scdataset.engine.arrays.spans import ANY, Columns, Spans, scatter, scratch
-from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, StoredArray, equal_parts
+from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES, PlainArray, StoredArray, equal_tasks
 from scdataset.engine.context import ReadContext
 from scdataset.engine.kernels.gather import NO_LIMIT, OUT_OF_RANGE, READS_COMPILED, reaches, read_elements, run_of
 from scdataset.engine.kernels.totals import add_up
@@ -155,7 +155,7 @@ def _tasks(
             Selected(part.places[first:last], counts, columns[used], values[used].astype(dtype, copy=False))
         )
 
-    return [(work, *bounds) for bounds in equal_parts(part.lengths, n_tasks)]
+    return equal_tasks(work, part.lengths, n_tasks)
 
 
 def _keep_runs_of(

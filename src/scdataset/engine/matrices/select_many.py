@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scdataset._compiled import compiled
 from scdataset._types import Array
-from scdataset.engine.arrays.many_files import PlainArrays, groups_of_files
+from scdataset.engine.arrays.many_files import PlainArrays, tasks_of_files
 from scdataset.engine.arrays.spans import Columns, scratch
 from scdataset.engine.arrays.stored_arrays import BUFFER_BYTES, GAP_BYTES
 from scdataset.engine.bytes.descriptors import all_opened
@@ -68,8 +68,7 @@ class SelectedColumns:
             used = slice(room.start, room.start + n_kept)
             selected.append(Selected(split.places[rows], counts, columns[used], values[used]))
 
-        sizes = np.diff(ends[split.bounds])
-        tasks = [(work, *group) for group in groups_of_files(sizes, context.n_tasks)]
+        tasks = tasks_of_files(work, np.diff(ends[split.bounds]), context.n_tasks)
         context.threads.run(operator.call, tasks)
         return put_together(selected, starts.size, dtype, context) if len(selected) == len(tasks) else None
 

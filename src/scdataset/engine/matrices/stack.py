@@ -1,6 +1,6 @@
 """Matrices one below the other, read as one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from scdataset.engine.arrays.many_files import MANY
 from scdataset.engine.arrays.read_cost import ReadCost
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.alike import AlikeMatrices
-from scdataset.engine.matrices.parts import Matrix, MatrixRows, Part, Split
+from scdataset.engine.matrices.parts import Matrix, MatrixRows, Split
 from scdataset.engine.matrices.remapped import read_apart
 from scdataset.engine.observer import WHOLE, note, observed, observer_here
 
@@ -53,7 +53,7 @@ class Stack:
                 result: MatrixRows = self._alike.read(split, context, totals)
             else:
                 read = self._matrices[0].read_parts if len(self._types) == 1 else read_apart
-                result = read(list(split.parts(self._matrices)), self.shape[1], self.dtype, context, totals)
+                result = read(split.parts(self._matrices), self.shape[1], self.dtype, context, totals)
         if observer_here() is not None:
             note(result_bytes=_n_bytes(result))
         return result
@@ -64,22 +64,22 @@ class Stack:
         Of many rows in files some are tried first: if they are in memory, so are the others, nearly all of them.
         """
         if rows.size > _TRIED and not self.is_remote:
-            told = [part.matrix.announce(part.rows) > 0 for part in self._parts(rows[:: rows.size // _TRIED])]
-            if sum(told) <= len(told) // _LACKING:
+            n_lacking, tried = 0, self._split(rows[:: rows.size // _TRIED]).parts(self._matrices)
+            for part in tried:
+                n_lacking += part.matrix.announce(part.rows) > 0
+            if n_lacking <= len(tried) // _LACKING:
                 return 0
-        return sum(part.matrix.announce(part.rows) for part in self._parts(rows))
+        return sum(part.matrix.announce(part.rows) for part in self._split(rows).parts(self._matrices))
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:
         """Return the cost of reading these rows, in any order; no values are read."""
-        return sum((part.matrix.read_cost(part.rows) for part in self._parts(rows)), ReadCost())
+        parts = self._split(rows).parts(self._matrices)
+        return sum((part.matrix.read_cost(part.rows) for part in parts), ReadCost())
 
     def close(self) -> None:
         """Close all files."""
         for matrix in self._matrices:
             matrix.close()
-
-    def _parts(self, rows: NDArray[np.int64]) -> Iterator[Part[Matrix]]:
-        return self._split(rows).parts(self._matrices)
 
     def _split(self, rows: NDArray[np.int64]) -> Split:
         order = np.argsort(rows)
