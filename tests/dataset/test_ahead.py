@@ -16,6 +16,7 @@ class Background:
     """A collection that may be read in the background, and notes what was asked of it."""
 
     reads_ahead = True
+    reads_whole = False
     is_remote = False
 
     def __init__(self, fail_at=None):

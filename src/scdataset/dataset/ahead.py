@@ -58,9 +58,12 @@ class ReadsAhead(Protocol):
     ----------
     is_remote
         Whether some of it is read by requests to a store, whose connections should not idle.
+    reads_whole
+        Whether `begin` returns complete windows, which are not finished.
     """
 
     is_remote: bool
+    reads_whole: bool
 
     def announce(self, rows: NDArray[np.int64]) -> int:
         """Tell the system that these rows will be read soon, and return the number of requests for them."""
@@ -94,7 +97,7 @@ def read_ahead(
     transform
         A function that is called in the background with every window of a collection that `reads_whole`, and its rows.
     """
-    upcoming = _Upcoming(collection, fetches)
+    upcoming, reads_whole = _Upcoming(collection, fetches), collection.reads_whole
     reading: deque[tuple[Future[RowData], NDArray[np.int64], list[int]]] = deque()
 
     def begin(rows: NDArray[np.int64]) -> RowData:
@@ -124,14 +127,14 @@ def read_ahead(
                 future, rows, bounds = reading.popleft()
                 observer = observer_here()
                 with waiting(observer):
-                    begun = future.result()
+                    fetched = future.result()
                 del future  # which would keep the window alive
                 top_up()
                 if observer is not None:
                     observer.set_levels(rows_in_flight=rows.size + sum(rows.size for _, rows, _ in reading))
-                with waiting(observer):
-                    fetched = collection.finish(rows, begun)
-                del begun
+                if not reads_whole:
+                    with waiting(observer):
+                        fetched = collection.finish(rows, fetched)
                 yield fetched, rows, bounds
                 del fetched
     finally:

@@ -166,6 +166,11 @@ class BackedRows(SparseSetting, OwnedHandle, ABC):
         return False
 
     @property
+    def reads_whole(self) -> bool:
+        """False: all but X is read in the consumer's thread."""
+        return False
+
+    @property
     def _engine(self) -> BackedMatrix:
         assert self._on_disk is not None  # noqa: S101 asked of those only that read ahead
         return self._on_disk
