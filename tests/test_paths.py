@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scdataset._paths import absolute, existing, listed, same_place
+from scdataset._paths import absolute, existing, listed, refuse_missing, same_place
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, MissingFileError
 
 
@@ -52,3 +52,8 @@ def test_links_are_one_place_with_what_they_lead_to(tmp_path):
     (tmp_path / "a").touch()
     (tmp_path / "link").symlink_to(tmp_path / "a")
     assert same_place(tmp_path / "link") == same_place(tmp_path / "a")
+
+
+def test_a_url_with_one_slash_is_told(tmp_path):
+    with pytest.raises(MissingFileError, match="a URL begins with s3://"):
+        refuse_missing("source", str(tmp_path / "s3:" / "bucket" / "a.h5ad"))

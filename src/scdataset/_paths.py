@@ -111,6 +111,8 @@ def refuse_missing(name: str, path: str) -> NoReturn:
             break
     folder = part.parent
     where = "" if part == Path(path) else f": there is no {part.name!r} in {folder}"
+    if part.name.endswith(":"):
+        where += f", and a URL begins with {part.name}//"
     if folder.is_dir():
         near = nearest(part.name, [entry.name for entry in folder.iterdir()])
     else:

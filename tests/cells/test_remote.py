@@ -286,7 +286,7 @@ def test_patterns_and_folders_of_nothing_are_refused(server, tmp_path, key, word
 
 
 def test_a_host_lists_nothing(server):
-    with pytest.raises(ArgumentValueError, match="hosts of HTTP do not list their files"):
+    with pytest.raises(ArgumentValueError, match="hosts of HTTP list no files"):
         opened(server, "plates/*.h5ad", server.http)
 
 

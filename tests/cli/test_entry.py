@@ -122,3 +122,11 @@ def test_the_command_runs_as_a_module():
         [sys.executable, "-m", "scdataset", "--version"], capture_output=True, text=True, env=os.environ, check=True
     )
     assert done.stdout.startswith("scdataset ")
+
+
+def test_an_option_that_is_not_there_is_told_with_those_of_the_command_that_are_near(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["check", "a.h5ad", "--jsn"])
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert "scdataset check: error: there are no arguments --jsn. Did you mean '--json'?" in told

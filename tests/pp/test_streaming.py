@@ -68,3 +68,8 @@ def test_several_modalities_are_refused_with_the_way_to_one(counts, tmp_path):
     with pytest.raises(ArgumentTypeError, match=r"give one, cells.modalities\[name\]"):
         library_sizes(cells)
     assert np.array_equal(library_sizes(cells.modalities["rna"]), library_sizes(counts))
+
+
+def test_what_has_no_genes_is_told_by_its_own_type():
+    with pytest.raises(ArgumentTypeError, match="cells is of type ndarray"):
+        library_sizes(np.ones((4, 3)))

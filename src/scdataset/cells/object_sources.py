@@ -66,7 +66,8 @@ def version_of_url(url: str) -> str:
 
 def _matches(bucket: Bucket, pattern: str) -> list[str]:
     if not bucket.can_list:
-        message = f"{bucket.url(pattern)} is a pattern, and hosts of HTTP do not list their files; give a list of URLs."
+        what = "has a query, which is not sent" if "?" in pattern else "is a pattern, and hosts of HTTP list no files"
+        message = f"{bucket.url(pattern.partition('?')[0])} {what}; give the URLs of files as they are, or their paths."
         raise ArgumentValueError(message)
     folders = [""]
     *above, last = pattern.rstrip("/").split("/")

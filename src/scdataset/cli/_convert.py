@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     add_opening(convert.add_argument_group("opening"))
     _add_storage(convert.add_argument_group("order and storage"))
     add_json(convert)
-    convert.set_defaults(run=_run, parser=convert)
+    convert.set_defaults(run=_run)
 
 
 def _add_content(content: ArgumentGroup) -> None:

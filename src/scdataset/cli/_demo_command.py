@@ -41,7 +41,7 @@ def add(commands: Commands) -> None:
     for name, kind, default, meaning in _NUMBERS:
         demo.add_argument(name, type=kind, default=default, metavar="N", help=f"{meaning} (default: {default})")
     add_plot(demo, "learning curves")
-    demo.set_defaults(run=_run, parser=demo)
+    demo.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:

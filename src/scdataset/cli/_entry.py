@@ -3,10 +3,13 @@
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import NoReturn
 
+from scdataset._arguments import nearest
 from scdataset._command import INTERRUPTED, noted_interrupts, tell_interrupted
 from scdataset._version import __version__
 from scdataset.cli import _bench, _check, _completion, _convert, _demo_command, _diversity, _info, _tune
@@ -49,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     _prepare_stdout()
-    arguments = parser().parse_args(argv)
+    arguments, unknown = parser().parse_known_args(argv)
+    if unknown:
+        _refuse(arguments.parser, unknown)
     run: Callable[[argparse.Namespace], int] = arguments.run
     code = run(arguments)
     sys.stdout.flush()
@@ -67,8 +72,17 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)
+    for command_parser in commands.choices.values():
+        command_parser.set_defaults(parser=command_parser)
     commands.choices["completion"].set_defaults(parsers=commands.choices)
     return made
+
+
+def _refuse(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """Leave with the options of a command that are near unknown ones."""
+    options = [word for line in command.format_help().split() for word in re.findall(r"--[a-z][a-z-]*", line)]
+    near = nearest(unknown[0].partition("=")[0], options)
+    command.error(f"there are no arguments {' '.join(unknown)}{near}")
 
 
 def _prepare_stdout() -> None:

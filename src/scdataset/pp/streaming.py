@@ -282,9 +282,9 @@ def _reader(collection: Any) -> Callable[[NDArray[np.int64]], tuple[Matrix, NDAr
         return read
     if hasattr(getattr(collection, "source", None), "var_names"):
         return lambda rows: (_matrix_of(collection.read(rows)), None)
+    given = type(getattr(collection, "source", collection)).__qualname__
     message = (
-        f"cells is of type {type(collection).__qualname__}; give what open_collection returns, or AnnData, which have "
-        "genes and columns of obs."
+        f"cells is of type {given}; give what open_collection returns, or AnnData, which have genes and columns of obs."
     )
     raise ArgumentTypeError(message)
 

@@ -57,6 +57,27 @@ def test_an_object_that_is_not_there_is_told_with_those_that_are_near(server):
         RemoteFile(server.http("a/y.bin"))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"region": [1]},
+        {"endpoint": "127.0.0.1:9"},
+        {"client_options": "x"},
+        {"client_options": {"timeout": 5}},
+        {"retry_config": 3},
+        {"retry_config": {"retry_timeout": "a"}},
+    ],
+)
+def test_options_of_wrong_types_are_told(server, wrong):
+    with using_options({**server.options, **wrong}), pytest.raises(ArgumentValueError, match=next(iter(wrong))):
+        RemoteFile(server.s3("a/x.bin"))
+
+
+def test_options_that_are_none_are_left_out(server):
+    with using_options({**server.options, "session_token": None}), closing(RemoteFile(server.s3("a/x.bin"))) as file:
+        assert file.size == len(CONTENT)
+
+
 @pytest.mark.parametrize("url", ["ftp://host/x.h5ad", "s4://bucket/x.h5ad", "s3:///x.h5ad"])
 def test_a_url_that_nobody_knows_is_refused(url):
     with pytest.raises(ArgumentValueError, match=url.partition(":")[0]):
@@ -128,6 +149,7 @@ def test_a_store_that_is_too_slow_is_told(server):
     ("root", "options"),
     [
         ("gs://bucket", '{"anonymous": true}'),
+        ("gcs://bucket", '{"anonymous": true}'),
         ("az://container", '{"anonymous": true, "account_name": "someone"}'),
         ("https://host", '{"retry_config": {"max_retries": 1, "retry_timeout": 5}}'),
         ("s3://bucket", '{"anon": true, "region": "us-east-1"}'),

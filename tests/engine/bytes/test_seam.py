@@ -68,6 +68,7 @@ ROOMS = {
 LIBRARIES = {
     "cells/formats/cellstream.py": {"cellstream.open"},
     "engine/containers/hdf5.py": {"h5py.File"},  # links to other files are followed from its folder
+    "engine/containers/heaps.py": {"h5py.File"},
     "engine/containers/hdf5_links.py": {"h5py.File"},
     "engine/containers/zarr.py": {"zarr.open_group"},  # a store of ours
     "engine/containers/arrow.py": {"fetched.open"},  # written, beside a copy

@@ -15,7 +15,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 from scdataset._arguments import nearest
 from scdataset._packages import needing
@@ -48,6 +47,9 @@ _SCHEMES = {
     "http": "HTTPStore", "https": "HTTPStore",
 }  # fmt: skip
 """Classes of obstore by the scheme of a URL."""
+
+_CALLED = {"gcs": "gs"}
+"""Schemes that obstore knows by another name."""
 
 _OWN = ("anonymous", "anon", "client_options", "retry_config")
 """Storage options that are not those of a class of obstore."""
@@ -383,18 +385,34 @@ def _store(root: str, options: str) -> "ObjectStore":
     """Return the store of obstore for a bucket; it holds the connections of this process."""
     from obstore import store as stores  # noqa: PLC0415 an optional package
 
-    given = json.loads(options)
-    config = {name: value for name, value in given.items() if name not in _OWN}
-    client, retry = dict(given.get("client_options") or {}), dict(given.get("retry_config") or {})
-    if given.get("anonymous", given.get("anon")):
-        config["skip_signature"] = True
-    if "http://" in (root[:7], str(config.get("endpoint"))[:7], str(config.get("aws_endpoint"))[:7]):
-        client.setdefault("allow_http", True)
-    kind = getattr(stores, _SCHEMES[urlsplit(root).scheme])
-    others = {"client_options": client or None, "retry_config": _retries(retry)}
-    config_of_kind = {} if kind is stores.HTTPStore else {"config": config or None}
-    store: ObjectStore = kind.from_url(root, **config_of_kind, **others)
+    given = {name: value for name, value in json.loads(options).items() if value is not None}
+    scheme, rest = root.split("://", 1)
+    try:
+        client, retry = dict(given.get("client_options", {})), _retries(dict(given.get("retry_config", {})))
+        config = {name: value for name, value in given.items() if name not in _OWN}
+        if given.get("anonymous", given.get("anon")):
+            config["skip_signature"] = True
+        places = [root, *_endpoints(config)]
+        if any(place.startswith("http://") for place in places):
+            client.setdefault("allow_http", True)
+        kind = getattr(stores, _SCHEMES[scheme])
+        others = {"client_options": client or None, "retry_config": retry}
+        config_of_kind = {} if kind is stores.HTTPStore else {"config": config or None}
+        store: ObjectStore = kind.from_url(f"{_CALLED.get(scheme, scheme)}://{rest}", **config_of_kind, **others)
+    except (TypeError, ValueError) as error:
+        message = f"{root} takes no storage_options {list(given)} of these types and values: {error}"
+        raise ArgumentValueError(message) from error
     return store
+
+
+def _endpoints(config: Mapping[str, object]) -> Iterator[str]:
+    """Yield the addresses of hosts; obstore ends in a panic for one without a scheme."""
+    for name, value in config.items():
+        if name.endswith(("endpoint", "endpoint_url")) and isinstance(value, str):
+            if not value.startswith(("http://", "https://")):
+                message = f"{name}={value!r} has no scheme; give http://... or https://..."
+                raise ValueError(message)
+            yield value
 
 
 def _retries(given: dict[str, Any]) -> dict[str, object] | None:
