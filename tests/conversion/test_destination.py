@@ -9,7 +9,7 @@ import pytest
 from tests.conversion.stores import SMALL, same_matrix
 
 pytest.importorskip("obstore")
-from scdataset import ArgumentValueError, ExistingFileError, MissingFileError, convert, open_collection
+from scdataset import ArgumentValueError, CellCollection, ExistingFileError, MissingFileError, convert, open_collection
 from scdataset.conversion.destination import Destination
 from scdataset.conversion.showing import no_bar
 from scdataset.conversion.workspace import Workspace
@@ -183,7 +183,12 @@ def test_cells_of_a_bucket_are_converted_and_secrets_are_not_kept(adata, path, s
     with pytest.raises(ArgumentValueError, match="other files"):
         convert(server.s3("cells.h5ad"), tmp_path / "a.zarr", **options)
     server.objects["cells.h5ad"] = path.read_bytes()
+    announced, announce = [], CellCollection.announce
+    monkeypatch.setattr(
+        CellCollection, "announce", lambda self, rows, names: (announced.extend(rows), announce(self, rows, names))
+    )
     assert convert(server.s3("cells.h5ad"), tmp_path / "a.zarr", **options).shape == adata.shape
+    assert set(announced) == set(range(len(adata)))
 
 
 @pytest.mark.filterwarnings("ignore")

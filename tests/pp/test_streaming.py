@@ -41,6 +41,26 @@ def test_windows_have_all_rows_once_and_in_order(counts, opened, small_windows):
     assert np.array_equal(np.concatenate([np.arange(150)[place] for place, _ in places]), np.arange(150))
 
 
+def test_a_store_is_asked_for_each_window_before_the_one_in_front_of_it_is_read(
+    counts, opened, small_windows, monkeypatch
+):
+    cells, announced, asked_later = opened(counts), set(), []
+    read = cells.read_matrix
+
+    def noted(rows):
+        asked_later.append(set(announced) - set(range(rows[-1] + 1)))
+        return read(rows)
+
+    monkeypatch.setattr(type(cells), "is_remote", True)
+    monkeypatch.setattr(cells, "announce", lambda rows, names: announced.update(rows.tolist()))
+    monkeypatch.setattr(cells, "read_matrix", noted)
+    windows = Cells(cells).over("", ListPass())
+    assert len(windows) > 5
+    assert np.array_equal(np.concatenate([matrix for _, matrix in windows]), counts.X.toarray())
+    assert all(asked_later[1:-1])
+    assert announced == set(range(windows[0][0].stop, len(cells)))
+
+
 def test_an_error_of_the_work_leaves_no_thread_behind(counts, opened, small_windows):
     before = set(threading.enumerate())
     cells = Cells(opened(counts, num_threads=1))

@@ -378,11 +378,19 @@ class CellCollection(Closing, HasObs, ReadsInBackground):
         """Whether some of the matrices in batches lie in an object store."""
         return any(matrix.is_remote for matrix in self._matrices.values())
 
-    def announce(self, rows: NDArray[np.int64]) -> int:
-        """Tell the system that these cells will be read soon, and return the number of requests for them."""
+    def announce(self, rows: NDArray[np.int64], names: Sequence[str] | None = None) -> int:
+        """Tell the system that these cells will be read soon, and return the number of requests for them.
+
+        Parameters
+        ----------
+        rows
+            Cells.
+        names
+            The matrices that will be read, ``"X"`` or arrays of obsm; None for all that are in batches.
+        """
         n_requests = 0
-        for matrix in self._matrices.values():
-            n_requests += matrix.announce(rows)
+        for name in self._matrices if names is None else names:
+            n_requests += self._matrices[name].announce(rows)
         return n_requests
 
     def read_cost(self, rows: NDArray[np.int64]) -> ReadCost:

@@ -114,15 +114,18 @@ class ShardWriter:
         """
         return self.sample(*self.matrix.bounds(number))
 
+    def announce(self, number: int) -> None:
+        """Ask a store for the bytes of a shard of the source, which will be read soon."""
+        if self.source.announce is not None:
+            self.source.announce(self.order.rows(*self._rows(*self.matrix.bounds(number))))
+
     def sample(self, start: int, stop: int) -> Shard:
         """Return some elements of the axis that is cut into shards."""
         dtype = np.dtype(self.matrix.dtype)
-        if self.pointers is None:
-            rows = self.source.read(self.order.rows(start, stop))
-            return (exactly(self.matrix.name, np.asarray(rows), dtype),)
-        first = int(np.searchsorted(self.pointers, start, "right")) - 1
-        last = int(np.searchsorted(self.pointers, stop, "left"))
+        first, last = self._rows(start, stop)
         rows = self.source.read(self.order.rows(first, last))
+        if self.pointers is None:
+            return (exactly(self.matrix.name, np.asarray(rows), dtype),)
         if not np.array_equal(np.diff(rows.indptr), np.diff(self.pointers[first : last + 1])):
             message = f"{self.matrix.name} has other rows than when its conversion began; do not change the source."
             raise CollectionChangedError(message)
@@ -130,6 +133,13 @@ class ShardWriter:
             rows.sort_indices()
         inside = slice(start - int(self.pointers[first]), stop - int(self.pointers[first]))
         return exactly(self.matrix.name, rows.data[inside], dtype), rows.indices[inside].astype(np.int32, copy=False)
+
+    def _rows(self, start: int, stop: int) -> tuple[int, int]:
+        """Return the places of the rows that some elements of the axis belong to."""
+        if self.pointers is None:
+            return start, stop
+        first = int(np.searchsorted(self.pointers, start, "right")) - 1
+        return first, int(np.searchsorted(self.pointers, stop, "left"))
 
     def write(self, number: int, content: Shard) -> None:
         """Write a shard."""

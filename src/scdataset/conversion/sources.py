@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from scdataset._types import DType
+from scdataset.cells import CellCollection
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.values import ValueRange, exactly
@@ -33,10 +35,19 @@ class MatrixSource:
         Its place in the converted store, such as ``"X"``.
     read
         Returns rows as CSR or as a dense array.
+    announce
+        Asks a store for the bytes of rows, which will be read soon; None for a source that lies in none.
     """
 
     name: str
     read: Callable[[NDArray[np.int64]], Any]
+    announce: Callable[[NDArray[np.int64]], object] | None = None
+
+    @classmethod
+    def of_x(cls, name: str, cells: CellCollection) -> "MatrixSource":
+        """Return the matrix X of a collection."""
+        announce = partial(cells.announce, names=["X"]) if cells.is_remote else None
+        return cls(name, lambda rows: cells.read_matrix(rows)[0], announce)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ def scanned(
     scan = Scan(
         kind, first.shape[1], ValueRange(first.dtype), np.zeros(n_source_rows if kind == "CSR" else 0, np.int32)
     )
-    for window, read in read_ahead(source.read, _windows(rows, first)):
+    for window, read in read_ahead(source.read, _windows(rows, first), source.announce):
         values = read.data if kind == "CSR" else read
         scan.range.add(values)
         if dtype is not None:

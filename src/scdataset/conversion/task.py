@@ -61,14 +61,14 @@ class Task:
         self._storage = storage
         self._order = order
         self._bar = bar
-        self._sources = [MatrixSource("X", partial(_read_x, cells))]
+        self._sources = [MatrixSource.of_x("X", cells)]
         for name in wanted.layers:
             opened = stack.enter_context(wanted.opened(name))
             _check_genes(cells, opened, name)
-            self._sources.append(MatrixSource(f"layers/{name}", partial(_read_x, opened)))
+            self._sources.append(MatrixSource.of_x(f"layers/{name}", opened))
         self._raw = stack.enter_context(wanted.opened("raw/X", genes=None)) if wanted.raw else None
         if self._raw is not None:
-            self._sources.append(MatrixSource("raw/X", partial(_read_x, self._raw)))
+            self._sources.append(MatrixSource.of_x("raw/X", self._raw))
         self._parts = Parts.of(cells, self._raw, wanted, order)
         self._sources += self._parts.matrices
 
@@ -214,7 +214,11 @@ class Task:
             matrix, number = item
             return writers[matrix.name].read(number)
 
-        for (matrix, number), content in read_ahead(read, left):
+        def announce(item: PlannedShard) -> None:
+            matrix, number = item
+            writers[matrix.name].announce(number)
+
+        for (matrix, number), content in read_ahead(read, left, announce):
             self._space.drop(matrix, number)  # zarr would read a half of one, to put it together with the rest
             writers[matrix.name].write(number, content)
             yield matrix, number, self._space.checksums(matrix, number)
@@ -291,10 +295,6 @@ class ShardWork:
             space.drop(writer.matrix, number)
             writer.write(number, content)
             return space.checksums(writer.matrix, number)
-
-
-def _read_x(cells: CellCollection, rows: NDArray[np.int64]) -> RowData:
-    return cells.read_matrix(rows)[0]
 
 
 def _taken(cells: CellCollection, name: str, rows: NDArray[np.int64]) -> object:

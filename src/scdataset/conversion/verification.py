@@ -42,8 +42,12 @@ def verify_store(
         matrix, number = item
         return writers[matrix.name].read(number)
 
+    def announce(item: tuple[MatrixPlan, int]) -> None:
+        matrix, number = item
+        writers[matrix.name].announce(number)
+
     with bar(f"Comparing {space.out.name}", sum(matrix.n_cells(number) for matrix, number in shards)) as advance:
-        for (matrix, number), content in read_ahead(read, shards):
+        for (matrix, number), content in read_ahead(read, shards, announce):
             start, stop = matrix.bounds(number)
             checked = space.checksums(matrix, number) == complete.get((matrix.name, number))
             stored = [np.asarray(root[array][start:stop]) for array in matrix.arrays] if checked else []

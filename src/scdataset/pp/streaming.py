@@ -3,8 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -110,11 +111,16 @@ class Cells:
     ----------
     read
         Returns the values of rows, sparse or dense, and their total counts, or None.
+    announce
+        Asks a store for the bytes of rows, which will be read soon; None for cells that lie in none.
     """
 
     def __init__(self, source: Any, indices: ArrayLike | None = None) -> None:
         collection: Any = as_collection(source)
         self.read = _reader(collection)
+        self.announce: Callable[[NDArray[np.int64]], object] | None = None
+        if hasattr(collection, "read_matrix") and collection.is_remote:
+            self.announce = partial(collection.announce, names=["X"])
         self._reads_ahead = bool(getattr(collection, "reads_ahead", False))
         self._source = source
         self.var_names = pd.Index(source.var_names)
@@ -212,7 +218,10 @@ class Cells:
         return opening
 
     def add_to(self, totals: T, work: Pass[T], advance: Callable[[int], None]) -> None:
-        """Add windows of all rows; the next is read meanwhile, if the collection reads in the background."""
+        """Add windows of all rows; the next is read meanwhile, if the collection reads in the background.
+
+        A store is asked for the bytes of the one after that.
+        """
         with ThreadPoolExecutor(1) as ahead:
             begin = ahead.submit if self._reads_ahead else _at_once
             start, stop = 0, min(_FIRST_ROWS, self.rows.size)
@@ -220,12 +229,21 @@ class Cells:
             while start < self.rows.size:
                 matrix, sums = reading.result()
                 rows = stop - start
-                following = min(stop + _rows_in_window(matrix, rows), self.rows.size)
+                size = _rows_in_window(matrix, rows)
+                following = min(stop + size, self.rows.size)
                 if following > stop:
-                    reading = begin(self.read, self.rows[stop:following])
+                    reading = begin(self._read, self.rows[stop:following], self.rows[following : following + size])
                 work.add(totals, Window(slice(start, stop), _as_csr(matrix), sums))
                 advance(rows)
                 start, stop = stop, following
+
+    def _read(self, rows: NDArray[np.int64], later: NDArray[np.int64]) -> tuple[Matrix, NDArray[np.float64] | None]:
+        """Return what ``read`` does for rows, once those to be read after them are announced."""
+        if self.announce is not None:
+            with suppress(Exception):  # reading raises the same, in its turn
+                self.announce(rows)
+                self.announce(later)
+        return self.read(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +283,8 @@ class _Done:
         return self._value
 
 
-def _at_once(read: Callable[..., RowData], rows: NDArray[np.int64]) -> "_Done":
-    return _Done(read(rows))
+def _at_once(read: Callable[..., RowData], *rows: NDArray[np.int64]) -> "_Done":
+    return _Done(read(*rows))
 
 
 def _reader(collection: Any) -> Callable[[NDArray[np.int64]], tuple[Matrix, NDArray[np.float64] | None]]:
