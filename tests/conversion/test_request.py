@@ -4,6 +4,8 @@ import pickle
 import shutil
 
 import anndata
+import h5py
+import numpy as np
 import pytest
 from tests.conversion.stores import SMALL, content, same_matrix
 
@@ -85,3 +87,16 @@ def test_layers_have_the_genes_of_x(adata, tmp_path):
         convert(tmp_path / "a.h5ad", tmp_path / "a.zarr", layers=["raw"])
     convert(tmp_path / "a.h5ad", tmp_path / "b.zarr", layer="raw")
     same_matrix(anndata.read_zarr(tmp_path / "b.zarr").X, adata.X)
+
+
+def test_arrays_of_old_files_that_are_fields_of_a_table_come_along(tmp_path):
+    path, values = tmp_path / "a.h5ad", np.arange(8, dtype="f4").reshape(4, 2)
+    anndata.AnnData(np.eye(4, dtype="f4")).write_h5ad(path)
+    with h5py.File(path, "a") as h5:
+        del h5["obsm"]
+        table = h5.create_dataset("obsm", 4, np.dtype([("X_pca", "f4", (2,))]))
+        table[...] = np.array([(row,) for row in values], table.dtype)
+    with pytest.raises(CollectionError, match="a field of a table, as anndata wrote before"):
+        open_collection(path, obsm=["X_pca"])
+    convert(path, tmp_path / "a.zarr", indices=[2, 0], progress=False)
+    same_matrix(anndata.read_zarr(tmp_path / "a.zarr").obsm["X_pca"], values[[2, 0]])

@@ -93,3 +93,9 @@ def test_several_modalities_are_refused_with_the_way_to_one(counts, tmp_path):
 def test_what_has_no_genes_is_told_by_its_own_type():
     with pytest.raises(ArgumentTypeError, match="cells is of type ndarray"):
         library_sizes(np.ones((4, 3)))
+
+
+def test_a_function_in_place_of_rows_is_told(tmp_path):
+    cells = anndata.AnnData(np.ones((4, 3), "f4"))
+    with pytest.raises(ArgumentTypeError, match=r"indices=cells.where\(function\)"):
+        library_sizes(cells, indices=lambda obs: obs["a"] == 1)

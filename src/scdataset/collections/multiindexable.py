@@ -1,6 +1,7 @@
 """MultiIndexable: several modalities of the same rows."""
 
 import operator
+import reprlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -348,9 +349,8 @@ def row_index(key: slice | ArrayLike, n_rows: int) -> RowIndex:
     if rows.size == 0:
         return np.empty(0, np.int64)
     if rows.ndim != 1 or rows.dtype.kind not in "iu":
-        message = (
-            f"Rows of shape {rows.shape} and dtype {rows.dtype}; give a list of integers, or a mask of length {n_rows}."
-        )
+        given = f"Rows of shape {rows.shape} and dtype {rows.dtype}" if rows.ndim else f"The row {reprlib.repr(key)}"
+        message = f"{given}; give a list of integers, or a mask of length {n_rows}."
         raise ArgumentIndexError(message)
     if rows.min() < -n_rows or rows.max() >= n_rows:
         message = f"Rows from {rows.min()} to {rows.max()} of a collection with {counted(n_rows, 'row')}."

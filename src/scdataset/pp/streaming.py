@@ -1,5 +1,6 @@
 """Passes over cells: windows of rows in file order, read while the one before is worked on, here or on a cluster."""
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -127,7 +128,7 @@ class Cells:
         self.given = _rows(source, indices, len(collection))
         self.rows = np.sort(self.given)
         if not self.rows.size:
-            message = f"There are no cells: {len(collection)} in the collection, and indices={indices!r}."
+            message = f"There are no cells: {len(collection)} in the collection, and indices={reprlib.repr(indices)}."
             raise ArgumentValueError(message)
 
     @property
@@ -318,6 +319,9 @@ def _matrix_of(adata: "anndata.AnnData") -> Matrix:
 def _rows(source: Any, indices: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
     if indices is None:
         return np.arange(n_rows)
+    if callable(indices):
+        message = "indices is a function; give the rows that it chooses: indices=cells.where(function)."
+        raise ArgumentTypeError(message)
     chosen = source.rows_of(indices) if hasattr(source, "rows_of") else row_index(indices, n_rows)
     rows: NDArray[np.int64] = np.arange(chosen.start, chosen.stop) if isinstance(chosen, slice) else chosen
     if np.unique(rows).size != rows.size:

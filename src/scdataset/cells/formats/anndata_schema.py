@@ -124,14 +124,19 @@ class AnnDataFile(CellFile, Generic[Container]):
         return self._labelled(name, column_values(self._child("obs"), name))
 
     def members(self, group: str) -> list[str]:
-        """Return the names in a group; of raw, X if there is one."""
+        """Return the names in a group, or the fields of a table in its place; of raw, X if there is one."""
         if group == "raw":
             return ["X"] if any(map(self._holds, self._raw_names)) else []
         found = self._find(self._place(group))
-        return [] if found is None or found.is_array else found.names()
+        if found is not None and found.is_array:
+            return list(found.dtype.names or ())
+        return [] if found is None else found.names()
 
     def member(self, group: str, name: str) -> object:
         """Read a member of a group as anndata does."""
+        found = self._find(self._place(group))
+        if found is not None and found.is_array:
+            return found.values()[name]
         return self._at(f"{self._place(group)}/{name}").element()
 
     def _place(self, group: str) -> str:
@@ -141,7 +146,17 @@ class AnnDataFile(CellFile, Generic[Container]):
 
     def _array(self, group: str, name: str) -> Matrix:
         place = self._place(group)
-        stored = {key: self._at(f"{place}/{key}") for key in self.members(group)}
+        table = self._find(place)
+        if table is not None and table.is_array and name in self.members(group):
+            read, write = self._functions
+            message = (
+                f"{self.path}: {group}[{name!r}] is a field of a table, as anndata wrote before version 0.7. Convert "
+                f"it once: anndata.{read}(path).{write}(new_path)."
+            )
+            raise CollectionError(message)
+        stored = (
+            {} if table is None or table.is_array else {key: self._at(f"{place}/{key}") for key in self.members(group)}
+        )
         if name not in stored:
             there = [key for key, node in stored.items() if _obstacle(node, "") is None]
             message = f"{self.path}: {group} has no array {name!r}; it has {there}{nearest(name, there)}"
