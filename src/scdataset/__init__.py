@@ -1,7 +1,7 @@
 """Shuffled minibatches for deep learning from single-cell data that does not fit in memory."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scdataset._command import interrupted_quietly
 from scdataset._imports import without_collections
@@ -118,7 +118,7 @@ _LAZY = {
 """Names that need anndata and h5py, and the module that each is in, or is."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name on first use, since reading cells needs anndata and h5py."""
     if name not in _LAZY:
         message = f"module 'scdataset' has no attribute {name!r}"

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 
@@ -123,7 +122,7 @@ def array(name: str, values: object, allowed: str, kinds: str | None = "fiub") -
     return found
 
 
-def one_axis(values: object) -> Any:
+def one_axis(values: object) -> object:
     """Return values along one axis where their only other one has length 1; anything else as it is.
 
     Such are a frame of one column, the sums of a sparse matrix along its rows, and the results of `numpy.where` and

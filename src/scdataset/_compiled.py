@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numba
 import numpy as np
@@ -16,6 +16,9 @@ from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 
 from scdataset._types import Array
+
+if TYPE_CHECKING:
+    from types import FunctionType
 
 __all__ = ["COMPILES", "compile_seconds", "compiled", "read_only"]
 
@@ -55,11 +58,11 @@ class _Notice(event.Listener):  # type: ignore[misc]
     """Logs once that functions of this package are being compiled, if that takes long: as a warning, to be seen."""
 
     def __init__(self) -> None:
-        self._running: list[Any] = []
+        self._running: list[FunctionType] = []
         self._begun = self.seconds = 0.0
         self._was_said = False
 
-    def on_start(self, started: Any) -> None:
+    def on_start(self, started: event.Event) -> None:
         """Note the function, and the time if it is not compiled for another one."""
         if not self._running:
             self._begun = time.monotonic()

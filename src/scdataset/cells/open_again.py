@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from scdataset._tables import counted
 from scdataset.cells.open import open_collection
@@ -35,9 +35,9 @@ def open_again(opening: Opening) -> "CellCollection":
     CollectionError
         If the files here hold other numbers of cells.
     """
-    cells: Any = open_collection(**opening.arguments)
+    cells = cast("CellCollection", open_collection(**opening.arguments))
     _check_sizes(cells.sizes, opening)
-    return cast("CellCollection", cells)
+    return cells
 
 
 def _check_sizes(sizes: Sequence[int], opening: Opening) -> None:

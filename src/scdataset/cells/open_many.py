@@ -112,7 +112,7 @@ def open_each(
     paths: Sequence[str],
     opening: Callable[[str], T],
     n_processes: int = 1,
-    sharing: Callable[[], Callable[[T], T]] = _unshared,
+    sharing: Callable[[], Callable[[Any], Any]] = _unshared,
 ) -> list[T]:
     """Open each path; a bar shows how far it is if that takes more than a second.
 

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 __all__ = ["Bar", "Block", "Fields", "Heading", "Line", "Table", "Text", "show", "show_json"]
 
@@ -175,7 +175,7 @@ def _show_rich(blocks: Iterable[Block]) -> None:
             console.print(_rich(block), soft_wrap=isinstance(block, Line))
 
 
-def _print_table(table: Table, console: Any) -> None:
+def _print_table(table: Table, console: "Console") -> None:
     """Print a table, folded where it is too wide; where it would lose names or figures, in its whole width."""
     from rich.console import Console  # noqa: PLC0415 an optional package
     from rich.measure import Measurement  # noqa: PLC0415

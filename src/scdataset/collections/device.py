@@ -1,7 +1,7 @@
 """Values of a batch as torch tensors on a device."""
 
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse
@@ -13,7 +13,7 @@ from scdataset.errors import ArgumentTypeError
 __all__ = ["as_tensor", "csr_tensor"]
 
 
-def as_tensor(name: str | int, value: Any) -> Any:
+def as_tensor(name: str | int, value: object) -> Any:
     """Return an array, a list of numbers or a sparse matrix as a tensor that shares its memory where it can.
 
     Parameters
@@ -31,7 +31,7 @@ def as_tensor(name: str | int, value: Any) -> Any:
     if value is None or hasattr(value, "to"):
         return value
     if scipy.sparse.issparse(value):
-        return _sparse(value)
+        return _sparse(cast("scipy.sparse.csr_matrix", value).tocsr())
     try:
         array = None if hasattr(value, "columns") else np.asarray(value)
     except ValueError:  # lists of different lengths
@@ -46,8 +46,7 @@ def as_tensor(name: str | int, value: Any) -> Any:
     return _strided(array)
 
 
-def _sparse(matrix: Any) -> torch.Tensor:
-    matrix = matrix.tocsr()
+def _sparse(matrix: scipy.sparse.csr_matrix) -> torch.Tensor:
     if not matrix.has_canonical_format:  # torch takes sorted columns, each once in a row
         matrix = matrix.copy()
         matrix.sum_duplicates()

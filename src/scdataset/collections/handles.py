@@ -84,7 +84,7 @@ class OwnedHandle:
                 self._open_files(source)
                 raise
 
-    def _open_files(self, source: Any) -> "list[h5py.File]":  # noqa: ARG002 for those that have some
+    def _open_files(self, source: object) -> "list[h5py.File]":  # noqa: ARG002 for those that have some
         """Return the h5py files of a handle whose files are on disk; raise if they were closed."""
         return []
 

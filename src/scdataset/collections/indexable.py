@@ -1,6 +1,6 @@
 """Anything else that has a length and can be indexed."""
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scdataset._tables import counted
 from scdataset._types import RowData
 from scdataset.collections.ascending import ascending
-from scdataset.collections.rows import as_window, take_rows
+from scdataset.collections.rows import Indexed, as_window, take_rows
 from scdataset.errors import CollectionError
 
 __all__ = ["Indexable"]
@@ -18,7 +18,7 @@ class Indexable:
     """An object of unknown type, indexed with strictly ascending int64 arrays of rows."""
 
     def __init__(self, source: RowData) -> None:
-        self.source: Any = source
+        self.source = cast("Indexed", source)
 
     def __len__(self) -> int:
         return len(self.source)

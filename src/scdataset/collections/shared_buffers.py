@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from multiprocessing import reduction
 from multiprocessing.context import get_spawning_popen
-from typing import Any
+from typing import Protocol, cast
 from weakref import WeakKeyDictionary, finalize
 
 from scdataset._types import RowData
@@ -42,6 +42,14 @@ _COMPARED = 1 << 20
 """Bytes that are compared at a time."""
 
 
+class _Sent(Protocol):
+    """A descriptor on its way to another process."""
+
+    def detach(self) -> int:
+        """Return it, in the other process."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
     """A pickled object and its large arrays, on the way to another process.
@@ -58,7 +66,7 @@ class Packed:
 
     pickled: bytes
     sizes: list[int]
-    content: Any
+    content: "list[bytearray] | _Sent"
 
     def loads(self) -> RowData:
         """Make the object, over the mapped file if there is one."""
@@ -93,13 +101,13 @@ class SharedBuffers:
                 return Packed(pickled, sizes, self._sent(found))
         return Packed(pickled, sizes, [bytearray(buffer) for buffer in found])
 
-    def _sent(self, buffers: Sequence[memoryview]) -> object:
+    def _sent(self, buffers: Sequence[memoryview]) -> "_Sent":
         """Return the descriptor of the file, for the process that is being started."""
         if self._file is None or not self._file.holds(buffers):
             self._file = _File(buffers)
         # The descriptor is inherited when all has been pickled, and by then another thread may have replaced the file.
         self._in_use[get_spawning_popen()] = self._file
-        return reduction.DupFd(self._file.descriptor)
+        return cast("_Sent", reduction.DupFd(self._file.descriptor))
 
     def __reduce__(self) -> tuple[type["SharedBuffers"], tuple[()]]:
         return SharedBuffers, ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import starmap
-from typing import Any
+from typing import cast
 
 import numpy as np
 import scipy.sparse
@@ -83,13 +83,13 @@ def _same_values(one: Array, other: Array) -> bool:
     return all(a == b or (a != a and b != b) for a, b in pairs)  # noqa: PLR0124 NaN
 
 
-def _leaves(sample: Any) -> list[Array]:
+def _leaves(sample: object) -> list[Array]:
     """Return the arrays in a sample, each of one axis; names of columns are leaves too."""
     if isinstance(sample, Mapping):
         return [leaf for name, value in sample.items() for leaf in (np.array([str(name)]), *_leaves(value))]
     if isinstance(sample, (list, tuple)):
         return [leaf for value in sample for leaf in _leaves(value)]
-    if hasattr(sample, "obs_names"):  # AnnData, or a view of an AnnCollection
+    if hasattr(sample, "obs_names") and hasattr(sample, "X"):  # AnnData, or a view of an AnnCollection
         return [*_leaves(sample.X), np.asarray(sample.obs_names, object)]
     return [_flat(sample)]
 
@@ -100,7 +100,6 @@ def _flat(sample: object) -> Array:
         plain = sample.detach().to("cpu")
         return np.asarray((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()).ravel()
     if scipy.sparse.issparse(sample):
-        matrix: Any = sample
-        return np.asarray(matrix.toarray()).ravel()
+        return np.asarray(cast("scipy.sparse.csr_matrix", sample).toarray()).ravel()
     known = isinstance(sample, (str, bytes, int, float, complex)) or hasattr(sample, "__array__")
     return np.asarray(sample).ravel() if known else np.empty(0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.sparse
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scdataset._arguments import whole
 from scdataset._tables import counted
 from scdataset._types import Array
+from scdataset.engine.matrices.parts import MatrixRows
 
 __all__ = ["ValueKind", "are_logarithms", "kind_of_values", "kinds_joined", "sampled_rows"]
 
@@ -106,7 +107,7 @@ def _spread_out(n_rows: int, n_wanted: int, rng: np.random.Generator) -> NDArray
     return rng.integers(bounds[:-1], bounds[1:])
 
 
-def kind_of_values(matrix: Any) -> ValueKind:
+def kind_of_values(matrix: MatrixRows | scipy.sparse.csr_array) -> ValueKind:
     """Return the kind of values in a matrix, sparse or dense."""
     rows = scipy.sparse.csr_matrix(matrix, dtype=np.float64)
     data = rows.data[rows.data != 0]

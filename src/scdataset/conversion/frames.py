@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import cast
 
 import anndata
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
+from scdataset._types import Array
 from scdataset.cells import CellCollection
 
 __all__ = ["write_element", "write_frame", "write_genes", "write_groups"]
@@ -24,7 +25,7 @@ def write_frame(
     index: Iterable[NDArray[np.object_]],
     index_name: object,
     names: Sequence[str],
-    column: Callable[[str], Any],
+    column: Callable[[str], object],
 ) -> None:
     """Write a data frame, with one column in memory at a time.
 
@@ -76,11 +77,11 @@ def write_element(group: zarr.Group, name: str, values: object) -> None:
         anndata.io.write_elem(group, name, values, dataset_kwargs=chunks)
 
 
-def storable(values: object) -> Any:
+def storable(values: object) -> pd.api.extensions.ExtensionArray | Array:
     """Return a column in a form that anndata writes: labels as categories, but strings that all differ as they are."""
     array = values.array if isinstance(values, pd.Series) else values
     if isinstance(array, pd.arrays.IntegerArray | pd.arrays.BooleanArray):
-        return array
+        return cast("pd.api.extensions.ExtensionArray", array)
     if not isinstance(array, pd.Categorical):
         array = np.asarray(array)
     if isinstance(array, np.ndarray) and array.dtype.kind in "iufb":
@@ -88,5 +89,5 @@ def storable(values: object) -> Any:
     labels = array if isinstance(array, pd.Categorical) else pd.Categorical(np.asarray(array, object))
     text = labels.categories.inferred_type == "string"
     if text and not labels.ordered and len(labels.categories) >= len(labels) and not np.any(labels.codes < 0):
-        return np.asarray(labels.categories, object)[labels.codes]
+        return np.asarray(np.asarray(labels.categories, object)[labels.codes])
     return labels

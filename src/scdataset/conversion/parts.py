@@ -36,7 +36,7 @@ class Parts:
         Why others are not carried over.
     """
 
-    elements: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    elements: dict[str, Callable[[], object]] = field(default_factory=dict)
     matrices: list[MatrixSource] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 

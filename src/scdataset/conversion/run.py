@@ -189,8 +189,8 @@ def convert(
 
 def _described(out: Path) -> Conversion:
     root = zarr.open_group(out, mode="r")
-    x: Any = root["X"]
-    left_out: Any = root["uns/conversion/left_out"]
+    x = root["X"]
+    left_out = root["uns/conversion/left_out"]
     is_sparse = isinstance(x, zarr.Group)
     n_obs, n_vars = x.attrs["shape"] if is_sparse else x.shape
     n_bytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from scdataset._arguments import optional_whole
 from scdataset._properties import cached_property
 from scdataset._tables import counted
+from scdataset._types import Json
 from scdataset.collections.base import ReadsInBackground
 from scdataset.collections.handles import dumps, loads
 from scdataset.collections.memory import BatchTaker, TakesBatches
@@ -161,9 +162,9 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
         fetch_factor: int = 16,
         drop_last: bool = False,  # noqa: FBT001, FBT002 the API that users have
         fetch_callback: Callable[..., object] | None = None,
-        fetch_transform: Callable[..., Any] | None = None,
+        fetch_transform: Callable[..., object] | None = None,
         batch_callback: Callable[..., object] | None = None,
-        batch_transform: Callable[..., Any] | None = None,
+        batch_transform: Callable[..., object] | None = None,
         rank: int | None = None,
         world_size: int | None = None,
         seed: int | None = None,
@@ -257,7 +258,7 @@ class scDataset(Explains, Monitored, IterableDataset[Any]):  # noqa: N801 the na
             progress, worker = self._tracker.worker_part(world_size)
         return SavedState(progress, self._seed, self._identity, worker).to_dict()
 
-    def load_state_dict(self, state: dict[str, Any], *, ignore: Sequence[str] = ()) -> None:
+    def load_state_dict(self, state: Json, *, ignore: Sequence[str] = ()) -> None:
         """Go on from a state in the next iteration, with the batches that were not consumed.
 
         With the number of ranks and workers that it was saved with, batches come as they would have; with others, the

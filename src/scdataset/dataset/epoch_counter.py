@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cache
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from filelock import FileLock
 from torch.utils.data import get_worker_info
@@ -102,6 +102,15 @@ class _State(TypedDict):
     revision: int
     latest: _Latest | None
     running: list[_Iteration]
+
+
+class _Pickled(TypedDict):
+    """A counter for another process."""
+
+    next: _Listed
+    seed: int | None
+    revision: int
+    name: str | None
 
 
 class SharedEpochCounter:
@@ -199,16 +208,16 @@ class SharedEpochCounter:
             )
             raise LoaderError(message)
 
-    def __getstate__(self) -> dict[str, object]:
+    def __getstate__(self) -> _Pickled:
         # Only a worker that is being started goes on with this counter; any other copy counts for itself.
         starts = get_spawning_popen() is not None
         if starts:
             self.share()
         with self._shared() as state:
-            shared = {"next": state["next"], "seed": state["seed"]}
-        return {**shared, "revision": self._revision, "name": self._name if starts else None}
+            first, seed = state["next"], state["seed"]
+        return {"next": first, "seed": seed, "revision": self._revision, "name": self._name if starts else None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: _Pickled) -> None:
         self._begin(_progress(state["next"]), state["seed"], state["name"] or new_name(_KIND), state["revision"])
         if state["name"] is not None:
             self.share()

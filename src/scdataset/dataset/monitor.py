@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
-from typing import Any
 
 from torch.utils.data import get_worker_info
 
@@ -173,7 +172,7 @@ class Monitor:
         # Only a worker that is being started counts for this dataset; any other copy begins anew.
         return {"counts": (self._folder, self._main) if get_spawning_popen() is not None else (None, 0)}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, tuple[Path | None, int]]) -> None:
         self.__init__()  # type: ignore[misc]  # as a new one, but for the folder
         folder, main = state["counts"]
         if folder is not None:

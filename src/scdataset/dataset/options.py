@@ -69,7 +69,7 @@ def _is_ours(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == "scdataset"
 
 
-def hook_option() -> Option[Callable[..., Any] | None]:
+def hook_option() -> Option[Callable[..., object] | None]:
     """Return an option that is one of the four hooks."""
     return Option(_checked_hook)
 

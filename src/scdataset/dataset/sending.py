@@ -37,15 +37,14 @@ def refuse_hooks_that_cannot_be_sent(hooks: Hooks) -> None:
             raise HookError(message)
 
 
-def _local_function(hook: Any) -> types.FunctionType | None:
+def _local_function(hook: object) -> types.FunctionType | None:
     """Return a lambda or a function defined inside another, in a hook or in the arguments of a partial."""
     if isinstance(hook, functools.partial):
         bound = (hook.func, *hook.args, *hook.keywords.values())
         return next(filter(None, map(_local_function, bound)), None)
-    is_local = isinstance(hook, types.FunctionType) and any(
-        word in hook.__qualname__ for word in ("<lambda>", "<locals>")
-    )
-    return hook if is_local else None
+    if not isinstance(hook, types.FunctionType):
+        return None
+    return hook if any(word in hook.__qualname__ for word in ("<lambda>", "<locals>")) else None
 
 
 def sendable(batches: Iterator[object], hooks: Hooks) -> Iterator[RowData]:

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from scdataset._types import Json
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, StateError
@@ -214,10 +214,10 @@ def _listed(value: object) -> Sequence[object]:
     return value if isinstance(value, tuple) else _typed(value, list)
 
 
-def _check_keys(state: Mapping[str, Any]) -> None:
+def _check_keys(state: Mapping[str, object]) -> None:
     """Raise unless a state has the fields of its version and no others."""
     known = {"version", "epoch", "chain", "seed", *(one.name for one in fields(Identity))}
-    if state["version"] > _WITHOUT_CHECKSUM:
+    if cast("int", state["version"]) > _WITHOUT_CHECKSUM:
         known.add("checksum")
     for name in sorted(known):
         if name not in state:

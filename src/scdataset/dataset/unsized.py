@@ -1,7 +1,5 @@
 """Collections that have no length: the indices of the strategy say which rows there are."""
 
-from typing import Any
-
 from scdataset.errors import CollectionError
 from scdataset.strategy.base import SamplingStrategy
 
@@ -43,5 +41,5 @@ class Unsized:
     def __len__(self) -> int:
         return self._n_rows
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._source, name)

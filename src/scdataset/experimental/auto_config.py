@@ -34,7 +34,7 @@ scDataset:  fetch_factor={fetch_factor}
 block_size: {block_size_conservative} (more random), {block_size_balanced} (balanced), {block_size_aggressive} (faster)
 Memory:     {estimated_memory_per_fetch_mb:.1f} MiB a window, {estimated_total_memory_mb:.1f} MiB in all"""
 
-Hook = Callable[..., Any] | None
+Hook = Callable[..., object] | None
 
 
 def suggest_parameters(

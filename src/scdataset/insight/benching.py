@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, fields
@@ -17,8 +17,10 @@ from scdataset._progress import late_bar
 from scdataset._tables import counted
 from scdataset._types import Json
 from scdataset.cells.collection import CellCollection
+from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.probe import probing
 from scdataset.cells.formats.registry import Options, open_file
+from scdataset.cells.modalities import ModalityCollection
 from scdataset.cells.open import open_collection
 from scdataset.cells.sources import Source
 from scdataset.dataset.dataset import scDataset
@@ -132,7 +134,7 @@ def bench(
         return _measured(cells, limit, seconds / _TURNS / 2, settings, advance)
 
 
-def _checked(cells: Any) -> CellCollection:
+def _checked(cells: CellCollection | ModalityCollection) -> CellCollection:
     """Return a collection of one matrix, with cells."""
     if not isinstance(cells, CellCollection):
         message = f"The file has the modalities {list(cells.modalities)}; give one, modality=...."
@@ -202,7 +204,7 @@ class _Limit:
     """
 
     def __init__(
-        self, cells: CellCollection, options: dict[str, Any], block_size: int, window: int, stack: ExitStack
+        self, cells: CellCollection, options: Mapping[str, Any], block_size: int, window: int, stack: ExitStack
     ) -> None:
         paths = cells.files if len(cells.files) <= _MOST_FILES else []
         files = [stack.enter_context(closing(_opened(path, options))) for path in paths]
@@ -244,7 +246,7 @@ class _Limit:
         return self._reads(rows)
 
 
-def _opened(path: str, options: dict[str, Any]) -> Any:
+def _opened(path: str, options: Mapping[str, Any]) -> CellFile:
     names = {one.name: options[one.name] for one in fields(Options) if options.get(one.name) is not None}
     with probing(path) as probe:
         return open_file(probe, Options(**names))

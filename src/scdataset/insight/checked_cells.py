@@ -1,7 +1,6 @@
 """Check files in HDF5 and zarr: every array and frame of an AnnData, and its lengths against those of obs and var."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -90,7 +89,7 @@ class CellsCheck:
 
         self._tried(node, look)
 
-    def _tried(self, node: Node, work: Any) -> bool:
+    def _tried(self, node: Node, work: Callable[..., object]) -> bool:
         """Do some work, and note the error that it ends in; return whether it ended in none."""
         try:
             work()

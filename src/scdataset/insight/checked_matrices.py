@@ -8,7 +8,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import singledispatch
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,7 +148,7 @@ class _Count:
     n: int = 0
     first: str = ""
 
-    def add(self, wrong: NDArray[np.bool_], where: Any) -> None:
+    def add(self, wrong: NDArray[np.bool_], where: Callable[..., str]) -> None:
         n = int(np.count_nonzero(wrong))
         if n and not self.n:
             self.first = where(int(np.argmax(wrong)))
@@ -181,7 +180,7 @@ class _Nans:
 
         self._count(values.reshape(-1), where)
 
-    def _count(self, values: Array, where: Callable[[int], str]) -> None:
+    def _count(self, values: Array, where: Callable[..., str]) -> None:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             self.nan.add(np.isnan(values), where)
             self.infinite.add(np.isinf(values), where)
@@ -326,7 +325,7 @@ def _by_halves(
 ) -> None:
     """Read rows, and halves of them where they cannot be read."""
     try:
-        read: Any = matrix.read(np.arange(first, last), context)
+        read = matrix.read(np.arange(first, last), context)
     except ScDatasetError as error:
         if last - first <= 1:
             found.add(place, error)
@@ -335,7 +334,7 @@ def _by_halves(
         _by_halves(matrix, first, middle, place, found, context, nans)
         _by_halves(matrix, middle, last, place, found, context, nans)
         return
-    if hasattr(read, "indptr"):
+    if not isinstance(read, np.ndarray):
         nans.add(read.data, 0, RowPointers.from_pointers(read.indptr, read.nnz), first)
         found.checked(read.data.nbytes)
     else:

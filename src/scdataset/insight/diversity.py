@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -202,7 +202,7 @@ def diversity(
     return expected(codes, partition, lambda epoch: strategy.epoch_order(rows, seed, epoch), strategy.block_size, seed)
 
 
-def codes_of(labels: Any, name: str = "labels") -> NDArray[np.int64]:
+def codes_of(labels: ArrayLike | Sequence[object], name: str = "labels") -> NDArray[np.int64]:
     """Return labels as codes 0, 1, ..., each of which occurs; missing labels have one of their own."""
     encoded = encode_labels(labels, name)
     return np.unique(encoded.codes, return_inverse=True)[1].reshape(-1).astype(np.int64, copy=False)

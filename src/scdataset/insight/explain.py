@@ -8,7 +8,7 @@ No values are read. The order is a pure function, so that windows from all over 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -285,8 +285,8 @@ def labels_of(
             return None, None
         return FILES, np.repeat(np.arange(len(sizes)), sizes)
     if isinstance(labels, str):
-        return labels, codes_of(_column(source, collection, labels))
-    codes = codes_of(labels)
+        return labels, codes_of(cast("ArrayLike", _column(source, collection, labels)))
+    codes = codes_of(cast("ArrayLike", labels))
     if codes.size != n_rows:
         found = f"{counted(codes.size, 'entry')} and the collection {counted(n_rows, 'row')}"
         message = f"labels has {found}; give one label a row."

@@ -7,7 +7,6 @@ encoded   the chunks that hold rows, each read and decoded once a window and thr
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numba import types
@@ -48,7 +47,9 @@ class WindowReads:
     encoded: tuple[tuple[Chunks, NDArray[np.int64]], ...]
 
     @classmethod
-    def from_rows(cls, matrices: Sequence[Any], firsts: Sequence[int], rows: NDArray[np.int64]) -> "WindowReads | None":
+    def from_rows(
+        cls, matrices: Sequence[object], firsts: Sequence[int], rows: NDArray[np.int64]
+    ) -> "WindowReads | None":
         """Return the reads of ascending rows of matrices one below the other; None for other kinds of storage.
 
         ``firsts`` are the first rows of the matrices, and the number of all rows.
@@ -97,7 +98,7 @@ def _share(reads: WindowReads, number: int, buffer: NDArray[np.uint8], count: in
         chunks.check()
 
 
-def _arrays_of(matrix: Any, rows: NDArray[np.int64]) -> Iterator[tuple[StoredArray | None, Spans]]:
+def _arrays_of(matrix: object, rows: NDArray[np.int64]) -> Iterator[tuple[StoredArray | None, Spans]]:
     """Yield the arrays of a matrix with the spans that hold rows; None for an array of another kind of matrix."""
     if isinstance(matrix, CsrMatrix):
         starts, lengths = matrix.table.spans(rows)

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from scdataset._cores import usable_cores
 from scdataset._tables import counted, size
 from scdataset._types import Json
 from scdataset.dataset import scDataset
 from scdataset.strategy.blocks import BlockShuffling
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 __all__ = ["WARMING", "Bench", "Trial"]
 
@@ -138,14 +141,14 @@ class Bench:
 
     def _warm(self, dataset: scDataset) -> None:
         """Read windows of a new size, whose memory those after them use again, as in training."""
-        batches: Any = iter(dataset)
+        batches = cast("Generator[object, None, None]", iter(dataset))
         with closing(batches):
             for _ in islice(batches, WARMING * dataset.fetch_factor):
                 pass
         self._warmed = dataset.fetch_factor
 
     def _timed(self, dataset: scDataset, seconds: float) -> float:
-        batches: Any = iter(dataset)
+        batches = cast("Generator[object, None, None]", iter(dataset))
         with closing(batches):  # reading ahead stops
             next(batches)
             begun, n_batches, taken = self._clock(), 0, dataset.fetch_factor

@@ -9,10 +9,10 @@ slower with larger blocks.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -121,9 +121,9 @@ class Tuned:
                 kept.append(trial)
         return tuple(kept)
 
-    def strategy(self, **options: Any) -> BlockShuffling:
-        """Return `BlockShuffling` of this block size; ``options`` are its others, such as ``indices``."""
-        return BlockShuffling(self.block_size, **options)
+    def strategy(self, *, indices: ArrayLike | range | None = None, drop_last: bool = False) -> BlockShuffling:
+        """Return `BlockShuffling` of this block size, with its other options."""
+        return BlockShuffling(self.block_size, indices, drop_last)
 
     @property
     def options(self) -> dict[str, int]:
@@ -370,7 +370,7 @@ class _Search:
         return Trial(block, factor, threads, rate, self._share_of(block, factor), self._peak(factor))
 
 
-def _row_bytes(rows: Any) -> float:
+def _row_bytes(rows: Sized) -> float:
     """Return the memory of a row, in bytes: by where it lies, or of a few that are read."""
     n_rows = len(rows)
     if isinstance(rows, TellsReadCost):

@@ -272,7 +272,7 @@ class ScviDataModule(LightningDataModule):  # type: ignore[misc]  # without scvi
         size = self.batch_size if batch_size is None else whole("batch_size", batch_size, minimum=1)
         return self._loader(Streaming(None if indices is None else rows), size, rank=0, world_size=1)
 
-    def _paired(self, rows: NDArray[np.bool_], loader: Callable[[NDArray[np.bool_]], Any]) -> object:
+    def _paired(self, rows: NDArray[np.bool_], loader: Callable[[NDArray[np.bool_]], object]) -> object:
         """Return a loader of cells; for SCANVI with labelled cells beside them, several rounds of them if need be."""
         labelled = rows & self._labelled
         if not (self._trains_classifier and labelled.any()):

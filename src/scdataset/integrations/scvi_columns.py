@@ -5,7 +5,7 @@ Needs no scvi-tools. Codes are those that scvi-tools gives AnnData in memory, so
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import torch
@@ -207,7 +207,7 @@ class ToScvi:
     def __call__(self, batch: MultiIndexable, keys: RowKeys) -> dict[str, torch.Tensor]:
         """Return the tensors of a batch by name."""
         columns = {name: _stacked(values, keys.rows) for name, values in self._columns.items()}
-        x: Any = self._to_torch(batch["X"])
+        x = cast("torch.Tensor", self._to_torch(batch["X"]))
         return {"X": x, **columns}
 
 

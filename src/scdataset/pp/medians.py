@@ -5,9 +5,8 @@ dictionary: count keys by their first bits, and look closer at the bucket in whi
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -288,7 +287,13 @@ class _BucketPass(_KeysPass[_Inside]):
         totals.kept.join(part.kept)
 
 
-def _medians(over: Callable[[Any], Any], n_vars: int, most_per_row: float) -> NDArray[np.float64]:
+class _Over(Protocol):
+    """Makes a pass over the cells, and returns its totals."""
+
+    def __call__(self, work: "_KeysPass[T]", /) -> T: ...
+
+
+def _medians(over: "_Over", n_vars: int, most_per_row: float) -> NDArray[np.float64]:
     """Return the medians of the keys of each gene as floats, NaN for genes without keys.
 
     ``over`` makes a pass and returns its totals; the first keeps keys if there are no more a row than said.

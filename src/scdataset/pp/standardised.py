@@ -1,8 +1,8 @@
 """Highly variable genes by the variance of standardised counts: Seurat v3, as in scanpy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from scdataset.pp.moments import Moments, Sums, SumsPass
 from scdataset.pp.streaming import Cells
 from scdataset.transforms.matrices import Csr
 
+if TYPE_CHECKING:
+    from skmisc.loess import loess
+
 __all__ = ["by_standardised_variance", "loess_class"]
 
 _FEWEST = 4
@@ -27,11 +30,11 @@ _JITTER = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """Widths of the noise that is tried on log10 of the means, where loess finds them too much alike."""
 
 
-def loess_class() -> Any:
+def loess_class() -> "type[loess]":
     """Return loess of scikit-misc, which is imported where it is used."""
     with needing("highly_variable_genes with the flavor seurat_v3", "scikit-misc"):
         from skmisc.loess import loess  # noqa: PLC0415 as said above
-    return loess
+    return cast("type[loess]", loess)
 
 
 def by_standardised_variance(
@@ -86,7 +89,7 @@ def by_standardised_variance(
 
 def _median_ranks(ranks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the median rank of each gene over the batches in which it has one; NaN where it has none."""
-    median: Any = np.ma.median
+    median = cast("Callable[..., np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float32]]]", np.ma.median)
     medians: NDArray[np.float32] = median(np.ma.masked_invalid(ranks), axis=0).filled(np.nan)
     return medians
 

@@ -316,7 +316,7 @@ def _matrix_of(adata: "anndata.AnnData") -> Matrix:
     return matrix
 
 
-def _rows(source: Any, indices: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
+def _rows(source: object, indices: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
     if indices is None:
         return np.arange(n_rows)
     if callable(indices):

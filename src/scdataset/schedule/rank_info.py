@@ -3,13 +3,25 @@
 import os
 import sys
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from scdataset._arguments import optional_whole
 from scdataset._tables import counted, verb
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, WorldError
 
 __all__ = ["RankInfo"]
+
+
+@runtime_checkable
+class _Mesh(Protocol):
+    """A torch `DeviceMesh`, which is not imported here."""
+
+    ndim: int
+    mesh_dim_names: tuple[str, ...] | None
+
+    def get_local_rank(self) -> int: ...
+
+    def size(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +97,11 @@ class RankInfo:
         return self if self.is_given else self._from_group() or self
 
     @classmethod
-    def _from_mesh(cls, mesh: Any, rank: int | None, world_size: int | None) -> "RankInfo":
+    def _from_mesh(cls, mesh: object, rank: int | None, world_size: int | None) -> "RankInfo":
         if rank is not None or world_size is not None:
             message = f"rank={rank!r}, world_size={world_size!r} and a mesh; give one or the other."
             raise ArgumentValueError(message)
-        if not hasattr(mesh, "get_local_rank") or not hasattr(mesh, "size"):
+        if not isinstance(mesh, _Mesh):
             message = f"mesh={mesh!r} is of type {type(mesh).__name__}; give a torch DeviceMesh of one dimension."
             raise ArgumentTypeError(message)
         if mesh.ndim != 1:

@@ -9,7 +9,6 @@ The upper part of the tree is flat: a few thousand cells, whose numbers of draws
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,14 +131,14 @@ def _draws_at(
         while run < longest and ranks[done + run] == rank + run:
             run += 1
         stop = start + run
-        _put(stack, np.int64(0), c * cell, min((c + 1) * cell, n), n_in_cell, start, stop)
+        _put(stack, int(np.int64(0)), c * cell, min((c + 1) * cell, n), n_in_cell, start, stop)
         _descend(stack, out[done : done + stop - start], n, weights, prefix, key, stratum, held)
         done += stop - start
     return out
 
 
 @compiled
-def _put(stack: NDArray[np.int64], depth: Any, low: int, high: int, n_draws: int, start: int, stop: int) -> None:
+def _put(stack: NDArray[np.int64], depth: int, low: int, high: int, n_draws: int, start: int, stop: int) -> None:
     stack[depth, 0] = low
     stack[depth, 1] = high
     stack[depth, 2] = n_draws
@@ -162,7 +161,7 @@ def _descend(
 
     ``stratum`` is memory for the weights of the stratum ``held[0]``, which are read once for all the parts of it.
     """
-    depth: Any = np.int64(1)  # as what it becomes: what it is passed to would be compiled for both
+    depth = int(np.int64(1))  # as what it becomes: what it is passed to would be compiled for both
     filled = 0
     while depth:
         depth -= 1

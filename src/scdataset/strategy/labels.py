@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,11 +96,12 @@ def encode_labels(labels: ArrayLike | Sequence[Hashable], name: str = "labels") 
     ArgumentTypeError
         If labels cannot be compared.
     """
-    labels = one_axis(labels)
+    labels = cast("ArrayLike", one_axis(labels))
     categorical = getattr(labels, "cat", labels)  # a pandas Series of categories keeps its codes there
     if hasattr(categorical, "codes") and hasattr(categorical, "categories"):
         return _counted(np.asarray(categorical.codes), 0, np.asarray(categorical.categories), name)
-    values: Any = labels
+    values: Array | Sequence[object]
+    values = cast("Sequence[object]", labels)
     if not isinstance(labels, (list, tuple)):
         shape = getattr(labels, "shape", None)
         if isinstance(shape, tuple) and len(shape) > 1:  # told before one iterates over an AnnData, row by row

@@ -1,6 +1,6 @@
 """Attributes of a strategy that can be assigned: each is checked, and takes effect in the next epoch."""
 
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from scdataset._attributes import CheckedAttribute
 
@@ -20,7 +20,6 @@ class Owner(Protocol):
 class Parameter(CheckedAttribute[T]):
     """An attribute of a strategy that can be assigned."""
 
-    def __set__(self, strategy: Any, value: Any) -> None:
+    def __set__(self, strategy: Owner, value: object) -> None:
         vars(strategy)[self._name] = self._check(self._name, value)
-        owner: Owner = strategy
-        owner._forget()  # noqa: SLF001 which strategies override
+        strategy._forget()  # noqa: SLF001 which strategies override

@@ -21,7 +21,7 @@ from scdataset.strategy.keys import MAX_SEED, make_key, mix, unit_float
 
 __all__ = ["RowKeys", "call_transform", "keyed", "needs_keys"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,12 +104,12 @@ def needs_keys(transform: object) -> bool:
     return bool(getattr(transform, "needs_keys", False))
 
 
-def call_transform(transform: Callable[..., Any], value: Any, keys: RowKeys | None) -> Any:
+def call_transform(transform: Callable[..., object], value: object, keys: RowKeys | None) -> Any:
     """Call a transform, with keys if it needs them."""
     return transform(value, keys) if needs_keys(transform) else transform(value)
 
 
-def _checked_rows(rows: Any) -> NDArray[np.int64]:
+def _checked_rows(rows: object) -> NDArray[np.int64]:
     numbers = array("rows", rows, "the whole number of each row", "iu")
     if numbers.ndim != 1:
         message = f"rows has shape {numbers.shape}; give the whole number of each row."

@@ -251,7 +251,7 @@ class Selection:
             "condition matched no cell."
         )
 
-    def _rows_of_array(self, indices: ArrayLike) -> Rows | None:
+    def _rows_of_array(self, indices: object) -> Rows | None:
         """Return the rows, or None if they are given by names, which are kept."""
         array = as_array("indices", indices, _ALLOWED, kinds=None)
         if array.ndim == 0:

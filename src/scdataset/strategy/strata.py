@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,12 +66,13 @@ def _column_of(argument: str, name: str) -> str:
     return f"{argument}[{name!r}]" if name else argument
 
 
-def _columns(match: Any) -> list[tuple[str, ArrayLike | Sequence[Hashable]]]:
+def _columns(match: object) -> list[tuple[str, ArrayLike | Sequence[Hashable]]]:
     if isinstance(match, Mapping):
         return [(str(name), labels) for name, labels in match.items()]
     if hasattr(match, "columns"):  # a frame of pandas or polars
-        return [(str(name), match[name]) for name in match.columns]
-    return [("", match)]
+        columns = cast("Mapping[object, ArrayLike]", match)
+        return [(str(name), columns[name]) for name in match.columns]
+    return [("", cast("ArrayLike", match))]
 
 
 def _crossed(columns: list[ClassCodes]) -> ClassCodes:

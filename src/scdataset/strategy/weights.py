@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from scdataset.strategy.bitmap import Bitmap, fill_rows
 from scdataset.strategy.selection import Rows
 
 __all__ = ["STRATUM", "Weights", "fill_weights", "in_parts", "stratum_prefix"]
+
+T = TypeVar("T")
 
 STRATUM = 512
 """Rows whose weights are summed once and kept: 0.016 bytes a row."""
@@ -76,7 +78,7 @@ class Weights(NamedTuple):
             lookup.bits,
         )
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle the fields: read-only arrays are not read-only when they arrive."""
         return _arrived, tuple(self)
 
@@ -177,7 +179,7 @@ def stratum_prefix(weights: Weights, n: int) -> NDArray[np.float64]:
     return np.cumsum(sums, out=sums)
 
 
-def in_parts(n: int, work: Callable[[int, int], Any]) -> list[Any]:
+def in_parts(n: int, work: Callable[[int, int], T]) -> list[T]:
     """Call ``work(start, stop)`` over parts of [0, n) in threads, and return the results in order."""
     parts = [(start, min(start + _PART, n)) for start in range(0, n, _PART)]
     if len(parts) <= 1:

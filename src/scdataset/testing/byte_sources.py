@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from multiprocessing import get_all_start_methods, get_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from scdataset.engine.bytes.source import ByteSource
 from scdataset.errors import DamagedFileError
 
 if TYPE_CHECKING:
+    from multiprocessing.context import SpawnContext
     from multiprocessing.queues import Queue
 
 __all__ = ["ByteSourceTests"]
@@ -133,7 +134,7 @@ class ByteSourceTests(ABC):
     def test_other_processes_read_the_same(self, source: ByteSource) -> None:
         source.read(0, 10)
         for method in self.start_methods:
-            context: Any = get_context(method)
+            context = cast("SpawnContext", get_context(method))
             results = context.SimpleQueue()
             process = context.Process(target=_send, args=(source, results), daemon=True)
             process.start()

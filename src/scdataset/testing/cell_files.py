@@ -78,7 +78,7 @@ class CellFileTests(ABC):
     layers: Sequence[str] = ()
     has_names = True
     dtypes: Sequence[str] = ("float32",)
-    options: Mapping[str, Any] = {}
+    options: Mapping[str, object] = {}
 
     @abstractmethod
     def write(self, folder: Path, cells: anndata.AnnData) -> Path:

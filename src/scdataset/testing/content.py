@@ -3,7 +3,7 @@
 import hashlib
 import pickle
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import cast
 
 import numpy as np
 import scipy.sparse
@@ -26,9 +26,8 @@ def content(batch: RowData) -> str:
 def _parts(value: RowData) -> Iterable[bytes]:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
-    given: Any = value
     if scipy.sparse.issparse(value):
-        csr = given.tocsr()
+        csr = cast("scipy.sparse.csr_matrix", value).tocsr()
         value = [np.array(csr.shape), csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data]
     if isinstance(value, MultiIndexable):
         value = {name: value[name] for name in value.names or ()}

@@ -1,7 +1,7 @@
 """AnnData to a container of arrays."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse
@@ -14,11 +14,14 @@ from scdataset.errors import ArgumentTypeError, ArgumentValueError
 if TYPE_CHECKING:
     import anndata
     import pandas as pd
+    from anndata.experimental.multi_files import AnnCollectionView
 
 __all__ = ["adata_to_mindex"]
 
 
-def adata_to_mindex(batch: Any, columns: Sequence[str] | None = None) -> MultiIndexable:
+def adata_to_mindex(
+    batch: "anndata.AnnData | AnnCollectionView", columns: Sequence[str] | None = None
+) -> MultiIndexable:
     """Return X and some columns of obs as a `MultiIndexable`: a ``fetch_transform`` for AnnData and AnnCollection.
 
     Parameters

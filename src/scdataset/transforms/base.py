@@ -1,7 +1,6 @@
 """Transforms as values: frozen, and equal if their options are."""
 
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ class Transform:
     with ``@dataclass(frozen=True, eq=False)``, as the generated comparison takes no arrays.
     """
 
-    def divided(self) -> tuple[Any, Any]:
+    def divided(self) -> tuple[object, object]:
         """Return the part to be called with windows, and the part to be called with their batches; None for neither."""
         return self, None
 

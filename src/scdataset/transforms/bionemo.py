@@ -1,7 +1,7 @@
 """BioNeMo's memory-mapped cells to a dense tensor."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,10 +11,15 @@ from scdataset._packages import needing
 from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 
+if TYPE_CHECKING:
+    from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
+
 __all__ = ["bionemo_to_tensor"]
 
 
-def bionemo_to_tensor(data_collection: Any, idx: int | slice | Sequence[int] | Array | torch.Tensor) -> torch.Tensor:
+def bionemo_to_tensor(
+    data_collection: "SingleCellMemMapDataset", idx: int | slice | Sequence[int] | Array | torch.Tensor
+) -> torch.Tensor:
     """Read cells of a BioNeMo ``SingleCellMemMapDataset``: a ``fetch_callback``.
 
     Parameters

@@ -52,7 +52,7 @@ class SelectGenes(MatrixTransform):
     def __repr__(self) -> str:
         return f"SelectGenes(<{counted(len(self.names), 'gene')}>)"
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: object) -> Any:
         """Return ``value`` with those genes of X."""
         if is_anndata(value):
             return value[:, _columns_of(self.names, tuple(value.var_names))].copy()

@@ -64,7 +64,7 @@ class ToJax(Transform):
             raise missing(needed_for, "jax", because=error) from error
         if tensor.layout is torch.sparse_csr:
             parts = tensor.values(), tensor.col_indices(), tensor.crow_indices()
-            array: Any = BCSR(tuple(map(jax.dlpack.from_dlpack, parts)), shape=tuple(tensor.shape))
+            array = BCSR(tuple(map(jax.dlpack.from_dlpack, parts)), shape=tuple(tensor.shape))
         else:
             array = jax.dlpack.from_dlpack(tensor)
         return array if self.device is None else jax.device_put(array, self.device)

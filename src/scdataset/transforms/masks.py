@@ -76,7 +76,7 @@ class MaskValues(Transform):
         flag("exact", self.exact)
         whole("stream", self.stream, minimum=0)
 
-    def __call__(self, value: Any, keys: RowKeys | None = None) -> Any:
+    def __call__(self, value: object, keys: RowKeys | None = None) -> Any:
         """Return ``value`` with masked values: a `MultiIndexable`, also of AnnData, a dict, CSR or an array.
 
         Raises

@@ -34,7 +34,7 @@ def key_of_totals(value: Any, key: str | None) -> str | None:
     return _TOTALS if hasattr(value, "keys") and _TOTALS in value else None
 
 
-def total_counts(asked_by: str, matrix: Matrix, value: Any, key: str | None) -> NDArray[np.float64]:
+def total_counts(asked_by: str, matrix: Matrix, value: object, key: str | None) -> NDArray[np.float64]:
     """Return the total counts of each cell, shape ``(n_cells,)``: those named ``key``, or the sums of rows of X.
 
     Parameters

@@ -246,7 +246,7 @@ class AnnDataFile(CellFile, Generic[Container]):
         labels = self._find(f"{self._group}uns/{name}_categories")
         if labels is None or values.dtype.kind not in "iu":
             return values
-        categories = np.atleast_1d(labels.element())
+        categories = np.atleast_1d(np.asarray(labels.element()))
         with reading(self.path, labels.name):  # pandas refuses codes without a category
             return pd.Categorical.from_codes(np.asarray(values), pd.Index(categories))
 

@@ -7,7 +7,6 @@ and compared with the archive that was opened.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import cellstream
 import numpy as np
@@ -82,7 +81,7 @@ class CellstreamFile(CellFile):
         """Return the names in obsm, obsp, uns, varm or varp."""
         return self._header.members(group)
 
-    def member(self, group: str, name: str) -> Any:
+    def member(self, group: str, name: str) -> object:
         """Read one of `members` whole, as anndata does."""
         return self._header.member(group, name)
 

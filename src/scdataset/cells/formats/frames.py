@@ -4,6 +4,8 @@ A data frame is a group with an array for each column. Before anndata 0.7 it was
 is the index: https://anndata.readthedocs.io/en/stable/fileformat-prose.html
 """
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -54,10 +56,11 @@ def frame_of(frame: Node) -> pd.DataFrame:
             {name: _plain(records[name]) for name in names}, index=pd.Index(_plain(records[index]), name=index)
         )
     else:
-        read = frame.element()
-        if not isinstance(read, pd.DataFrame):
+        element = frame.element()
+        if not isinstance(element, pd.DataFrame):
             message = f"{frame.path}: {frame.name} is {frame.kind!r}; it has to be a data frame."
             raise CollectionError(message)
+        read = element
     return read.set_axis(_as_names(read.index), axis=0)
 
 
@@ -152,7 +155,7 @@ def _read(stored: Node) -> ColumnValues:
     if kind == "array" and stored.is_array and stored.dtype.kind in "iufb":
         return stored.values()
     strings = stored.strings()
-    return stored.element() if strings is None else strings
+    return cast("ColumnValues", stored.element()) if strings is None else strings
 
 
 def _index_name(frame: Node) -> str:

@@ -6,7 +6,7 @@ are used elsewhere, outside any guard, so that a mistake of this package is neve
 
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import h5py
 import numpy as np
@@ -137,7 +137,7 @@ class Node:
             check_lengths(self.stored)
             return np.asarray(self.stored[()])
 
-    def element(self) -> Any:
+    def element(self) -> object:
         """Read it as anndata does."""
         with needing(f"{self.path}: {self.name}", "anndata"):
             import anndata  # noqa: PLC0415 takes a second to import

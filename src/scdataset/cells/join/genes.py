@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from scdataset._arguments import nearest, warn
 from scdataset._tables import counted, verb
+from scdataset._types import Array
 from scdataset.cells.join.gene_ids import found_elsewhere
 from scdataset.errors import ArgumentValueError, CollectionError
 
 __all__ = ["GeneKey", "Genes", "Join", "gene_names", "join_genes", "joined_var"]
 
 Join = Literal["exact", "inner", "outer"]
-GeneKey = str | Callable[[pd.DataFrame], Any]
+GeneKey = str | Callable[[pd.DataFrame], Array | pd.Series | pd.Index | Sequence[str]]
 
 _EXAMPLES = 5
 _VERSION = r"\.\d+$"

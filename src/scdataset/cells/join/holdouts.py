@@ -37,7 +37,7 @@ class Holdout(NamedTuple):
     held_out: NDArray[np.int64]
 
 
-def of_files(wanted: Any, paths: Sequence[str], sizes: Sequence[int]) -> NDArray[np.bool_]:
+def of_files(wanted: object, paths: Sequence[str], sizes: Sequence[int]) -> NDArray[np.bool_]:
     """Tell which rows are in the wanted files, which go by their paths or names.
 
     Raises
@@ -116,7 +116,7 @@ def parted(held_out: NDArray[np.bool_], given: str) -> Holdout:
     return Holdout(np.flatnonzero(~held_out), np.flatnonzero(held_out))
 
 
-def _listed(name: str, wanted: Any, single: tuple[type, ...]) -> list[object]:
+def _listed(name: str, wanted: object, single: tuple[type, ...]) -> list[object]:
     """Return the wanted values as a list: a value by itself is one."""
     if isinstance(wanted, single) or not isinstance(wanted, Iterable) or getattr(wanted, "shape", None) == ():
         return [wanted]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anndata
 import numpy as np
@@ -16,6 +16,9 @@ from scdataset.collections.adapters.annotated import as_stored
 from scdataset.collections.adapters.backed_anndata import BackedMatrix, BackedRows
 from scdataset.collections.ascending import ascending
 from scdataset.collections.rows import RowIndex, Separable, cut_rows, take_rows
+
+if TYPE_CHECKING:
+    from anndata.experimental.multi_files import AnnCollectionView
 
 __all__ = ["AnnCollectionRows", "Cells"]
 
@@ -85,7 +88,7 @@ class _Window:
     convert: object
 
     @classmethod
-    def from_view(cls, view: Any, X: RowData, source: Any) -> "_Window":  # noqa: N803 as there
+    def from_view(cls, view: "AnnCollectionView", X: RowData, source: AnnCollection) -> "_Window":  # noqa: N803 as there
         """Return the parts of a view of a collection besides X."""
         parts = (view.obs, view.obsm, view.layers)
         obs, obsm, layers = ({} if part is None else part.to_dict(use_convert=False) for part in parts)
@@ -114,7 +117,7 @@ class _Window:
             return anndata.AnnData(self.X, obs=self.obs.copy(), var=var, obsm=self.obsm, layers=self.layers)
 
     @cached_property
-    def view(self) -> Any:
+    def view(self) -> "AnnCollectionView":
         """The cells as a view of an AnnCollection, made where something is asked for that only it has."""
         with as_stored():
             return AnnCollection([self.to_adata()], convert=self.convert)[:]
@@ -136,7 +139,7 @@ class Cells(Separable):
         self._numbers = numbers
 
     @cached_property
-    def _view(self) -> Any:
+    def _view(self) -> "AnnCollectionView":
         return self._window.view[self._rows]
 
     @property

@@ -1,7 +1,7 @@
 """Lists of AnnData with the same genes: their cells, one after the other."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import anndata
 import numpy as np
@@ -15,6 +15,9 @@ from scdataset.collections.adapters.annotated import as_stored, matrix_of, witho
 from scdataset.collections.adapters.backed_anndata import BackedCells, BackedMatrix
 from scdataset.collections.ascending import ascending
 from scdataset.errors import CollectionError
+
+if TYPE_CHECKING:
+    from scdataset.engine.matrices.parts import MatrixRows
 
 __all__ = ["AnnDataListRows"]
 
@@ -51,7 +54,7 @@ class AnnDataListRows(BackedCells):
         matrix = self._matrix(distinct)
         return self.finish(rows, matrix if matrix is None or places is None else matrix[places])
 
-    def _matrix(self, rows: NDArray[np.int64]) -> Any:
+    def _matrix(self, rows: NDArray[np.int64]) -> "MatrixRows | None":
         """Return X of ascending rows."""
         matrices = [matrix_of(adata) for adata in self.source]
         if matrices[0] is None:

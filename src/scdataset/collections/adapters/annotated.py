@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from functools import partial
 from multiprocessing import parent_process
-from typing import Any
+from typing import Any, cast
 
 import anndata
 import numpy as np
@@ -165,10 +165,10 @@ class SparseSetting:
         own = self._sparse_arrays
         return bool(anndata.settings.use_sparse_array_on_read) if own is None else own
 
-    def as_read(self, matrix: Any) -> RowData:
+    def as_read(self, matrix: RowData) -> RowData:
         """Return a matrix of the engine as the type that anndata would read, over the same memory."""
         is_other = isinstance(matrix, scipy.sparse.csr_matrix) and self.sparse_arrays
-        return scipy.sparse.csr_array(matrix) if is_other else matrix
+        return scipy.sparse.csr_array(cast("scipy.sparse.csr_matrix", matrix)) if is_other else matrix
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_sparse_arrays": self.sparse_arrays}

@@ -1,9 +1,8 @@
 """Lists and ranges, and lists of objects that another module knows."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +55,7 @@ class RangeRows:
         return repr(self.source)
 
 
-def adapt(source: Any) -> object:
+def adapt(source: object) -> object:
     """Adapt lists and ranges; name the remedy for a dict, a tuple of arrays or a string."""
     if isinstance(source, (list, tuple)):
         together = _together(source)
@@ -74,7 +73,7 @@ def adapt(source: Any) -> object:
         )
         raise CollectionError(message)
     remedy = _remedy(source)
-    if remedy:
+    if remedy and isinstance(source, Sized):
         message = (
             f"The collection is a {type(source).__name__} of {counted(len(source), 'entry')}, which has no rows of "
             f"its own. Give {remedy}."
@@ -90,10 +89,10 @@ def _together(source: Sequence[RowData]) -> object:
     return None if adapt_list is None else adapt_list(source)
 
 
-def _refuse_paths(source: list[Any]) -> None:
+def _refuse_paths(source: list[RowData]) -> None:
     """Raise for a list of paths of files of cells, whose names would be the rows."""
     if source and all(isinstance(entry, (str, os.PathLike)) for entry in source):
-        endings = {Path(entry).suffix for entry in source[:_LOOKED_AT]}
+        endings = {Path(entry).suffix for entry in source[:_LOOKED_AT] if isinstance(entry, (str, os.PathLike))}
         if endings <= _CELL_FILES:
             message = (
                 f"The collection is a list of {len(source)} paths, whose rows would be the paths. Give "

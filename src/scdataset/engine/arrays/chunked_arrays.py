@@ -5,7 +5,7 @@ chunks of a library ──► the same, with elements as the library gives them
 """
 
 import math
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -263,7 +263,7 @@ class FileChunks(InFile):
 def array_at(file: ByteSource, name: str, index: ChunkIndex) -> StoredArray:
     """Return the elements of an array, or of a strip of one, whose chunk index has a table of chunks."""
     length = math.prod(index.chunk)
-    table: Any = index.table
+    table = cast("ChunkTable", index.table)
     if index.plain:
         return PlainArray(file, name, index.dtype, length, table.offsets)
     return ChunkedArray(FileChunks(file, name, index.dtype, length, table, index.filters, index.fill))

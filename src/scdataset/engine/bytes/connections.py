@@ -36,7 +36,7 @@ class _Connections:
         self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._n_threads = 0
-        self._under_way: set[Future[Any]] = set()
+        self._under_way: set[Future[object]] = set()
         self._ended = False
 
     def submit(self, future: "Future[T]", request: Callable[[], T]) -> None:
@@ -85,7 +85,7 @@ def _answer(future: "Future[T]", request: Callable[[], T]) -> None:
             future.set_result(result)
 
 
-def _give_up(future: "Future[Any]") -> None:
+def _give_up(future: "Future[T]") -> None:
     with suppress(InvalidStateError):
         future.set_exception(UnreachableStoreError("Requests are given up, since the process ends."))
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from scdataset._arguments import nearest
 from scdataset._packages import needing
@@ -415,12 +415,12 @@ def _endpoints(config: Mapping[str, object]) -> Iterator[str]:
             yield value
 
 
-def _retries(given: dict[str, Any]) -> dict[str, object] | None:
+def _retries(given: dict[str, object]) -> dict[str, object] | None:
     """Return how often requests are retried, with seconds as obstore takes them."""
     from datetime import timedelta  # noqa: PLC0415 as the package that takes it
 
     if "retry_timeout" in given:
-        given["retry_timeout"] = timedelta(seconds=given["retry_timeout"])
+        given["retry_timeout"] = timedelta(seconds=cast("float", given["retry_timeout"]))
     return given or None
 
 

@@ -1,7 +1,7 @@
 """Matrices as JSON and numbers, and again as matrices once they are checked against the file."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class CachedArrays:
         self._parts: list[bytes] = []
         self.n_bytes = 0
 
-    def add(self, array: Array) -> list[Any]:
+    def add(self, array: Array) -> list[object]:
         """Add an array, and return where it is."""
         where = [array.dtype.str, self.n_bytes, array.size]
         stored = array.tobytes()
@@ -60,7 +60,7 @@ class CachedArrays:
         return np.frombuffer(b"".join(self._parts), np.uint8)
 
 
-def packed_matrix(matrix: Matrix, arrays: CachedArrays) -> list[Any] | None:
+def packed_matrix(matrix: Matrix, arrays: CachedArrays) -> list[object] | None:
     """Return a matrix as JSON; None if it is not one of the engine's own, or a library has to read it."""
     if isinstance(matrix, CsrMatrix) and matrix.remapping is None:
         parts = [_packed(array, arrays) for array in (matrix.data, matrix.indices)]
@@ -99,7 +99,7 @@ def _packed(array: StoredArray, arrays: CachedArrays) -> list[object] | None:
     if place is None:
         return None
     name, index = place
-    table: Any = index.table
+    table = cast("ChunkTable", index.table)
     tables = [table.offsets] if index.plain else table.arrays
     fill = np.asarray(index.fill, index.dtype).reshape(1)
     return [

@@ -6,7 +6,7 @@ https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.m
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scdataset._tables import counted
 from scdataset.engine.bytes.source import ByteSource
@@ -14,7 +14,7 @@ from scdataset.engine.codecs.unpacking import FREE
 from scdataset.errors import DamagedFileError
 
 if TYPE_CHECKING:
-    from pyarrow.parquet import FileMetaData
+    from pyarrow.parquet import ColumnChunkMetaData, FileMetaData
 
 __all__ = ["check_pages"]
 
@@ -66,7 +66,7 @@ def check_pages(source: ByteSource, metadata: "FileMetaData") -> None:
                     raise DamagedFileError(message)
 
 
-def _pages(source: ByteSource, column: Any) -> Iterator[int]:
+def _pages(source: ByteSource, column: "ColumnChunkMetaData") -> Iterator[int]:
     """Yield the bytes that each page of a column takes, for values of a dictionary at least one each."""
     begins = (column.data_page_offset, column.dictionary_page_offset or column.data_page_offset)
     at = min(begins)
@@ -82,7 +82,7 @@ def _pages(source: ByteSource, column: Any) -> Iterator[int]:
         at += size + stored
 
 
-def _header(source: ByteSource, at: int, most: int) -> tuple[dict[int, Any], int]:
+def _header(source: ByteSource, at: int, most: int) -> tuple[dict[int, object], int]:
     """Return the fields of the header of a page, and its bytes."""
     n_read = min(_HEADER, most)
     while True:
@@ -101,7 +101,7 @@ def _damaged(source: ByteSource, at: int) -> DamagedFileError:
     return DamagedFileError(f"{source.path} has no header of a page at byte {at:,}, where there has to be one.")
 
 
-def _struct(stored: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
+def _struct(stored: bytes, at: int, depth: int) -> tuple[dict[int, object], int]:
     """Return the fields of a struct by their numbers, and where it ends.
 
     Raises
@@ -111,7 +111,7 @@ def _struct(stored: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
     ValueError
         If it is none, or has more structs within each other than headers of pages have.
     """
-    fields: dict[int, Any] = {}
+    fields: dict[int, object] = {}
     number = 0
     while stored[at] != _LAST:
         kind, step = stored[at] & 15, stored[at] >> 4
@@ -124,7 +124,7 @@ def _struct(stored: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
     return fields, at + 1
 
 
-def _value(stored: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+def _value(stored: bytes, at: int, kind: int, depth: int) -> tuple[object, int]:
     """Return the value of a field, None for those that are of no use here, and where it ends."""
     if kind in _INTEGERS:
         return _number(stored, at)

@@ -6,7 +6,6 @@ overlap.
 """
 
 import os
-from typing import Any
 
 import numpy as np
 from numba import types
@@ -159,7 +158,7 @@ def gather_spans(
     ``(0, 0)``, or ``SHORT_READ`` or ``OUT_OF_RANGE`` and the span it happened in.
     """
     room = buffer.size // item
-    first: Any = np.int64(0)  # as what it becomes: what it is passed to would be compiled for both
+    first = int(np.int64(0))  # as what it becomes: what it is passed to would be compiled for both
     while first < starts.size:
         begin = starts[first]
         last, end = run_of(starts, lengths, first, max_gap, room)
@@ -227,7 +226,7 @@ def gather_numbers(
 ) -> tuple[int, int]:
     """Do as `gather_spans`, and write numbers as `renumber_piece` does; ``buffer`` is of the stored type."""
     item = buffer.itemsize
-    first: Any = np.int64(0)  # as in `gather_spans`
+    first = int(np.int64(0))  # as in `gather_spans`
     while first < starts.size:
         begin = starts[first]
         last, end = run_of(starts, lengths, first, max_gap, buffer.size)

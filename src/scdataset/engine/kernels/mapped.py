@@ -1,7 +1,6 @@
 """A compiled loop from a file that is mapped into memory to elements of an array; see `MemoryMap` for its dangers."""
 
 import mmap
-from typing import Any
 
 import numpy as np
 from numba import types
@@ -67,7 +66,7 @@ def gather_mapped(
 
     ``room`` is the number of elements of a run, which the system is asked for together.
     """
-    first: Any = np.int64(0)  # as in `gather_spans`
+    first = int(np.int64(0))  # as in `gather_spans`
     while first < starts.size:
         begin = starts[first]
         last, end = run_of(starts, lengths, first, max_gap, room)

@@ -1,7 +1,5 @@
 """Sums of the values of rows."""
 
-from typing import Any
-
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
@@ -15,15 +13,14 @@ _LANES = 64
 """Sums of parts of a row: enough that the compiler keeps them in memory and uses vector instructions."""
 
 
-def row_totals(values: Any) -> NDArray[np.float64]:
+def row_totals(values: scipy.sparse.csr_matrix | Array) -> NDArray[np.float64]:
     """Return the sum of every row of CSR or of a dense array, shape ``(n_rows,)``."""
-    if not scipy.sparse.issparse(values):
+    if isinstance(values, np.ndarray):
         sums: NDArray[np.float64] = values.sum(axis=1, dtype=np.float64)
         return sums
-    rows: Any = values
-    pointers = rows.indptr.astype(np.int64)
+    pointers = values.indptr.astype(np.int64)
     totals = np.empty(pointers.size - 1)
-    add_up(rows.data, 0, pointers[:-1], np.diff(pointers), totals)
+    add_up(values.data, 0, pointers[:-1], np.diff(pointers), totals)
     return totals
 
 

@@ -5,7 +5,6 @@ rows ──► one compiled loop over the row pointers of all files ──► on
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numba
 import numpy as np
@@ -71,7 +70,7 @@ class AlikeMatrices:
             return CsrMatrix.read_parts(parts, first.shape[1], first.dtype, context, totals)
         return csr_of(*selected, first.shape[1])
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return AlikeMatrices.from_matrices, (self._matrices,)  # addresses are of this process
 
 

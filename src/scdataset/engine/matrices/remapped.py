@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse
@@ -206,7 +206,7 @@ class NumberedColumns(OwnColumns):
 
     def read(self, rows: NDArray[np.int64], context: ReadContext) -> scipy.sparse.csr_matrix:
         """Return rows, in any order and repeated or not."""
-        stored: Any = self.matrix.read(rows, context)
+        stored = cast("scipy.sparse.csr_matrix", self.matrix.read(rows, context))
         order = np.argsort(self.numbers)
         columns = np.empty(stored.indices.size, np.int32)
         n_unknown = _numbered(stored.indices, self.numbers[order], order, columns)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,8 +230,7 @@ def fill_spans(
 @compiled
 def _first_at_or_above(ascending: NDArray[np.int64], value: int) -> int:
     """Do as ``np.searchsorted``, of which numba's version takes half a second to compile."""
-    low: Any = np.int64(0)
-    high: Any = np.int64(ascending.size)
+    low, high = int(np.int64(0)), ascending.size  # of one type, or the loop would be compiled for two
     while low < high:
         middle = (low + high) // 2
         if ascending[middle] < value:

@@ -11,7 +11,6 @@ only touches selected elements.
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -290,8 +289,7 @@ def keep_runs(
     If there is room for ``sums``, ``addends`` is the memory of ``data`` as the type to add up. Returns how many were
     kept, or -1 if something could not be read or was not within the limit.
     """
-    first: Any = np.int64(0)  # as in `gather_spans`
-    position: Any = np.int64(0)
+    first = position = int(np.int64(0))  # as in `gather_spans`
     while first < starts.size:
         begin = starts[first]
         last, end = run_of(starts, lengths, first, max_gap, indices.size)
@@ -312,7 +310,7 @@ def keep_runs(
         if sums.size:
             add_up(addends, begin, own_starts, own_lengths, sums[first:last])
         first = last
-    return position  # type: ignore[no-any-return]
+    return position
 
 
 @compiled

@@ -104,7 +104,7 @@ def _column(column: "pd.Series", rows: NDArray[np.int64]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), labels, ordered=bool(values.ordered))
 
 
-def _matrix_columns(matrix: Any, *, dense: bool) -> dict[str, pa.Array]:
+def _matrix_columns(matrix: object, *, dense: bool) -> dict[str, pa.Array]:
     if dense or not is_sparse(matrix):
         return {DENSE: _tensor(matrix)}
     offsets = pa.array(matrix.indptr.astype(np.int64, copy=False))
@@ -112,7 +112,7 @@ def _matrix_columns(matrix: Any, *, dense: bool) -> dict[str, pa.Array]:
     return {name: pa.LargeListArray.from_arrays(offsets, pa.array(values)) for name, values in lists.items()}
 
 
-def _tensor(matrix: Any) -> ArrowTensorArray:
+def _tensor(matrix: object) -> ArrowTensorArray:
     values = matrix.toarray() if is_sparse(matrix) else np.asarray(matrix)
     return ArrowTensorArray.from_numpy(values)
 
