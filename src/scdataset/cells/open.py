@@ -160,18 +160,12 @@ def open_collection(
     threads, row_sums = optional_whole("num_threads", num_threads, minimum=1), flag("row_sums", row_sums)
     memory_map = flag("memory_map", memory_map)
     unique_names, genome = flag("unique_names", unique_names), optional_text("genome", genome)
-    optional_text("join", join, '"exact", "inner" or "outer"')
-    optional_text("missing_obs", missing_obs, '"fill", or None')
-    optional_text("missing_modality", missing_modality, '"mask", or None')
+    _check_choices(join, missing_obs, missing_modality)
     if not callable(gene_key):
         gene_key = optional_text("gene_key", gene_key, "a column of var, a function of var, or None")
     with using_options(_checked_options(storage_options), memory_map=memory_map):
         paths, origin = Origin.from_source(source, paths_of, keys, label, index_unique)
         warn_of_repeated(paths)
-        if missing_obs not in {None, "fill"}:
-            message = f'missing_obs={missing_obs!r}; give None, or "fill" for missing values where files lack a column.'
-            raise ArgumentValueError(message)
-        masked, fill = missing_modality == "mask", missing_obs == "fill"
         options = Options(layer, genome, feature_types, modality, gene_table, gene_lists, unknown_genes)
         with probing(paths[0]) as first:
             several = not isinstance(modality, str) and _all_mudata(first, paths[1:])
@@ -183,7 +177,8 @@ def open_collection(
                 with handles_open():
                     return joined_modalities(
                         files, opened, obs, obsm, dtype, threads,
-                        masked=masked, fill=fill, origin=origin, row_sums=row_sums,
+                        masked=missing_modality is not None, fill=missing_obs is not None, origin=origin,
+                        row_sums=row_sums,
                     )  # fmt: skip
             matched = len(paths) > 1 or join != "exact" or gene_key is not None or genes is not None
             spec = OpenSpec(options, tuple(obs), tuple(obsm), matched, gene_key, unique_names, label)
@@ -194,6 +189,15 @@ def open_collection(
         )
         collection.opening = Opening.from_call(arguments, paths, origin, collection.sizes)
         return collection
+
+
+def _check_choices(join: object, missing_obs: object, missing_modality: object) -> None:
+    """Raise for names of ways to treat files that are not known, those of ``missing_modality`` apart."""
+    optional_text("join", join, '"exact", "inner" or "outer"')
+    optional_text("missing_modality", missing_modality, '"mask", or None')
+    if optional_text("missing_obs", missing_obs, '"fill", or None') not in {None, "fill"}:
+        message = f'missing_obs={missing_obs!r}; give None, or "fill" for missing values where files lack a column.'
+        raise ArgumentValueError(message)
 
 
 def _checked_options(options: Mapping[str, object] | None) -> Mapping[str, object] | None:

@@ -6,7 +6,6 @@ U = (K - 1) / (2 m ln 2) bits for K groups and batches of m rows. Only b / f cou
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from scdataset._arguments import flag, warn, whole
 from scdataset._cores import usable_cores
@@ -101,16 +100,28 @@ def suggest_parameters(
         raise ArgumentValueError(message)
     verbose = flag("verbose", verbose)
     row = estimate_sample_size(data_collection, 16, fetch_callback, fetch_transform, batch_callback, batch_transform)
-    memory = _memory()
-    cores = usable_cores()
+    memory, cores = _memory(), usable_cores()
     wanted = min_workers if _reads_in_threads(data_collection) else max(cores // 2, min_workers)
-    n_workers = min(wanted, max_workers)
+    suggested = _suggested(batch_size, min(wanted, max_workers), row, int(memory[0] * target_ram_fraction))
+    system_info = {
+        "available_ram_gb": memory[0] / 2**30,
+        "total_ram_gb": memory[1] / 2**30,
+        "cpu_count": cores,
+        "estimated_sample_size_bytes": row,
+    }
+    if verbose:
+        print(_REPORT.format(**suggested, **system_info))  # noqa: T201 verbose=True asks for it
+    return {**suggested, "system_info": system_info}
+
+
+def _suggested(batch_size: int, n_workers: int, row_bytes: int, most_bytes: int) -> Json:
+    """Return what to suggest for so many workers, whose windows may take ``most_bytes`` together."""
     # A worker holds the window in use and the one before it is freed; read-ahead adds one in the main process.
     n_windows = 2 * n_workers or 3
-    fitting = int(memory[0] * target_ram_fraction) // max(n_windows * batch_size * row, 1)
+    fitting = most_bytes // max(n_windows * batch_size * row_bytes, 1)
     fetch_factor = max(1, min(fitting, _LARGEST_FETCH_FACTOR))
-    fetch_mb = batch_size * fetch_factor * row / 2**20
-    suggested: dict[str, Any] = {
+    fetch_mb = batch_size * fetch_factor * row_bytes / 2**20
+    return {
         "num_workers": n_workers,
         "fetch_factor": fetch_factor,
         "block_size_conservative": max(1, fetch_factor // 2),
@@ -119,16 +130,7 @@ def suggest_parameters(
         "prefetch_factor": fetch_factor + 1 if n_workers else None,
         "estimated_memory_per_fetch_mb": fetch_mb,
         "estimated_total_memory_mb": fetch_mb * n_windows,
-        "system_info": {
-            "available_ram_gb": memory[0] / 2**30,
-            "total_ram_gb": memory[1] / 2**30,
-            "cpu_count": cores,
-            "estimated_sample_size_bytes": row,
-        },
     }
-    if verbose:
-        print(_REPORT.format(**suggested, **suggested["system_info"]))  # noqa: T201 verbose=True asks for it
-    return suggested
 
 
 def estimate_sample_size(

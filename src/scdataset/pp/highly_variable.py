@@ -96,9 +96,7 @@ def highly_variable_genes(
     >>> hvg.to_parquet("hvg.parquet")  # doctest: +SKIP
     >>> open_collection(path, genes=hvg.index[hvg["highly_variable"]])  # doctest: +SKIP
     """
-    if not isinstance(flavor, str) or flavor not in get_args(Flavor):
-        message = f"flavor={flavor!r} has to be one of {list(get_args(Flavor))}{nearest(flavor, get_args(Flavor))}"
-        raise ArgumentValueError(message)
+    _check_flavor(flavor)
     _check_numbers(span, n_bins, log_base)
     check_values, seed = flag("check_values", check_values), whole("seed", seed, minimum=0)
     chosen = Cells(cells, indices)
@@ -142,6 +140,12 @@ def _prepared(matrix: Csr, *, flavor: str, log_base: float | None, check_values:
     if check_values:
         check_fractional(matrix, f"flavor={flavor!r}")
     return matrix.data if flavor == "cell_ranger" else _unlogged(matrix.data, log_base)
+
+
+def _check_flavor(flavor: object) -> None:
+    if not isinstance(flavor, str) or flavor not in get_args(Flavor):
+        message = f"flavor={flavor!r} has to be one of {list(get_args(Flavor))}{nearest(flavor, get_args(Flavor))}"
+        raise ArgumentValueError(message)
 
 
 def _check_numbers(span: float, n_bins: int, log_base: float | None) -> None:

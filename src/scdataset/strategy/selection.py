@@ -271,17 +271,8 @@ class Selection:
         if _are_strings(array):
             self.names = array
             return None
-        if array.size and array.dtype.kind not in "iu":
-            message = f"indices has dtype {array.dtype}{_other_than_rows(array)}; give {_ALLOWED}."
-            raise ArgumentTypeError(message)
-        if array.size and array.min() < 0:
-            message = f"indices has the negative value {array.min()}; rows are numbered from 0, never from the end."
-            raise ArgumentValueError(message)
-        if array.size and array.max() > np.iinfo(np.int64).max:
-            message = f"indices has row {array.max()}, which no collection has; rows are numbered from 0."
-            raise ArgumentValueError(message)
-        rows = array.astype(np.int64, copy=False)
-        return Rows.from_list(self._ascending(rows))
+        _check_numbers(array)
+        return Rows.from_list(self._ascending(array.astype(np.int64, copy=False)))
 
     def _ascending(self, rows: NDArray[np.int64], *, by_name: bool = False) -> NDArray[np.int64]:
         if np.any(rows[1:] < rows[:-1]):
@@ -312,6 +303,19 @@ def _rows_of_range(indices: range) -> Rows:
         message = f"indices={indices!r} has negative values; rows are numbered from 0, never from the end."
         raise ArgumentValueError(message)
     return Rows(len(indices), indices.start, indices.step)
+
+
+def _check_numbers(array: Array) -> None:
+    """Raise unless these are numbers that rows can have."""
+    if array.size and array.dtype.kind not in "iu":
+        message = f"indices has dtype {array.dtype}{_other_than_rows(array)}; give {_ALLOWED}."
+        raise ArgumentTypeError(message)
+    if array.size and array.min() < 0:
+        message = f"indices has the negative value {array.min()}; rows are numbered from 0, never from the end."
+        raise ArgumentValueError(message)
+    if array.size and array.max() > np.iinfo(np.int64).max:
+        message = f"indices has row {array.max()}, which no collection has; rows are numbered from 0."
+        raise ArgumentValueError(message)
 
 
 def _is_mask(array: Array) -> bool:

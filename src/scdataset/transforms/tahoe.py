@@ -45,20 +45,8 @@ def hf_tahoe_to_tensor(
     >>> hf_tahoe_to_tensor({"genes": [[1, 2], [0]], "expressions": [[1.0, 2.0], [5.0]]}, num_genes=4).tolist()
     [[0.0, 1.0, 2.0, 0.0], [5.0, 0.0, 0.0, 0.0]]
     """
-    if isinstance(batch, (str, bytes)) or not isinstance(batch, (Mapping, Sequence)):
-        message = (
-            f"The batch is of type {type(batch).__name__}; give a dict with genes and expressions, or a list with one "
-            "such dict a cell."
-        )
-        raise ArgumentValueError(message)
     whole("num_genes", num_genes, minimum=1, maximum=2**31 - 1)
-    for cells in [batch] if isinstance(batch, Mapping) else batch:
-        if not (isinstance(cells, Mapping) and "genes" in cells and "expressions" in cells):
-            found = list(cells) if isinstance(cells, Mapping) else f"a {type(cells).__name__}"
-            message = f"hf_tahoe_to_tensor takes dicts with genes and expressions, and got {found}."
-            raise ArgumentValueError(message)
-    if not isinstance(batch, Mapping):
-        batch = {name: [cell[name] for cell in batch] for name in ("genes", "expressions")}
+    batch = _by_column(batch)
     genes, lengths = _joined("genes", batch["genes"], "iu", np.int64)
     values, value_lengths = _joined("expressions", batch["expressions"], "iufb", np.float32)
     if not np.array_equal(lengths, value_lengths):
@@ -74,6 +62,24 @@ def hf_tahoe_to_tensor(
     dense = np.zeros((lengths.size, num_genes), np.float32)
     dense[np.repeat(np.arange(lengths.size), lengths), genes] = values  # of a repeated gene the last value stays
     return torch.from_numpy(dense)
+
+
+def _by_column(batch: object) -> Mapping[str, Sequence[RowData]]:
+    """Return genes and expressions, each of all cells."""
+    if isinstance(batch, (str, bytes)) or not isinstance(batch, (Mapping, Sequence)):
+        message = (
+            f"The batch is of type {type(batch).__name__}; give a dict with genes and expressions, or a list with one "
+            "such dict a cell."
+        )
+        raise ArgumentValueError(message)
+    for cells in [batch] if isinstance(batch, Mapping) else batch:
+        if not (isinstance(cells, Mapping) and "genes" in cells and "expressions" in cells):
+            found = list(cells) if isinstance(cells, Mapping) else f"a {type(cells).__name__}"
+            message = f"hf_tahoe_to_tensor takes dicts with genes and expressions, and got {found}."
+            raise ArgumentValueError(message)
+    if isinstance(batch, Mapping):
+        return batch
+    return {name: [cell[name] for cell in batch] for name in ("genes", "expressions")}
 
 
 def _joined(name: str, cells: Sequence[object], kinds: str, dtype: type[np.generic]) -> tuple[Array, NDArray[np.int64]]:

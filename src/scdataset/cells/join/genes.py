@@ -200,14 +200,7 @@ def _wanted(
     var_of: Callable[[int], pd.DataFrame] | None,
 ) -> pd.Index:
     """Return the chosen genes; each has to be in every file, or in any file if the join is outer."""
-    wanted = pd.Index(list(genes), dtype=object)
-    if not len(wanted):
-        message = "genes is empty; give the names of the genes of a batch, or None for all."
-        raise ArgumentValueError(message)
-    if not wanted.is_unique or not all(isinstance(gene, str) for gene in wanted):
-        repeated = _some(wanted[wanted.duplicated()].unique())
-        message = f"genes are {counted(len(wanted), 'name')}, {repeated} more than once; give different names."
-        raise ArgumentValueError(message)
+    wanted = _different(genes)
     found = {key: wanted.isin(index) for key, index in {id(index): index for index in names}.items()}
     there = np.array([found[id(index)] for index in names])
     unknown = wanted[np.flatnonzero(~there.any(axis=0))]
@@ -226,6 +219,19 @@ def _wanted(
             f'{_some(lacking)}; the first file that lacks some is {file}. Give join="outer" to have zeros there.'
         )
         raise CollectionError(message)
+    return wanted
+
+
+def _different(genes: Sequence[str]) -> pd.Index:
+    """Return the names of genes; raise if there are none, or one is there twice."""
+    wanted = pd.Index(list(genes), dtype=object)
+    if not len(wanted):
+        message = "genes is empty; give the names of the genes of a batch, or None for all."
+        raise ArgumentValueError(message)
+    if not wanted.is_unique or not all(isinstance(gene, str) for gene in wanted):
+        repeated = _some(wanted[wanted.duplicated()].unique())
+        message = f"genes are {counted(len(wanted), 'name')}, {repeated} more than once; give different names."
+        raise ArgumentValueError(message)
     return wanted
 
 
