@@ -11,7 +11,7 @@ from tests.conversion.stores import SMALL, same_matrix
 pytest.importorskip("obstore")
 from scdataset import ArgumentValueError, CellCollection, ExistingFileError, MissingFileError, convert, open_collection
 from scdataset.conversion.destination import Destination
-from scdataset.conversion.showing import no_bar
+from scdataset.conversion.progress import no_bar
 from scdataset.conversion.workspace import Workspace
 from scdataset.engine.bytes.object_store import Bucket
 from scdataset.errors import UnreachableStoreError, UnreadableFileError

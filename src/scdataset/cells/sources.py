@@ -13,7 +13,7 @@ import pandas as pd
 
 from scdataset._arguments import warn
 from scdataset._paths import absolute, existing, is_there, listed, refuse_missing, same_place
-from scdataset.cells.formats.reading import naming, reading
+from scdataset.cells.formats.read_errors import naming, reading
 from scdataset.cells.formats.registry import is_scdl, is_zarr
 from scdataset.cells.join.obs import HasObs
 from scdataset.cells.object_sources import kinds_text, urls_of

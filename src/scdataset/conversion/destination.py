@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scdataset.conversion.journal import Journal
-from scdataset.conversion.showing import Bar
+from scdataset.conversion.progress import Bar
 from scdataset.conversion.workspace import Workspace, writing_to
 from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion, is_url, using_options
 from scdataset.engine.cache_paths import cache_folder

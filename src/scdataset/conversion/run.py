@@ -23,8 +23,8 @@ from scdataset.cells.join.genes import Join
 from scdataset.cells.join.obs import Condition
 from scdataset.conversion.destination import Destination
 from scdataset.conversion.order import RowOrder
+from scdataset.conversion.progress import no_bar, rate_bar
 from scdataset.conversion.request import Storage, Wanted
-from scdataset.conversion.showing import no_bar, rate_bar
 from scdataset.conversion.task import Task
 from scdataset.conversion.workspace import Workspace
 from scdataset.errors import ArgumentValueError

@@ -19,16 +19,16 @@ from scdataset._types import DType, RowData
 from scdataset._version import __version__
 from scdataset.cells import CellCollection
 from scdataset.conversion.ahead import read_ahead
+from scdataset.conversion.disk_space import check_space
 from scdataset.conversion.frames import write_element, write_frame, write_genes, write_groups
 from scdataset.conversion.matrices import Shard, ShardWriter, create, open_arrays
 from scdataset.conversion.names import NamesFile, numbers_as_names
 from scdataset.conversion.order import RowOrder
 from scdataset.conversion.parts import Parts
 from scdataset.conversion.plan import MatrixPlan, Plan
+from scdataset.conversion.progress import Bar, no_bar
 from scdataset.conversion.request import Storage, Wanted
-from scdataset.conversion.showing import Bar, no_bar
 from scdataset.conversion.sources import MatrixSource, Scan, scanned
-from scdataset.conversion.space import check_space
 from scdataset.conversion.verification import verify_store
 from scdataset.conversion.workspace import Workspace, writing_to
 from scdataset.errors import ArgumentValueError, CollectionError, DamagedFileError, OutputError

@@ -10,7 +10,7 @@ from scdataset._types import Array
 from scdataset.conversion.ahead import read_ahead
 from scdataset.conversion.matrices import Shard, ShardWriter
 from scdataset.conversion.plan import MatrixPlan, Plan
-from scdataset.conversion.showing import Bar
+from scdataset.conversion.progress import Bar
 from scdataset.conversion.workspace import Workspace
 from scdataset.errors import DamagedFileError
 

@@ -10,8 +10,8 @@ from scdataset._arguments import number, whole
 from scdataset.errors import ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
-from scdataset.transforms.drawing import checked_keys, drawn
 from scdataset.transforms.hypergeometric import downsampled, first_uncountable
+from scdataset.transforms.keys import checked_keys, drawn
 from scdataset.transforms.matrices import (
     Csr,
     Matrix,

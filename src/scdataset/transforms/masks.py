@@ -15,7 +15,7 @@ from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
-from scdataset.transforms.drawing import checked_keys, drawn
+from scdataset.transforms.keys import checked_keys, drawn
 from scdataset.transforms.matrices import (
     Csr,
     Matrix,

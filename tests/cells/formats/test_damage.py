@@ -10,7 +10,7 @@ from tests.soak.damage.anndata_files import FILES, quietly, write_h5ad
 from tests.written import once
 
 from scdataset import open_collection
-from scdataset.cells.formats.reading import reading
+from scdataset.cells.formats.read_errors import reading
 from scdataset.errors import DamagedFileError
 
 

@@ -22,7 +22,7 @@ from scdataset.cells.formats.frames import (
     usual_strings,
 )
 from scdataset.cells.formats.nodes import Node, as_text
-from scdataset.cells.formats.reading import check_shape, reading
+from scdataset.cells.formats.read_errors import check_shape, reading
 from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
 from scdataset.engine.matrices.parts import Matrix

@@ -14,7 +14,7 @@ from scdataset._types import Array
 from scdataset.cells.columns import ColumnValues
 from scdataset.cells.encoding import encoded
 from scdataset.cells.formats.nodes import Node, as_text
-from scdataset.cells.formats.reading import reading
+from scdataset.cells.formats.read_errors import reading
 from scdataset.errors import CollectionError, DamagedFileError
 
 __all__ = ["column_names", "column_of", "column_values", "frame_of", "index_of", "n_rows", "usual_strings", "values_of"]

@@ -15,7 +15,7 @@ from scdataset._tables import counted
 from scdataset.cells.columns import ColumnValues
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.features import as_table, chosen_features
-from scdataset.cells.formats.reading import reading
+from scdataset.cells.formats.read_errors import reading
 from scdataset.engine.bytes.folders import is_file, within
 from scdataset.engine.bytes.object_store import opening, using_options
 from scdataset.engine.bytes.opening import open_bytes

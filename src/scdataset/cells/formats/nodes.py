@@ -13,7 +13,7 @@ import numpy as np
 
 from scdataset._packages import needing
 from scdataset._types import Array, DType
-from scdataset.cells.formats.reading import reading
+from scdataset.cells.formats.read_errors import reading
 from scdataset.engine.containers.hdf5_expansion import check_expansion
 from scdataset.engine.containers.hdf5_links import child_of, found_in, whole_of
 from scdataset.engine.containers.string_lengths import check_lengths

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from scdataset._tables import counted
-from scdataset.cells.formats.reading import reading
+from scdataset.cells.formats.read_errors import reading
 from scdataset.engine.bytes.opening import buffered, open_bytes
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.containers.expansion import Unpacked, check_unpacked, least_size

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scdataset._properties import cached_property
 from scdataset.cells.formats.loom import is_loom
 from scdataset.cells.formats.nodes import Node
-from scdataset.cells.formats.reading import naming, reading
+from scdataset.cells.formats.read_errors import naming, reading
 from scdataset.cells.formats.tenx import is_tenx
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.object_store import is_url

@@ -12,7 +12,7 @@ from scdataset.cells.formats.loom import LoomFile
 from scdataset.cells.formats.mtx import MtxFile
 from scdataset.cells.formats.mudata import is_mudata, modalities_of
 from scdataset.cells.formats.probe import Probe, is_remote_store
-from scdataset.cells.formats.reading import naming
+from scdataset.cells.formats.read_errors import naming
 from scdataset.cells.formats.tenx import TenxFile
 from scdataset.cells.formats.unknown import description
 from scdataset.engine.bytes.folders import is_file, is_folder, within

@@ -15,7 +15,7 @@ from scdataset._types import Array, DType
 from scdataset.cells.columns import ColumnValues
 from scdataset.cells.formats.cell_file import CellFile
 from scdataset.cells.formats.parquet_tables import MOST_GENES, parquet_table
-from scdataset.cells.formats.reading import reading
+from scdataset.cells.formats.read_errors import reading
 from scdataset.engine.bytes.folders import files_in, within
 from scdataset.engine.bytes.object_store import opening, using_options
 from scdataset.engine.bytes.opening import open_bytes

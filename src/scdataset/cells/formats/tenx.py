@@ -17,7 +17,7 @@ from scdataset._types import Array
 from scdataset.cells.formats.features import as_table, chosen_features
 from scdataset.cells.formats.in_hdf5 import InHdf5
 from scdataset.cells.formats.nodes import Node
-from scdataset.cells.formats.reading import reading
+from scdataset.cells.formats.read_errors import reading
 from scdataset.engine.containers import hdf5
 from scdataset.errors import ArgumentValueError, DamagedFileError
 

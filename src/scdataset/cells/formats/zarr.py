@@ -2,7 +2,7 @@
 
 from scdataset.cells.formats.anndata_schema import AnnDataFile
 from scdataset.cells.formats.nodes import Node
-from scdataset.cells.formats.reading import reading
+from scdataset.cells.formats.read_errors import reading
 from scdataset.cells.formats.writing import ZarrWriter
 from scdataset.engine.containers import zarr
 from scdataset.engine.matrices.csr import CsrMatrix

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scdataset.cells.formats.reading import check_shape, naming, reading
+from scdataset.cells.formats.read_errors import check_shape, naming, reading
 from scdataset.errors import CollectionError, DamagedFileError, UnreadableFileError
 
 
