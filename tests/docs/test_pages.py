@@ -47,6 +47,13 @@ def test_what_the_readme_names_exists(name):
     assert name in (ROOT / "README.md").read_text()
 
 
+def test_modules_that_contributors_are_sent_to_exist():
+    named = re.findall(r"`([a-z_/0-9]+\.py)`", (ROOT / "CONTRIBUTING.md").read_text())
+    places = [ROOT, ROOT / "src/scdataset"]
+    assert len(named) > 10
+    assert not [name for name in named if not any((place / name).exists() for place in places)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_code_is_no_wider_than_the_page(page):
     assert not [line for line, row in rows_of_code(page) if len(row) > 79]

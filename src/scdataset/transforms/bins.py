@@ -11,8 +11,8 @@ from scdataset._arguments import one_of, whole
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.bin_kernels import bin_rows
-from scdataset.transforms.keys import checked_keys, drawn
 from scdataset.transforms.matrices import as_canonical_csr, as_floats, is_sparse, matrix_of, with_data, with_matrix
+from scdataset.transforms.row_keys import checked_keys, drawn
 from scdataset.transforms.values import check_values
 
 __all__ = ["BinValues"]

@@ -11,7 +11,6 @@ from scdataset.errors import ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
 from scdataset.transforms.hypergeometric import downsampled, first_uncountable
-from scdataset.transforms.keys import checked_keys, drawn
 from scdataset.transforms.matrices import (
     Csr,
     Matrix,
@@ -22,6 +21,7 @@ from scdataset.transforms.matrices import (
     with_matrix,
     with_members,
 )
+from scdataset.transforms.row_keys import checked_keys, drawn
 from scdataset.transforms.totals import AUTO, key_of_totals, total_counts
 from scdataset.transforms.values import check_counts
 

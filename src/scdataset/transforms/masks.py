@@ -15,7 +15,6 @@ from scdataset.collections import MultiIndexable
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
-from scdataset.transforms.keys import checked_keys, drawn
 from scdataset.transforms.matrices import (
     Csr,
     Matrix,
@@ -28,6 +27,7 @@ from scdataset.transforms.matrices import (
     with_members,
 )
 from scdataset.transforms.random_kernels import choose_exactly, choose_independently
+from scdataset.transforms.row_keys import checked_keys, drawn
 from scdataset.transforms.values import check_values
 
 __all__ = ["MaskValues"]

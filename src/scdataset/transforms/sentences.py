@@ -11,9 +11,9 @@ from scdataset._tables import counted
 from scdataset._types import Array
 from scdataset.strategy.row_keys import RowKeys
 from scdataset.transforms.base import Transform
-from scdataset.transforms.keys import checked_keys, drawn
 from scdataset.transforms.matrices import Csr, as_canonical_csr, matrix_of
 from scdataset.transforms.padding import Padding, checked_padding, checked_values, ids_of_genes, in_place_of_x, trimmed
+from scdataset.transforms.row_keys import checked_keys, drawn
 from scdataset.transforms.token_kernels import fill_sampled, fill_top
 
 __all__ = ["GeneSentence"]

@@ -5,7 +5,7 @@ import pytest
 
 from scdataset import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms import MaskValues, RowKeys
-from scdataset.transforms.keys import checked_keys, drawn
+from scdataset.transforms.row_keys import checked_keys, drawn
 
 KEYS = RowKeys(np.array([7, 3, 9]), seed=0, epoch=2)
 
