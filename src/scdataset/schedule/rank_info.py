@@ -17,7 +17,6 @@ class _Mesh(Protocol):
     """A torch `DeviceMesh`, which is not imported here."""
 
     ndim: int
-    mesh_dim_names: tuple[str, ...] | None
 
     def get_local_rank(self) -> int: ...
 
@@ -105,8 +104,9 @@ class RankInfo:
             message = f"mesh={mesh!r} is of type {type(mesh).__name__}; give a torch DeviceMesh of one dimension."
             raise ArgumentTypeError(message)
         if mesh.ndim != 1:
+            names = getattr(mesh, "mesh_dim_names", None)
             message = (
-                f"mesh has {counted(mesh.ndim, 'dimension')}, {mesh.mesh_dim_names}; give the one along which data is "
+                f"mesh has {counted(mesh.ndim, 'dimension')}, {names}; give the one along which data is "
                 'shared out, such as mesh["dp"]: ranks that differ in the others get the same batches.'
             )
             raise ArgumentValueError(message)
