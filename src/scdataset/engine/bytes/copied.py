@@ -50,7 +50,7 @@ class CopiedFile(LocalFile):
         super().__init__(path, source)
         self._checksums = checksums
         self._is_sound = np.zeros(checksums.size, bool)
-        self._all_sound = False
+        self.checks = True
         self._manifest = manifest
         if self.size != size or checksums.size != -(-size // _BLOCK):
             self._refuse(f"has {counted(self.size, 'byte')} where {size:,} were written")
@@ -67,11 +67,6 @@ class CopiedFile(LocalFile):
         with self.opened() as descriptor:
             yield descriptor
 
-    @property
-    def checks(self) -> bool:
-        """Whether some of it was not compared with its checksums yet."""
-        return not self._all_sound
-
     def check_bytes(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
         """Compare the blocks that hold stretches of bytes with their checksums, each once in a process.
 
@@ -82,7 +77,7 @@ class CopiedFile(LocalFile):
         """
         blocks = blocks_of(offsets, sizes, _BLOCK)
         self._check_blocks(blocks[~self._is_sound[blocks]])
-        self._all_sound = bool(self._is_sound.all())
+        self.checks = not self._is_sound.all()
 
     def check_outside(self, later: NDArray[np.int64]) -> None:
         """Compare all blocks but those that lie within one of some stretches, which are compared when they are read.
@@ -97,7 +92,7 @@ class CopiedFile(LocalFile):
             end = now.size if stop == self.size else stop // _BLOCK
             now[-(-start // _BLOCK) : end] = False
         self._check_blocks(np.flatnonzero(now))
-        self._all_sound = bool(self._is_sound.all())
+        self.checks = not self._is_sound.all()
 
     def _check_blocks(self, blocks: NDArray[np.int64]) -> None:
         """Compare some blocks, ascending."""

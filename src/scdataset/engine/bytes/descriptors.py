@@ -5,7 +5,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -38,14 +38,19 @@ class Openable(Protocol):
         ...
 
 
-@contextmanager
-def opened(file: Openable) -> Iterator[int]:
+class opened(AbstractContextManager[int]):  # noqa: N801 called as a function, and a class for its speed
     """Provide the descriptor of a file, which is not evicted while it is in use."""
-    descriptor = _OPEN.take(file)
-    try:
-        yield descriptor
-    finally:
-        _OPEN.give_back(file)
+
+    __slots__ = ("_file",)
+
+    def __init__(self, file: Openable) -> None:
+        self._file = file
+
+    def __enter__(self) -> int:
+        return _OPEN.take(self._file)
+
+    def __exit__(self, *_: object) -> None:
+        _OPEN.give_back(self._file)
 
 
 @contextmanager

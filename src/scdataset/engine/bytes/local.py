@@ -57,9 +57,12 @@ class LocalFile:
     ----------
     path
         The name of the file in messages.
+    checks
+        Whether `ready` looks at the ranges that it is given; see `CopiedFile`.
     """
 
     is_remote = False
+    checks = False
 
     def __init__(self, path: str, source: str | None = None, *, memory_map: bool = False) -> None:
         self.path = path if source is None else source
@@ -92,11 +95,6 @@ class LocalFile:
     def is_settled(self) -> bool:
         """Whether a change of the file from now on would show in its time of change."""
         return time.time_ns() - self._identity.modified >= _SETTLED
-
-    @property
-    def checks(self) -> bool:
-        """Whether `ready` looks at the ranges that it is given; see `CopiedFile`."""
-        return False
 
     def ready(
         self,
