@@ -66,7 +66,7 @@ def assert_elastic(
     Parameters
     ----------
     make
-        Makes a new dataset of the same seed each time: ``make(rank=r, world_size=w)``.
+        As for `assert_resumes_everywhere`.
     world_sizes, num_workers
         Numbers of ranks, and of workers of each, to stop and to go on with.
     every
