@@ -148,3 +148,11 @@ def test_virtual_arrays_that_name_nothing_or_lead_in_a_circle_are_refused(tmp_pa
     ):
         with pytest.raises(error, match=told):
             arrays_of(H5File(str(tmp_path / "a.h5")), name)
+
+
+@pytest.mark.parametrize("name", ["matrix", "mod", "obs"])
+def test_a_missing_file_is_named_that_holds_what_tells_the_format(tmp_path, name):
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        h5[name] = h5py.ExternalLink("other.h5", f"/{name}")
+    with pytest.raises(DamagedFileError, match=r"'other\.h5', which is not there"):
+        open_collection(tmp_path / "a.h5")

@@ -41,6 +41,9 @@ _MANY_CHUNKS = 10_000
 _MANY_ROWS = 1_000_000
 """Chunks from which on a table is looked for in the cache: to make it anew takes 20 ms or more."""
 
+_TOPS = ("matrix", "mod", "obs", "col_attrs")
+"""Members of which a file has one at its top, by its format."""
+
 _MANY_TIMES = 64
 """As many times more chunks than there are stored are still listed."""
 
@@ -125,6 +128,8 @@ class H5File:
         if alone:
             return cast("T", found)
         self._refuse_links()
+        for name in _TOPS:
+            child_of(self.h5, name)  # names a file that is not there
         with h5py.File(self.path, "r") as file:
             return question(file)
 
