@@ -54,9 +54,12 @@ class Threads:
                 self._pool.submit(copy_context().run, _run_each, work, parts[i : i + step])
                 for i in range(0, len(parts), step)
             ]
-        errors = [error for future in futures if (error := future.exception()) is not None]
-        if errors:
-            raise errors[0]
+        first = None
+        for future in futures:
+            error = future.exception()
+            first = error if first is None else first
+        if first is not None:
+            raise first
 
     def close(self) -> None:
         """End the threads once their work is done; they come back when they are needed."""

@@ -43,26 +43,23 @@ class Read:
 
 
 def run_reads(reads: Sequence[Read], context: ReadContext) -> None:
-    """Read everything with all threads, and convert arrays that are stored as another type."""
+    """Read everything with all threads, many files together, and convert arrays that are stored as another type."""
     made = []
     for read in reads:  # column numbers go to their places at once, and values of the type of the result
         is_direct = read.columns is not ANY or read.array.dtype == read.out.dtype
         made.append(read if is_direct else read.packed(context))
-    context.threads.run(operator.call, _tasks(made, context.n_tasks))
-    for read, packed in zip(reads, made, strict=True):
-        if packed is not read:
-            read.unpack(packed)
-
-
-def _tasks(reads: Sequence[Read], n_parts: int) -> list[Task]:
-    """Return about ``n_parts`` tasks for some reads; reads of many files are joined where they can be."""
-    alone, joined = (reads, []) if len(reads) < MANY else _grouped(reads)
-    sizes = [int(read.spans.lengths.sum()) for read in alone]
-    share = n_parts / max(sum(sizes), 1)
+    alone, joined = (made, []) if len(made) < MANY else _grouped(made)
+    sizes, n_tasks = [int(read.spans.lengths.sum()) for read in alone], context.n_tasks
+    share = n_tasks / max(sum(sizes), 1)
     tasks: list[Task] = []
     for read, size in zip(alone, sizes, strict=True):
         tasks += read.array.tasks(read.spans, read.out, read.columns, max(round(size * share), 1))
-    return tasks + _tasks_of_joined(joined, n_parts) if joined else tasks
+    if joined:
+        tasks += _tasks_of_joined(joined, n_tasks)
+    context.threads.run(operator.call, tasks)
+    for read, packed in zip(reads, made, strict=True):
+        if packed is not read:
+            read.unpack(packed)
 
 
 def _grouped(reads: Sequence[Read]) -> tuple[list[Read], list[ManyReads]]:
