@@ -144,7 +144,7 @@ def among_others(adata, names):
         widened = np.where(found < 0, np.float32(7), values[:, found])
         return sp.csr_matrix(widened) if sp.issparse(matrix) else widened
 
-    layers = {name: widen(layer) for name, layer in adata.layers.items()}
+    layers = {name: widen(layer) for name, layer in adata.layers.items() if name is not None}
     return anndata.AnnData(widen(adata.X), adata.obs, pd.DataFrame(index=list(names)), obsm=adata.obsm, layers=layers)
 
 

@@ -62,7 +62,8 @@ def test_storage_is_as_said(path, tmp_path):
         array = root[f"X/{name}"]
         assert (array.chunks, array.shards) == ((1024,), (2048,))
         [compressor] = array.compressors
-        assert (compressor.cname.value, compressor.shuffle.value) == (codec, "shuffle")
+        stored = compressor.to_dict()["configuration"]
+        assert (stored["cname"], stored["shuffle"]) == (codec, "shuffle")
     assert len(root.attrs["scdataset"]["crc32"]["X/data"]) == root["X/data"].nchunks // 2 + root["X/data"].nchunks % 2
 
 

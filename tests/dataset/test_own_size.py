@@ -203,7 +203,9 @@ def test_a_batch_of_a_file_has_no_window_behind_it(paths, name, opened):
 
 
 def matrix_and_rows(batch):
-    return (batch.X, batch.obs["id"].to_numpy()) if isinstance(batch, anndata.AnnData) else (batch["X"], batch["id"])
+    if isinstance(batch, anndata.AnnData):
+        return batch.X, batch.obs["id"].to_numpy(copy=True)
+    return batch["X"], batch["id"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of the process is read from /proc")

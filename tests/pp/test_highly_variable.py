@@ -43,7 +43,7 @@ def test_every_form_of_cells_gives_the_same(counts, opened, tmp_path, form):
 @pytest.mark.parametrize("flavor", [*V3, *OTHERS])
 def test_a_batch_of_one_cell_is_left_out_with_a_warning(counts, logged, opened, flavor):
     made = (counts if flavor in V3 else logged).copy()
-    donors = made.obs["donor"].astype(object).to_numpy()
+    donors = made.obs["donor"].to_numpy(object, copy=True)
     donors[10] = "alone"
     made.obs["donor"] = pd.Categorical(donors)
     with pytest.warns(UserWarning, match=r"1 of 4 batches.*alone"):

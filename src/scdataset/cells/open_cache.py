@@ -28,8 +28,11 @@ from scdataset.errors import ArgumentValueError
 
 __all__ = ["load", "place_of", "store"]
 
-_FORMAT = 4
+_FORMAT = 5
 """Version of the cached values, raised whenever they change, or opening reads others."""
+
+_OF_NAMES = ("object", "str")
+"""Types of an index of strings; the second is that of pandas 3."""
 
 _MAX_BYTES = 1 << 28
 """Of one list: the cache is for others too."""
@@ -130,18 +133,18 @@ class _Lists:
         if id(names) not in self._numbers:
             index = pd.Index(names)
             values = index.tolist()
-            self.plain &= index.dtype == object and all(isinstance(value, str) for value in values)
+            self.plain &= str(index.dtype) in _OF_NAMES and all(isinstance(value, str) for value in values)
             self.plain &= isinstance(index.name, str | None)
             self._numbers[id(names)] = (len(self.all), names)  # held, so that no other gets its id
-            self.all.append([values, index.name])
+            self.all.append([values, index.name, str(index.dtype)])
         return self._numbers[id(names)][0]
 
 
-def _index(values: list[str], name: str | None) -> pd.Index:
-    index: pd.Index = pd.Index(np.array([*values, None], object)[:-1], dtype=object, name=name)
-    if not all(isinstance(value, str) for value in values):
-        message = f"names {values[:3]} are no strings."
+def _index(values: list[str], name: str | None, dtype: str) -> pd.Index:
+    if dtype not in _OF_NAMES or not all(isinstance(value, str) for value in values):
+        message = f"names {values[:3]} of type {dtype} are no strings."
         raise TypeError(message)
+    index: pd.Index = pd.Index(np.array([*values, None], object)[:-1], dtype=dtype, name=name)
     return index
 
 

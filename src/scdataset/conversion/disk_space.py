@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numcodecs
 import numpy as np
@@ -48,7 +49,8 @@ def _encoded_size(part: Shard, chunk: int) -> int:
     total = 0
     for place, values in enumerate(part):
         codec = compressor_of(values.dtype, numbers=place == 1)
-        blosc = numcodecs.Blosc(codec.cname.value, codec.clevel, numcodecs.Blosc.SHUFFLE)
+        options: Any = codec.to_dict()["configuration"]
+        blosc = numcodecs.Blosc(options["cname"], options["clevel"], numcodecs.Blosc.SHUFFLE)
         pieces = (values[start : start + chunk] for start in range(0, len(values), chunk))
         total += sum(len(blosc.encode(np.ascontiguousarray(piece))) for piece in pieces)
     return total

@@ -74,7 +74,8 @@ def write_element(group: zarr.Group, name: str, values: object) -> None:
     chunks = {"chunks": (_CHUNK,)} if is_column else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of anndata and zarr about their plans
-        anndata.io.write_elem(group, name, values, dataset_kwargs=chunks)
+        parent, _, last = name.rpartition("/")
+        anndata.io.write_elem(group.require_group(parent) if parent else group, last, values, dataset_kwargs=chunks)
 
 
 def storable(values: object) -> pd.api.extensions.ExtensionArray | Array:

@@ -41,7 +41,8 @@ def _size(value: RowData, seen: set[int]) -> int:
 def _members(value: Any) -> list[object] | None:
     """Return the parts of a container whose sizes add up to its own, or None if it is not made of parts."""
     if hasattr(value, "obsm") and hasattr(value, "layers"):  # AnnData; var belongs to no row
-        return [value.X, value.obs, *value.obsm.values(), *value.layers.values()]
+        layers = [layer for name, layer in value.layers.items() if name is not None]  # None is X, in anndata 0.13
+        return [value.X, value.obs, *value.obsm.values(), *layers]
     if isinstance(value, Mapping) or (hasattr(value, "unstructured") and hasattr(value, "values")):
         return list(value.values())
     if isinstance(value, (list, tuple, set)):

@@ -1,6 +1,7 @@
 """AnnData to a container of arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,8 +54,14 @@ def adata_to_mindex(
     if "X" in names:
         message = f'columns={names} has "X", the name that the matrix has in the result; rename that column of obs.'
         raise ArgumentValueError(message)
-    cells = batch.to_adata() if hasattr(batch, "to_adata") else batch
+    cells = _without_layers(batch.to_adata) if hasattr(batch, "to_adata") else batch
     return MultiIndexable({"X": _dense(cells), **{name: _column(cells.obs, name) for name in names}})
+
+
+def _without_layers(to_adata: "Callable[..., anndata.AnnData]") -> "anndata.AnnData":
+    """Return cells as AnnData; those of an AnnCollection without layers, among which anndata 0.13 has X twice."""
+    takes = signature(to_adata).parameters
+    return to_adata(ignore_layers=True) if "ignore_layers" in takes else to_adata()
 
 
 def _column(obs: "pd.DataFrame", name: str) -> object:
@@ -65,7 +72,9 @@ def _column(obs: "pd.DataFrame", name: str) -> object:
         known = f"; it has {list(obs)}" if hasattr(obs, "__iter__") else ""
         message = f"obs has no column {name!r}{known}."
         raise KeyError(message) from error
-    return getattr(column, "values", column)
+    values = getattr(column, "values", column)
+    is_shared = isinstance(values, np.ndarray) and not values.flags.writeable  # as those of pandas 3; torch warns
+    return values.copy() if is_shared else values
 
 
 def _dense(cells: "anndata.AnnData") -> Array:

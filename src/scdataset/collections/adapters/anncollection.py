@@ -90,8 +90,9 @@ class _Window:
     @classmethod
     def from_view(cls, view: "AnnCollectionView", X: RowData, source: AnnCollection) -> "_Window":  # noqa: N803 as there
         """Return the parts of a view of a collection besides X."""
-        parts = (view.obs, view.obsm, view.layers)
-        obs, obsm, layers = ({} if part is None else part.to_dict(use_convert=False) for part in parts)
+        obs, obsm = ({} if part is None else part.to_dict(use_convert=False) for part in (view.obs, view.obsm))
+        names = [] if view.layers is None else [name for name in view.layers.keys() if name is not None]  # noqa: SIM118
+        layers = view.layers.to_dict(names, use_convert=False) if names else {}  # None is X, in anndata 0.13
         columns = {name: getattr(column, "array", column) for name, column in obs.items()}
         return cls(X, pd.DataFrame(columns, view.obs_names), obsm, layers, source.var_names, source.convert)
 
@@ -114,7 +115,8 @@ class _Window:
         """Return the cells as AnnData, over the same memory."""
         with as_stored():
             var = pd.DataFrame(index=self.var_names)
-            return anndata.AnnData(self.X, obs=self.obs.copy(), var=var, obsm=self.obsm, layers=self.layers)
+            # A dict of its own: anndata 0.13 adds X to the one that it is given.
+            return anndata.AnnData(self.X, obs=self.obs.copy(), var=var, obsm=self.obsm, layers=dict(self.layers))
 
     @cached_property
     def view(self) -> "AnnCollectionView":

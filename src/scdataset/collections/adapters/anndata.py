@@ -25,6 +25,7 @@ from scdataset.collections.adapters.annotated import (
     in_memory,
     is_lazy,
     matrix_of,
+    named_layers,
     take,
     without_matrix,
 )
@@ -87,7 +88,7 @@ class AnnDataRows(BackedCells):
     def fingerprint(self) -> str:
         """Return file, shape and the names of parts that are aligned to cells."""
         source = self.source
-        parts = (self._paths[0] or "AnnData", source.shape, sorted(source.layers), sorted(source.obsm))
+        parts = (self._paths[0] or "AnnData", source.shape, sorted(named_layers(source)), sorted(source.obsm))
         return ":".join(map(str, parts))
 
     def _adatas(self, source: anndata.AnnData) -> list[anndata.AnnData]:

@@ -31,6 +31,7 @@ __all__ = [
     "in_memory",
     "is_lazy",
     "matrix_of",
+    "named_layers",
     "take",
     "without_matrix",
 ]
@@ -148,9 +149,11 @@ class _Parts:
         vars(cells).update(_obs=obs, _var=self._empty.var.copy(deep=False))
         for name in ("varm", "varp", "uns"):
             setattr(cells, name, dict(self._shared[name]))
-        for name in ("obsm", "layers"):
-            setattr(cells, name, {key: of(array) for key, array in getattr(value, name).items()})
-        cells.X = None if value.X is None else of(value.X)
+        cells.obsm = {key: of(array) for key, array in value.obsm.items()}
+        cells.layers = {}
+        cells.X = None if value.X is None else of(value.X)  # before the layers, as anndata 0.13 has it among them
+        for key, layer in named_layers(value).items():
+            cells.layers[key] = of(layer)
         return cells
 
 
@@ -189,7 +192,7 @@ def as_stored(sparse_arrays: bool | None = None) -> Iterator[None]:  # noqa: FBT
 
 def in_memory(cells: anndata.AnnData) -> anndata.AnnData:
     """Return cells in memory: ``to_memory`` would also close the file under all who read from it."""
-    parts = {name: getattr(cells, name) for name in BY_ROW_OR_GENE}
+    parts = _parts(cells)
     if cells.raw is not None:
         parts["raw"] = {"X": cells.raw.X, "var": cells.raw.var, "varm": cells.raw.varm}
     loaded = anndata.AnnData(**parts).copy()
@@ -218,7 +221,17 @@ def computed_here() -> Iterator[None]:
 
 def without_matrix(cells: anndata.AnnData) -> anndata.AnnData:
     """Return all but X and raw, over the same memory."""
-    return anndata.AnnData(**{name: getattr(cells, name) for name in BY_ROW_OR_GENE})
+    return anndata.AnnData(**_parts(cells))
+
+
+def named_layers(cells: anndata.AnnData) -> dict[str, Any]:
+    """Return the layers by name, without X, which anndata 0.13 has among them under None."""
+    return {name: cells.layers[name] for name in cells.layers if name is not None}
+
+
+def _parts(cells: anndata.AnnData) -> dict[str, Any]:
+    """Return what AnnData is made of, without X and raw."""
+    return {name: getattr(cells, name) for name in BY_ROW_OR_GENE} | {"layers": named_layers(cells)}
 
 
 def matrix_of(cells: anndata.AnnData) -> Any:
