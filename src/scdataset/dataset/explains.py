@@ -66,7 +66,7 @@ class Explains(Settings):
         >>> explanation.batches, explanation.row_bytes
         (16, 400.0)
         >>> print(explanation.diversity)
-        1.922 bits a batch, 97.8% of 1.966 in true random order (4 classes, simulation)
+        1.922 bits a batch, 97.7% of 1.968 in true random order (4 classes, simulation)
         """
         from scdataset.insight.explain import explained  # noqa: PLC0415 a room above this one
 
