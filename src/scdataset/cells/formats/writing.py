@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -208,7 +209,9 @@ class ZarrWriter:
                 place.rename(Path(beside) / "old")
             (Path(beside) / "new" / name).rename(place)
         if self._is_consolidated():
-            zarr.consolidate_metadata(root.store, zarr_format=root.metadata.zarr_format)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of zarr about consolidated metadata, which the store has already
+                zarr.consolidate_metadata(root.store, zarr_format=root.metadata.zarr_format)
         self._written()
 
     def _is_consolidated(self) -> bool:
