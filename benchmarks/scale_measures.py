@@ -10,7 +10,6 @@ import json
 import sys
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from loops import skip
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
@@ -115,7 +115,7 @@ def rates(folder: str, block: int, seconds: float, rounds: int) -> list[float]:
     """Return rows a second of some rounds, once memory is used again rather than asked of the system."""
     cells = open_collection(folder, obs=["cell_type"])
     batches = _endless(scDataset(cells, BlockShuffling(block), BATCH, WINDOW, drop_last=True, seed=0))
-    deque(islice(batches, _WARM_WINDOWS * WINDOW), maxlen=0)  # keeps none, which would hold its window
+    skip(batches, _WARM_WINDOWS * WINDOW)
     return [_rate(batches, seconds) for _ in range(rounds)]
 
 

@@ -11,7 +11,6 @@ import argparse
 import statistics
 import time
 from argparse import Namespace
-from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -22,6 +21,7 @@ import page_cache
 import results
 from data import CONVERTED, HERE, add_options, make_store
 from limits import WINDOW, Limit
+from loops import skip
 from peer_environments import Environments
 from stored_arrays import is_encoded
 from table import tables
@@ -51,7 +51,7 @@ def ours(
         per_window = WINDOW // batch_size
         dataset = scDataset(cells, BlockShuffling(block_size), batch_size, per_window, drop_last=True, seed=0)
         batches = _endless(dataset)
-        deque(islice(batches, skipped * per_window), maxlen=0)  # keeps none, which would hold its window
+        skip(batches, skipped * per_window)
         start, rows = time.perf_counter(), 0
         for batch in islice(batches, count * per_window):
             rows += len(batch)
