@@ -185,7 +185,7 @@ class Hooks:
             raise self._no_rows(cuttable, n_rows, error) from error
 
     def windows(self, source: RowData, fetches: Iterator[Fetch]) -> Iterator[Window]:
-        """Yield what ``fetch_callback`` returns for the rows of each fetch, which it gets in ascending order."""
+        """Yield the result of ``fetch_callback`` for the rows of each fetch, which it gets in ascending order."""
         assert self.fetch_callback is not None  # noqa: S101 only called where there is one
         for rows, bounds in fetches:
             ascending, places = rows, None

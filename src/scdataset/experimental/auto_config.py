@@ -115,7 +115,7 @@ def suggest_parameters(
 
 
 def _suggested(batch_size: int, n_workers: int, row_bytes: int, most_bytes: int) -> Json:
-    """Return what to suggest for so many workers, whose windows may take ``most_bytes`` together."""
+    """Return the parameters for so many workers, whose windows may take ``most_bytes`` together."""
     # A worker holds the window in use and the one before it is freed; read-ahead adds one in the main process.
     n_windows = 2 * n_workers or 3
     fitting = most_bytes // max(n_windows * batch_size * row_bytes, 1)

@@ -164,7 +164,7 @@ class LoaderStats:
 
     @property
     def _seconds(self) -> dict[str, float]:
-        """Seconds of the loop by what took them, in the order of a step."""
+        """Seconds of the loop by cause, in the order of a step."""
         return {
             "model": self.waiting_for_model,
             "compiler": self.waiting_for_compiler,

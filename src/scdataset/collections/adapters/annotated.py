@@ -230,7 +230,7 @@ def named_layers(cells: anndata.AnnData) -> dict[str, Any]:
 
 
 def _parts(cells: anndata.AnnData) -> dict[str, Any]:
-    """Return what AnnData is made of, without X and raw."""
+    """Return the parts of AnnData except X and raw, by the names of its arguments."""
     return {name: getattr(cells, name) for name in BY_ROW_OR_GENE} | {"layers": named_layers(cells)}
 
 

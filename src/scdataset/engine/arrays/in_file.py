@@ -1,4 +1,4 @@
-"""What arrays share that lie in one file."""
+"""Common parts of arrays that lie in one file."""
 
 from scdataset.engine.bytes.source import ByteSource
 

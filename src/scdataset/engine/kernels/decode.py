@@ -24,7 +24,7 @@ _ADDRESS, _INT32, _INT64 = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntTyp
 
 
 def _calling(result: ir.Type, *types_of_arguments: ir.Type) -> Callable[..., ir.Value]:
-    """Return what generates a call of the C function at the address that is the first argument."""
+    """Return the code generator of a call of a C function, whose address is the first argument."""
     kind = ir.FunctionType(result, types_of_arguments)
 
     def generate(_context: object, builder: ir.IRBuilder, _: object, arguments: Sequence[ir.Value]) -> ir.Value:
