@@ -50,6 +50,14 @@ class _Checked:
             self._check_content(key, found, byte_range)
         return parts
 
+    def get_ranges(
+        self, key: str, byte_ranges: Sequence[ByteRequest | None], **options: object
+    ) -> AsyncIterator[Sequence[tuple[int, Buffer | None]]]:
+        """Read parts of a key one by one; zarr 3.4 would join chunks of a shard, each of which is to be checked."""
+        parts: AsyncIterator[Sequence[tuple[int, Buffer | None]]]
+        parts = super().get_ranges(key, byte_ranges, **{**options, "max_gap_bytes": -1})  # type: ignore[misc]
+        return parts
+
     def _check_content(self, key: str, found: Buffer | None, byte_range: ByteRequest | None) -> None:
         if found is not None:
             start = 0 if byte_range is None else getattr(byte_range, "start", getattr(byte_range, "offset", None))
@@ -60,6 +68,23 @@ class _CheckedFolder(_Checked, LocalStore):  # type: ignore[misc]  # zarr has no
     def __init__(self, keys: Keys) -> None:
         super().__init__(keys.path, read_only=True)
         self._keys = keys
+
+    def get_sync(
+        self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Read a key, or a part of it, as zarr 3.4 does of a folder."""
+        self._keys.check(key)
+        found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
+        self._check_content(key, found, byte_range)
+        return found
+
+    def get_ranges_sync(
+        self, key: str, byte_ranges: Sequence[ByteRequest | None], **options: object
+    ) -> Sequence[tuple[int, Buffer | None]]:
+        """As `get_ranges`."""
+        parts: Sequence[tuple[int, Buffer | None]]
+        parts = super().get_ranges_sync(key, byte_ranges, **{**options, "max_gap_bytes": -1})
+        return parts
 
 
 class _CheckedZip(_Checked, ZipStore):  # type: ignore[misc]  # as above
