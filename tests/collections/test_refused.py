@@ -1,5 +1,7 @@
 """What is no collection, or cannot be read, is answered with what to give instead."""
 
+import re
+
 import anndata
 import datasets
 import h5py
@@ -66,6 +68,15 @@ def test_what_has_no_rows_to_choose_from_is_refused_at_construction(data, messag
         scDataset(data, Streaming(), 4)
     with pytest.raises(CollectionError):
         MultiIndexable(x=data) if not isinstance(data, dict) else MultiIndexable(x=data, y=data)
+
+
+def test_layers_become_modalities_as_their_message_says():
+    data = anndata.AnnData(X, layers={"a": X, "b": X + 1}).layers
+    advice = "MultiIndexable({name: data[name] for name in ['a', 'b']})."
+    with pytest.raises(CollectionError, match=re.escape(advice)):
+        as_collection(data)
+    modalities = MultiIndexable({name: data[name] for name in ["a", "b"]})
+    assert np.array_equal(modalities[[2, 0]]["b"], X[[2, 0]] + 1)
 
 
 def test_groups_and_scalars_of_files_are_refused(tmp_path):

@@ -160,9 +160,10 @@ def adapt(source: RowData) -> AnnDataRows | AnnCollectionRows | SparseRows | Non
         warn_if_by_column(source, _TO_ROWS)
         return SparseRows(source)
     if isinstance(source, Mapping):
+        names = [str(name) for name in source if name is not None]  # None is X, in anndata 0.13
         message = (
-            f"The collection is a {type(source).__name__} of {counted(len(source), 'array')} ({', '.join(source)}). "
-            "Give one of them, or MultiIndexable(dict(adata.layers)) for all of adata.layers, and alike for adata.obsm."
+            f"The collection is a {type(source).__name__} of {counted(len(names), 'array')} ({', '.join(names)}). "
+            f"Give one of them, or several by name: MultiIndexable({{name: data[name] for name in {names}}})."
         )
         raise CollectionError(message)
     if isinstance(source, anndata.Raw):
