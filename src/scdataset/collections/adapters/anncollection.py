@@ -93,8 +93,12 @@ class _Window:
         obs, obsm = ({} if part is None else part.to_dict(use_convert=False) for part in (view.obs, view.obsm))
         names = [] if view.layers is None else [name for name in view.layers.keys() if name is not None]  # noqa: SIM118
         layers = view.layers.to_dict(names, use_convert=False) if names else {}  # None is X, in anndata 0.13
-        columns = {name: getattr(column, "array", column) for name, column in obs.items()}
-        return cls(X, pd.DataFrame(columns, view.obs_names), obsm, layers, source.var_names, source.convert)
+        # A Series keeps its dtype; of an array of objects pandas 3 makes strings, here as in the view.
+        index = view.obs_names
+        columns = {
+            name: column.set_axis(index) if isinstance(column, pd.Series) else column for name, column in obs.items()
+        }
+        return cls(X, pd.DataFrame(columns, index), obsm, layers, source.var_names, source.convert)
 
     def take(self, rows: RowIndex | None) -> "_Window":
         """Return some of the cells, or all for None."""
