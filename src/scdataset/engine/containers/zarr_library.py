@@ -6,7 +6,8 @@ it holds.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
@@ -22,6 +23,20 @@ def checked_store(keys: Keys) -> "_CheckedFolder | _CheckedZip | _CheckedObjects
     if keys.is_remote:
         return _CheckedObjects(keys)
     return _CheckedZip(keys) if keys.is_zip else _CheckedFolder(keys)
+
+
+@contextmanager
+def _first_error() -> Iterator[None]:
+    """Raise the first of the errors that zarr 3.4 groups; it looks for missing keys in the group itself."""
+    try:
+        yield
+    except BaseExceptionGroup as errors:
+        error: BaseException | None = errors.split(FileNotFoundError)[1]
+        if error is None:
+            raise
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from error.__cause__
 
 
 class _Checked:
@@ -50,13 +65,15 @@ class _Checked:
             self._check_content(key, found, byte_range)
         return parts
 
-    def get_ranges(
+    async def get_ranges(
         self, key: str, byte_ranges: Sequence[ByteRequest | None], **options: object
     ) -> AsyncIterator[Sequence[tuple[int, Buffer | None]]]:
         """Read parts of a key one by one; zarr 3.4 would join chunks of a shard, each of which is to be checked."""
         parts: AsyncIterator[Sequence[tuple[int, Buffer | None]]]
         parts = super().get_ranges(key, byte_ranges, **{**options, "max_gap_bytes": -1})  # type: ignore[misc]
-        return parts
+        with _first_error():
+            async for part in parts:
+                yield part
 
     def _check_content(self, key: str, found: Buffer | None, byte_range: ByteRequest | None) -> None:
         if found is not None:
@@ -83,7 +100,8 @@ class _CheckedFolder(_Checked, LocalStore):  # type: ignore[misc]  # zarr has no
     ) -> Sequence[tuple[int, Buffer | None]]:
         """As `get_ranges`."""
         parts: Sequence[tuple[int, Buffer | None]]
-        parts = super().get_ranges_sync(key, byte_ranges, **{**options, "max_gap_bytes": -1})
+        with _first_error():
+            parts = super().get_ranges_sync(key, byte_ranges, **{**options, "max_gap_bytes": -1})
         return parts
 
 
