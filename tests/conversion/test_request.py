@@ -6,6 +6,7 @@ import shutil
 import anndata
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from tests.conversion.stores import SMALL, content, same_matrix
 
@@ -36,6 +37,7 @@ from scdataset import (
         ({"chunk_size": 10}, ArgumentValueError, "1024"),
         ({"chunk_size": 1024, "shard_size": 1500}, ArgumentValueError, "no multiple"),
         ({"dtype": "complex64"}, ArgumentTypeError, "uint16"),
+        ({"dtype": pd.Series(["a"], dtype="category")}, ArgumentTypeError, "uint16"),
         ({"indices": [1, 1]}, ArgumentValueError, "1 of them repeated"),
         ({"joint": "inner"}, ArgumentTypeError, "'join'"),
         ({"seed": -1}, ArgumentValueError, "at least 0"),

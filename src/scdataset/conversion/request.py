@@ -249,7 +249,7 @@ def _once(name: str, given: Sequence[str]) -> tuple[str, ...]:
 def _value_type(dtype: DTypeLike) -> str:
     try:
         found = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         found = None
     if found is None or found.kind not in "iufb" or found.itemsize > 8:
         message = f"dtype={dtype!r} is no type of real numbers; give one such as 'uint16' or 'float32', or None."

@@ -1,6 +1,7 @@
 """Types that values are converted to."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 
@@ -17,6 +18,7 @@ def test_types_are_those_that_numpy_understands():
     ("kind", "wanted", "error", "said"),
     [
         ("CSR", "flaot32", ArgumentTypeError, "not a type of numbers"),
+        ("CSR", pd.Series(["a"], dtype="category"), ArgumentTypeError, "not a type of numbers"),
         ("dense", "complex64", ArgumentValueError, "real numbers"),
         ("dense", ">f4", ArgumentValueError, "byte order"),
         ("CSR", "f2", ArgumentValueError, "no sparse matrices of float16"),

@@ -31,7 +31,7 @@ def delivered_type(kind: str, wanted: DTypeLike) -> DType:
     advice = 'give a type such as "float32", or None for the stored type.'
     try:
         dtype: DType = np.dtype(wanted)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # numpy raises either, by the kind of object
         message = f"dtype={wanted!r} is not a type of numbers; {advice}"
         raise ArgumentTypeError(message) from error
     if dtype.kind not in "iufb" or not dtype.isnative:
