@@ -25,6 +25,14 @@ def test_seurat_v3_has_the_bits_of_scanpy(scanpy, counts, opened, flavor, batch_
     expected = scanpy.pp.highly_variable_genes(
         counts, n_top_genes=40, flavor=flavor, batch_key=batch_key, inplace=False
     )
+    if batch_key is not None:  # scanpy from 1.12 on adds up moments of batches, but not of one, in another order
+        batches = [counts[counts.obs[batch_key] == batch].copy() for batch in counts.obs[batch_key].cat.categories]
+        each = [
+            scanpy.pp.highly_variable_genes(batch, n_top_genes=40, flavor=flavor, inplace=False) for batch in batches
+        ]
+        ranks = np.ma.masked_invalid([one["highly_variable_rank"] for one in each])
+        expected["highly_variable_rank"] = np.ma.median(ranks, axis=0).filled(np.nan)
+        expected["variances_norm"] = np.mean([one["variances_norm"] for one in each], axis=0)
     assert_as_scanpy(found, expected, exact=True)
     assert found["highly_variable"].sum() == 40
 

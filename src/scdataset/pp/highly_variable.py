@@ -54,7 +54,8 @@ def highly_variable_genes(
         scikit-misc. ``"seurat"`` and ``"cell_ranger"`` take values that were normalised and logged.
     batch_key
         Column of obs; genes are ranked in each batch by itself and then merged. Batches with too few cells to say which
-        genes vary are left out with a warning.
+        genes vary are left out with a warning. scanpy from 1.12 on adds up the counts of batches in another order, and
+        loess turns last digits into larger ones: some of its ranks differ.
     indices
         Rows, each once, such as those of training; None for all.
     span
