@@ -30,6 +30,8 @@ H5AD = [
     "old_schema/scirpy_wu2020_200_v0_6.h5ad",
 ]
 """Files of cells that versions of anndata from 0.5 on wrote."""
+STRINGS_AS_ARRAYS = partial(anndata.settings.override, allow_write_nullable_strings=False)
+"""Lets anndata from 0.13 on write strings as earlier versions do: as arrays, without a mask."""
 
 
 def counts(n_obs, n_vars, dtype="f4", seed=0):
@@ -104,7 +106,8 @@ def write_same_cells(path, *, more_genes):
 
 def write_without_categories(path, made):
     """Write as anndata 0.7 did: categories in a group beside the columns, and no encoding but of what needs one."""
-    made.write_h5ad(path, compression="lzf")
+    with STRINGS_AS_ARRAYS():
+        made.write_h5ad(path, compression="lzf")
     with h5py.File(path, "a") as file:
         for group in [file["obs"], *([file["raw/var"]] if "raw" in file else [])]:
             for name in [name for name in group if isinstance(group[name], h5py.Group)]:
@@ -251,7 +254,8 @@ def write_zip(path, write):
 
 def write_zarr_without_categories(folder, made):
     """Write a store as `write_without_categories` writes a file."""
-    made.write_zarr(folder)
+    with STRINGS_AS_ARRAYS():
+        made.write_zarr(folder)
     root = zarr.open_group(str(folder), mode="a", use_consolidated=False)
     for group in (root["obs"], root["raw/var"]):
         for name, column in list(group.groups()):

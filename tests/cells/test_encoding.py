@@ -54,7 +54,8 @@ N_OBS = 50
 
 
 def written(path, columns, zarr_format=3):
-    made = anndata.AnnData(np.eye(N_OBS, 2, dtype="f4"), pd.DataFrame(columns, [f"c{i}" for i in range(N_OBS)]))
+    obs = pd.DataFrame(columns, [f"c{i}" for i in range(N_OBS)]).astype({"plain": object})
+    made = anndata.AnnData(np.eye(N_OBS, 2, dtype="f4"), obs)
     with anndata.settings.override(zarr_write_format=zarr_format, allow_write_nullable_strings=True):
         if path.suffix == ".h5ad":
             made.write_h5ad(path, convert_strings_to_categoricals=False)

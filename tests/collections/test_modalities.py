@@ -113,6 +113,7 @@ def test_numbers_become_tensors(built):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_loader_that_pins_memory_only_warns_without_an_accelerator(built):
     if torch.accelerator.is_available():
         pytest.skip("memory is pinned here")

@@ -28,6 +28,12 @@ def written(path, version=3, value=1.0):
     return str(path)
 
 
+def index_of(path, frame="var"):
+    """Return the key of the names of a frame, an array: from anndata 0.13 on it lies in a group, beside a mask."""
+    index = f"{frame}/_index"
+    return f"{index}/values" if (Path(path) / index / "values").exists() else index
+
+
 def zipped(path, target, compression=zipfile.ZIP_STORED):
     with zipfile.ZipFile(target, "w", compression) as archive:
         for file in sorted(Path(path).rglob("*")):

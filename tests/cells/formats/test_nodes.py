@@ -18,7 +18,8 @@ NAMES = [f"é{i}" for i in range(30)]
 @pytest.fixture(params=["h5", "zarr"])
 def root(request, tmp_path):
     path = tmp_path / f"a.{request.param}"
-    frame = pd.DataFrame({"depth": np.arange(30), "type": pd.Categorical(["a", "b", "c"] * 10)}, NAMES)
+    columns = {"depth": np.arange(30), "type": pd.Categorical(["a", "b", "c"] * 10)}
+    frame = pd.DataFrame(columns, pd.Index(NAMES, dtype=object))
     if request.param == "h5":
         with h5py.File(path, "w") as file:
             anndata.io.write_elem(file, "obs", frame)

@@ -293,7 +293,7 @@ def test_obs_lies_over_the_memory_of_batches_and_is_not_written_to(tmp_path):
     with open_collection(write(tmp_path / "a.h5ad", 0), obs=["type", "ratio"]) as cells:
         columns = cells._obs.batch
         assert np.shares_memory(cells.obs["ratio"].to_numpy(), columns["ratio"].codes)
-        assert np.shares_memory(cells.obs["type"].cat.codes, columns["type"].codes)
+        assert np.shares_memory(cells.obs["type"].array.codes, columns["type"].codes)
         before = columns["ratio"].codes.copy()
         frame = cells.obs
         with suppress(ValueError):  # pandas 3 copies what is written to

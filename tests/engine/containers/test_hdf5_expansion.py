@@ -34,23 +34,26 @@ def path(tmp_path, monkeypatch):
 
 
 def with_bomb(path, name):
+    """Write a chunk that inflates to far more than it holds; return the name of its dataset."""
     with h5py.File(path, "r+") as file:
-        dataset = file[name]
+        # Strings lie beside a mask from anndata 0.13 on.
+        dataset = file[name] if isinstance(file[name], h5py.Dataset) else file[name]["values"]
         assert dataset.compression == "gzip"
         dataset.id.write_direct_chunk((0,) * dataset.ndim, zlib.compress(bytes(UNPACKED)))
+        return dataset.name
 
 
 @pytest.mark.parametrize("name", ["obs/group/codes", "obs/group/categories", "obs/size", "obs/_index"])
 def test_a_column_that_inflates_to_far_more_than_it_holds_is_refused_with_its_name(path, name):
-    with_bomb(path, name)
-    with pytest.raises(DamagedFileError, match=rf"{path}: the chunk at \(0,\) of /{name} cannot be decoded.*more than"):
+    name = with_bomb(path, name)
+    with pytest.raises(DamagedFileError, match=rf"{path}: the chunk at \(0,\) of {name} cannot be decoded.*more than"):
         open_collection(path, obs=["group", "size"], unique_names=True)
 
 
 def test_var_that_inflates_to_far_more_than_it_holds_is_refused(path):
-    with_bomb(path, "var/_index")
+    name = with_bomb(path, "var/_index")
     cells = open_collection(path)
-    with pytest.raises(DamagedFileError, match="of /var/_index cannot be decoded"):
+    with pytest.raises(DamagedFileError, match=f"of {name} cannot be decoded"):
         _ = cells.var
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 import zarr
 from tests.children import with_little_memory
-from tests.engine.zarr_files import ROWS, written, zipped
+from tests.engine.zarr_files import ROWS, index_of, written, zipped
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from scdataset import DamagedFileError, open_collection
@@ -26,23 +26,29 @@ from scdataset.engine.containers.zarr_library import checked_store
 
 def test_a_chunk_of_a_deflated_zip_file_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(unpacking, "FREE", 1 << 16)
-    file = Path(written(tmp_path / "a.zarr")) / "var/_index/c/0"
-    file.write_bytes(bytes(1 << 20))
+    key = f"{index_of(written(tmp_path / 'a.zarr'))}/c/0"
+    (tmp_path / "a.zarr" / key).write_bytes(bytes(1 << 20))
     archive = zipped(tmp_path / "a.zarr", tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
-    with pytest.raises(DamagedFileError, match="var/_index/c/0 unpacks to 1,048,576 bytes"):
+    with pytest.raises(DamagedFileError, match=f"{key} unpacks to 1,048,576 bytes"):
         _ = open_collection(archive).var
+
+
+def with_names(path, version, compressor):
+    """Write the names of genes again, with a compressor; return their key and the names."""
+    group, key = zarr.open_group(path, mode="a", zarr_format=version, use_consolidated=False), index_of(path)
+    values, attributes = group[key][:], dict(group[key].attrs)
+    group.create_array(key, data=values, compressors=compressor, overwrite=True).attrs.update(attributes)
+    return key, values
 
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_a_chunk_that_says_it_holds_gigabytes_is_refused_before_zarr_decodes_it(tmp_path, version):
     path = written(tmp_path / "a.zarr", version)
     compressor = numcodecs.Blosc() if version == 2 else BloscCodec()
-    group = zarr.open_group(path, mode="a", zarr_format=version, use_consolidated=False)["var"]
-    values, attributes = group["_index"][:], dict(group["_index"].attrs)
-    group.create_array("_index", data=values, compressors=compressor, overwrite=True).attrs.update(attributes)
+    key, _ = with_names(path, version, compressor)
     cells = open_collection(path)
     assert len(cells.var) == 30
-    file = Path(path) / ("var/_index/0" if version == 2 else "var/_index/c/0")
+    file = Path(path) / key / ("0" if version == 2 else "c/0")
     stored = bytearray(file.read_bytes())
     stored[4:8] = (1 << 31).to_bytes(4, "little")
     for content, said in ((stored, "unpacks to 2,147,483,648 bytes"), (stored[:9], "not as many as its blosc header")):
@@ -60,11 +66,9 @@ def test_a_chunk_that_says_it_has_a_thousand_million_strings_is_refused(tmp_path
         made = {"none": None, "zstd": numcodecs.Zstd(), "gzip": numcodecs.GZip(), "blosc": numcodecs.Blosc()}[
             compressor
         ]
-    group = zarr.open_group(path, mode="a", zarr_format=version, use_consolidated=False)["var"]
-    values, attributes = group["_index"][:], dict(group["_index"].attrs)
-    group.create_array("_index", data=values, compressors=made, overwrite=True).attrs.update(attributes)
+    key, values = with_names(path, version, made)
     assert len(open_collection(path).var) == 30
-    file = Path(path) / ("var/_index/0" if version == 2 else "var/_index/c/0")
+    file = Path(path) / key / ("0" if version == 2 else "c/0")
     strings = bytearray(numcodecs.VLenUTF8().encode(values.astype(object)))
     strings[:4] = (1 << 30).to_bytes(4, "little")
     packed = {"none": bytes, "zstd": numcodecs.Zstd().encode, "gzip": numcodecs.GZip().encode}

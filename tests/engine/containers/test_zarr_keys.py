@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engine.zarr_files import ROWS, written, zipped
+from tests.engine.zarr_files import ROWS, index_of, written, zipped
 
 from scdataset import DamagedFileError, ScDatasetError, open_collection
 from scdataset.engine.containers.zarr import ZarrStore, csr_matrix
@@ -76,10 +76,10 @@ def read_with_genes(path):
 
 
 @pytest.mark.parametrize("make", [make_folder, make_loop, make_pipe, make_device])
-@pytest.mark.parametrize("name", ["X/data/c/2", "X/data/zarr.json", "var/_index/zarr.json", "var/_index/c/0"])
+@pytest.mark.parametrize("name", ["X/data/c/2", "X/data/zarr.json", "var/_index/zarr.json", "names/c/0"])
 def test_what_is_no_regular_file_is_refused(tmp_path, name, make):
     path = written(tmp_path / "a.zarr")
-    file = Path(path) / name
+    file = Path(path) / name.replace("names", index_of(path))
     assert file.is_file()
     file.unlink()
     make(file)
@@ -92,7 +92,7 @@ def test_names_and_labels_that_change_after_opening_are_noticed(tmp_path, make):
     path = written(tmp_path / "a.zarr")
     cells = open_collection(path)
     time.sleep(0.05)  # times of files go in steps of milliseconds, and one may begin before the opening
-    make(Path(path) / "var/_index/c/0")
+    make(Path(path) / index_of(path) / "c/0")
     with pytest.raises(DamagedFileError, match=r"a\.zarr.*was changed after"):
         _ = cells.var
 
