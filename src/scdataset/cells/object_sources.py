@@ -4,30 +4,35 @@ A zarr store that is not called so gets a slash at its end, and so does a folder
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from fnmatch import fnmatchcase
+from functools import partial
 from glob import has_magic
 
+from scdataset._properties import cached_property
+from scdataset.cells.folders import Folder, of_matches, sources_in
 from scdataset.cells.formats.probe import is_remote_store
-from scdataset.engine.bytes.object_store import Bucket, Location, opening
-from scdataset.errors import ArgumentValueError
+from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion, opening
+from scdataset.errors import ArgumentValueError, UnreadableFileError
 
 __all__ = ["size_of_url", "urls_of", "version_of_url"]
 
 _ENDINGS = (
-    ".h5ad", ".zarr", ".zarr.zip", ".h5", ".h5mu", ".loom", ".arrow", ".parquet", "matrix.mtx", "matrix.mtx.gz",
+    ".h5ad", ".zarr.zip", ".h5", ".h5mu", ".loom", ".arrow", ".parquet", "matrix.mtx", "matrix.mtx.gz",
 )  # fmt: skip
-"""Endings of objects and stores that a folder may hold; a folder has those of one."""
+"""Endings of objects that are told by their names, and need not be looked for in a listing."""
 
-_OF_SCDL = {"data.npy", "col_ptr.npy", "row_ptr.npy"}
-"""Objects of an SCDL folder."""
-
-_MARKS = {"zarr.json", ".zgroup"}
-"""Objects of which one is at the top of every store."""
+_LISTINGS = 16
+"""Folders that are listed at once."""
 
 
 def urls_of(url: str) -> list[str]:
     """Return the objects and stores that a URL stands for, in the order of their names.
+
+    Where a key is that of an object and of a folder, it is the folder with a slash at its end alone.
 
     Raises
     ------
@@ -40,9 +45,24 @@ def urls_of(url: str) -> list[str]:
     bucket = Bucket.from_location(location)
     if has_magic(location.key):
         return _matches(bucket, location.key)
-    if location.key.rstrip("/").endswith(_ENDINGS) or not bucket.can_list:
+    key = location.key.rstrip("/")
+    if not bucket.can_list or key.endswith(".zarr") or location.key.endswith(_ENDINGS):
         return [url]
-    return _in_folder(bucket, location.key.rstrip("/")) or [url]
+    folder = _FolderOfObjects(bucket, key)
+    is_called_folder = not key or location.key.endswith("/")
+    if folder.is_empty and is_called_folder:
+        raise bucket.missing(key)
+    if not is_called_folder and (folder.is_empty or _is_object(bucket, key)):
+        return [url]
+    return sources_in(folder)
+
+
+def _is_object(bucket: Bucket, key: str) -> bool:
+    """Tell whether a key is that of an object, other than an empty one, by which some programs mark folders."""
+    with suppress(UnreadableFileError):  # there is a folder, of which nothing else may be asked
+        found = bucket.find(key)
+        return found is not None and found.size > 0
+    return False
 
 
 def size_of_url(url: str) -> int:
@@ -64,81 +84,94 @@ def version_of_url(url: str) -> str:
     return hashlib.blake2b(str(versions).encode(), digest_size=16).hexdigest()
 
 
+class _FolderOfObjects(Folder):
+    """The objects below a key, listed when they are asked for."""
+
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        self._bucket, self._key = bucket, key
+        self.path = self.place = bucket.url(key)
+        self.is_named_store = key.endswith(".zarr")
+        self.source = self.path if self.is_named_store else f"{self.path}/"
+
+    def within(self, name: str) -> str:
+        return self._bucket.url(_joined(self._key, name))
+
+    def inside(self, names: Sequence[str]) -> "list[_FolderOfObjects]":
+        folders = [_FolderOfObjects(self._bucket, _joined(self._key, name)) for name in names]
+        if len(folders) > 1:
+            with ThreadPoolExecutor(_LISTINGS, thread_name_prefix="scdataset-listing") as threads:
+                list(threads.map(lambda folder: folder.listed, folders))
+        return folders
+
+    def has(self, name: str) -> bool:
+        return name in self.listed[1]
+
+    def check(self, name: str) -> None:
+        """Do nothing: an object that is listed is there."""
+
+    @cached_property
+    def listed(self) -> tuple[list[str], dict[str, ObjectVersion]]:
+        """The names of folders, and those of objects with their versions."""
+        folders, objects = self._bucket.entries(self._key)
+        return [*map(_name, folders)], {_name(key): version for key, version in objects.items()}
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(self.listed)
+
+    @cached_property
+    def folders(self) -> Sequence[str]:
+        return [name for name in self.listed[0] if not name.startswith(".")]
+
+    @cached_property
+    def files(self) -> Sequence[str]:
+        """The names of objects, whose versions are noted for the opening that follows."""
+        names = [name for name in self.listed[1] if not name.startswith(".")]
+        opening().versions.update({self.within(name): self.listed[1][name] for name in names})
+        return names
+
+
 def _matches(bucket: Bucket, pattern: str) -> list[str]:
     if not bucket.can_list:
         what = "has a query, which is not sent" if "?" in pattern else "is a pattern, and hosts of HTTP list no files"
         message = f"{bucket.url(pattern.partition('?')[0])} {what}; give the URLs of files as they are, or their paths."
         raise ArgumentValueError(message)
-    folders = [""]
-    *above, last = pattern.rstrip("/").split("/")
+    *above, last = re.sub(r"/\*\*$", "/*", pattern.rstrip("/")).split("/")
+    folders = [_FolderOfObjects(bucket, "")]
     for part in above:
-        folders = [one for folder in folders for one in _folders_like(bucket, folder, part)]
-    found = [url for folder in folders for url in _matching(bucket, folder, last)]
-    if not found:
+        folders = [one for folder in folders for one in _folders_like(folder, part)]
+    matches = {url: sources for folder in folders for url, sources in _matching(folder, last)}
+    if not matches:
         message = f"{bucket.url(pattern)} matches no object or store."
         raise ArgumentValueError(message)
-    return found
+    return of_matches(matches, lambda url: matches[url]())
 
 
-def _folders_like(bucket: Bucket, folder: str, part: str) -> list[str]:
-    """Return the folders in a folder whose names match a part of a pattern."""
+def _folders_like(folder: "_FolderOfObjects", part: str) -> "list[_FolderOfObjects]":
+    """Return the folders in a folder whose names match a part of a pattern; those at any depth match ``**``."""
+    if part == "**":
+        inside = [_inside(folder, name) for name in folder.folders if not name.endswith(".zarr")]
+        return [folder, *(below for one in inside for below in _folders_like(one, part))]
     if not has_magic(part):
-        return [_joined(folder, part)]
-    return [one for one in bucket.entries(folder)[0] if _fits(one, part)]
+        return [_inside(folder, part)]
+    return [_inside(folder, name) for name in _like(folder.folders, part)]
 
 
-def _matching(bucket: Bucket, folder: str, part: str) -> list[str]:
-    """Return the objects and stores in a folder whose names match the last part of a pattern."""
-    folders, objects = _noted(bucket, folder)
-    found = {key: [bucket.url(key)] for key in objects if _fits(key, part)}
-    for key in folders:
-        if _fits(key, part):
-            found[key] = [bucket.url(key)] if key.endswith(".zarr") else _in_folder(bucket, key)
-    return [url for key in sorted(found) for url in found[key]]
+def _matching(folder: "_FolderOfObjects", part: str) -> Iterator[tuple[str, Callable[[], list[str]]]]:
+    """Yield what matches the last part of a pattern in a folder, with a function that returns what it stands for."""
+    for name in _like(folder.folders, part):
+        yield f"{folder.within(name)}/", partial(sources_in, _inside(folder, name))
+    for name in _like(folder.files, part):
+        yield folder.within(name), partial(list, [folder.within(name)])
 
 
-def kinds_text(counts: Mapping[str, int], known: Iterable[str]) -> str:
-    """Return the contents of a folder that has files of no kind, or of several."""
-    found = ", ".join(f"{n:,} {kind}" for kind, n in counts.items())
-    return f"files of several kinds ({found})" if found else f"none of {list(known)}"
+def _like(names: Sequence[str], part: str) -> list[str]:
+    """Return the names that match a part of a pattern: the one that equals it, if there is one."""
+    return [part] if part in names else [name for name in names if fnmatchcase(name, part)]
 
 
-def _in_folder(bucket: Bucket, folder: str) -> list[str]:
-    """Return the objects and stores that a folder stands for: itself, or those in it; none if there are none."""
-    folders, objects = _noted(bucket, folder)
-    if not folders and not objects:
-        return []
-    names = {_name(key) for key in objects}
-    if names & _MARKS or names >= _OF_SCDL:
-        return [f"{bucket.url(folder)}/"]
-    by_kind = {ending: [key for key in (*folders, *objects) if key.endswith(ending)] for ending in _ENDINGS}
-    by_kind = {ending: keys for ending, keys in by_kind.items() if keys}
-    if len(by_kind) != 1:
-        counts = {ending: len(keys) for ending, keys in by_kind.items()}
-        if folder in {key.rstrip("/") for key in objects}:
-            return []
-        message = (
-            f"{bucket.url(folder)} is a folder with {kinds_text(counts, _ENDINGS)}; give one with objects of one kind, "
-            "or a pattern or list of URLs."
-        )
-        raise ArgumentValueError(message)
-    [keys] = by_kind.values()
-    return sorted(map(bucket.url, keys))
-
-
-def _noted(bucket: Bucket, folder: str) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the keys of the folders and objects in a folder, and note the versions of these."""
-    folders, objects = bucket.entries(folder)
-    opening().versions.update({bucket.url(key): version for key, version in objects.items()})
-    return [key for key in folders if not _is_hidden(key)], [key for key in objects if not _is_hidden(key, _MARKS)]
-
-
-def _is_hidden(key: str, but: set[str] | frozenset[str] = frozenset()) -> bool:
-    return _name(key).startswith(".") and _name(key) not in but
-
-
-def _fits(key: str, part: str) -> bool:
-    return fnmatchcase(_name(key), part) and not _is_hidden(key)
+def _inside(folder: "_FolderOfObjects", name: str) -> "_FolderOfObjects":
+    return folder.inside([name])[0]
 
 
 def _name(key: str) -> str:

@@ -2,10 +2,9 @@
 
 import glob
 import io
-import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
+from collections.abc import Iterable, Iterator, Sequence, ValuesView
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,14 @@ import pandas as pd
 
 from scdataset._arguments import warn
 from scdataset._paths import absolute, existing, is_there, listed, refuse_missing, same_place
-from scdataset.cells.formats.read_errors import naming, reading
-from scdataset.cells.formats.registry import is_scdl, is_zarr
+from scdataset._properties import cached_property
+from scdataset.cells.folders import Folder, of_matches, one_of_each_cell, sources_in
+from scdataset.cells.formats.read_errors import naming
 from scdataset.cells.join.obs import HasObs
-from scdataset.cells.object_sources import kinds_text, urls_of
+from scdataset.cells.object_sources import urls_of
 from scdataset.cells.open_many import open_each
-from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.object_store import is_url
-from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError
+from scdataset.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["Source", "paths_of", "warn_of_repeated"]
 
@@ -28,9 +27,6 @@ Source = str | os.PathLike[str]
 
 _SEVERAL = (Sequence, Iterator, ValuesView, np.ndarray, pd.Index, pd.Series)
 """Types that may hold several paths; other iterables, such as AnnData, are refused."""
-
-_MAX_STATE = 1 << 26
-"""Bytes of the list of files of a Hugging Face data set."""
 
 _NO_PATHS = (bytes, bytearray, memoryview, io.IOBase)
 
@@ -71,10 +67,10 @@ def _several(source: object) -> list[object]:
 def _files_of(path: str) -> list[str]:
     """Return the files and stores that a path, a pattern or a folder stands for."""
     if is_url(path):
-        return _one_of_each_cell(path, urls_of(path))
+        return one_of_each_cell(path, urls_of(path))
     if is_there("source", path):
-        return _one_of_each_cell(path, _sources_in(path)) if Path(path).is_dir() else [path]
-    matches = sorted(glob.glob(path))  # noqa: PTH207 any pattern
+        return one_of_each_cell(path, sources_in(_FolderOnDisk(path))) if Path(path).is_dir() else [path]
+    matches = _matches(path)
     if not matches:
         if glob.has_magic(path) and not Path(path).is_symlink():
             message = f"source={path!r} matches no file or folder."
@@ -82,105 +78,47 @@ def _files_of(path: str) -> list[str]:
         refuse_missing("source", path)
     for match in matches:
         existing("source", match)
-    return _one_of_each_cell(path, [file for match in matches for file in _files_of(match)])
+    return one_of_each_cell(path, of_matches(matches, _files_of))
 
 
-def _sources_in(folder: str, above: tuple[str, ...] = ()) -> list[str]:
-    """Return the files and stores that a folder stands for: itself, or those in it, in the order of their names.
-
-    Hidden files are left out, as a pattern leaves them out.
-
-    Parameters
-    ----------
-    above
-        Folders that lead here, without links, so that a circle of links is told.
-
-    Raises
-    ------
-    ArgumentValueError
-        If there are none, or some of several kinds, which are counted; or links lead in a circle.
-    UnreadableFileError
-        If the folder may not be listed.
-    """
-    place = same_place(folder)
-    if place in above:
-        message = f"source={folder!r} is a link to {place!r}, a folder that it lies in; remove the link."
-        raise ArgumentValueError(message)
-    datasets = _numbered(folder) or _hugging_face_files(folder)
-    if datasets or _is_store(folder):
-        return datasets or [folder]
-    inside = {kind: found for kind, fits in _NAMES.items() if (found := _entries(folder, fits))}
-    if len(inside) != 1:
-        _one_of_each_cell(folder, [path for found in inside.values() for path in found])
-        counts = {kind: len(found) for kind, found in inside.items()}
-        message = (
-            f"source={folder!r} is a folder with {kinds_text(counts, _NAMES)}; give one with files of one kind, or a "
-            "pattern or list of the files."
-        )
-        raise ArgumentValueError(message)
-    [found] = inside.values()
-    for path in found:
-        existing("source", path)
-    twice = [path for path in found if f"{path}.gz" in found]
-    if twice:
-        message = f"source={folder!r} has {twice[0]!r} both gzipped and not; give the files as a list."
-        raise ArgumentValueError(message)
-    return [path for one in found for path in (_sources_in(one, (*above, place)) if Path(one).is_dir() else [one])]
+def _matches(pattern: str) -> list[str]:
+    """Return the entries that match a pattern, in which ``**`` is for folders at any depth."""
+    below = re.sub(r"/\*\*/?$", "/*", pattern)
+    return sorted(glob.glob(below, recursive=True))  # noqa: PTH207 any pattern
 
 
-def _entries(folder: str, fits: Callable[[Path], bool]) -> list[str]:
-    return sorted(str(entry) for entry in listed("source", folder) if fits(entry))
+class _FolderOnDisk(Folder):
+    """A folder of this machine."""
 
+    is_named_store = False
 
-def _numbered(folder: str) -> list[str]:
-    """Return the stores in a folder that names them dataset_0, dataset_1, ..., in the order of their numbers."""
-    matches = [(re.fullmatch(r"dataset_(\d+)", entry.name), str(entry)) for entry in listed("source", folder)]
-    return [path for _, path in sorted((int(match[1]), path) for match, path in matches if match) if is_zarr(path)]
+    def __init__(self, path: str) -> None:
+        self.path = self.source = path
+        self.place = same_place(path)
+        self._are_folders = {
+            entry.name: os.path.isdir(entry)  # noqa: PTH112 False where it may not be asked
+            for entry in listed("source", path)
+        }
 
+    @cached_property
+    def folders(self) -> Sequence[str]:
+        return [name for name, is_folder in self._are_folders.items() if is_folder]
 
-def _is_store(folder: str) -> bool:
-    """Return whether a folder is one source, and not one of several."""
-    return is_zarr(folder) or is_scdl(folder)
+    @cached_property
+    def files(self) -> Sequence[str]:
+        return [name for name, is_folder in self._are_folders.items() if not is_folder]
 
+    def within(self, name: str) -> str:
+        return str(Path(self.path) / name)
 
-def _hugging_face_files(folder: str) -> list[str]:
-    """Return the files of a data set that `datasets` saved, in their order; none if the folder is not one."""
-    if (Path(folder) / "dataset_dict.json").is_file():
-        splits = sorted(entry.name for entry in Path(folder).iterdir() if entry.is_dir())
-        message = f"source={folder!r} holds the splits {splits}; give the folder of one, or a list of several."
-        raise ArgumentValueError(message)
-    state = Path(folder) / "state.json"
-    if not state.is_file():
-        return []
-    with reading(str(state), "the list of files"):
-        saved = json.loads(LocalFile(str(state)).read(0, _MAX_STATE))
-        if saved.get("_indices_data_files"):
-            message = (
-                f"{folder} holds a selection of rows; save it as rows: dataset.flatten_indices().save_to_disk(...)."
-            )
-            raise CollectionError(message)
-        return [str(Path(folder) / one["filename"]) for one in saved["_data_files"]]
+    def inside(self, names: Sequence[str]) -> list[Folder]:
+        return [_FolderOnDisk(self.within(name)) for name in names]
 
+    def has(self, name: str) -> bool:
+        return Path(self.within(name)).is_file()
 
-def _ends(*endings: str) -> Callable[[Path], bool]:
-    return lambda entry: entry.name.endswith(endings)
-
-
-def _one_of_each_cell(source: str, paths: list[str]) -> list[str]:
-    """Return the paths; raise if the raw and the filtered matrix of the same cells are both among them.
-
-    Cell Ranger and STARsolo write both side by side, and give them names that differ in one word.
-    """
-    there = set(paths)
-    for path in paths:
-        raw = re.sub(r"filtered(?=[^/]*(/[^/]*)?$)", "raw", path)
-        if raw != path and raw in there:
-            message = (
-                f"source={source!r} has the same cells twice, {path!r} and {raw!r}, which has empty droplets too; "
-                "give the path of the one that you want."
-            )
-            raise ArgumentValueError(message)
-    return paths
+    def check(self, name: str) -> None:
+        existing("source", self.within(name))
 
 
 def _place_of(path: str) -> object:
@@ -202,20 +140,3 @@ def warn_of_repeated(paths: Sequence[str]) -> None:
             same = "" if first == path else f", also as {first!r}"
             warn(f"source has the file {path!r} more than once{same}; its cells are in the collection as often.")
             return
-
-
-_NAMES: dict[str, Callable[[Path], bool]] = {
-    ".h5ad": _ends(".h5ad"),
-    ".zarr": _ends(".zarr"),
-    ".zarr.zip": _ends(".zarr.zip"),
-    ".h5": _ends(".h5"),
-    ".h5mu": _ends(".h5mu"),
-    ".loom": _ends(".loom"),
-    "matrix.mtx": _ends("matrix.mtx", "matrix.mtx.gz"),
-    ".shad": _ends(".shad", ".csad"),
-    ".arrow": lambda entry: entry.name.endswith(".arrow") and not entry.name.startswith("cache-"),
-    ".parquet": _ends(".parquet"),
-    "SCDL": lambda entry: is_scdl(str(entry)),
-    "folders of matrix.mtx": lambda entry: entry.is_dir() and bool(_entries(str(entry), _NAMES["matrix.mtx"])),
-}
-"""Tests of the entries of a folder that are files or stores, by the name of their format."""

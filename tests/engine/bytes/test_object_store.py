@@ -6,7 +6,6 @@ import pytest
 from tests.engine.bytes.objects import CONTENT
 
 pytest.importorskip("obstore")
-from scdataset.engine.bytes import object_store
 from scdataset.engine.bytes.object_store import Bucket, Location, using_options
 from scdataset.engine.bytes.remote import RemoteFile
 from scdataset.errors import (
@@ -55,6 +54,40 @@ def test_an_object_that_is_not_there_is_told_with_those_that_are_near(server):
         RemoteFile(server.s3("b/y.bin"))
     with pytest.raises(MissingFileError, match="does not exist"):
         RemoteFile(server.http("a/y.bin"))
+
+
+@pytest.mark.parametrize("key", ["a//b.h5ad", "a/../b.h5ad", "a/b.h5ad\n", "a/\0b.h5ad"])
+def test_a_key_that_no_request_can_have_is_told(server, key):
+    with pytest.raises(ArgumentValueError, match="has a key that cannot be asked for"):
+        RemoteFile(server.s3(key))
+
+
+def test_a_folder_with_such_a_key_is_told(server):
+    server.objects["a//b.h5ad"] = b""
+    bucket = RemoteFile(server.s3("a/x.bin"))._bucket
+    with pytest.raises(UnreadableFileError, match=r"s3://bucket/a cannot be listed, .*Give a list of URLs"):
+        bucket.entries("a")
+
+
+@pytest.mark.parametrize("host", ["bu ck", "b*", "b?c"])
+def test_what_is_no_name_of_a_bucket_is_told(host):
+    with pytest.raises(ArgumentValueError, match="for a bucket or host, which is no name of one"):
+        Location.from_url(f"s3://{host}/a.h5ad")
+
+
+def test_values_of_options_of_wrong_types_are_not_shown(server):
+    with using_options({**server.options, "secret_access_key": "hush", "region": {1}}):
+        with pytest.raises(ArgumentValueError, match="'region': 'set'") as caught:
+            RemoteFile(server.s3("a/x.bin"))
+        assert "hush" not in str(caught.value)
+
+
+def test_an_object_is_found_or_not_by_one_request(server):
+    bucket = RemoteFile(server.s3("a/x.bin"))._bucket
+    server.requests.clear()
+    assert bucket.find("a/x.bin").size == len(CONTENT)
+    assert bucket.find("a/y.bin") is None
+    assert [request.method for request in server.requests] == ["HEAD", "HEAD"]
 
 
 @pytest.mark.parametrize(
@@ -143,18 +176,3 @@ def test_a_store_that_is_too_slow_is_told(server):
         server.latency = 0.5
         with pytest.raises(UnreachableStoreError, match=r"s3://bucket/a/x\.bin cannot be read"):
             RemoteFile(server.s3("a/x.bin"))
-
-
-@pytest.mark.parametrize(
-    ("root", "options"),
-    [
-        ("gs://bucket", '{"anonymous": true}'),
-        ("gcs://bucket", '{"anonymous": true}'),
-        ("az://container", '{"anonymous": true, "account_name": "someone"}'),
-        ("https://host", '{"retry_config": {"max_retries": 1, "retry_timeout": 5}}'),
-        ("s3://bucket", '{"anon": true, "region": "us-east-1"}'),
-    ],
-)
-def test_every_scheme_has_a_store(root, options):
-    assert object_store._store(root, options) is not None
-    assert object_store._store(root, options) is object_store._store(root, options)

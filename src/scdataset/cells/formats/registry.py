@@ -197,7 +197,7 @@ def _zarr_file(probe: Probe, options: Options, group: str = "") -> CellFile:
 
 def is_scdl(path: str) -> bool:
     """Return whether a folder is of SCDL."""
-    return all(is_file(within(path, name)) for name in _SCDL)
+    return all(is_file(within(path, name)) for name in SCDL_FILES)
 
 
 def _is_cellstream(probe: Probe) -> bool:
@@ -243,7 +243,8 @@ def _gene_list_file(probe: Probe, options: Options) -> CellFile:
 _ARROW = (b"ARROW1", b"PAR1", b"\xff\xff\xff\xff")
 """First bytes of files of Arrow, of Parquet, and of streams of Arrow."""
 
-_SCDL = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
+SCDL_FILES = ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
+"""Files of an SCDL folder."""
 
 _OF_LISTS = ("gene_table", "gene_lists", "unknown_genes", "ids_as_columns")
 

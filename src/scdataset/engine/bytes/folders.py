@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from scdataset.engine.bytes.object_store import Bucket, Location, is_url
-from scdataset.errors import MissingFileError
 
 __all__ = ["bytes_in", "files_in", "is_file", "is_folder", "last_change", "within"]
 
@@ -19,11 +18,7 @@ def is_file(path: str) -> bool:
     if not is_url(path):
         return Path(path).is_file()
     location = Location.from_url(path)
-    try:
-        Bucket.from_location(location).head(location.key)
-    except MissingFileError:
-        return False
-    return True
+    return Bucket.from_location(location).find(location.key) is not None
 
 
 def is_folder(path: str) -> bool:

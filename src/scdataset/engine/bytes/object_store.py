@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from scdataset._arguments import nearest
 from scdataset._packages import needing
 from scdataset._tables import counted
+from scdataset.engine.bytes.stores import SCHEMES, store_at
 from scdataset.errors import (
     ArgumentValueError,
     DamagedFileError,
@@ -41,18 +41,8 @@ T = TypeVar("T")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
-_SCHEMES = {
-    "s3": "S3Store", "s3a": "S3Store", "gs": "GCSStore", "gcs": "GCSStore",
-    "az": "AzureStore", "abfs": "AzureStore", "abfss": "AzureStore", "azure": "AzureStore", "adl": "AzureStore",
-    "http": "HTTPStore", "https": "HTTPStore",
-}  # fmt: skip
-"""Classes of obstore by the scheme of a URL."""
-
-_CALLED = {"gcs": "gs"}
-"""Schemes that obstore knows by another name."""
-
-_OWN = ("anonymous", "anon", "client_options", "retry_config")
-"""Storage options that are not those of a class of obstore."""
+_NO_HOST = re.compile(r"[\s<>\"\\^`{|}*?]")
+"""Characters that no bucket and no host has in its name."""
 
 _LISTED = 1000
 """Names of neighbours that are looked at for one that is near a missing one."""
@@ -133,15 +123,16 @@ class Location:
         """
         match = _URL.match(url)
         scheme = match[1].lower() if match else ""
-        if scheme not in _SCHEMES:
+        if scheme not in SCHEMES:
             message = (
-                f"{url!r} is a URL of the scheme {scheme!r}; give one of {[f'{one}://' for one in _SCHEMES]}, or the "
-                f"path of a file{nearest(scheme, list(_SCHEMES))}"
+                f"{url!r} is a URL of the scheme {scheme!r}; give one of {[f'{one}://' for one in SCHEMES]}, or the "
+                f"path of a file{nearest(scheme, list(SCHEMES))}"
             )
             raise ArgumentValueError(message)
         host, _, key = url[len(scheme) + 3 :].partition("/")
-        if not host:
-            message = f"{url!r} names no bucket or host; give {scheme}://bucket/key."
+        if not host or _NO_HOST.search(host):
+            what = f"has {host!r} for a bucket or host, which is no name of one" if host else "names no bucket or host"
+            message = f"{url!r} {what}; give {scheme}://bucket/key."
             raise ArgumentValueError(message)
         return cls(scheme, host, key)
 
@@ -210,7 +201,8 @@ class Bucket:
         try:
             return cls(location.root, json.dumps(dict(opening().options), sort_keys=True))
         except TypeError as error:
-            message = f"storage_options={opening().options!r} have to be texts, numbers, flags and dicts: {error}."
+            types = {name: type(value).__name__ for name, value in opening().options.items()}  # values may be secret
+            message = f"storage_options of types {types} have to be texts, numbers, flags and dicts: {error}."
             raise ArgumentValueError(message) from error
 
     def url(self, key: str) -> str:
@@ -263,6 +255,19 @@ class Bucket:
         meta = self._ask(key, lambda obstore, store: obstore.head(store, key), version)
         return self._same(key, meta, version)
 
+    def find(self, key: str) -> ObjectVersion | None:
+        """Return the version of an object now; None if there is none."""
+
+        def question(obstore: "ModuleType", store: "ObjectStore") -> "ObjectMeta | None":
+            try:
+                found: ObjectMeta = obstore.head(store, key)
+            except FileNotFoundError:
+                return None
+            return found
+
+        meta = self._ask(key, question)
+        return None if meta is None else ObjectVersion.from_meta(meta)
+
     def create(self, key: str, content: bytes) -> ObjectVersion | None:
         """Write an object, and return its version; None if one is there, which stays as it is."""
 
@@ -314,8 +319,9 @@ class Bucket:
             import obstore  # noqa: PLC0415 an optional package
             from obstore import exceptions  # noqa: PLC0415 as above
         _refuse_forked(self.url(key))
+        store = store_at(self.root, self.options)
         try:
-            return question(obstore, _store(self.root, self.options))
+            return question(obstore, store)
         except ScDatasetError:
             raise
         except FileNotFoundError as error:
@@ -327,8 +333,11 @@ class Bucket:
             raise self._refused(key, error, doing) from error
         except exceptions.PreconditionError as error:
             raise self._replaced(key) from error
-        except exceptions.UnknownConfigurationKeyError as error:
-            message = f"storage_options has an option that {self.root} does not know: {_first_line(error)}"
+        except ValueError as error:
+            message = (
+                f"{self.url(key)!r} has a key that cannot be asked for: {_first_line(error)} The parts of a key "
+                "between slashes may not be empty, '.' or '..', or have control characters; copy the object to another."
+            )
             raise ArgumentValueError(message) from error
         except exceptions.BaseError as error:
             raise self._unreachable(key, error, doing) from error
@@ -343,8 +352,13 @@ class Bucket:
             "storage_options={'anonymous': True} for public data."
         )
 
-    def _unreachable(self, key: str, error: Exception, doing: str) -> UnreachableStoreError | MissingFileError:
+    def _unreachable(
+        self, key: str, error: Exception, doing: str
+    ) -> UnreachableStoreError | UnreadableFileError | MissingFileError:
         said = _first_line(error)
+        if "invalid path" in said:
+            message = f"{self.url(key)} cannot be listed, for the key of an object in it: {said} Give a list of URLs."
+            return UnreadableFileError(message)
         if "NoSuchBucket" in said or "404 Not Found" in said:
             return MissingFileError(f"{self.url(key)} cannot be listed: there is no {self.root}. ({said})")
         remedy = "Try again, or see whether the store can be reached from here"
@@ -363,8 +377,13 @@ class Bucket:
             try:
                 folders, objects = self.entries(folder)
                 names = [one.rpartition("/")[2] for one in (*folders, *objects)]
-                near = nearest(name, names[:_LISTED]) if names else f": there is nothing in {self.url(folder)}."
-            except (ScDatasetError, OSError):  # the bucket is not there, or may not be listed
+                if key.rstrip("/") in folders:
+                    near = f" as an object. There is a folder of this name: {self.url(key.rstrip('/'))}/"
+                else:
+                    near = nearest(name, names[:_LISTED]) if names else f": there is nothing in {self.url(folder)}."
+            except MissingFileError:
+                near = f": there is no {self.root}."
+            except (ScDatasetError, OSError):  # it may not be listed
                 near = "; nor can its bucket or folder be listed."
         return MissingFileError(f"{self.url(key)} does not exist{near}")
 
@@ -378,50 +397,6 @@ def _refuse_forked(url: str) -> None:
         )
         raise LoaderError(message)
     _Process.used = True
-
-
-@lru_cache(maxsize=64)
-def _store(root: str, options: str) -> "ObjectStore":
-    """Return the store of obstore for a bucket; it holds the connections of this process."""
-    from obstore import store as stores  # noqa: PLC0415 an optional package
-
-    given = {name: value for name, value in json.loads(options).items() if value is not None}
-    scheme, rest = root.split("://", 1)
-    try:
-        client, retry = dict(given.get("client_options", {})), _retries(dict(given.get("retry_config", {})))
-        config = {name: value for name, value in given.items() if name not in _OWN}
-        if given.get("anonymous", given.get("anon")):
-            config["skip_signature"] = True
-        places = [root, *_endpoints(config)]
-        if any(place.startswith("http://") for place in places):
-            client.setdefault("allow_http", True)
-        kind = getattr(stores, _SCHEMES[scheme])
-        others = {"client_options": client or None, "retry_config": retry}
-        config_of_kind = {} if kind is stores.HTTPStore else {"config": config or None}
-        store: ObjectStore = kind.from_url(f"{_CALLED.get(scheme, scheme)}://{rest}", **config_of_kind, **others)
-    except (TypeError, ValueError) as error:
-        message = f"{root} takes no storage_options {list(given)} of these types and values: {error}"
-        raise ArgumentValueError(message) from error
-    return store
-
-
-def _endpoints(config: Mapping[str, object]) -> Iterator[str]:
-    """Yield the addresses of hosts; obstore ends in a panic for one without a scheme."""
-    for name, value in config.items():
-        if name.endswith(("endpoint", "endpoint_url")) and isinstance(value, str):
-            if not value.startswith(("http://", "https://")):
-                message = f"{name}={value!r} has no scheme; give http://... or https://..."
-                raise ValueError(message)
-            yield value
-
-
-def _retries(given: dict[str, object]) -> dict[str, object] | None:
-    """Return how often requests are retried, with seconds as obstore takes them."""
-    from datetime import timedelta  # noqa: PLC0415 as the package that takes it
-
-    if "retry_timeout" in given:
-        given["retry_timeout"] = timedelta(seconds=cast("float", given["retry_timeout"]))
-    return given or None
 
 
 def _first_line(error: Exception) -> str:
