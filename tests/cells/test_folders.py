@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from tests.cells.remote_files import upload
+from tests.cells.remote_files import opened, plates, upload
 
 pytest.importorskip("obstore")
 from scdataset.cells.sources import paths_of
 from scdataset.engine.bytes.object_store import using_options
-from scdataset.errors import ScDatasetError
+from scdataset.errors import CollectionError, MissingFileError, ScDatasetError
 
 STORE, SCDL = ("zarr.json",), ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
 STATE = json.dumps({"_data_files": [{"filename": "b.arrow"}, {"filename": "a.arrow"}]})
@@ -90,3 +90,20 @@ def test_a_pattern_stands_for_the_same_on_disk_and_in_a_bucket(server, tmp_path,
     fill(server, tmp_path, ["x/a.h5ad", "x/y/b.h5ad", "x/y/z/c.h5ad", *(f"odd/{name}" for name in odd), *STORES])
     for place in (tmp_path, server.s3("in")):
         assert listed(server, place, pattern) == PATTERNS[pattern]
+
+
+def test_a_key_of_an_object_and_of_a_folder_is_the_folder_with_a_slash_alone(server, tmp_path):
+    plates(server, tmp_path, 2)
+    server.objects |= {"both": server.objects["plates/plate0.h5ad"], "both/a.h5ad": b"", "plates": b""}
+    assert opened(server, "both").files == [server.s3("both")]
+    assert len(opened(server, "plates").files) == len(opened(server, "plates/").files) == 2
+    with pytest.raises(CollectionError, match=r"both/a\.h5ad"):
+        opened(server, "both/")
+
+
+def test_a_folder_that_is_called_as_an_object_is_told(server):
+    server.objects["a.h5ad/b.h5ad"] = b""
+    with pytest.raises(MissingFileError, match=r"as an object. There is a folder of this name: s3://bucket/a\.h5ad/"):
+        opened(server, "a.h5ad")
+    with pytest.raises(MissingFileError, match=r"s3://bucket/c does not exist"):
+        opened(server, "c/")

@@ -285,23 +285,6 @@ def test_patterns_and_folders_of_nothing_are_refused(server, tmp_path, key, word
         opened(server, key)
 
 
-def test_a_key_of_an_object_and_of_a_folder_is_the_folder_with_a_slash_alone(server, tmp_path):
-    plates(server, tmp_path, 2)
-    server.objects |= {"both": server.objects["plates/plate0.h5ad"], "both/a.h5ad": b"", "plates": b""}
-    assert opened(server, "both").files == [server.s3("both")]
-    assert len(opened(server, "plates").files) == len(opened(server, "plates/").files) == 2
-    with pytest.raises(CollectionError, match=r"both/a\.h5ad"):
-        opened(server, "both/")
-
-
-def test_a_folder_that_is_called_as_an_object_is_told(server):
-    server.objects["a.h5ad/b.h5ad"] = b""
-    with pytest.raises(MissingFileError, match=r"as an object. There is a folder of this name: s3://bucket/a\.h5ad/"):
-        opened(server, "a.h5ad")
-    with pytest.raises(MissingFileError, match=r"s3://bucket/c does not exist"):
-        opened(server, "c/")
-
-
 def test_a_host_lists_nothing(server):
     with pytest.raises(ArgumentValueError, match="hosts of HTTP list no files"):
         opened(server, "plates/*.h5ad", server.http)
@@ -316,7 +299,7 @@ def test_a_url_that_nobody_knows_is_refused(url):
 def test_options_that_are_none_are_refused(server):
     with pytest.raises(ArgumentTypeError, match="storage_options='x' is of type str"):
         open_collection(server.s3("a.h5ad"), storage_options="x")
-    with pytest.raises(ArgumentValueError, match="storage_options of types"):
+    with pytest.raises(ArgumentValueError, match="storage_options="):
         open_collection(server.s3("a.h5ad"), storage_options={"endpoint": object()})
 
 

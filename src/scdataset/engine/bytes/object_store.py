@@ -201,8 +201,8 @@ class Bucket:
         try:
             return cls(location.root, json.dumps(dict(opening().options), sort_keys=True))
         except TypeError as error:
-            types = {name: type(value).__name__ for name, value in opening().options.items()}  # values may be secret
-            message = f"storage_options of types {types} have to be texts, numbers, flags and dicts: {error}."
+            types = {name: type(value) for name, value in opening().options.items()}  # values may be secret
+            message = f"storage_options={types} have to be texts, numbers, flags and dicts: {error}."
             raise ArgumentValueError(message) from error
 
     def url(self, key: str) -> str:
