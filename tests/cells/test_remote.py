@@ -1,6 +1,8 @@
 """Cells in object stores are those of the same files on disk, and faults of stores never give others."""
 
 import shutil
+import threading
+import time
 import zipfile
 from contextlib import closing
 
@@ -8,6 +10,7 @@ import anndata
 import mudata
 import numpy as np
 import pytest
+import scipy.sparse
 
 pytest.importorskip("obstore")
 
@@ -68,6 +71,44 @@ def test_cells_in_a_store_are_those_on_disk(server, tmp_path, name, over):
         closing(open_collection(path, **given)) as near,
     ):
         check_same(far, near)
+
+
+@pytest.mark.parametrize("over", ["s3", "http", "zip"])
+def test_announcing_waits_for_no_index_and_goes_on_once_all_have_come(server, tmp_path, monkeypatch, over):
+    made = anndata.AnnData(scipy.sparse.random(400, 300, 0.5, "csr", rng=0))
+    with anndata.settings.override(zarr_write_format=3):
+        sharded(tmp_path / "a.zarr", made, 30_000)
+    path = tmp_path / "a.zarr"
+    if over == "zip":
+        for name in ("A", "Y"):  # before and after X: both ends of a file come with its opening
+            (path / name).write_bytes(bytes(1 << 21))
+        with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w") as archive:
+            for file in sorted(path.rglob("*")):
+                archive.write(file, file.relative_to(path))
+        path = tmp_path / "a.zarr.zip"
+    upload(server, path, path.name)
+    url = server.http if over == "http" else server.s3
+
+    def begun(folder):
+        monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / folder))
+        far = opened(server, path.name, url)
+        server.requests.clear()
+        return closing(far)
+
+    rows = np.array([0, 1, 399])
+    with begun("read") as far:
+        far.read(rows)
+        n_requests = len(gets(server))
+    gate = threading.Event()
+    with begun("announced") as far:
+        server.fault = lambda _number, _request: Fault(before=gate.wait)
+        assert far.announce(rows)
+        gate.set()
+        while len(gets(server)) < n_requests:
+            time.sleep(0.01)
+        np.testing.assert_array_equal(dense(far.read(rows)["X"]), made.X[rows].toarray())
+        assert len(gets(server)) == n_requests
+        assert n_requests >= (1 if over == "zip" else 4)
 
 
 @pytest.mark.parametrize("key", ["a.zarr", "a.zarr/", "no_ending"])

@@ -2,7 +2,7 @@
 
     fetches ──► announce k + 2 ──► begin k + 1 (one thread, which has the engine's threads) ──► finish k, hooks, batches
 
-Of a collection in an object store more windows are announced, until all connections have requests.
+Of a collection in an object store more windows are announced, until all connections have requests, by one more thread.
 
 Only collections whose ``reads_ahead`` is true are read this way: announcing and beginning a read touch nothing of the
 user's. To finish it may, and hooks do, and both run in the consumer's thread; but a transform that says ``runs_ahead``
@@ -97,7 +97,7 @@ def read_ahead(
     transform
         A function that is called in the background with every window of a collection that `reads_whole`, and its rows.
     """
-    upcoming, reads_whole = _Upcoming(collection, fetches), collection.reads_whole
+    reads_whole = collection.reads_whole
     reading: deque[tuple[Future[RowData], NDArray[np.int64], list[int]]] = deque()
 
     def begin(rows: NDArray[np.int64]) -> RowData:
@@ -121,7 +121,8 @@ def read_ahead(
             pass
 
     try:
-        with _thread(wait_for_memory) as executor:
+        with _thread("ahead", wait_for_memory) as executor, _thread("announce") as announcer:
+            upcoming = _Upcoming(collection, fetches, announcer)
             top_up()
             while reading:
                 future, rows, bounds = reading.popleft()
@@ -157,7 +158,7 @@ def read_when_asked(
 class _Upcoming:
     """Windows to be read, announced in their order: those that are due, and more while these take few requests.
 
-    The thread that reads announces them; all else is done by the consumer's.
+    The thread that reads announces them, or has another one do so; all else is done by the consumer's.
 
     Attributes
     ----------
@@ -167,10 +168,10 @@ class _Upcoming:
         As of the collection.
     """
 
-    def __init__(self, collection: ReadsAhead, fetches: Iterator[Fetch]) -> None:
+    def __init__(self, collection: ReadsAhead, fetches: Iterator[Fetch], announcer: ThreadPoolExecutor) -> None:
         self.known: deque[Fetch] = deque()
         self.is_remote = collection.is_remote
-        self._collection, self._fetches = collection, fetches
+        self._collection, self._fetches, self._announcer = collection, fetches, announcer
         self._waiting: deque[NDArray[np.int64]] = deque()
         self._n_requests: deque[int] = deque()
 
@@ -183,7 +184,13 @@ class _Upcoming:
         return fetch is not None
 
     def announce(self) -> None:
-        """Announce windows before the next is read: that one, the one after it, and some more in a store."""
+        """Announce windows before the next is read: that one and the one after it; more in a store, meanwhile."""
+        if self.is_remote:
+            self._announcer.submit(copy_context().run, self._announce)
+        else:
+            self._announce()
+
+    def _announce(self) -> None:
         while self._waiting and (len(self._n_requests) < _DUE or self._connections_idle()):
             self._n_requests.append(0)
             with suppress(Exception):  # reading the window raises the same, in its turn
@@ -201,7 +208,7 @@ def maker(batch_size: int, *, is_ahead: bool) -> Iterator[Callable[[Iterator[Row
     if not is_ahead:
         yield iter
         return
-    with _thread() as executor:
+    with _thread("ahead") as executor:
         yield partial(_made_ahead, executor, -(-_ROWS_MADE // batch_size))
 
 
@@ -224,10 +231,10 @@ def _waited(future: "Future[T]") -> T:
 
 
 @contextmanager
-def _thread(initializer: Callable[[], None] | None = None) -> Iterator[ThreadPoolExecutor]:
+def _thread(name: str, initializer: Callable[[], None] | None = None) -> Iterator[ThreadPoolExecutor]:
     """Give a thread in the background, which calls ``initializer`` first, and end it."""
     is_finalizing = sys.is_finalizing
-    executor = ThreadPoolExecutor(1, thread_name_prefix="scdataset-ahead", initializer=initializer)
+    executor = ThreadPoolExecutor(1, thread_name_prefix=f"scdataset-{name}", initializer=initializer)
     try:
         yield executor
     finally:

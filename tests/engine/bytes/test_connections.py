@@ -21,7 +21,7 @@ def test_results_and_errors_come_from_the_request():
 
 
 def test_no_more_threads_are_begun_than_there_are_requests_at_once():
-    made = connections._Connections()
+    made = connections._Connections("of-tests", connections.MOST)
     for _ in range(20):
         future = connections.Future()
         made.submit(future, int)
@@ -32,7 +32,7 @@ def test_no_more_threads_are_begun_than_there_are_requests_at_once():
 
 
 def test_requests_beyond_the_most_at_once_wait_for_others():
-    gate, made = threading.Event(), connections._Connections()
+    gate, made = threading.Event(), connections._Connections("of-tests", connections.MOST)
     futures = [connections.Future() for _ in range(connections.MOST + 5)]
     for future in futures:
         made.submit(future, gate.wait)
@@ -43,7 +43,7 @@ def test_requests_beyond_the_most_at_once_wait_for_others():
 
 def test_at_the_end_requests_are_given_up_and_none_is_begun(monkeypatch):
     monkeypatch.setattr(connections, "_GRACE", 0.0)
-    gate, made = threading.Event(), connections._Connections()
+    gate, made = threading.Event(), connections._Connections("of-tests", connections.MOST)
     futures = [connections.Future() for _ in range(connections.MOST + 5)]
     for future in futures:
         made.submit(future, gate.wait)
@@ -55,6 +55,26 @@ def test_at_the_end_requests_are_given_up_and_none_is_begun(monkeypatch):
         with pytest.raises(UnreachableStoreError, match="the process ends"):
             future.result()
     gate.set()
+
+
+@pytest.mark.parametrize("fault", [None, ZeroDivisionError, "cancelled"])
+def test_what_follows_requests_is_done_once_all_are_answered_and_none_failed(fault):
+    gate, done = threading.Event(), threading.Event()
+    requests = [connections.submit(gate.wait), connections.Future()]
+    connections.after(requests, done.set)
+    gate.set()
+    wait(requests[:1])
+    assert not done.is_set()
+    if fault is None:
+        requests[1].set_result(None)
+    elif fault == "cancelled":
+        requests[1].cancel()
+    else:
+        requests[1].set_exception(fault())
+    later = threading.Event()
+    connections.after([connections.submit(int)], later.set)  # one thread does both, in their order
+    assert later.wait(60)
+    assert done.is_set() is (fault is None)
 
 
 READING = """

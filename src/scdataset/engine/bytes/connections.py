@@ -6,7 +6,7 @@ It does not wait for these, nor for anybody who waits for a response: all reques
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from scdataset.errors import UnreachableStoreError
 
-__all__ = ["MOST", "submit"]
+__all__ = ["MOST", "after", "submit"]
 
 T = TypeVar("T")
 
@@ -29,9 +29,10 @@ A thread that comes back from native code while the interpreter is taken apart m
 
 
 class _Connections:
-    """Up to `MOST` threads, which take requests from a queue."""
+    """Up to ``most`` threads of a name, which take requests from a queue."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, most: int) -> None:
+        self._name, self._most = name, most
         self._lock = threading.RLock()  # a finalizer in the midst of this may make a request
         self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self._idle = threading.Semaphore(0)
@@ -45,9 +46,9 @@ class _Connections:
                 _give_up(future)
                 return
             self._queue.put((future, request))
-            if not self._idle.acquire(blocking=False) and self._n_threads < MOST:
+            if not self._idle.acquire(blocking=False) and self._n_threads < self._most:
                 self._n_threads += 1
-                name = f"scdataset-objects_{self._n_threads}"
+                name = f"{self._name}_{self._n_threads}"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def end(self) -> None:
@@ -90,7 +91,19 @@ def _give_up(future: "Future[T]") -> None:
         future.set_exception(UnreachableStoreError("Requests are given up, since the process ends."))
 
 
-_CONNECTIONS = _Connections()
+class _Threads:
+    """The threads of this process: those that wait for responses, and one for what can be done once they are there."""
+
+    def __init__(self) -> None:
+        self.connections = _Connections("scdataset-objects", MOST)
+        self.following = _Connections("scdataset-following", 1)
+
+    def end(self) -> None:
+        self.following.end()
+        self.connections.end()
+
+
+_THREADS = _Threads()
 
 
 def submit(request: Callable[[], T]) -> "Future[T]":
@@ -102,18 +115,33 @@ def submit(request: Callable[[], T]) -> "Future[T]":
         Where the result is waited for, once the process ends.
     """
     future: Future[T] = Future()
-    _CONNECTIONS.submit(future, request)
+    _THREADS.connections.submit(future, request)
     return future
 
 
+def after(requests: Sequence["Future[Any]"], work: Callable[[], object]) -> None:
+    """Have a thread do something that may wait for requests, once all of these are answered; not after an error."""
+    lock, left = threading.Lock(), set(requests)
+
+    def done(request: "Future[Any]") -> None:
+        with lock:
+            left.discard(request)
+            is_last = not left
+        if is_last and not any(one.cancelled() or one.exception() for one in requests):
+            _THREADS.following.submit(Future(), work)
+
+    for request in requests:
+        request.add_done_callback(done)
+
+
 def _end() -> None:
-    _CONNECTIONS.end()
+    _THREADS.end()
 
 
 def _begin_anew() -> None:
     """Leave the requests of the parent alone, whose threads are not here."""
-    global _CONNECTIONS  # noqa: PLW0603 each process has its own
-    _CONNECTIONS = _Connections()
+    global _THREADS  # noqa: PLW0603 each process has its own
+    _THREADS = _Threads()
 
 
 if hasattr(os, "register_at_fork"):

@@ -24,6 +24,7 @@ from scdataset.engine.bytes import connections, descriptors
 from scdataset.engine.bytes.blocks import blocks_of, requests_for
 from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion
 from scdataset.engine.bytes.remote_stream import RemoteStream
+from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.bytes.sparse_file import BLOCK, RemovedError, SparseFile
 from scdataset.engine.observer import ANSWER, BODY, READ, observed, observer_here
 from scdataset.errors import DamagedFileError, UnreachableStoreError
@@ -31,7 +32,7 @@ from scdataset.errors import DamagedFileError, UnreachableStoreError
 if TYPE_CHECKING:
     from obstore import Bytes
 
-__all__ = ["RemoteFile"]
+__all__ = ["RemoteFile", "requested"]
 
 _MAX_GAP = (1 << 18) // BLOCK
 """Blocks between two that are fetched along with them: as many as come in the time of a request."""
@@ -108,8 +109,8 @@ class RemoteFile:
 
         The file is longer than the object, so that compiled loops would not notice.
         """
-        with self._held() as (file, descriptor):
-            self._fetch(file, descriptor, offsets, sizes)
+        with self._held(offsets, sizes) as (file, descriptor, missing):
+            self._fetch(file, descriptor, missing)
             yield None if np.any(offsets + sizes > self.size) else descriptor
 
     def read(self, offset: int, size: int) -> bytes:
@@ -124,8 +125,8 @@ class RemoteFile:
 
     def read_many(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
         """Return the bytes of each range, fetched together."""
-        with self._held() as (file, descriptor):
-            self._fetch(file, descriptor, np.array(offsets, np.int64), np.array(sizes, np.int64))
+        with self._held(np.array(offsets, np.int64), np.array(sizes, np.int64)) as (file, descriptor, missing):
+            self._fetch(file, descriptor, missing)
             return [file.read(offset, size, descriptor) for offset, size in zip(offsets, sizes, strict=True)]
 
     def is_in_memory(self, offsets: NDArray[np.int64]) -> bool:  # noqa: ARG002 as in the protocol
@@ -134,8 +135,12 @@ class RemoteFile:
 
     def announce(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> int:
         """Begin to fetch these bytes, and return the number of requests that do so; 0 if all are there."""
-        with self._held() as (file, descriptor):
-            return len(self._request(file, descriptor, self._blocks(offsets, sizes)))
+        return len(self.request(offsets, sizes))
+
+    def request(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> list["Future[None]"]:
+        """As `announce`, and return the requests."""
+        with self._held(offsets, sizes) as (file, descriptor, missing):
+            return self._request(file, descriptor, missing)
 
     def planned(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64], planned: NDArray[np.bool_]) -> list[int]:
         """Return the bytes of each request that would fetch these bytes now.
@@ -145,8 +150,8 @@ class RemoteFile:
         planned
             Blocks that are taken as fetched, shape ``(n_blocks,)``; those of these requests are added.
         """
-        with self._held() as (file, descriptor):
-            missing = file.missing(self._blocks(offsets, sizes), descriptor)
+        with self._held(offsets, sizes) as (_, _, missing):
+            pass
         coming = self._state().coming
         new = np.array([block for block in missing.tolist() if not planned[block] and block not in coming], np.int64)
         requests = _requests_for(new)
@@ -172,8 +177,8 @@ class RemoteFile:
 
     def stream(self) -> io.RawIOBase:
         """Return a stream over the object, both ends of which are asked for now."""
-        self.announce(*self.ends)
-        with self._held() as (file, descriptor):
+        with self._held(*self.ends) as (file, descriptor, missing):
+            self._request(file, descriptor, missing)
             return RemoteStream(file, os.dup(descriptor), self._state().coming, self._fetch_now, BLOCK)
 
     def check(self) -> None:
@@ -202,12 +207,9 @@ class RemoteFile:
             version, answer = self._bucket.head(self._key), None
         self._version = version
         self._state().confirmed = time.monotonic()
-        with self._held() as (file, descriptor):
-            stop = min(_START * BLOCK, version.size)
-            if (
-                answer is not None
-                and file.missing(self._blocks(np.zeros(1, np.int64), np.array([stop])), descriptor).size
-            ):
+        stop = min(_START * BLOCK, version.size)
+        with self._held(np.zeros(1, np.int64), np.array([stop])) as (file, descriptor, missing):
+            if answer is not None and missing.size:
                 file.write(0, memoryview(self._bucket.body(self._key, answer, stop)), descriptor)
         return version
 
@@ -219,32 +221,37 @@ class RemoteFile:
         return state
 
     @contextmanager
-    def _held(self) -> Iterator[tuple[SparseFile, int]]:
-        """Give the sparse file and its descriptor, which is not closed meanwhile."""
+    def _held(
+        self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]
+    ) -> Iterator[tuple[SparseFile, int, NDArray[np.int64]]]:
+        """Give the sparse file, its descriptor, which is not closed meanwhile, and the blocks of ranges it lacks."""
+        blocks = self._blocks(offsets, sizes)
         with ExitStack() as stack:
             while True:
                 file = self._state().file(self)
                 try:
-                    file.check_room()
                     descriptor = stack.enter_context(descriptors.opened(file))
+                    missing = file.missing(blocks, descriptor)
+                    if missing.size:
+                        file.check_room(descriptor)
                     break
                 except RemovedError:
+                    stack.close()
                     self._state().drop(file)
-            yield file, descriptor
+            yield file, descriptor, missing
 
     def _blocks(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the blocks of ranges, as far as the object goes."""
         return blocks_of(offsets, np.minimum(sizes, np.maximum(self.size - offsets, 0)), BLOCK)
 
-    def _fetch(self, file: SparseFile, descriptor: int, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        """Fetch the missing blocks of some ranges, and wait for them.
+    def _fetch(self, file: SparseFile, descriptor: int, blocks: NDArray[np.int64]) -> None:
+        """Fetch those of some blocks that are missing, and wait for them.
 
         Raises
         ------
         DamagedFileError
             If the object was replaced.
         """
-        blocks = self._blocks(offsets, sizes)
         for _ in range(_TRIES):
             coming = self._request(file, descriptor, blocks)
             for future in coming:
@@ -299,6 +306,13 @@ class RemoteFile:
             with state.lock:
                 for block in range(first, first + count):
                     state.coming.pop(block, None)
+
+
+def requested(source: ByteSource, offsets: Sequence[int], sizes: Sequence[int]) -> list["Future[None]"]:
+    """Begin to fetch bytes of a source, and return the requests that do so; none if all are there."""
+    if not isinstance(source, RemoteFile):
+        return []
+    return source.request(np.array(offsets, np.int64), np.array(sizes, np.int64))
 
 
 def _requests_for(blocks: NDArray[np.int64]) -> list[tuple[int, int]]:

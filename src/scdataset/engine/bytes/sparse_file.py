@@ -130,8 +130,8 @@ class SparseFile:
             offset += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def check_room(self) -> None:
-        """Raise if the file was removed, or remove it if it has grown too long.
+    def check_room(self, descriptor: int) -> None:
+        """Raise if the file was removed, so that nobody else would find what is written, or remove it if it is full.
 
         Raises
         ------
@@ -141,9 +141,8 @@ class SparseFile:
         if self._n_written > (self._most // 2 or _OF_PROCESS):
             self._place.unlink(missing_ok=True)
             raise RemovedError
-        with descriptors.opened(self) as descriptor:
-            if self._most and os.fstat(descriptor).st_nlink == 0:
-                raise RemovedError
+        if self._most and os.fstat(descriptor).st_nlink == 0:
+            raise RemovedError
 
     def open_now(self) -> int:
         """Open the file, which has to be the one that was written to.

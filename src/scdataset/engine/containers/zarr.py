@@ -8,9 +8,12 @@ Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. Other arrays 
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
+from typing import Any
 
 import numpy as np
 import zarr
@@ -24,7 +27,9 @@ from scdataset.engine.arrays.encoded_chunks import Decoder, EncodedChunks, decod
 from scdataset.engine.arrays.read_cost import Asked
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
+from scdataset.engine.bytes.connections import after
 from scdataset.engine.bytes.object_store import Bucket, Location, is_url
+from scdataset.engine.bytes.remote import requested
 from scdataset.engine.bytes.source import ByteSource  # noqa: TC001 as in the other modules
 from scdataset.engine.codecs.decoding import decode
 from scdataset.engine.containers.fallback import LibraryChunks
@@ -43,6 +48,10 @@ __all__ = ["ZarrStore", "absent_chunks", "arrays_of", "csr_matrix", "dense_matri
 
 _FALLBACK_ELEMENTS = 1 << 16
 """Elements that are read at a time through zarr where a chunk does not hold whole rows."""
+
+
+_ROUNDS = 2
+"""Requests that follow each other before a chunk is found: its key, and the index of its shard."""
 
 
 class ZarrStore:
@@ -137,19 +146,24 @@ class ChunkFinder:
             return None
         return EncodedChunks(decoder, tuple(shard.file for shard in held), owners, offsets, sizes)
 
-    def request(self, rows: NDArray[np.int64], column: int) -> None:
-        """Ask for all that finding some chunks takes at once, where each takes a request."""
+    def request(self, rows: NDArray[np.int64], column: int) -> "Sequence[Future[Any]]":
+        """Ask for what finding some chunks takes first, and return the requests; none where all are found."""
         if not self.store.keys.is_remote:
-            return
+            return []
         per_row, per_column = self._per_shard
-        places = [(int(row), column // per_column) for row in np.unique(rows // per_row)]
+        places = [(row, column // per_column) for row in np.unique(rows // per_row).tolist()]
         places = [place for place in places if place not in self._shards]
-        self.store.keys.request([self._key(*place) for place in places])
-        for place in places if self.array.index is not None else ():
-            stored = self._find_key(*place)
-            if stored is not None:
-                offset, size = index_range(stored, self.array)
-                stored.file.announce(np.array([offset]), np.array([size]))
+        requests = self.store.keys.request([self._key(*place) for place in places])
+        if requests or self.array.index is None:
+            return requests
+        held = [stored for place in places if (stored := self._find_key(*place)) is not None]
+        indices = [(stored.file, index_range(stored, self.array)) for stored in held]
+        return [one for file, (offset, size) in indices for one in requested(file, [offset], [size])]
+
+    def request_all(self, rows: NDArray[np.int64], column: int) -> None:
+        """Have what finding some chunks takes, fetched at once."""
+        for _ in range(_ROUNDS):
+            wait(self.request(rows, column))
 
     def check(self) -> None:
         """Raise if the metadata of the array are not those that were read."""
@@ -253,12 +267,23 @@ class StoreChunks:
             file.check()
 
     def announce(self, numbers: NDArray[np.int64]) -> int:
-        """Tell the kernel which bytes will be read soon."""
-        return sum(one.source.announce(one.offsets, one.sizes) for one in self.ranges(numbers))
+        """Tell the system which bytes will be read soon; in a store, it goes on once chunks have been found."""
+        return self._announce(numbers, _ROUNDS)
+
+    def _announce(self, numbers: NDArray[np.int64], rounds: int) -> int:
+        coming = self._finder.request(numbers, self._strip)
+        if not coming:
+            return sum(one.source.announce(one.offsets, one.sizes) for one in self._found(numbers))
+        if rounds:
+            after(coming, partial(copy_context().run, self._announce, numbers, rounds - 1))
+        return len(coming) + numbers.size
 
     def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:
         """Return where those of these chunks are that were written."""
-        self._finder.request(numbers, self._strip)
+        self._finder.request_all(numbers, self._strip)
+        return self._found(numbers)
+
+    def _found(self, numbers: NDArray[np.int64]) -> list[Asked]:
         by_file: dict[str, list[Stored]] = {}
         for number in numbers.tolist():
             stored = self._finder.find(number, self._strip)
@@ -367,7 +392,7 @@ def _plain(finder: ChunkFinder, strip: int) -> PlainArray | None:
     one_file = all(chunks <= held for chunks, held in zip(array.grid, array.per_shard, strict=True))
     if array.filters or not array.dtype.isnative or not (one_file or finder.store.keys.is_zip):
         return None
-    finder.request(np.arange(array.grid[0]), strip)
+    finder.request_all(np.arange(array.grid[0]), strip)
     chunks = [finder.find(row, strip) for row in range(array.grid[0])]
     plain = [stored for stored in chunks if stored is not None and stored.size == array.n_bytes]
     if not plain or len(plain) != len(chunks):

@@ -7,15 +7,14 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, cast
 
 from scdataset._tables import counted
 from scdataset._types import BytesLike
 from scdataset.engine.bytes.folders import is_folder, last_change
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.opening import open_bytes
+from scdataset.engine.bytes.remote import requested
 from scdataset.engine.bytes.source import ByteSource
 from scdataset.engine.codecs.unpacking import most_bytes
 from scdataset.engine.containers.zarr_claims import Claims
@@ -23,6 +22,9 @@ from scdataset.engine.containers.zarr_metadata import ArrayJson
 from scdataset.engine.containers.zarr_shards import Stored
 from scdataset.engine.containers.zip_members import MAX_METADATA, METADATA, is_chunk, is_zip, members_of
 from scdataset.errors import DamagedFileError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["Keys"]
 
@@ -61,12 +63,13 @@ class Keys:
         """All keys of a zip file."""
         return list(self._members)
 
-    def request(self, keys: Sequence[str]) -> None:
-        """Ask for all that finding some keys takes at once, where each takes a request."""
-        if self._zip is not None and self._zip.is_remote:
-            found = [(self._members[key].header, _ZIP_HEADER.size + len(key)) for key in keys if key in self._members]
-            if found:
-                self._zip.announce(*np.array(found, np.int64).T)
+    def request(self, keys: Sequence[str]) -> "Sequence[Future[Any]]":
+        """Ask for all that finding some keys takes at once, and return the requests; none where it is known."""
+        if self._zip is None:
+            return []
+        found = [key for key in keys if key in self._members]
+        headers = [self._members[key].header for key in found]
+        return requested(self._zip, headers, [_ZIP_HEADER.size + len(key) for key in found])
 
     def metadata(self, name: str) -> tuple[str, ArrayJson]:
         """Return the key and content of the metadata of an array or group.

@@ -4,9 +4,10 @@ Hosts of HTTP list nothing: there the consolidated metadata name the arrays, who
 """
 
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from functools import partial
 
 import numpy as np
@@ -128,6 +129,12 @@ class HostKeys(ObjectKeys):
 
     def find(self, key: str) -> Stored | None:
         """Return where the bytes of a key are, or None if the host does not have it."""
+        coming = self._coming.get((os.getpid(), key))
+        if coming is not None:
+            wait([coming])
+        return self._asked(key)
+
+    def _asked(self, key: str) -> Stored | None:
         if key in self._absent or not (is_chunk(key) or key in self._names):
             return None
         try:
@@ -138,12 +145,28 @@ class HostKeys(ObjectKeys):
         self._versions[key] = file.version
         return Stored(file, 0, file.size)
 
-    def request(self, keys: Sequence[str]) -> None:
+    def request(self, keys: Sequence[str]) -> "list[Future[Stored | None]]":
         """Ask for the beginnings of some keys at once; faults are reported when they are read."""
-        wait([submit(partial(self.find, key)) for key in keys if key not in self._versions])
+        requests = []
+        for key in keys:
+            if key in self._versions or key in self._absent:
+                continue
+            coming = self._coming.get((os.getpid(), key))
+            if coming is None:
+                coming = self._coming[os.getpid(), key] = submit(partial(self._asked, key))
+                coming.add_done_callback(partial(self._arrived, key))
+            requests.append(coming)
+        return requests
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_coming": {}}
+
+    def _arrived(self, key: str, _: object) -> None:
+        self._coming.pop((os.getpid(), key), None)
 
     def _noted(self, prefix: str) -> dict[str, ObjectVersion]:  # noqa: ARG002 nothing is listed
         self._absent: set[str] = set()
+        self._coming: dict[tuple[int, str], Future[Stored | None]] = {}  # by process: threads do not survive a fork
         self._names = {"zarr.json", ".zmetadata"}
         self._versions = {}
         self._names = self._consolidated()
@@ -169,4 +192,4 @@ class HostKeys(ObjectKeys):
         raise CollectionError(message)
 
     def _fetch_metadata(self) -> None:
-        self.request(list(self._names)[:_MOST_METADATA])
+        wait(self.request(list(self._names)[:_MOST_METADATA]))
