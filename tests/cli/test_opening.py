@@ -3,13 +3,16 @@
 import argparse
 import inspect
 
+import anndata
+import numpy as np
 import pytest
 
-from scdataset import check, open_collection
+from scdataset import check, describe, open_collection
 from scdataset.cli import _entry, main
 from scdataset.cli._opening import add_file_options, add_opening, opening
 from scdataset.errors import ArgumentValueError, MissingFileError
 from scdataset.insight import benching, checking
+from scdataset.testing.object_server import ObjectServer
 
 GIVEN = {
     "layer": ["raw"],
@@ -50,6 +53,33 @@ def test_options_are_given_as_open_collection_takes_them(tmp_path):
     assert found == {**expected, "genes": ["CD3E", "CD4"]}
     assert found.keys() <= inspect.signature(open_collection).parameters.keys()
     assert parsed(add_opening) == {}
+
+
+def test_settings_of_a_store_are_texts_flags_and_dicts(capsys):
+    given = ["region=us-east-1", "anonymous=true", 'retry_config={"max_retries": 0}', "access_key_id=12=3"]
+    found = parsed(add_file_options, *(word for one in given for word in ("--storage-option", one)))
+    settings = {
+        "region": "us-east-1", "anonymous": True, "retry_config": {"max_retries": 0}, "access_key_id": "12=3",
+    }  # fmt: skip
+    assert found == {"storage_options": settings}
+    for wrong, told in [("region", "give NAME=VALUE"), ("retry_config={", "is no JSON")]:
+        with pytest.raises(SystemExit):
+            parsed(add_opening, "--storage-option", wrong)
+        assert told in capsys.readouterr().err
+
+
+def test_a_bucket_is_described_checked_and_converted_by_options_alone(tmp_path, capsys):
+    pytest.importorskip("obstore")
+    anndata.AnnData(np.eye(4, 3, dtype="f4")).write_h5ad(tmp_path / "a.h5ad")
+    with ObjectServer({"a.h5ad": (tmp_path / "a.h5ad").read_bytes()}) as server:
+        settings = {**server.options, "anonymous": "true", "retry_config": '{"max_retries": 0}'}
+        given = [word for name, value in settings.items() for word in ("--storage-option", f"{name}={value}")]
+        for command in (["info", server.s3("a.h5ad")], ["check", server.s3("")]):
+            assert main([*command, *given]) == 0
+        assert main(["convert", server.s3("a.h5ad"), str(tmp_path / "a.zarr"), *given]) == 0
+        assert describe(server.s3("a.h5ad"), storage_options=server.options)[0].cells[0].n_obs == 4
+        assert check(server.s3("a.h5ad"), storage_options=server.options).ok
+    assert anndata.read_zarr(tmp_path / "a.zarr").shape == (4, 3)
 
 
 def test_options_of_files_are_those_that_check_takes():

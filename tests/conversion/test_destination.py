@@ -164,7 +164,12 @@ def test_a_store_that_refuses_is_told_and_gets_the_rest_later(path, server, expe
 
 @pytest.mark.parametrize(
     ("out", "told"),
-    [("s3://bucket/a", r"end in \.zarr"), ("https://host/a.zarr", "takes no objects"), ("s4://b/a.zarr", "s4")],
+    [
+        ("s3://bucket/a", r"end in \.zarr"),
+        ("s3://bucket/.zarr", r"^out='s3://bucket/\.zarr' has to end"),
+        ("https://host/a.zarr", "takes no objects"),
+        ("s4://b/a.zarr", "s4"),
+    ],
 )
 def test_a_url_that_takes_no_store_is_refused(path, out, told):
     with pytest.raises(ArgumentValueError, match=told):

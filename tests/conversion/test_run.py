@@ -10,7 +10,7 @@ import scipy.sparse
 import zarr
 from tests.conversion.stores import same_matrix
 
-from scdataset import ArgumentValueError, ExistingFileError, convert, open_collection
+from scdataset import ArgumentValueError, ExistingFileError, check, convert, open_collection
 
 SMALL = {"chunk_size": 1024, "shard_size": 2048, "progress": False}
 
@@ -159,6 +159,17 @@ def test_cells_without_any_value_are_converted(tmp_path):
     assert anndata.read_zarr(tmp_path / "a.zarr").X.nnz == 0
     with open_collection(tmp_path / "a.zarr") as cells:
         assert cells[:]["X"].nnz == 0
+
+
+@pytest.mark.parametrize("of", [np.zeros, scipy.sparse.csr_matrix])
+def test_cells_without_genes_are_converted(tmp_path, of):
+    cells = anndata.AnnData(of((5, 0), dtype="f4"), obsm={"none": np.zeros((5, 0)), "X_pca": np.ones((5, 2))})
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    convert(tmp_path / "a.h5ad", tmp_path / "a.zarr", verify=True)
+    store = anndata.read_zarr(tmp_path / "a.zarr")
+    assert store.shape == (5, 0)
+    assert {name: one.shape for name, one in store.obsm.items()} == {"none": (5, 0), "X_pca": (5, 2)}
+    assert check(tmp_path / "a.zarr").ok
 
 
 def test_columns_come_in_ascending_order(tmp_path):

@@ -163,7 +163,7 @@ def open_collection(
     _check_choices(join, missing_obs, missing_modality)
     if not callable(gene_key):
         gene_key = optional_text("gene_key", gene_key, "a column of var, a function of var, or None")
-    with using_options(_checked_options(storage_options), memory_map=memory_map):
+    with using_options(storage_options, memory_map=memory_map):
         paths, origin = Origin.from_source(source, paths_of, keys, label, index_unique)
         warn_of_repeated(paths)
         options = Options(layer, genome, feature_types, modality, gene_table, gene_lists, unknown_genes)
@@ -198,13 +198,6 @@ def _check_choices(join: object, missing_obs: object, missing_modality: object) 
     if optional_text("missing_obs", missing_obs, '"fill", or None') not in {None, "fill"}:
         message = f'missing_obs={missing_obs!r}; give None, or "fill" for missing values where files lack a column.'
         raise ArgumentValueError(message)
-
-
-def _checked_options(options: Mapping[str, object] | None) -> Mapping[str, object] | None:
-    if not isinstance(options, Mapping | None):
-        message = f"storage_options={options!r} is of type {type(options).__name__}; give a dict, or None."
-        raise ArgumentTypeError(message)
-    return options
 
 
 def _refuse_unfit(layer: object, missing_modality: object, *, several: bool) -> None:

@@ -81,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
     given = {
         name: value
         for name, value in vars(arguments).items()
-        if name not in ("paths", "json", "run", "parser") and value is not None
+        if name not in ("paths", "json", "run", "parser", "storage_option") and value is not None
     }
     with needing("scdataset convert", "anndata", "h5py", "isal", "zarr"):
         from scdataset.conversion import convert  # noqa: PLC0415 its packages are optional

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from scdataset._packages import needing
 from scdataset._tables import bytes_text, counted
 from scdataset.cli._arguments import Commands, add_command, add_json
+from scdataset.cli._opening import add_storage_options, opening
 from scdataset.cli._output import Block, Fields, Heading, Line, Table, Text, show, show_json
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ def add(commands: Commands) -> None:
     )
     info.add_argument("files", nargs="+", metavar="FILE", help="a file, a zarr store, a folder or a pattern of them")
     add_json(info)
+    add_storage_options(info)
     info.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     with needing("scdataset info", "anndata", "h5py", "isal"):
         from scdataset.insight.description import describe  # noqa: PLC0415 its packages are optional
-    files = describe(arguments.files)
+    files = describe(arguments.files, **opening(arguments))
     if arguments.json:
         show_json([file.as_dict() for file in files])
     else:

@@ -1,6 +1,7 @@
 """Options of commands for opening files: those of `open_collection`, under the same names."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,23 @@ from scdataset._paths import existing
 from scdataset.cli._arguments import ArgumentGroup  # noqa: TC001 as in the other modules
 from scdataset.errors import ArgumentValueError
 
-__all__ = ["add_file_options", "add_opening", "opening"]
+__all__ = ["add_file_options", "add_opening", "add_storage_options", "opening"]
 
 _JOINS = ("exact", "inner", "outer")
 
 _OF_FILES = ("genome", "feature_types", "gene_table", "gene_lists", "unknown_genes")
 _NAMES = ("layer", "modality", "join", "gene_key", "genes", "missing_obs", *_OF_FILES)
+
+
+def add_storage_options(parser: "argparse.ArgumentParser | ArgumentGroup") -> None:
+    """Add the option that says how object stores are reached, to a parser or a group."""
+    parser.add_argument(
+        "--storage-option",
+        action="append",
+        type=_setting,
+        metavar="NAME=VALUE",
+        help="of URLs: a setting of the store, such as anonymous=true or region=us-east-1; may be given again",
+    )
 
 
 def add_file_options(parser: "argparse.ArgumentParser | ArgumentGroup") -> None:
@@ -37,6 +49,7 @@ def add_file_options(parser: "argparse.ArgumentParser | ArgumentGroup") -> None:
     parser.add_argument(
         "--unknown-genes", choices=["drop"], help="of Arrow and Parquet: leave out ids that the table lacks"
     )
+    add_storage_options(parser)
 
 
 def add_opening(parser: "argparse.ArgumentParser | ArgumentGroup") -> None:
@@ -59,7 +72,24 @@ def opening(arguments: argparse.Namespace) -> dict[str, Any]:
         If a file of genes is missing, no text, or has none.
     """
     options = {name: value for name in _NAMES if (value := getattr(arguments, name, None)) is not None}
+    if getattr(arguments, "storage_option", None):
+        options["storage_options"] = dict(arguments.storage_option)
     return options | ({"genes": _genes(options["genes"])} if "genes" in options else {})
+
+
+def _setting(text: str) -> tuple[str, object]:
+    """Return the name and the value of a setting: a text, a flag, or a dict as JSON."""
+    name, given, value = text.partition("=")
+    if not name or not given:
+        message = f"{text!r} has no name or no value; give NAME=VALUE"
+        raise argparse.ArgumentTypeError(message)
+    if value in ("true", "false") or value.startswith("{"):
+        try:
+            return name, json.loads(value)
+        except ValueError as error:
+            message = f"{text!r} is no JSON: {error}"
+            raise argparse.ArgumentTypeError(message) from error
+    return name, value
 
 
 def _table(text: str) -> str | int:

@@ -60,7 +60,7 @@ class Destination:
             return None
         location = Location.from_url(out)
         prefix = location.key.strip("/")
-        if not prefix.endswith(".zarr"):
+        if not prefix.endswith(".zarr") or prefix.rpartition("/")[2] == ".zarr":
             message = f"out={out!r} has to end in .zarr, by which stores are told."
             raise ArgumentValueError(message)
         with using_options(options):

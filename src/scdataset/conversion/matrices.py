@@ -62,8 +62,8 @@ def _array(root: zarr.Group, matrix: MatrixPlan, name: str, dtype: DType, compre
         root.create_array(
             name,
             shape=(matrix.size, *across),
-            chunks=(matrix.chunk, *across),
-            shards=(matrix.shard, *across),
+            chunks=(matrix.chunk, *(max(one, 1) for one in across)),
+            shards=(matrix.shard, *(max(one, 1) for one in across)),
             dtype=dtype,
             compressors=compressor,
             filters=None,

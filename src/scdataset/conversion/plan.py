@@ -45,8 +45,8 @@ class MatrixPlan:
 
     @property
     def n_shards(self) -> int:
-        """Number of shards."""
-        return -(-self.size // self.shard)
+        """Number of shards; 0 of a matrix without columns, of which nothing is stored."""
+        return -(-self.size // self.shard) if self.n_columns else 0
 
     @property
     def arrays(self) -> tuple[str, ...]:

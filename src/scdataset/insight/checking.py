@@ -1,6 +1,6 @@
 """Check files of cells: read everything, verify its structure, and report every fault with its place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 
@@ -11,6 +11,7 @@ from scdataset.cells.formats.probe import Probe, probing
 from scdataset.cells.formats.registry import Format, Options, format_of, open_file
 from scdataset.cells.sources import Source, paths_of
 from scdataset.engine.bytes.folders import is_file, is_folder
+from scdataset.engine.bytes.object_store import using_options
 from scdataset.engine.context import ReadContext
 from scdataset.errors import (
     ArgumentValueError,
@@ -42,6 +43,7 @@ def check(
     gene_table: object = None,
     gene_lists: Sequence[str] | None = None,
     unknown_genes: str | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> Report:
     """Read files of cells whole, and report every fault: damaged or missing chunks, lengths, row pointers, numbers.
 
@@ -58,6 +60,8 @@ def check(
     genome, feature_types, gene_table, gene_lists, unknown_genes
         Keyword only. As for `open_collection`, for the files whose format takes them. Ids of genes are looked up if
         there is a ``gene_table``.
+    storage_options
+        Keyword only. How the stores of URLs are reached, as for `open_collection`.
 
     Returns
     -------
@@ -79,7 +83,11 @@ def check(
     """
     lists, types = optional_names("gene_lists", gene_lists), optional_names("feature_types", feature_types)
     options = Options(None, genome, types, None, gene_table, lists, unknown_genes)
-    files = paths_of(paths)
+    with using_options(storage_options):
+        return _checked(paths_of(paths), options)
+
+
+def _checked(files: Sequence[str], options: Options) -> Report:
     faults, notes, n_bytes = [], [], 0
     context = ReadContext()
     with late_bar(f"Checking {counted(len(files), 'file')}", 1000 * len(files)) as advance:

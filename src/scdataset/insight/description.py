@@ -1,7 +1,7 @@
 """Describe files of cells: their content, how it is stored, and reasons for slow reading."""
 
 import reprlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -21,7 +21,7 @@ from scdataset.cells.object_sources import size_of_url
 from scdataset.cells.sources import Source, paths_of
 from scdataset.collections.values import ValueKind, kind_of_values
 from scdataset.engine.bytes.folders import bytes_in
-from scdataset.engine.bytes.object_store import is_url
+from scdataset.engine.bytes.object_store import is_url, using_options
 from scdataset.engine.context import ReadContext
 from scdataset.engine.matrices.parts import MatrixRows
 from scdataset.errors import ScDatasetError
@@ -135,13 +135,17 @@ class FileDescription:
         return asdict(self)
 
 
-def describe(source: Source | Sequence[Source]) -> list[FileDescription]:
+def describe(
+    source: Source | Sequence[Source], *, storage_options: Mapping[str, object] | None = None
+) -> list[FileDescription]:
     """Describe files of cells in any format of `open_collection`; a few hundred rows of values are read.
 
     Parameters
     ----------
     source
         A path, a pattern, a folder, or a list of these, as for `open_collection`.
+    storage_options
+        Keyword only. How the stores of URLs are reached, as for `open_collection`.
 
     Raises
     ------
@@ -157,7 +161,8 @@ def describe(source: Source | Sequence[Source]) -> list[FileDescription]:
     >>> [file] = describe("heart.h5ad")  # doctest: +SKIP
     >>> file.cells[0].n_obs, [column.name for column in file.cells[0].columns]  # doctest: +SKIP
     """
-    return [_described(path) for path in paths_of(source)]
+    with using_options(storage_options):
+        return [_described(path) for path in paths_of(source)]
 
 
 def _described(path: str) -> FileDescription:

@@ -20,6 +20,7 @@ from scdataset._packages import needing
 from scdataset._tables import counted
 from scdataset.engine.bytes.stores import SCHEMES, store_at
 from scdataset.errors import (
+    ArgumentTypeError,
     ArgumentValueError,
     DamagedFileError,
     LoaderError,
@@ -80,7 +81,15 @@ def using_options(options: Mapping[str, object] | None, *, memory_map: bool = Fa
     """Take these options for every object and file that is opened inside, and keep them with it.
 
     None leaves those that are there already.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If they are no dict.
     """
+    if not isinstance(options, Mapping | None):
+        message = f"storage_options={options!r} is of type {type(options).__name__}; give a dict, or None."
+        raise ArgumentTypeError(message)
     if options is None and not memory_map and _OPENING.get() is not None:
         yield
         return

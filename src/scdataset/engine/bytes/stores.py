@@ -89,7 +89,10 @@ def store_at(root: str, options: str) -> "ObjectStore":
         )
         raise ArgumentValueError(message) from error
     except (TypeError, ValueError, OverflowError, exceptions.BaseError) as error:
-        message = f"{root} takes no storage_options {list(given)} of these types and values: {_first_line(error)}"
+        message = (
+            f"{root} cannot be reached with storage_options {list(given)}, of these types and values, and with the "
+            f"environment: {_first_line(error)}"
+        )
         raise ArgumentValueError(message) from error
     return store
 
