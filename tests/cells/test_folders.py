@@ -8,7 +8,7 @@ from tests.cells.remote_files import opened, plates, upload
 pytest.importorskip("obstore")
 from scdataset.cells.sources import paths_of
 from scdataset.engine.bytes.object_store import using_options
-from scdataset.errors import CollectionError, MissingFileError, ScDatasetError
+from scdataset.errors import ArgumentValueError, CollectionError, MissingFileError, ScDatasetError
 
 STORE, SCDL = ("zarr.json",), ("data.npy", "col_ptr.npy", "row_ptr.npy", "metadata.json")
 STATE = json.dumps({"_data_files": [{"filename": "b.arrow"}, {"filename": "a.arrow"}]})
@@ -99,6 +99,14 @@ def test_a_key_of_an_object_and_of_a_folder_is_the_folder_with_a_slash_alone(ser
     assert len(opened(server, "plates").files) == len(opened(server, "plates/").files) == 2
     with pytest.raises(CollectionError, match=r"both/a\.h5ad"):
         opened(server, "both/")
+
+
+def test_brackets_of_a_host_are_those_of_a_pattern_unless_they_are_encoded(server, tmp_path):
+    plates(server, tmp_path, 1)
+    server.objects["a[1].h5ad"] = server.objects["plates/plate0.h5ad"]
+    assert len(opened(server, "a%5B1%5D.h5ad", server.http)) == 60
+    with pytest.raises(ArgumentValueError, match=r"is a pattern, .*%5B for a bracket"):
+        opened(server, "a[1].h5ad", server.http)
 
 
 def test_a_folder_that_is_called_as_an_object_is_told(server):

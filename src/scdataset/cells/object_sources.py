@@ -43,10 +43,13 @@ def urls_of(url: str) -> list[str]:
     """
     location = Location.from_url(url)
     bucket = Bucket.from_location(location)
+    if not bucket.can_list:
+        _refuse_magic(url, location)
+        return [url]
     if has_magic(location.key):
         return _matches(bucket, location.key)
     key = location.key.rstrip("/")
-    if not bucket.can_list or key.endswith(".zarr") or location.key.endswith(_ENDINGS):
+    if key.endswith(".zarr") or location.key.endswith(_ENDINGS):
         return [url]
     folder = _FolderOfObjects(bucket, key)
     is_called_folder = not key or location.key.endswith("/")
@@ -55,6 +58,17 @@ def urls_of(url: str) -> list[str]:
     if not is_called_folder and (folder.is_empty or _is_object(bucket, key)):
         return [url]
     return sources_in(folder)
+
+
+def _refuse_magic(url: str, location: Location) -> None:
+    """Raise if the URL of a host has a query or is a pattern."""
+    if has_magic(url[len(location.root) :]):
+        what = "has a query, which is not sent" if "?" in url else "is a pattern, and hosts of HTTP list no files"
+        message = (
+            f"{url.partition('?')[0]} {what}; give the URLs of files as they are, with %5B for a bracket that is part "
+            "of a name, or their paths."
+        )
+        raise ArgumentValueError(message)
 
 
 def _is_object(bucket: Bucket, key: str) -> bool:
@@ -132,10 +146,6 @@ class _FolderOfObjects(Folder):
 
 
 def _matches(bucket: Bucket, pattern: str) -> list[str]:
-    if not bucket.can_list:
-        what = "has a query, which is not sent" if "?" in pattern else "is a pattern, and hosts of HTTP list no files"
-        message = f"{bucket.url(pattern.partition('?')[0])} {what}; give the URLs of files as they are, or their paths."
-        raise ArgumentValueError(message)
     *above, last = re.sub(r"/\*\*$", "/*", pattern.rstrip("/")).split("/")
     folders = [_FolderOfObjects(bucket, "")]
     for part in above:

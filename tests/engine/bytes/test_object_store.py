@@ -1,6 +1,8 @@
 """Requests to a store: faults are typed, retried and told."""
 
+import threading
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from tests.engine.bytes.objects import CONTENT
@@ -176,3 +178,39 @@ def test_a_store_that_is_too_slow_is_told(server):
         server.latency = 0.5
         with pytest.raises(UnreachableStoreError, match=r"s3://bucket/a/x\.bin cannot be read"):
             RemoteFile(server.s3("a/x.bin"))
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [("a%20b.h5ad", "a b.h5ad"), ("a b.h5ad", "a b.h5ad"), ("%C3%A9.h5ad", "é.h5ad"), ("50%25.h5ad", "50%.h5ad")],
+)
+def test_urls_of_hosts_are_encoded_as_those_of_the_web_and_keys_of_buckets_are_not(server, path, key):
+    location = Location.from_url(server.http(path))
+    assert location.key == f"bucket/{key}"
+    assert Location.from_url(Bucket.from_location(location).url(location.key)) == location
+    server.objects[key] = b"there"
+    with closing(RemoteFile(server.http(path))) as file:
+        assert file.read(0, 5) == b"there"
+    assert Location.from_url(server.s3(path)).key == path
+
+
+def test_a_host_that_refuses_is_given_headers(server):
+    server.fault = lambda _number, _request: Fault(401)
+    with pytest.raises(UnreadableFileError, match=r"may not be read: .*default_headers"):
+        RemoteFile(server.http("a/x.bin"))
+
+
+def test_a_host_that_sends_whole_files_alone_is_told():
+    class Whole(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>Log in</html>")
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Whole) as host:
+        threading.Thread(target=host.handle_request).start()
+        with pytest.raises(UnreadableFileError, match=r"is not sent in parts: .*Copy it to a disk"):
+            RemoteFile(f"http://127.0.0.1:{host.server_port}/a.h5ad")

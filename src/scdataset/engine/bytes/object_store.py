@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import quote, unquote
 
 from scdataset._arguments import nearest
 from scdataset._packages import needing
@@ -41,6 +42,11 @@ __all__ = ["Bucket", "Location", "ObjectVersion", "is_url", "opening", "using_op
 T = TypeVar("T")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+_OF_HOSTS = ("http", "https")
+
+_AS_IS = "/ !\"#$&'()+,:;<=>@\\^`{|}~"
+"""Characters of a path that its URL has as they are, beside letters: it is read by people, and again here."""
 
 _NO_HOST = re.compile(r"[\s<>\"\\^`{|}*?]")
 """Characters that no bucket and no host has in its name."""
@@ -114,7 +120,7 @@ class Location:
     scheme, host
         Such as ``s3`` and the bucket.
     key
-        The object in it.
+        The object in it; of a host the path, in which ``%20`` and the like were decoded, as in all URLs of the web.
     """
 
     scheme: str
@@ -143,7 +149,7 @@ class Location:
             what = f"has {host!r} for a bucket or host, which is no name of one" if host else "names no bucket or host"
             message = f"{url!r} {what}; give {scheme}://bucket/key."
             raise ArgumentValueError(message)
-        return cls(scheme, host, key)
+        return cls(scheme, host, unquote(key) if scheme in _OF_HOSTS else key)
 
     @property
     def root(self) -> str:
@@ -216,7 +222,7 @@ class Bucket:
 
     def url(self, key: str) -> str:
         """Return the URL of a key."""
-        return f"{self.root}/{key}"
+        return f"{self.root}/{key if self.can_list else quote(key, safe=_AS_IS)}"
 
     def fetch(
         self, key: str, start: int, stop: int, version: ObjectVersion | None
@@ -307,7 +313,7 @@ class Bucket:
     @property
     def can_list(self) -> bool:
         """Whether objects can be listed; hosts of HTTP have no way to."""
-        return not self.root.startswith("http")
+        return not self.root.startswith(_OF_HOSTS)
 
     def _same(self, key: str, meta: "ObjectMeta", version: ObjectVersion | None) -> ObjectVersion:
         found = ObjectVersion.from_meta(meta)
@@ -355,6 +361,11 @@ class Bucket:
         return DamagedFileError(f"{self.url(key)} was replaced or changed since it was opened; open it again.")
 
     def _refused(self, key: str, error: Exception, doing: str) -> UnreadableFileError:
+        if not self.can_list:
+            return UnreadableFileError(
+                f"{self.url(key)} may not be {doing}: {_first_line(error)} Where its host asks for a header, give it "
+                "as storage_options={'default_headers': {'Authorization': ...}}."
+            )
         return UnreadableFileError(
             f"{self.url(key)} may not be {doing} with these credentials: {_first_line(error)} Give others by the "
             "environment or by storage_options, renew them if they have expired, or give "
@@ -367,6 +378,12 @@ class Bucket:
         said = _first_line(error)
         if "invalid path" in said:
             message = f"{self.url(key)} cannot be listed, for the key of an object in it: {said} Give a list of URLs."
+            return UnreadableFileError(message)
+        if "Range request not supported" in said:
+            message = (
+                f"{self.url(key)} is not sent in parts: its host sends files whole alone, or a page in place of the "
+                f"file. Copy it to a disk or a bucket. ({said})"
+            )
             return UnreadableFileError(message)
         if "NoSuchBucket" in said or "404 Not Found" in said:
             return MissingFileError(f"{self.url(key)} cannot be listed: there is no {self.root}. ({said})")
