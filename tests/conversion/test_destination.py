@@ -14,7 +14,7 @@ from scdataset.conversion.destination import Destination
 from scdataset.conversion.progress import no_bar
 from scdataset.conversion.workspace import Workspace
 from scdataset.engine.bytes.object_store import Bucket
-from scdataset.errors import UnreachableStoreError, UnreadableFileError
+from scdataset.errors import DamagedFileError, UnreachableStoreError, UnreadableFileError
 from scdataset.testing.object_server import Fault, ObjectServer
 
 OUT = "s3://bucket/made/a.zarr"
@@ -208,3 +208,18 @@ def test_s3_takes_a_store(path, tmp_path, monkeypatch, expected, s3):
         convert(path, out, storage_options=s3.options, **SMALL)
     with pytest.raises(MissingFileError, match="there is no s3://nobucket"):
         convert(path, "s3://nobucket/a.zarr", storage_options=s3.options, **SMALL)
+
+
+def test_a_store_that_was_complete_before_it_was_put_is_verified_when_that_is_asked_for_later(path, server, tmp_path):
+    server.fault = lambda _number, request: Fault(503) if request.method == "PUT" else None
+    with pytest.raises(UnreachableStoreError):
+        put(server, path)
+    server.fault = lambda _number, _request: None
+    [shard] = (tmp_path / "cache" / "conversions").glob("*/a.zarr/X/data/c/0")
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(DamagedFileError, match=r"Shard 0 of X in .*a\.zarr differs from the source\. Remove .*a\.zarr"):
+        put(server, path, verify=True)
+    assert not server.objects
+    shard.write_bytes(content)
+    assert put(server, path, verify=True).path == OUT

@@ -166,6 +166,7 @@ def convert(
     storage = Storage.checked(compact, dtype, chunk_size, shard_size)
     cluster = cluster_of(engine)
     bar = rate_bar if flag("progress", progress) else no_bar
+    verify = flag("verify", verify)
     remote = Destination.from_url(out, options.get("storage_options"))
     with ExitStack() as stack:
         if remote is not None:
@@ -177,7 +178,9 @@ def convert(
         order = _order(cells, wanted, indices)
         space.claim(wanted.as_json(cells, order.selected, storage))
         if not space.is_finished:
-            Task(space, cells, wanted, storage, order, stack, bar).run(verify=flag("verify", verify), cluster=cluster)
+            Task(space, cells, wanted, storage, order, stack, bar).run(verify=verify, cluster=cluster)
+        elif verify and space.is_planned:
+            Task(space, cells, wanted, storage, order, stack, bar).verify()
         done = _described(space.out)
         if remote is None:
             space.clean_up()

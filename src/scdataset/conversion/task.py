@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,16 @@ class Task:
             if verify:
                 verify_store(self._space, plan, writers, self._bar)
             self._complete(root, plan)
+
+    def verify(self) -> None:
+        """Compare a store that already has its name with the source.
+
+        Raises
+        ------
+        DamagedFileError
+            If something differs.
+        """
+        verify_store(self._space, *self._planned("r"), self._bar)
 
     def _annotate(self, root: zarr.Group) -> None:
         """Write everything except the matrices, so that faults appear before the long part starts."""
@@ -239,6 +250,10 @@ class Task:
         OutputError
             If this process does not see the folder that the other one writes to.
         """
+        return self._planned("r+")[1]
+
+    def _planned(self, mode: Literal["r", "r+"]) -> tuple[Plan, dict[str, ShardWriter]]:
+        """Return the plan of a store that is there, and the writers of its matrices."""
         plan = Plan.load(self._space.folder)
         if plan is None:
             message = (
@@ -246,8 +261,8 @@ class Task:
                 "the folder of the store under the same path: give one on a file system that all share."
             )
             raise OutputError(message)
-        root = zarr.open_group(self._space.store, mode="r+", use_consolidated=False)
-        return {
+        root = zarr.open_group(self._space.place, mode=mode, use_consolidated=False)
+        return plan, {
             matrix.name: ShardWriter(
                 matrix, source, self._order, plan.pointers.get(matrix.name), open_arrays(root, matrix)
             )

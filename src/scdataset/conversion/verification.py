@@ -36,7 +36,7 @@ def verify_store(
     complete = space.complete()
     shards = list(plan.shards())
     # Opened anew, so that nothing comes from the memory of the writer.
-    root = zarr.open_group(space.store, mode="r", use_consolidated=False)
+    root = zarr.open_group(space.place, mode="r", use_consolidated=False)
 
     def read(item: tuple[MatrixPlan, int]) -> Shard:
         matrix, number = item
@@ -52,15 +52,19 @@ def verify_store(
             checked = space.checksums(matrix, number) == complete.get((matrix.name, number))
             stored = [np.asarray(root[array][start:stop]) for array in matrix.arrays] if checked else []
             if not checked or not all(map(_equal, stored, content)):
-                space.drop(matrix, number)
-                message = (
-                    f"Shard {number} of {matrix.name} in {space.store} differs from the source. Convert again, with "
-                    "the same arguments, to have it written again."
-                )
-                raise DamagedFileError(message)
+                raise _differs(space, matrix, number)
             advance(matrix.n_cells(number))
     for matrix in plan.matrices:
         _compare_rows(root, writers[matrix.name])
+
+
+def _differs(space: Workspace, matrix: MatrixPlan, number: int) -> DamagedFileError:
+    """Return the error of a shard, which is removed unless the store has its name, and others may read it."""
+    remedy = f"Remove {space.out} and {space.folder}, and convert again"
+    if not space.is_finished:
+        space.drop(matrix, number)
+        remedy = "Convert again, with the same arguments, to have it written again"
+    return DamagedFileError(f"Shard {number} of {matrix.name} in {space.place} differs from the source. {remedy}.")
 
 
 def _compare_rows(root: zarr.Group, writer: ShardWriter) -> None:

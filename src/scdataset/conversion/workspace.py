@@ -95,7 +95,7 @@ class Workspace:
     def checksums(self, matrix: MatrixPlan, number: int) -> dict[str, list[int]]:
         """Return the size and CRC-32 of each key of a shard, as the disk has it."""
         keys = [matrix.key(array, number) for array in matrix.arrays]
-        contents = {key: (self.store / key).read_bytes() for key in keys}
+        contents = {key: (self.place / key).read_bytes() for key in keys}
         return {key: [len(content), zlib.crc32(content)] for key, content in contents.items()}
 
     def drop(self, matrix: MatrixPlan, number: int) -> None:
@@ -107,6 +107,16 @@ class Workspace:
     def is_finished(self) -> bool:
         """Whether the store is at its final path and only cleaning up is left."""
         return self.out.exists() and self._request.exists() and not self.store.exists()
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether the plan is there; it is until cleaning up begins."""
+        return (self.folder / "plan.json").exists()
+
+    @property
+    def place(self) -> Path:
+        """Where the store is now."""
+        return self.out if self.is_finished else self.store
 
     def finish(self) -> None:
         """Rename the finished store to its final path."""
@@ -148,7 +158,7 @@ class Workspace:
 
     def _discard_unplanned(self) -> None:
         """Remove the folder if nothing in it took long to make."""
-        if not (self.folder / "plan.json").exists() and not self.is_finished:
+        if not self.is_planned and not self.is_finished:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _is_ours(self) -> bool:
@@ -157,7 +167,7 @@ class Workspace:
 
     def _size(self, key: str) -> int:
         try:
-            return (self.store / key).stat().st_size
+            return (self.place / key).stat().st_size
         except FileNotFoundError:
             return -1
 
