@@ -223,3 +223,23 @@ def test_a_store_that_was_complete_before_it_was_put_is_verified_when_that_is_as
     assert not server.objects
     shard.write_bytes(content)
     assert put(server, path, verify=True).path == OUT
+
+
+def test_a_collection_is_put_into_its_own_place_or_another(path, server):
+    with open_collection(path) as cells:
+        assert convert(cells, OUT, storage_options=server.options, **SMALL).path == OUT
+    server.objects["cells.h5ad"] = path.read_bytes()
+    with open_collection(server.s3("cells.h5ad"), storage_options=server.options) as cells:
+        assert convert(cells, server.s3("b.zarr"), **SMALL).shape == cells.shape
+        with ObjectServer() as another:
+            convert(cells, another.s3("b.zarr"), storage_options=another.options, **SMALL)
+            assert "b.zarr/zarr.json" in another.objects
+
+
+def test_an_object_of_the_name_of_the_store_is_in_the_way_and_the_mark_of_a_folder_is_not(path, server):
+    server.objects["made/a.zarr"] = b"another"
+    with pytest.raises(ExistingFileError, match=r"s3://bucket/made/a\.zarr is there already"):
+        put(server, path)
+    del server.objects["made/a.zarr"]
+    server.objects["made/a.zarr/"] = b""
+    assert put(server, path).path == OUT

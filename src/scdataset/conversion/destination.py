@@ -101,9 +101,11 @@ class Destination:
         ExistingFileError
             If there is.
         """
+        if space.is_finished:
+            return
         found = self._listed()
-        if found and not space.is_finished:
-            raise self._in_the_way(next(iter(found)))
+        if found or self.bucket.find(self.prefix) is not None:
+            raise self._in_the_way(next(iter(found), ""))
 
     def put(self, space: Workspace, bar: Bar) -> None:
         """Put all objects that are not there yet.
@@ -152,12 +154,14 @@ class Destination:
         return version
 
     def _listed(self) -> dict[str, ObjectVersion]:
-        """Return the objects of the store that are there."""
-        return {key.removeprefix(f"{self.prefix}/"): one for key, one in self.bucket.walk(self.prefix).items()}
+        """Return the objects of the store that are there, without an empty one by which some programs mark a folder."""
+        found = self.bucket.walk(self.prefix)
+        return {key.removeprefix(f"{self.prefix}/"): one for key, one in found.items() if key != self.prefix}
 
     def _in_the_way(self, key: str) -> ExistingFileError:
+        """Return the error of an object of the store; of one of the name of the store if ``key`` is empty."""
         message = (
-            f"{self.url}/{key} is there already, and not of this conversion; nothing is written over. Give another "
+            f"{self.bucket.url(f'{self.prefix}/{key}'.rstrip('/'))} is there already, and not of this conversion; nothing is written over. Give another "
             "URL, or remove it."
         )
         return ExistingFileError(message)

@@ -193,7 +193,7 @@ def _opened(
     Raises
     ------
     ArgumentTypeError
-        If it was not opened here, or options for opening are given beside it.
+        If it was not opened here, or options for opening are given beside it, other than those of the store to write.
     """
     if isinstance(cells, ModalityCollection) or cells.opening is None:
         message = (
@@ -201,7 +201,7 @@ def _opened(
             "MuData the name of one modality: convert(path, out, modality=...)."
         )
         raise ArgumentTypeError(message)
-    given = [name for name, value in options.items() if not _is_default(name, value)]
+    given = [name for name, value in options.items() if not _is_default(name, value) and name != "storage_options"]
     if given:
         message = f"convert got a collection and {given}, which are options for opening one; give paths."
         raise ArgumentTypeError(message)

@@ -105,7 +105,8 @@ def convert(
     out
         Path or URL of the store, which ends in ``.zarr``; nothing may be there yet. For a URL (``s3://``, ``gs://``,
         ``az://``) the store is made in the cache folder of this machine, which needs room for it, and put there when it
-        is complete; ``storage_options`` are for source and store.
+        is complete; ``storage_options`` are for source and store, and beside a collection for the store, if it is in
+        another place than the collection.
     shuffle
         Whether to write the cells in random order: blocks of neighbouring cells are shuffled, then the cells of 4,096
         places. Reading in order is reading at random then; ``obs["source_row"]`` has the row of each cell in the
@@ -167,7 +168,8 @@ def convert(
     cluster = cluster_of(engine)
     bar = rate_bar if flag("progress", progress) else no_bar
     verify = flag("verify", verify)
-    remote = Destination.from_url(out, options.get("storage_options"))
+    given = options.get("storage_options")
+    remote = Destination.from_url(out, wanted.options.get("storage_options") if given is None else given)
     with ExitStack() as stack:
         if remote is not None:
             stack.enter_context(remote.held())
