@@ -160,9 +160,10 @@ class Destination:
 
     def _in_the_way(self, key: str) -> ExistingFileError:
         """Return the error of an object of the store; of one of the name of the store if ``key`` is empty."""
+        there = f"{self.url}/{key}".rstrip("/")
         message = (
-            f"{self.bucket.url(f'{self.prefix}/{key}'.rstrip('/'))} is there already, and not of this conversion; nothing is written over. Give another "
-            "URL, or remove it."
+            f"{there} is there already, and not of this conversion; nothing is written over. Give another URL, or "
+            "remove it."
         )
         return ExistingFileError(message)
 
