@@ -41,6 +41,8 @@ from scdataset import (
         ({"indices": [1, 1]}, ArgumentValueError, "1 of them repeated"),
         ({"joint": "inner"}, ArgumentTypeError, "'join'"),
         ({"seed": -1}, ArgumentValueError, "at least 0"),
+        ({"shufle": True}, ArgumentTypeError, "'shuffle'"),
+        ({"raw": True}, ArgumentValueError, r"raw=True, and no file of .*cells\.h5ad.* has raw"),
     ],
 )
 def test_wrong_arguments_are_refused_and_leave_nothing(path, tmp_path, wrong, error, told):

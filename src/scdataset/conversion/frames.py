@@ -81,6 +81,8 @@ def write_element(group: zarr.Group, name: str, values: object) -> None:
 def storable(values: object) -> pd.api.extensions.ExtensionArray | Array:
     """Return a column in a form that anndata writes: labels as categories, but strings that all differ as they are."""
     array = values.array if isinstance(values, pd.Series) else values
+    if isinstance(values, pd.Series) and isinstance(array, pd.Categorical):
+        return array
     if isinstance(array, pd.arrays.IntegerArray | pd.arrays.BooleanArray):
         return cast("pd.api.extensions.ExtensionArray", array)
     if not isinstance(array, pd.Categorical):
@@ -89,6 +91,11 @@ def storable(values: object) -> pd.api.extensions.ExtensionArray | Array:
         return array
     labels = array if isinstance(array, pd.Categorical) else pd.Categorical(np.asarray(array, object))
     text = labels.categories.inferred_type == "string"
-    if text and not labels.ordered and len(labels.categories) >= len(labels) and not np.any(labels.codes < 0):
+    if text and not labels.ordered and _all_differ(labels):
         return np.asarray(np.asarray(labels.categories, object)[labels.codes])
     return labels
+
+
+def _all_differ(labels: pd.Categorical) -> bool:
+    """Tell whether each category is the label of one row; columns with others, of no row, were categories before."""
+    return len(labels.categories) == len(labels) == np.unique(labels.codes[labels.codes >= 0]).size

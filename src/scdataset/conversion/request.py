@@ -32,6 +32,12 @@ _ANY = ("num_threads", "storage_options", "memory_map")
 """Options on which the content of the store does not depend; storage options may hold secrets."""
 
 
+_OF_CONVERT = (
+    "shuffle", "seed", "block_size", "layer", "layers", "obs", "obsm", "raw", "indices", "compact", "dtype",
+    "chunk_size", "shard_size", "verify", "progress", "engine",
+)  # fmt: skip
+"""Options of a conversion alone."""
+
 _DEFAULTS = {name: one.default for name, one in inspect.signature(open_collection).parameters.items()}
 """Options of `open_collection` by name."""
 
@@ -115,7 +121,8 @@ class Wanted:
         known = [name for name in _DEFAULTS if name not in ("source", *_OURS)]
         for name in options:
             if name not in known:
-                message = f"convert has no option {name!r}{nearest(name, known)} It takes those of open_collection."
+                near = nearest(name, [*known, *_OF_CONVERT])
+                message = f"convert has no option {name!r}{near} It takes those of open_collection."
                 raise ArgumentTypeError(message)
         opened = None
         if isinstance(source, CellCollection | ModalityCollection):

@@ -67,6 +67,9 @@ class Task:
             opened = stack.enter_context(wanted.opened(name))
             _check_genes(cells, opened, name)
             self._sources.append(MatrixSource.of_x(f"layers/{name}", opened))
+        if wanted.raw and not cells.members(("raw",))["raw"]:
+            message = f"raw=True, and no file of {wanted.source!r} has raw; leave it out."
+            raise ArgumentValueError(message)
         self._raw = stack.enter_context(wanted.opened("raw/X", genes=None)) if wanted.raw else None
         if self._raw is not None:
             self._sources.append(MatrixSource.of_x("raw/X", self._raw))
