@@ -42,7 +42,7 @@ def disk(only_disk, tmp_path):
 def test_a_disk_that_fills_up_at_any_file_is_told_and_nothing_is_lost(path, tmp_path, expected, disk):
     out, room, told = tmp_path / "a.zarr", 0, []
     while not out.exists():
-        disk.room, room = room, room + 13
+        disk.room, room = room, room + 29
         try:
             convert(path, out, **SMALL)
         except OutputError as error:

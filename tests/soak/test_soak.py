@@ -9,8 +9,8 @@ from tests.soak.damage import children, running
     ("n_cases", "kinds", "files"),
     [
         (9, "damaged", "gzip,h5mu rna,10x 3,text,hugging"),
-        (4, "cached,changing", "text,list of,v3 sharded,dense gzip"),
         (10, "state", "Block"),
+        pytest.param(4, "cached,changing", "text,list of,v3 sharded,dense gzip", marks=pytest.mark.slow),
         pytest.param(200, "", "", marks=pytest.mark.slow),
     ],
 )

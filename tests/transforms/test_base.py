@@ -10,7 +10,7 @@ from scdataset import transforms as tf
 from scdataset.strategy.row_keys import call_transform
 
 KEYS = tf.RowKeys([4, 9], seed=0, epoch=0)
-X = np.array([[1, 0, 3], [0, 2, 2]])
+X = np.array([[1, 0, 3], [0, 2, 2]], np.float32)
 
 MAKERS = {
     "BinValues": (lambda: tf.BinValues(5), tf.BinValues(6)),

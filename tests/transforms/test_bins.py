@@ -123,7 +123,11 @@ BATCHES = {
     "integers": lambda matrix: matrix.astype(np.int64),
     "half floats": lambda matrix: matrix.toarray().astype(np.float16),
     "stored zeros": lambda matrix: sp.csr_matrix(
-        (np.append(matrix.data, 0), np.append(matrix.indices, 0), np.append(matrix.indptr[:-1], matrix.nnz + 1)),
+        (
+            np.append(matrix.data, np.float32(0)),
+            np.append(matrix.indices, 0),
+            np.append(matrix.indptr[:-1], matrix.nnz + 1),
+        ),
         matrix.shape,
     ),
 }

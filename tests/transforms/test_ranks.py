@@ -62,9 +62,9 @@ def test_tokens_are_ranked_as_by_geneformer(special, max_length, n_shared):
 
 def test_ties_come_in_the_order_of_the_genes():
     to_tokens = RankTokens(np.arange(10, 0, -1), np.ones(10), 10)
-    assert to_tokens(np.ones((1, 10)))["input_ids"].tolist() == [list(range(10, 0, -1))]
+    assert to_tokens(np.ones((1, 10), np.float32))["input_ids"].tolist() == [list(range(10, 0, -1))]
     shared = RankTokens([5, 6, 7, 5], np.ones(4), 3)
-    assert shared(np.array([[0, 1, 1, 1], [1, 1, 0, 1]]))["input_ids"].tolist() == [[5, 6, 7], [5, 6, 0]]
+    assert shared(np.array([[0, 1, 1, 1], [1, 1, 0, 1]], np.float32))["input_ids"].tolist() == [[5, 6, 7], [5, 6, 0]]
 
 
 def test_total_counts_of_all_genes_do_not_change_the_order_and_have_to_fit():

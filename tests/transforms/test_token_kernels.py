@@ -3,12 +3,13 @@
 import numpy as np
 import scipy.sparse as sp
 
+from scdataset._compiled import read_only
 from scdataset.transforms import RowKeys
 from scdataset.transforms.token_kernels import fill_ranked, fill_sampled, fill_top
 
 MATRIX = sp.csr_matrix(np.array([[0, 5, 1, 3, 9], [2, 0, 0, 0, 4], [0, 0, 0, 0, 0]], np.float32))
-IDS = np.array([10, 11, -1, 13, 14])
-MEDIANS = np.ones(5)
+IDS = read_only(np.array([10, 11, -1, 13, 14]))  # as those of a transform, of which the functions are compiled
+MEDIANS = read_only(np.ones(5))
 KEYS = RowKeys(np.arange(3), seed=0, epoch=0).uint64("test")
 
 
@@ -29,7 +30,7 @@ def filled(fill, n_places, *, with_zeros=False):
 def test_tokens_are_ranked_by_value_over_the_median_of_the_gene():
     assert ranked(6) == ([[0, 14, 11, 13, 0, 0], [0, 14, 10, 0, 0, 0], [0] * 6], [3, 2, 0])
     assert ranked(3) == ([[0, 14, 11], [0, 14, 10], [0] * 3], [2, 2, 0])
-    assert ranked(6, np.array([1.0, 1, 1, 1, 100]))[0][0] == [0, 11, 13, 14, 0, 0]
+    assert ranked(6, read_only(np.array([1.0, 1, 1, 1, 100])))[0][0] == [0, 11, 13, 14, 0, 0]
 
 
 def test_all_genes_of_a_row_are_sampled_in_their_order_where_there_is_room():

@@ -46,8 +46,9 @@ class DownsampleCounts(Transform):
 
     Examples
     --------
-    >>> DownsampleCounts(4)(np.array([[2, 0, 1], [9, 0, 9]]), RowKeys([0, 1], seed=0, epoch=0)).sum(axis=1)
-    array([3, 4])
+    >>> counts = np.array([[2, 0, 1], [9, 0, 9]], np.float32)
+    >>> DownsampleCounts(4)(counts, RowKeys([0, 1], seed=0, epoch=0)).sum(axis=1)
+    array([3., 4.], dtype=float32)
     """
 
     total: int | None = None

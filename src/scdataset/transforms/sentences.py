@@ -58,7 +58,7 @@ class GeneSentence(Transform):
     Examples
     --------
     >>> sentence = GeneSentence([5, 6, 7], max_length=3, sample="top", cls=1)
-    >>> batch = sentence(np.array([[3, 0, 9], [0, 2, 0]]))
+    >>> batch = sentence(np.array([[3, 0, 9], [0, 2, 0]], np.float32))
     >>> batch["gene_ids"], batch["values"]
     (array([[1, 7, 5],
            [1, 6, 0]]), array([[ 0.,  9.,  3.],
