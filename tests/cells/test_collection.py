@@ -176,8 +176,15 @@ def with_rows(collection, rows):
     return type(fetched)({**dict(fetched.items()), "row": rows})
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("strategy", [BlockShuffling(block_size=4), Streaming()], ids=["BlockShuffling", "Streaming"])
+@pytest.mark.parametrize(
+    ("strategy", "num_workers"),
+    [
+        (BlockShuffling(4), 0),
+        (BlockShuffling(4), 2),
+        (Streaming(), 0),
+        pytest.param(Streaming(), 2, marks=pytest.mark.slow),
+    ],
+)
 def test_batches_are_rows_of_the_anndata(several, strategy, num_workers):
     paths, whole = several
     dataset = scDataset(opened(paths), strategy, batch_size=16, fetch_factor=3, seed=0, fetch_callback=with_rows)

@@ -118,7 +118,7 @@ def test_what_is_not_finished_is_no_store(interrupted):
             open_collection(wrong)
 
 
-@pytest.mark.parametrize("other", [{"seed": 5}, {"obs": ["flag"]}, {"genes": ["gene1"]}, {"chunk_size": 2048}])
+@pytest.mark.parametrize("other", [{"seed": 5}, {"chunk_size": 2048}, *rare({"obs": ["flag"]}, {"genes": ["gene1"]})])
 def test_an_interrupted_conversion_is_continued_with_the_same_arguments_alone(path, interrupted, other):
     with pytest.raises(ArgumentValueError, match="remove the folder to begin again"):
         convert(path, interrupted, **{**SMALL, **other})

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from tests.children import CONTEXT, output_of
-from tests.examples import rare
+from tests.examples import often, rare
 from torch.utils.data import DataLoader
 
 from scdataset import BlockShuffling, Streaming, scDataset
@@ -59,8 +60,10 @@ def test_without_a_seed_every_dataset_has_its_own():
     assert make(seed=None).seed != make(seed=None).seed
 
 
-@pytest.mark.parametrize("persistent_workers", [False, True])
-@pytest.mark.parametrize("num_workers", [1, 3])
+@pytest.mark.parametrize(
+    ("num_workers", "persistent_workers"),
+    often(itertools.product([1, 3], [False, True]), lambda number, persistent: persistent == (number == 1)),
+)
 def test_epochs_go_on_in_workers(num_workers, persistent_workers):
     """Defect: the epoch counter lives in the worker's copy: with fresh workers every epoch is epoch 0."""
     dataset = make()

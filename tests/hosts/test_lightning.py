@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from tests.examples import rare
 
 SCRIPT = Path(__file__).with_name("lightning_run.py")
 MODULE = Path(__file__).with_name("cell_data_run.py")
@@ -19,7 +20,7 @@ def rows(batches):
     return Counter(row for batch in batches for row in batch)
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [2, *rare(0)])
 def test_a_checkpoint_in_mid_epoch_goes_on_byte_for_byte(launch, tmp_path, num_workers):
     checkpoints = tmp_path / "checkpoints"
     (whole,) = launch(SCRIPT, tmp_path / "a", 1, 1, num_workers, 100, "new", checkpoints)

@@ -30,7 +30,7 @@ def test_genes_of_a_cell_are_drawn_together():
 
 @pytest.mark.parametrize("transform", [DownsampleCounts(40), DownsampleCounts(fraction=0.3)], ids=repr)
 @pytest.mark.parametrize("form", [sp.csr_matrix, sp.csc_array, np.asarray])
-@pytest.mark.parametrize("dtype", ["f4", "i4", *rare("f8", "u2")])
+@pytest.mark.parametrize("dtype", ["f4", *rare("i4", "f8", "u2")])
 def test_cells_keep_as_many_molecules_as_asked_for(transform, form, dtype):
     matrix = form(COUNTS.astype(dtype))
     drawn = transform(matrix, KEYS)

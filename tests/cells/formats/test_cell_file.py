@@ -34,6 +34,7 @@ class TestH5ad(OfAnnData):
         return folder / "a.h5ad"
 
 
+@pytest.mark.slow  # as TestZarr3
 @pytest.mark.filterwarnings("ignore:Writing zarr v2")
 class TestZarr2(OfAnnData):
     def write(self, folder, cells):

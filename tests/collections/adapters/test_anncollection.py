@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.collections.files import GENES, PARTS, among_others, cells
 from tests.collections.reference import N_ROWS, X
+from tests.examples import rare
 
 from scdataset import BlockShuffling, BlockWeightedSampling, as_collection, scDataset
 
@@ -78,11 +79,11 @@ JOINS = {
 }
 
 
-@pytest.mark.parametrize("join", JOINS.values(), ids=JOINS)
+@pytest.mark.parametrize("join", ["inner", "none", *rare("outer", "as they are")])
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
 def test_cells_equal_those_of_the_collection(files, join, rows):
-    collection = AnnCollection(files, join_vars="inner", **join)
+    collection = AnnCollection(files, join_vars="inner", **JOINS[join])
     read = as_collection(collection)
     assert read.reads_ahead
     distinct = np.unique(rows)
