@@ -2,6 +2,9 @@
 
 import errno
 import os
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 
 import numpy as np
@@ -98,3 +101,26 @@ def test_a_cache_folder_that_cannot_be_written_does_not_matter(server, monkeypat
     monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "file"))
     with closing(RemoteFile(server.s3("a/x.bin"))) as file:
         assert file.read(0, len(CONTENT)) == CONTENT
+
+
+def test_a_file_is_begun_by_many_at_once_while_another_removes_it(server, tmp_path):
+    done = threading.Event()
+
+    def remove():
+        while not done.is_set():
+            for path in (tmp_path / "cache/objects").glob("*"):
+                path.unlink(missing_ok=True)
+
+    def read(file):
+        with closing(file):
+            return file.read(1_000, 50)
+
+    with closing(RemoteFile(server.s3("a/x.bin"))) as file:
+        copies = [pickle.loads(pickle.dumps(file)) for _ in range(100)]
+    with ThreadPoolExecutor(5) as threads:
+        removing = threads.submit(remove)
+        reading = [threads.submit(read, file) for file in copies]
+        wait(reading)
+        done.set()
+        removing.result()
+    assert {future.result() for future in reading} == {CONTENT[1_000:1_050]}

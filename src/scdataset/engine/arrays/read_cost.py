@@ -1,5 +1,6 @@
 """The cost of a read before it is made: bytes and chunks, from the row pointers and the chunk index alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple, Self
 
@@ -8,7 +9,9 @@ from numpy.typing import NDArray
 
 from scdataset.engine.bytes.source import ByteSource
 
-__all__ = ["Asked", "ReadCost"]
+__all__ = ["Asked", "ReadCost", "joined"]
+
+_NO_RANGE = np.empty(0, np.int64)
 
 
 class Asked(NamedTuple):
@@ -17,6 +20,12 @@ class Asked(NamedTuple):
     source: ByteSource
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
+
+
+def joined(asked: Sequence[Asked]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the offsets and the sizes of all ranges."""
+    offsets, sizes = [one.offsets for one in asked], [one.sizes for one in asked]
+    return np.concatenate([_NO_RANGE, *offsets]), np.concatenate([_NO_RANGE, *sizes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,8 @@ class RemoteFile:
 
     def request(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> list["Future[None]"]:
         """As `announce`, and return the requests."""
+        if self._state().has(self._blocks(offsets, sizes)):
+            return []
         with self._held(offsets, sizes) as (file, descriptor, missing):
             return self._request(file, descriptor, missing)
 
@@ -335,6 +337,10 @@ class _Process:
             if self._file is None:
                 self._file = SparseFile(f"{of.address}\0{of.identity}", of.size)
             return self._file
+
+    def has(self, blocks: NDArray[np.int64]) -> bool:
+        """Whether all of these blocks are known to be there."""
+        return self._file is not None and self._file.has(blocks)
 
     def drop(self, file: SparseFile) -> None:
         """Begin another file, once this one was removed; requests that are under way go to it in vain."""

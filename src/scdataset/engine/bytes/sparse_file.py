@@ -46,6 +46,9 @@ _DEFAULT, _OF_PROCESS = 1 << 33, 1 << 30
 
 _ENDING = ".object"
 
+_TRIES = 16
+"""How often a file is looked for that other processes make or remove meanwhile."""
+
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -82,10 +85,13 @@ class SparseFile:
         self._n_written = 0
         self._entries = np.zeros(self._n_blocks, np.uint64)
         self._sound = np.zeros(self._n_blocks, bool)
+        self._token = secrets.token_bytes(_TOKEN)
         self._place = self._made(key)
-        with descriptors.opened(self) as descriptor:
-            self._load(descriptor, 0, self._n_blocks)
         self._n_written = int(np.count_nonzero(self._entries)) * BLOCK
+
+    def has(self, blocks: NDArray[np.int64]) -> bool:
+        """Tell whether all of some blocks were found or written by this process."""
+        return bool(self._sound[blocks].all())
 
     def missing(self, blocks: NDArray[np.int64], descriptor: int) -> NDArray[np.int64]:
         """Return those of some blocks, ascending, that have to be fetched.
@@ -192,9 +198,9 @@ class SparseFile:
         name = f"{blake2b(key.encode(), digest_size=20).hexdigest()}{_ENDING}"
         if self._most:
             with suppress(OSError, RuntimeError):
-                folder = cache_folder() / "objects"
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                return self._found_or_made(folder / name)
+                place = cache_folder() / "objects" / name
+                self._open_or_make(place)
+                return place
         self._most = 0
         try:
             return self._of_process()
@@ -205,48 +211,57 @@ class SparseFile:
             )
             raise CacheError(message) from error
 
-    def _found_or_made(self, path: Path) -> Path:
-        if self._is_whole(path):
-            os.utime(path)
-            return path
-        descriptor, part = tempfile.mkstemp(suffix=_ENDING, dir=path.parent)
-        try:
-            self._begin(descriptor)
-            Path(part).replace(path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(descriptor)
-        return path
+    def _open_or_make(self, path: Path) -> None:
+        """Open the file at a path, or make it; other processes may do so too, and remove it."""
+        for _ in range(_TRIES):
+            with suppress(FileExistsError):
+                descriptor = self._opened(path)
+                descriptors.keep(self, self._made_at(path) if descriptor is None else descriptor)
+                return
+        raise FileExistsError(path)
 
-    def _is_whole(self, path: Path) -> bool:
-        """Tell whether there is such a file, and note its token."""
+    def _opened(self, path: Path) -> int | None:
+        """Return the descriptor of the file, with what is in it noted; None if there is none, or none that is whole."""
         try:
-            with path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size != self._length:
-                    return False
-                file.seek(self._length - _TOKEN)
-                self._token = file.read(_TOKEN)
-                return True
-        except OSError:
-            return False
+            descriptor = os.open(path, _FLAGS)
+        except FileNotFoundError:
+            return None
+        if os.fstat(descriptor).st_size == self._length:
+            with suppress(OSError):  # removed meanwhile, or not ours
+                os.utime(path)
+            self._token = os.pread(descriptor, _TOKEN, self._length - _TOKEN)
+            self._load(descriptor, 0, self._n_blocks)
+            return descriptor
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        return None
+
+    def _made_at(self, path: Path) -> int:
+        """Make the file, which is whole once it has its token at the end, and return its descriptor."""
+        flags = _FLAGS | os.O_CREAT | os.O_EXCL
+        try:
+            descriptor = os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, flags, 0o600)
+        return self._begun(descriptor, path)
 
     def _of_process(self) -> Path:
         """Make a file that goes with its descriptor; once that is closed, another is begun."""
         descriptor, part = tempfile.mkstemp(suffix=_ENDING, prefix="scdataset-")
-        try:
-            self._begin(descriptor)
-            descriptors.keep(self, os.dup(descriptor))
-        finally:
-            os.close(descriptor)
-            Path(part).unlink(missing_ok=True)
+        descriptors.keep(self, self._begun(descriptor, Path(part)))
+        Path(part).unlink(missing_ok=True)
         return Path(part)
 
-    def _begin(self, descriptor: int) -> None:
-        self._token = secrets.token_bytes(_TOKEN)
-        os.truncate(descriptor, self._length)
-        _write_all(descriptor, memoryview(self._token), self._length - _TOKEN)
+    def _begun(self, descriptor: int, path: Path) -> int:
+        """Write the token at the end of a new file."""
+        try:
+            _write_all(descriptor, memoryview(self._token), self._length - _TOKEN)
+        except BaseException:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        return descriptor
 
 
 class _Folders:

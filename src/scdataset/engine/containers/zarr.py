@@ -13,6 +13,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from scdataset._types import Array
 from scdataset.engine.arrays.chunk_index import NOT_STORED
 from scdataset.engine.arrays.chunked_arrays import ChunkedArray
 from scdataset.engine.arrays.encoded_chunks import Decoder, EncodedChunks, decoder_of
-from scdataset.engine.arrays.read_cost import Asked
+from scdataset.engine.arrays.read_cost import Asked, joined
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
 from scdataset.engine.bytes.connections import after
@@ -130,21 +131,24 @@ class ChunkFinder:
 
     def encoded_chunks(self, decoder: Decoder, rows: NDArray[np.int64], column: int) -> EncodedChunks | None:
         """Return where chunks lie in shards; None if some were never written."""
-        (per_row, per_column), held = self._per_shard, []
-        places, owners = np.unique(rows // per_row, return_inverse=True)
-        inside = rows % per_row * per_column + column % per_column
-        for row in places.tolist():
-            shard = self._shard(row, column // per_column)
-            if shard is None:
-                return None
-            held.append(shard)
-        offsets, sizes = np.empty(rows.size, np.int64), np.empty(rows.size, np.int64)
-        for number, shard in enumerate(held):
-            own = owners == number
-            offsets[own], sizes[own] = shard.offsets[inside[own]], shard.sizes[inside[own]]
-        if np.any(offsets == NOT_STORED):
+        found = list(self.in_shards(rows, column))
+        if sum(one.offsets.size for one in found) < rows.size:
             return None
-        return EncodedChunks(decoder, tuple(shard.file for shard in held), owners, offsets, sizes)
+        owners = np.repeat(np.arange(len(found)), [one.offsets.size for one in found])
+        return EncodedChunks(decoder, tuple(one.source for one in found), owners, *joined(found))
+
+    def in_shards(self, rows: NDArray[np.int64], column: int) -> Iterator[Asked]:
+        """Yield where those of some chunks, ascending, lie that were written, one shard after the other."""
+        per_row, per_column = self._per_shard
+        places = rows // per_row
+        inside = rows % per_row * per_column + column % per_column
+        bounds = np.flatnonzero(np.diff(places, prepend=-1, append=-1)).tolist()
+        for first, last in pairwise(bounds):
+            shard = self._shard(int(places[first]), column // per_column)
+            if shard is not None:
+                own = inside[first:last]
+                own = own[shard.offsets[own] != NOT_STORED]
+                yield Asked(shard.file, shard.offsets[own], shard.sizes[own])
 
     def request(self, rows: NDArray[np.int64], column: int) -> "Sequence[Future[Any]]":
         """Ask for what finding some chunks takes first, and return the requests; none where all are found."""
@@ -284,6 +288,9 @@ class StoreChunks:
         return self._found(numbers)
 
     def _found(self, numbers: NDArray[np.int64]) -> list[Asked]:
+        if self._finder.array.index is not None:
+            found = list(self._finder.in_shards(numbers, self._strip))
+            return [Asked(found[0].source, *joined(found))] if found and self._finder.store.keys.is_zip else found
         by_file: dict[str, list[Stored]] = {}
         for number in numbers.tolist():
             stored = self._finder.find(number, self._strip)
