@@ -79,6 +79,7 @@ def test_a_bucket_is_described_checked_and_converted_by_options_alone(tmp_path, 
         assert main(["convert", server.s3("a.h5ad"), str(tmp_path / "a.zarr"), *given]) == 0
         assert describe(server.s3("a.h5ad"), storage_options=server.options)[0].cells[0].n_obs == 4
         assert check(server.s3("a.h5ad"), storage_options=server.options).ok
+        assert benching.bench(server.s3("a.h5ad"), seconds=0.01, storage_options=server.options).rows_per_second
     assert anndata.read_zarr(tmp_path / "a.zarr").shape == (4, 3)
 
 

@@ -1,5 +1,7 @@
 """Each item is read while the one before it is used, and a store is asked for it before that."""
 
+import threading
+
 import pytest
 
 from scdataset.conversion.ahead import read_ahead
@@ -18,3 +20,21 @@ def test_items_come_in_their_order_each_announced_before_the_one_in_front_of_it_
 
 def test_an_item_that_cannot_be_announced_is_read_all_the_same():
     assert list(read_ahead(lambda item: item + 1, [1, 2], lambda item: item / 0)) == [(1, 2), (2, 3)]
+
+
+def test_a_read_that_waits_for_a_store_is_not_waited_for_after_an_error():
+    answered, begun, done = threading.Event(), threading.Event(), threading.Event()
+
+    def read(item):
+        if item:
+            begun.set()
+            answered.wait()
+            done.set()
+
+    items = read_ahead(read, range(4), lambda item: None)
+    next(items)
+    begun.wait()
+    items.close()
+    assert not done.is_set()
+    answered.set()
+    assert done.wait(60)

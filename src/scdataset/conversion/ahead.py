@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TypeVar
 
@@ -11,6 +11,18 @@ __all__ = ["read_ahead"]
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+@contextmanager
+def _thread(*, waits: bool) -> Iterator[ThreadPoolExecutor]:
+    """Give a thread, and wait for it in the end; after an error or Ctrl-C not if it may wait for a store."""
+    thread = ThreadPoolExecutor(1)
+    try:
+        yield thread
+    except BaseException:
+        thread.shutdown(wait=waits, cancel_futures=True)
+        raise
+    thread.shutdown()
 
 
 def read_ahead(
@@ -37,7 +49,7 @@ def read_ahead(
                     announce(one)
         return read(item)
 
-    with ThreadPoolExecutor(1) as thread:
+    with _thread(waits=announce is None) as thread:
         later = list(islice(left, 2))
         known = deque(later)
         while known:

@@ -24,6 +24,7 @@ from scdataset.cells.modalities import ModalityCollection
 from scdataset.cells.open import open_collection
 from scdataset.cells.sources import Source
 from scdataset.dataset.dataset import scDataset
+from scdataset.engine.bytes.object_store import using_options
 from scdataset.engine.threads import Threads
 from scdataset.errors import ArgumentValueError
 from scdataset.insight.limits import WindowReads
@@ -248,7 +249,7 @@ class _Limit:
 
 def _opened(path: str, options: Mapping[str, Any]) -> CellFile:
     names = {one.name: options[one.name] for one in fields(Options) if options.get(one.name) is not None}
-    with probing(path) as probe:
+    with using_options(options.get("storage_options")), probing(path) as probe:
         return open_file(probe, Options(**names))
 
 
