@@ -104,3 +104,20 @@ def test_a_given_count_is_kept_when_cores_are_shared(threads):
 def test_they_pickle_as_their_count(threads):
     threads.run(lambda _: None, [(1,)] * 5)
     assert pickle.loads(pickle.dumps(threads)).count == 3
+
+
+def test_threads_that_may_wait_for_a_store_are_not_waited_for(threads):
+    answered, begun = threading.Event(), threading.Event()
+
+    def work(_):
+        begun.set()
+        answered.wait()
+
+    reader = threading.Thread(target=threads.run, args=(work, [(0,), (1,)]))
+    reader.start()
+    begun.wait()
+    threads.close(waits=False)
+    assert reader.is_alive()
+    answered.set()
+    reader.join()
+    threads.run(lambda _: None, [(0,), (1,)])

@@ -415,10 +415,10 @@ class CellCollection(Closing, HasObs, ReadsInBackground):
         return f"cells:{self.shape}:{list(zip(files, sizes, strict=True))}"
 
     def close(self) -> None:
-        """Close all files and threads; the next read opens them again."""
+        """Close all files and threads; the next read opens them again. Nothing is waited for that a store may owe."""
         for file in self._files:
             file.close()
-        self._context.threads.close()
+        self._context.threads.close(waits=not self.is_remote)
 
     def __getstate__(self) -> dict[str, object]:
         # The call may hold functions, which cannot be pickled; nothing that is read depends on it.

@@ -61,12 +61,12 @@ class Threads:
         if first is not None:
             raise first
 
-    def close(self) -> None:
-        """End the threads once their work is done; they come back when they are needed."""
+    def close(self, *, waits: bool = True) -> None:
+        """End the threads once their work is done, and wait for that; they come back when they are needed."""
         with _CHANGING:
             pool, self._pool = self._pool, None
         if pool is not None and self._pid == os.getpid():
-            pool.shutdown()
+            pool.shutdown(wait=waits)
 
     def __reduce__(self) -> tuple[type["Threads"], tuple[int | None]]:
         return Threads, (self._asked,)

@@ -129,7 +129,9 @@ class _Objects(Store):  # type: ignore[misc]  # as above
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        content = await asyncio.to_thread(self._read, key, byte_range)
+        content = await asyncio.to_thread(self._attempt, key, byte_range)
+        if isinstance(content, Exception):
+            raise content
         if content is None:
             return None
         return (default_buffer_prototype() if prototype is None else prototype).buffer.from_bytes(content)
@@ -162,6 +164,13 @@ class _Objects(Store):  # type: ignore[misc]  # as above
 
     async def delete(self, key: str) -> None:  # noqa: ARG002 as above
         self._check_writable()
+
+    def _attempt(self, key: str, byte_range: ByteRequest | None) -> bytes | Exception | None:
+        """Read a key, or return the error: asyncio prints one that nobody waits for any more, as after Ctrl-C."""
+        try:
+            return self._read(key, byte_range)
+        except Exception as error:  # noqa: BLE001 it is raised where it is waited for
+            return error
 
     def _read(self, key: str, byte_range: ByteRequest | None) -> bytes | None:
         stored = self._keys.find(key)
