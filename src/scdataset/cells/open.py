@@ -94,8 +94,8 @@ def open_collection(
         Of several modalities: None to refuse cells that lack one, ``"mask"`` for zeros and a mask in their place.
     gene_table
         Of Arrow and Parquet, where genes are ids: a dict, a Series or a frame from ids to genes, in the order of the
-        columns; the path of a Parquet or csv file with one column of integers, the ids; or the number of genes, if ids
-        are column numbers.
+        columns; the path or URL of a Parquet or csv file with one column of integers, the ids; or the number of genes,
+        if ids are column numbers.
     gene_lists
         Of Arrow and Parquet: the columns of ids and of values; None for ``("genes", "expressions")``.
     unknown_genes

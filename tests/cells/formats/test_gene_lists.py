@@ -14,6 +14,7 @@ from tests.examples import rare
 
 from scdataset import BlockShuffling, hf_tahoe_to_tensor, open_collection, scDataset
 from scdataset.errors import ArgumentTypeError, ArgumentValueError, CollectionError, DamagedFileError
+from scdataset.testing.object_server import ObjectServer
 
 IDS = np.random.default_rng(9).permutation(np.arange(3, 60))  # as in a vocabulary, where special tokens come first
 NAMES = {int(number): f"gene{number}" for number in IDS}
@@ -271,3 +272,16 @@ def test_it_is_read_in_batches(tmp_path):
     order = np.concatenate(list(scDataset(range(90), BlockShuffling(4), 16, 2, seed=0)))
     batches = list(scDataset(collection, BlockShuffling(4), 16, 2, seed=0))
     assert np.array_equal(scipy.sparse.vstack([batch["X"] for batch in batches]).toarray(), dense(rows)[order])
+
+
+@pytest.mark.parametrize("name", ["genes.csv", "genes.parquet"])
+def test_the_table_of_genes_may_be_in_a_bucket(tmp_path, name):
+    pytest.importorskip("obstore")
+    frame = pd.DataFrame({"id": [0, 1, 2], "gene": ["a", "b", "c"]})
+    frame.to_csv(tmp_path / "genes.csv", index=False)
+    frame.to_parquet(tmp_path / "genes.parquet")
+    pa.parquet.write_table(pa.table({"genes": [[0, 2]], "expressions": [[1.0, 2.0]]}), tmp_path / "cells.parquet")
+    with ObjectServer({name: (tmp_path / name).read_bytes()}) as server:
+        table_of_genes = {"gene_table": server.s3(name), "storage_options": server.options}
+        with open_collection(tmp_path / "cells.parquet", **table_of_genes) as cells:
+            assert cells.var_names.tolist() == ["a", "b", "c"]

@@ -109,6 +109,9 @@ def test_all_formats_have_origins(tmp_path, real_data):
         (["d/x.h5ad", "d/e/x.h5ad"], ["d/x", "d/e/x"]),
         (["d/x.h5ad", "d/x.zarr"], ["d/x.h5ad", "d/x.zarr"]),
         (["d/a.h5ad"], ["a"]),
+        (["s3://b/d/a.h5ad", "s3://c/d/a.h5ad"], ["b", "c"]),
+        (["s3://b/x/", "s3://b/y.zarr/"], ["x", "y"]),
+        (["/d/a.h5ad", "s3://b/d/a.h5ad"], ["/d/a", "s3://b/d/a"]),
     ],
 )
 def test_keys_are_names_of_files_or_what_differs_in_their_paths(paths, keys):

@@ -50,7 +50,7 @@ class GeneTable:
             If it is nothing of the kind, or an id is there twice.
         """
         if isinstance(source, (str, os.PathLike)):
-            path = existing("gene_table", source)
+            path = source if isinstance(source, str) and is_url(source) else existing("gene_table", source)
             return cls.from_source(_by_id(path, _frame(path)))
         if isinstance(source, (int, np.integer)) and not isinstance(source, bool) and source > 0:
             return cls(np.arange(source), pd.DataFrame(index=pd.Index(np.arange(source).astype(str), dtype=object)))

@@ -107,7 +107,7 @@ def default_keys(paths: Sequence[str]) -> list[str]:
     >>> default_keys(["data/a/outs/filtered.h5", "data/b/outs/filtered.h5"])
     ['a', 'b']
     """
-    parts = [_without_ending(PurePath(path)).parts for path in paths]
+    parts = [_without_ending(path.rstrip("/")).split("/") for path in paths]
     for found in ([one[-1] for one in parts], _differing(parts), ["/".join(one) for one in parts], list(paths)):
         if len(set(found)) == len(found) and "" not in found:
             return found
@@ -125,9 +125,10 @@ def _differing(parts: Sequence[Sequence[str]]) -> list[str]:
     return ["/".join(one[first : len(one) - last]) for one in parts]
 
 
-def _without_ending(path: PurePath) -> PurePath:
-    while path.suffix in _ENDINGS:
-        path = path.with_suffix("")
+def _without_ending(path: str) -> str:
+    """Return a path, or a URL, without the endings of its format."""
+    while PurePath(path).suffix in _ENDINGS:
+        path = path.removesuffix(PurePath(path).suffix)
     return path
 
 
