@@ -1,5 +1,6 @@
 """Requests to a store: faults are typed, retried and told."""
 
+import _thread
 import threading
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -214,3 +215,20 @@ def test_a_host_that_sends_whole_files_alone_is_told():
         threading.Thread(target=host.handle_request).start()
         with pytest.raises(UnreadableFileError, match=r"is not sent in parts: .*Copy it to a disk"):
             RemoteFile(f"http://127.0.0.1:{host.server_port}/a.h5ad")
+
+
+def test_a_request_of_the_main_thread_is_interrupted(server):
+    gate, answered = threading.Event(), threading.Event()
+
+    def interrupt():
+        _thread.interrupt_main()
+        gate.wait(30)
+        answered.set()
+
+    server.fault = lambda _number, _request: Fault(before=interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            RemoteFile(server.s3("a/x.bin"))
+        assert not answered.is_set()
+    finally:
+        gate.set()

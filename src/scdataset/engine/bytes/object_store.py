@@ -9,10 +9,13 @@ them without end: a forked child of a process that used it is refused.
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
@@ -336,7 +339,7 @@ class Bucket:
         _refuse_forked(self.url(key))
         store = store_at(self.root, self.options)
         try:
-            return question(obstore, store)
+            return _interruptible(partial(question, obstore, store))
         except ScDatasetError:
             raise
         except FileNotFoundError as error:
@@ -412,6 +415,22 @@ class Bucket:
             except (ScDatasetError, OSError):  # it may not be listed
                 near = "; nor can its bucket or folder be listed."
         return MissingFileError(f"{self.url(key)} does not exist{near}")
+
+
+def _interruptible(request: Callable[[], T]) -> T:
+    """Make a request; one of the main thread in another, since Ctrl-C is not seen while obstore waits for an answer."""
+    if threading.current_thread() is not threading.main_thread():
+        return request()
+    future: Future[T] = Future()
+
+    def answer() -> None:
+        try:
+            future.set_result(request())
+        except BaseException as error:  # noqa: BLE001 it is raised where the future is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=answer, name="scdataset-request", daemon=True).start()
+    return future.result()
 
 
 def _refuse_forked(url: str) -> None:
