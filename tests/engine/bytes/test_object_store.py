@@ -1,6 +1,6 @@
 """Requests to a store: faults are typed, retried and told."""
 
-import _thread
+import signal
 import threading
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -221,7 +221,7 @@ def test_a_request_of_the_main_thread_is_interrupted(server):
     gate, answered = threading.Event(), threading.Event()
 
     def interrupt():
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         gate.wait(30)
         answered.set()
 
