@@ -2,6 +2,8 @@
 
 import pickle
 import signal
+import threading
+import time
 from contextlib import closing
 
 import anndata
@@ -15,10 +17,11 @@ from tests import children
 from tests.cells.remote_files import FAULTS, ROWS, epoch, epochs_with_faults, gets, opened, plates, sharded, upload
 from tests.examples import rare
 
-from scdataset import BlockShuffling, open_collection, scDataset
-from scdataset.engine.bytes import remote, remote_stream, sparse_file
+from scdataset import BlockShuffling, Streaming, open_collection, scDataset
+from scdataset.engine.bytes import connections, remote, remote_stream, sparse_file
 from scdataset.errors import LoaderError
 from scdataset.testing.cell_files import cells, dense
+from scdataset.testing.object_server import Fault
 
 
 @pytest.mark.parametrize("genes", [None, ["gene3", "gene1"]])
@@ -122,6 +125,36 @@ def test_a_fault_at_any_request_gives_the_right_rows_or_a_typed_error(server, tm
     n_requests, n_failed = epochs_with_faults(server, monkeypatch, tmp_path, "a.h5ad", fault, range(1_000))
     assert n_requests > 5
     assert 0 < n_failed <= n_requests
+
+
+@pytest.mark.filterwarnings("ignore:zarr v3 autosharding", "ignore:Consolidated metadata")
+@pytest.mark.parametrize("ending", ["h5ad", "zarr"])
+def test_an_epoch_that_is_left_waits_for_no_request(server, tmp_path, monkeypatch, ending):
+    for name, value in {"BLOCK": 1 << 11, "_START": 1, "_MAX_GAP": 0, "_LEAST_REQUEST": 1}.items():
+        monkeypatch.setattr(remote, name, value)
+    monkeypatch.setattr(sparse_file, "BLOCK", 1 << 11)
+    made = anndata.concat([cells(seed) for seed in range(8)], index_unique="-")
+    del made.layers["double"], made.obsm["X_pca"]
+    for number in range(2):
+        path = tmp_path / f"{number}.{ending}"
+        with anndata.settings.override(zarr_write_format=3):
+            sharded(path, made, 2_000) if ending == "zarr" else made.write_h5ad(path)
+        upload(server, path, path.name)
+    gate, waited_for, result_of = threading.Event(), [], connections.result_of
+
+    def noted(request):
+        waited_for.append(request)
+        return result_of(request)
+
+    monkeypatch.setattr(connections, "result_of", noted)
+    with closing(opened(server, f"*.{ending}")) as far:
+        server.fault = lambda _, request: Fault(before=gate.wait) if request.key.startswith("1.") else None
+        batches = iter(scDataset(far, Streaming(), 4, fetch_factor=len(made) // 4))
+        next(batches)
+        while all(request.done() for request in waited_for):
+            time.sleep(0.001)
+        del batches
+        gate.set()
 
 
 @pytest.mark.parametrize("method", ["fork", *rare("spawn")])

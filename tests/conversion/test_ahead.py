@@ -1,10 +1,13 @@
 """Each item is read while the one before it is used, and a store is asked for it before that."""
 
 import threading
+from concurrent.futures import Future
 
 import pytest
 
 from scdataset.conversion.ahead import read_ahead
+from scdataset.engine.bytes.connections import result_of
+from scdataset.errors import UnreachableStoreError
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
@@ -22,19 +25,18 @@ def test_an_item_that_cannot_be_announced_is_read_all_the_same():
     assert list(read_ahead(lambda item: item + 1, [1, 2], lambda item: item / 0)) == [(1, 2), (2, 3)]
 
 
-def test_a_read_that_waits_for_a_store_is_not_waited_for_after_an_error():
-    answered, begun, done = threading.Event(), threading.Event(), threading.Event()
+def test_a_read_that_waits_for_a_store_is_given_up_after_an_error():
+    begun, answer, found = threading.Event(), Future(), []
 
     def read(item):
         if item:
             begun.set()
-            answered.wait()
-            done.set()
+            with pytest.raises(UnreachableStoreError, match="nobody wants its rows") as error:
+                result_of(answer)
+            found.append(error)
 
     items = read_ahead(read, range(4), lambda item: None)
     next(items)
     begun.wait()
     items.close()
-    assert not done.is_set()
-    answered.set()
-    assert done.wait(60)
+    assert len(found) == 1

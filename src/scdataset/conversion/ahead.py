@@ -3,26 +3,16 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
+
+from scdataset.engine.bytes.connections import giving_up
 
 __all__ = ["read_ahead"]
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-
-@contextmanager
-def _thread(*, waits: bool) -> Iterator[ThreadPoolExecutor]:
-    """Give a thread, and wait for it in the end; after an error or Ctrl-C not if it may wait for a store."""
-    thread = ThreadPoolExecutor(1)
-    try:
-        yield thread
-    except BaseException:
-        thread.shutdown(wait=waits, cancel_futures=True)
-        raise
-    thread.shutdown()
 
 
 def read_ahead(
@@ -49,12 +39,12 @@ def read_ahead(
                     announce(one)
         return read(item)
 
-    with _thread(waits=announce is None) as thread:
+    with ThreadPoolExecutor(1) as thread, giving_up() as wanted:
         later = list(islice(left, 2))
         known = deque(later)
         while known:
             item = known.popleft()
-            waiting.append((item, thread.submit(announced, item, later)))
+            waiting.append((item, thread.submit(wanted(announced), item, later)))
             later = list(islice(left, 1))
             known.extend(later)
             if len(waiting) > 1:

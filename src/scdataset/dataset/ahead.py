@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scdataset._types import RowData
 from scdataset.dataset.monitor import AHEAD, WAIT_FOR_BATCHES, WINDOW, waiting
 from scdataset.engine.buffers import wait_for_memory
-from scdataset.engine.bytes.connections import MOST
+from scdataset.engine.bytes.connections import MOST, giving_up
 from scdataset.engine.observer import observed, observer_here, set_level
 
 __all__ = ["Fetch", "ReadsAhead", "maker", "read_ahead", "read_when_asked"]
@@ -116,12 +116,12 @@ def read_ahead(
             pass
         while known and len(reading) < depth:
             rows, bounds = known.popleft()
-            reading.append((executor.submit(copy_context().run, begin, rows), rows, bounds))
+            reading.append((executor.submit(copy_context().run, wanted(begin), rows), rows, bounds))
         while upcoming.is_remote and sum(rows.size for rows, _ in known) < _ROWS_KNOWN and upcoming.has_more():
             pass
 
     try:
-        with _thread("ahead", wait_for_memory) as executor, _thread("announce") as announcer:
+        with _thread("ahead", wait_for_memory) as executor, _thread("announce") as announcer, giving_up() as wanted:
             upcoming = _Upcoming(collection, fetches, announcer)
             top_up()
             while reading:

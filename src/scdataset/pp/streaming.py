@@ -22,6 +22,7 @@ from scdataset._types import Array, RowData
 from scdataset.cells import Opening, open_again
 from scdataset.collections import as_collection
 from scdataset.collections.multiindexable import row_index
+from scdataset.engine.bytes.connections import giving_up
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import sum_rows
 from scdataset.transforms.matrices import Csr, Matrix, is_sparse
@@ -223,17 +224,19 @@ class Cells:
 
         A store is asked for the bytes of the one after that.
         """
-        with ThreadPoolExecutor(1) as ahead:
+        with ThreadPoolExecutor(1) as ahead, giving_up() as wanted:
             begin = ahead.submit if self._reads_ahead else _at_once
             start, stop = 0, min(_FIRST_ROWS, self.rows.size)
-            reading = begin(self.read, self.rows[start:stop])
+            reading = begin(wanted(self.read), self.rows[start:stop])
             while start < self.rows.size:
                 matrix, sums = reading.result()
                 rows = stop - start
                 size = _rows_in_window(matrix, rows)
                 following = min(stop + size, self.rows.size)
                 if following > stop:
-                    reading = begin(self._read, self.rows[stop:following], self.rows[following : following + size])
+                    reading = begin(
+                        wanted(self._read), self.rows[stop:following], self.rows[following : following + size]
+                    )
                 work.add(totals, Window(slice(start, stop), _as_csr(matrix), sums))
                 advance(rows)
                 start, stop = stop, following

@@ -1,22 +1,28 @@
 """Threads that wait for the responses of stores.
 
 When a process ends, the interpreter waits for the threads of executors, and so for as long as a store does not answer.
-It does not wait for these, nor for anybody who waits for a response: all requests are given up then.
+It does not wait for these, nor for anybody who waits for a response: all requests are given up then. So is the waiting
+of a reader in the background whose rows nobody wants any more.
 """
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError, wait
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from scdataset.errors import UnreachableStoreError
 
-__all__ = ["MOST", "after", "submit"]
+__all__ = ["MOST", "Wanted", "after", "giving_up", "result_of", "submit"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+_ENDED: ContextVar["Future[None] | None"] = ContextVar("ended", default=None)
+"""Is done once requests are not to be waited for any longer."""
 
 MOST = 64
 """Requests of a process at once."""
@@ -117,6 +123,53 @@ def submit(request: Callable[[], T]) -> "Future[T]":
     future: Future[T] = Future()
     _THREADS.connections.submit(future, request)
     return future
+
+
+class Wanted(Protocol):
+    """Returns a function that does the same, as long as somebody wants its result."""
+
+    def __call__(self, work: Callable[P, T]) -> Callable[P, T]:
+        """Return it."""
+        ...
+
+
+@contextmanager
+def giving_up() -> Iterator[Wanted]:
+    """Give a function that returns others, to be called in any thread; in the end these wait for no more requests."""
+    ended: Future[None] = Future()
+
+    def wanted(work: Callable[P, T]) -> Callable[P, T]:
+        def run(*arguments: P.args, **named: P.kwargs) -> T:
+            token = _ENDED.set(ended)
+            try:
+                return work(*arguments, **named)
+            finally:
+                _ENDED.reset(token)
+
+        return run
+
+    try:
+        yield wanted
+    finally:
+        ended.set_result(None)
+
+
+def result_of(request: "Future[T]") -> T:
+    """Return the result of a request.
+
+    Raises
+    ------
+    UnreachableStoreError
+        If whoever waits gives up meanwhile; see `giving_up`.
+    """
+    ended = _ENDED.get()
+    if ended is not None and not request.done():
+        either: list[Future[Any]] = [request, ended]
+        wait(either, return_when=FIRST_COMPLETED)
+        if not request.done():
+            message = "A request is not waited for any longer, since nobody wants its rows."
+            raise UnreachableStoreError(message)
+    return request.result()
 
 
 def after(requests: Sequence["Future[Any]"], work: Callable[[], object]) -> None:

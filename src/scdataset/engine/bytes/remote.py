@@ -187,7 +187,7 @@ class RemoteFile:
         """Raise if the object is no longer the version that was opened, as far as a recent response tells."""
         state = self._state()
         if time.monotonic() - state.confirmed > _CONFIRMED:
-            connections.submit(partial(self._bucket.head, self._key, self._version)).result()
+            connections.result_of(connections.submit(partial(self._bucket.head, self._key, self._version)))
             state.confirmed = time.monotonic()
 
     def close(self) -> None:
@@ -258,7 +258,7 @@ class RemoteFile:
             coming = self._request(file, descriptor, blocks)
             for future in coming:
                 with observed(READ), suppress(CancelledError):  # another thread has closed the file
-                    future.result()
+                    connections.result_of(future)
             if not coming:
                 return
         missing = file.missing(blocks, descriptor)

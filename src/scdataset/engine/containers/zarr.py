@@ -9,7 +9,7 @@ Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. Other arrays 
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
@@ -28,7 +28,7 @@ from scdataset.engine.arrays.encoded_chunks import Decoder, EncodedChunks, decod
 from scdataset.engine.arrays.read_cost import Asked, joined
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
-from scdataset.engine.bytes.connections import after
+from scdataset.engine.bytes.connections import after, result_of
 from scdataset.engine.bytes.object_store import Bucket, Location, is_url
 from scdataset.engine.bytes.remote import requested
 from scdataset.engine.bytes.source import ByteSource  # noqa: TC001 as in the other modules
@@ -43,7 +43,7 @@ from scdataset.engine.matrices.csr import CsrMatrix
 from scdataset.engine.matrices.dense import DenseMatrix
 from scdataset.engine.matrices.row_pointers import RowPointers, pieces_of
 from scdataset.engine.observer import DECODE, observed
-from scdataset.errors import CollectionError, DamagedFileError
+from scdataset.errors import CollectionError, DamagedFileError, ScDatasetError
 
 __all__ = ["ZarrStore", "absent_chunks", "arrays_of", "csr_matrix", "dense_matrix"]
 
@@ -167,7 +167,9 @@ class ChunkFinder:
     def request_all(self, rows: NDArray[np.int64], column: int) -> None:
         """Have what finding some chunks takes, fetched at once."""
         for _ in range(_ROUNDS):
-            wait(self.request(rows, column))
+            for request in self.request(rows, column):
+                with suppress(ScDatasetError, CancelledError):  # finding the chunk raises the same
+                    result_of(request)
 
     def check(self) -> None:
         """Raise if the metadata of the array are not those that were read."""

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from scdataset.engine.bytes.connections import submit
+from scdataset.engine.bytes.connections import result_of, submit
 from scdataset.engine.bytes.object_store import Bucket, Location, ObjectVersion
 from scdataset.engine.bytes.remote import RemoteFile
 from scdataset.engine.containers.zarr_keys import Keys
@@ -130,9 +130,7 @@ class HostKeys(ObjectKeys):
     def find(self, key: str) -> Stored | None:
         """Return where the bytes of a key are, or None if the host does not have it."""
         coming = self._coming.get((os.getpid(), key))
-        if coming is not None:
-            wait([coming])
-        return self._asked(key)
+        return self._asked(key) if coming is None else result_of(coming)
 
     def _asked(self, key: str) -> Stored | None:
         if key in self._absent or not (is_chunk(key) or key in self._names):
