@@ -73,6 +73,12 @@ def test_cells_in_a_store_are_those_on_disk(server, tmp_path, name, over):
         check_same(far, near)
 
 
+def test_a_store_without_metadata_is_named(server):
+    server.objects["a.zarr/readme.txt"] = b"x"
+    with pytest.raises(CollectionError, match="No group found in store s3://bucket/a.zarr"):
+        opened(server, "a.zarr")
+
+
 @pytest.mark.parametrize("over", ["s3", "http", "zip"])
 def test_announcing_waits_for_no_index_and_goes_on_once_all_have_come(server, tmp_path, monkeypatch, over):
     made = anndata.AnnData(scipy.sparse.random(400, 300, 0.5, "csr", rng=0))

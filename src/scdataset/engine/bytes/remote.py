@@ -204,7 +204,7 @@ class RemoteFile:
         try:
             version, answer = self._bucket.fetch(self._key, 0, _START * BLOCK, None)
         except UnreachableStoreError as error:
-            if "416" not in str(error):  # only an empty object has no first bytes
+            if "status code: 416" not in str(error):  # only an empty object has no first bytes
                 raise
             version, answer = self._bucket.head(self._key), None
         self._version = version

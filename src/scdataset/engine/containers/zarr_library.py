@@ -126,6 +126,9 @@ class _Objects(Store):  # type: ignore[misc]  # as above
 
     __hash__ = object.__hash__
 
+    def __repr__(self) -> str:
+        return self._keys.path
+
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
