@@ -75,7 +75,7 @@ def test_cells_in_a_store_are_those_on_disk(server, tmp_path, name, over):
 
 def test_a_store_without_metadata_is_named(server):
     server.objects["a.zarr/readme.txt"] = b"x"
-    with pytest.raises(CollectionError, match="No group found in store s3://bucket/a.zarr"):
+    with pytest.raises(CollectionError, match=r"No group found in store s3://bucket/a\.zarr"):
         opened(server, "a.zarr")
 
 
