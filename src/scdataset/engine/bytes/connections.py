@@ -12,14 +12,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from queue import Empty, SimpleQueue
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from scdataset.errors import UnreachableStoreError
 
-__all__ = ["MOST", "Wanted", "after", "giving_up", "result_of", "submit"]
+__all__ = ["MOST", "Request", "Wanted", "after", "giving_up", "result_of", "submit"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Request: TypeAlias = "Future[Any]"
+"""A request that a thread makes, whatever its result."""
 
 _ENDED: ContextVar["Future[None] | None"] = ContextVar("ended", default=None)
 """Is done once requests are not to be waited for any longer."""
@@ -40,7 +43,7 @@ class _Connections:
     def __init__(self, name: str, most: int) -> None:
         self._name, self._most = name, most
         self._lock = threading.RLock()  # a finalizer in the midst of this may make a request
-        self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Request, Callable[[], object]]] = SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._n_threads = 0
         self._under_way: set[Future[object]] = set()
@@ -164,7 +167,7 @@ def result_of(request: "Future[T]") -> T:
     """
     ended = _ENDED.get()
     if ended is not None and not request.done():
-        either: list[Future[Any]] = [request, ended]
+        either: list[Request] = [request, ended]
         wait(either, return_when=FIRST_COMPLETED)
         if not request.done():
             message = "A request is not waited for any longer, since nobody wants its rows."
@@ -172,11 +175,11 @@ def result_of(request: "Future[T]") -> T:
     return request.result()
 
 
-def after(requests: Sequence["Future[Any]"], work: Callable[[], object]) -> None:
+def after(requests: Sequence[Request], work: Callable[[], object]) -> None:
     """Have a thread do something that may wait for requests, once all of these are answered; not after an error."""
     lock, left = threading.Lock(), set(requests)
 
-    def done(request: "Future[Any]") -> None:
+    def done(request: Request) -> None:
         with lock:
             left.discard(request)
             is_last = not left

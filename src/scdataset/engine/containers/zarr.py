@@ -9,12 +9,11 @@ Versions 2 and 3 of the format: https://zarr-specs.readthedocs.io. Other arrays 
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import zarr
@@ -28,7 +27,7 @@ from scdataset.engine.arrays.encoded_chunks import Decoder, EncodedChunks, decod
 from scdataset.engine.arrays.read_cost import Asked, joined
 from scdataset.engine.arrays.spans import ANY, Spans
 from scdataset.engine.arrays.stored_arrays import PlainArray, StoredArray
-from scdataset.engine.bytes.connections import after, result_of
+from scdataset.engine.bytes.connections import Request, after, result_of
 from scdataset.engine.bytes.object_store import Bucket, Location, is_url
 from scdataset.engine.bytes.remote import requested
 from scdataset.engine.bytes.source import ByteSource  # noqa: TC001 as in the other modules
@@ -150,7 +149,7 @@ class ChunkFinder:
                 own = own[shard.offsets[own] != NOT_STORED]
                 yield Asked(shard.file, shard.offsets[own], shard.sizes[own])
 
-    def request(self, rows: NDArray[np.int64], column: int) -> "Sequence[Future[Any]]":
+    def request(self, rows: NDArray[np.int64], column: int) -> Sequence[Request]:
         """Ask for what finding some chunks takes first, and return the requests; none where all are found."""
         if not self.store.keys.is_remote:
             return []

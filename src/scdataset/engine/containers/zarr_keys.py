@@ -7,10 +7,11 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 from scdataset._tables import counted
 from scdataset._types import BytesLike
+from scdataset.engine.bytes.connections import Request
 from scdataset.engine.bytes.folders import is_folder, last_change
 from scdataset.engine.bytes.local import LocalFile
 from scdataset.engine.bytes.opening import open_bytes
@@ -22,9 +23,6 @@ from scdataset.engine.containers.zarr_metadata import ArrayJson
 from scdataset.engine.containers.zarr_shards import Stored
 from scdataset.engine.containers.zip_members import MAX_METADATA, METADATA, is_chunk, is_zip, members_of
 from scdataset.errors import DamagedFileError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 __all__ = ["Keys"]
 
@@ -63,7 +61,7 @@ class Keys:
         """All keys of a zip file."""
         return list(self._members)
 
-    def request(self, keys: Sequence[str]) -> "Sequence[Future[Any]]":
+    def request(self, keys: Sequence[str]) -> Sequence[Request]:
         """Ask for all that finding some keys takes at once, and return the requests; none where it is known."""
         if self._zip is None:
             return []
