@@ -281,7 +281,7 @@ class StoreChunks:
             return sum(one.source.announce(one.offsets, one.sizes) for one in self._found(numbers))
         if rounds:
             after(coming, partial(copy_context().run, self._announce, numbers, rounds - 1))
-        return len(coming) + numbers.size
+        return len(coming)
 
     def ranges(self, numbers: NDArray[np.int64]) -> list[Asked]:
         """Return where those of these chunks are that were written."""
