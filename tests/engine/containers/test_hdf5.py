@@ -17,7 +17,10 @@ from tests.examples import examples, often, rare
 from scdataset.engine.arrays.chunked_arrays import ChunkedArray
 from scdataset.engine.arrays.stored_arrays import PlainArray
 from scdataset.engine.buffers import BufferPool
+from scdataset.engine.bytes.local import LocalFile
+from scdataset.engine.containers import heaps
 from scdataset.engine.containers.fallback import LibraryChunks
+from scdataset.engine.containers.handles import handles_open
 from scdataset.engine.containers.hdf5 import H5File, arrays_of, csr_matrix
 from scdataset.engine.context import ReadContext
 from scdataset.engine.threads import Threads
@@ -232,3 +235,21 @@ def test_a_name_that_is_no_array_is_refused(tmp_path):
     for name in ("X/data", "X/indices", "X/indptr"):
         with pytest.raises(DamagedFileError, match=rf"m\.h5: {name}"):
             file.dataset(name)
+
+
+def test_an_array_is_opened_without_its_chunk_index(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("many", data=np.zeros(10_000), chunks=(1,))
+        file.create_dataset("few", data=np.zeros(10_000), chunks=(10_000,))
+    n_reads, readinto = [], heaps._Stream.readinto
+
+    def counted(stream, buffer):
+        n_reads[-1] += 1
+        return readinto(stream, buffer)
+
+    monkeypatch.setattr(heaps._Stream, "readinto", counted)
+    for name in ("few", "many"):
+        n_reads.append(0)
+        with handles_open():
+            H5File(LocalFile(str(tmp_path / "a.h5"))).dataset(name)
+    assert 0 < n_reads[1] <= n_reads[0] + 5

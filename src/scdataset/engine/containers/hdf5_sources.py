@@ -95,6 +95,9 @@ def note_others(opened: h5py.h5f.FileID, others: OtherFiles) -> None:
 
 
 def others_of(stored: h5py.HLObject) -> OtherFiles:
-    """Return the files that have parts in the one that an object is in."""
-    known = _OTHERS.get(h5py.h5o.get_info(stored.id).fileno)
+    """Return the files that have parts in the one that an object is in.
+
+    The file is asked for its number: to tell that of an array, the library reads its whole chunk index.
+    """
+    known = _OTHERS.get(h5py.h5o.get_info(stored.file.id).fileno)
     return OtherFiles() if known is None else known
