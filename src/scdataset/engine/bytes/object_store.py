@@ -11,7 +11,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -53,6 +53,9 @@ _AS_IS = "/ !\"#$&'()+,:;<=>@\\^`{|}~"
 
 _NO_HOST = re.compile(r"[\s<>\"\\^`{|}*?]")
 """Characters that no bucket and no host has in its name."""
+
+_LOOK = 0.2
+"""Seconds after which a signal is seen that came just before waiting for an answer began."""
 
 _LISTED = 1000
 """Names of neighbours that are looked at for one that is near a missing one."""
@@ -430,6 +433,8 @@ def _interruptible(request: Callable[[], T]) -> T:
             future.set_exception(error)
 
     threading.Thread(target=answer, name="scdataset-request", daemon=True).start()
+    while not wait((future,), _LOOK).done:
+        pass
     return future.result()
 
 
