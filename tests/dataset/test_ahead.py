@@ -10,6 +10,7 @@ import pytest
 
 from scdataset import BlockShuffling, Streaming, scDataset
 from scdataset.dataset import ahead
+from scdataset.engine import threads
 
 
 class Background:
@@ -80,7 +81,7 @@ class Immediate(ThreadPoolExecutor):
 
 @pytest.mark.parametrize("prefetch", [1, 3])
 def test_no_more_windows_are_read_than_were_asked_for(prefetch, monkeypatch):
-    monkeypatch.setattr(ahead, "ThreadPoolExecutor", Immediate)
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", Immediate)
     collection = Background()
     for number, _ in enumerate(make(collection, prefetch)):
         assert len(collection.started) == min(number // 4 + 1 + prefetch, 10)
@@ -108,14 +109,14 @@ class Distant(Background):
 
 @pytest.mark.parametrize(("n_requests", "n_further"), [(500, 1), (128, 1), (127, 2), (40, 4), (0, 9)])
 def test_windows_in_a_store_are_announced_until_connections_have_requests(n_requests, n_further, monkeypatch):
-    monkeypatch.setattr(ahead, "ThreadPoolExecutor", Immediate)
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", Immediate)
     collection = Distant(n_requests)
     assert sum(1 for _ in make(collection, 1)) == 40
     assert collection.n_announced == [2, *(min(k + n_further, 10) for k in range(2, 11))]
 
 
 def test_windows_that_are_known_ahead_of_a_store_are_bounded_by_their_rows(monkeypatch):
-    monkeypatch.setattr(ahead, "ThreadPoolExecutor", Immediate)
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", Immediate)
     monkeypatch.setattr(ahead, "_ROWS_KNOWN", 50)
     collection = Distant(0)
     assert sum(1 for _ in make(collection, 1)) == 40
@@ -143,6 +144,30 @@ def test_an_error_of_the_background_comes_where_its_window_would():
         seen.extend(dataset)
     assert len(seen) == 8
     assert of_ours() == []
+
+
+def test_the_garbage_collector_does_not_wait_for_the_thread():
+    begun, gate, in_time = threading.Event(), threading.Event(), []
+
+    class Waiting(Background):
+        def begin(self, rows):
+            if in_time:
+                begun.set()
+            in_time.append(not in_time or gate.wait(10))
+            return rows
+
+    iterator = iter(make(Waiting(), prefetch=1))
+    next(iterator)
+    begun.wait()
+    cycle = [iterator]
+    cycle.append(cycle)
+    del iterator, cycle
+    gc.collect()
+    gate.set()  # as a lock that whoever collects holds
+    for thread in threading.enumerate():
+        if thread.name.startswith("scdataset-ahead"):
+            thread.join()
+    assert all(in_time)
 
 
 def test_closing_an_iterator_ends_the_thread_and_the_batches():

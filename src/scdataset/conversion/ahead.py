@@ -2,12 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from scdataset.engine.bytes.connections import giving_up
+from scdataset.engine.threads import background_thread
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["read_ahead"]
 
@@ -39,7 +42,7 @@ def read_ahead(
                     announce(one)
         return read(item)
 
-    with ThreadPoolExecutor(1) as thread, giving_up() as wanted:
+    with background_thread("convert") as thread, giving_up() as wanted:
         later = list(islice(left, 2))
         known = deque(later)
         while known:

@@ -10,7 +10,6 @@ is called where the window was read, if nothing is left to finish. Where rows be
 such as dense ones, that is done with some batches at a time, in a thread of its own.
 """
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +27,7 @@ from scdataset.dataset.monitor import AHEAD, WAIT_FOR_BATCHES, WINDOW, waiting
 from scdataset.engine.buffers import wait_for_memory
 from scdataset.engine.bytes.connections import MOST, giving_up
 from scdataset.engine.observer import observed, observer_here, set_level
+from scdataset.engine.threads import background_thread
 
 __all__ = ["Fetch", "ReadsAhead", "maker", "read_ahead", "read_when_asked"]
 
@@ -121,7 +121,11 @@ def read_ahead(
             pass
 
     try:
-        with _thread("ahead", wait_for_memory) as executor, _thread("announce") as announcer, giving_up() as wanted:
+        with (
+            background_thread("ahead", wait_for_memory) as executor,
+            background_thread("announce") as announcer,
+            giving_up() as wanted,
+        ):
             upcoming = _Upcoming(collection, fetches, announcer)
             top_up()
             while reading:
@@ -208,7 +212,7 @@ def maker(batch_size: int, *, is_ahead: bool) -> Iterator[Callable[[Iterator[Row
     if not is_ahead:
         yield iter
         return
-    with _thread("ahead") as executor:
+    with background_thread("ahead") as executor:
         yield partial(_made_ahead, executor, -(-_ROWS_MADE // batch_size))
 
 
@@ -228,15 +232,3 @@ def _made_ahead(executor: ThreadPoolExecutor, n: int, batches: Iterator[RowData]
 def _waited(future: "Future[T]") -> T:
     with observed(WAIT_FOR_BATCHES):
         return future.result()
-
-
-@contextmanager
-def _thread(name: str, initializer: Callable[[], None] | None = None) -> Iterator[ThreadPoolExecutor]:
-    """Give a thread in the background, which calls ``initializer`` first, and end it."""
-    is_finalizing = sys.is_finalizing
-    executor = ThreadPoolExecutor(1, thread_name_prefix=f"scdataset-{name}", initializer=initializer)
-    try:
-        yield executor
-    finally:
-        if not is_finalizing():  # a script that ends in the middle of an epoch: the interpreter ends the thread
-            executor.shutdown(cancel_futures=True)

@@ -1,14 +1,18 @@
 """Threads for reading and decoding: as many as this process may use, and no more than are asked for."""
 
 import os
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 
 from scdataset._cores import usable_cores
+from scdataset.engine import collecting
 
-__all__ = ["Threads"]
+__all__ = ["Threads", "background_thread"]
 
 _CALLS = 32
 """Calls for each thread into which many small parts are put together: a call costs more than some of them."""
@@ -75,6 +79,19 @@ class Threads:
 def _run_each(work: Callable[..., None], parts: Sequence[tuple[object, ...]]) -> None:
     for part in parts:
         work(*part)
+
+
+@contextmanager
+def background_thread(name: str, initializer: Callable[[], None] | None = None) -> Iterator[ThreadPoolExecutor]:
+    """Give a thread in the background, which calls ``initializer`` first, and end it."""
+    is_finalizing = sys.is_finalizing
+    collecting.prepare()
+    executor = ThreadPoolExecutor(1, thread_name_prefix=f"scdataset-{name}", initializer=initializer)
+    try:
+        yield executor
+    finally:
+        if not is_finalizing():  # a script that ends in the middle of an epoch: the interpreter ends the thread
+            collecting.end(partial(executor.shutdown, cancel_futures=True))
 
 
 _CHANGING = threading.RLock()

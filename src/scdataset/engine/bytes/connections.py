@@ -6,14 +6,17 @@ of a reader in the background whose rows nobody wants any more.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
+from scdataset.engine import collecting
 from scdataset.errors import UnreachableStoreError
 
 __all__ = ["MOST", "Request", "Wanted", "after", "giving_up", "result_of", "submit"]
@@ -140,6 +143,8 @@ class Wanted(Protocol):
 def giving_up() -> Iterator[Wanted]:
     """Give a function that returns others, to be called in any thread; in the end these wait for no more requests."""
     ended: Future[None] = Future()
+    is_finalizing = sys.is_finalizing
+    collecting.prepare()
 
     def wanted(work: Callable[P, T]) -> Callable[P, T]:
         def run(*arguments: P.args, **named: P.kwargs) -> T:
@@ -154,7 +159,8 @@ def giving_up() -> Iterator[Wanted]:
     try:
         yield wanted
     finally:
-        ended.set_result(None)
+        if not is_finalizing():
+            collecting.end(partial(ended.set_result, None))
 
 
 def result_of(request: "Future[T]") -> T:
