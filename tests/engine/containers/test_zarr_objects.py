@@ -1,6 +1,7 @@
 """The keys of zarr stores in object stores: as listed, and on hosts that list nothing."""
 
 import json
+import pickle
 from concurrent.futures import wait
 from contextlib import closing
 
@@ -9,8 +10,9 @@ import pytest
 pytest.importorskip("obstore")
 
 from scdataset.engine.bytes.object_store import using_options
+from scdataset.engine.bytes.remote import RemoteFile
 from scdataset.engine.containers.zarr_objects import HostKeys, ObjectKeys
-from scdataset.errors import MissingFileError
+from scdataset.errors import DamagedFileError, MissingFileError
 from scdataset.testing.object_server import ObjectServer
 
 METADATA = {"zarr_format": 3, "node_type": "group"}
@@ -52,6 +54,27 @@ def test_a_chunk_that_a_host_does_not_have_is_asked_for_once(server):
         assert keys.find("X/data/c/1") is None
         assert keys.find("X/data/c/0").read() == b"abc"
         assert len(server.requests) == n_requests + 2
+
+
+@pytest.mark.parametrize("of_host", [False, True])
+def test_keys_are_pickled_while_a_thread_finds_others(server, tmp_path, monkeypatch, of_host):
+    server.objects["a.zarr/X/data/c/1"] = b"de"
+    with closing(HostKeys(server.http("a.zarr")) if of_host else ObjectKeys(server.s3("a.zarr"))) as keys:
+        keys.find("X/data/c/0")
+        state = RemoteFile.__getstate__
+
+        def found_meanwhile(file):
+            keys.find("X/data/c/1")
+            return state(file)
+
+        monkeypatch.setattr(RemoteFile, "__getstate__", found_meanwhile)
+        copied = pickle.dumps(keys)
+    server.objects["a.zarr/X/data/c/0"] = b"cba"
+    monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "other"))
+    with closing(pickle.loads(copied)) as keys:
+        with pytest.raises(DamagedFileError, match="replaced"):  # it has to be the version that was found
+            keys.find("X/data/c/0").read()
+        assert keys.find("X/data/c/1").read() == b"de"
 
 
 def test_a_store_of_which_a_bucket_has_no_keys_is_not_there(server):

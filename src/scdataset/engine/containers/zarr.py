@@ -315,6 +315,9 @@ class StoreChunks:
         """Close all files."""
         self._finder.close()
 
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_unchecked": {}}
+
 
 def csr_matrix(store: ZarrStore, group: str, shape: tuple[int, int], *, fallback: bool = False) -> CsrMatrix:
     """Return the row-sparse matrix in ``group``, which holds ``data``, ``indices`` and ``indptr``.

@@ -87,6 +87,10 @@ class ObjectKeys(Keys):
         for file in list(self._files.values()):
             file.close()
 
+    def __getstate__(self) -> dict[str, object]:
+        # without what other threads change meanwhile; files come back by their versions
+        return {**self.__dict__, "_files": OrderedDict()}
+
     def _noted(self, prefix: str) -> dict[str, ObjectVersion]:
         """Return the versions of all keys."""
         listed = self._bucket.walk(prefix)
@@ -157,7 +161,8 @@ class HostKeys(ObjectKeys):
         return requests
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_coming": {}}
+        changing = {"_versions": self._versions.copy(), "_absent": self._absent.copy(), "_coming": {}}
+        return {**super().__getstate__(), **changing}
 
     def _arrived(self, key: str, _: object) -> None:
         self._coming.pop((os.getpid(), key), None)
