@@ -15,7 +15,7 @@ from scdataset.engine.bytes.remote import RemoteFile
 def test_a_thread_that_never_ends_is_not_waited_for(server, monkeypatch):
     monkeypatch.setattr(remote_stream, "_PATIENCE", 0.01)
     with closing(RemoteFile(server.s3("a/x.bin"))) as file:
-        file._state().coming.update(dict.fromkeys(range(20, 60), Future()))
+        file._state().file(file).coming.update(dict.fromkeys(range(20, 60), Future()))
         with file.stream() as stream:
             stream.seek(2_000_000)
             assert stream.read(500_000) == CONTENT[2_000_000:2_500_000]

@@ -152,11 +152,9 @@ class RemoteFile:
         planned
             Blocks that are taken as fetched, shape ``(n_blocks,)``; those of these requests are added.
         """
-        with self._held(offsets, sizes) as (_, _, missing):
-            pass
-        coming = self._state().coming
-        new = np.array([block for block in missing.tolist() if not planned[block] and block not in coming], np.int64)
-        requests = _requests_for(new)
+        with self._held(offsets, sizes) as (file, _, missing):
+            new = [block for block in missing.tolist() if not planned[block] and block not in file.coming]
+        requests = _requests_for(np.array(new, np.int64))
         for first, count in requests:
             planned[first : first + count] = True
         return [min((first + count) * BLOCK, self.size) - first * BLOCK for first, count in requests]
@@ -181,7 +179,7 @@ class RemoteFile:
         """Return a stream over the object, both ends of which are asked for now."""
         with self._held(*self.ends) as (file, descriptor, missing):
             self._request(file, descriptor, missing)
-            return RemoteStream(file, os.dup(descriptor), self._state().coming, self._fetch_now, BLOCK)
+            return RemoteStream(file, os.dup(descriptor), file.coming, self._fetch_now, BLOCK)
 
     def check(self) -> None:
         """Raise if the object is no longer the version that was opened, as far as a recent response tells."""
@@ -273,7 +271,7 @@ class RemoteFile:
             return []
         state = self._state()
         with state.lock:
-            known = {block: state.coming.get(block) for block in missing.tolist()}
+            known = {block: file.coming.get(block) for block in missing.tolist()}
             new = np.array([block for block, future in known.items() if future is None], np.int64)
             new = file.missing(new, descriptor)  # but those that came since
             asked = [self._begin(state, file, *one) for one in _requests_for(new)]
@@ -281,7 +279,7 @@ class RemoteFile:
 
     def _begin(self, state: "_Process", file: SparseFile, first: int, count: int) -> "Future[None]":
         future = connections.submit(partial(copy_context().run, self._fetch_blocks, state, file, first, count))
-        state.coming.update(dict.fromkeys(range(first, first + count), future))
+        file.coming.update(dict.fromkeys(range(first, first + count), future))
         return future
 
     def _fetch_now(self, first: int, count: int) -> "Bytes":
@@ -307,7 +305,7 @@ class RemoteFile:
         finally:
             with state.lock:
                 for block in range(first, first + count):
-                    state.coming.pop(block, None)
+                    file.coming.pop(block, None)
 
 
 def requested(source: ByteSource, offsets: Sequence[int], sizes: Sequence[int]) -> list["Future[None]"]:
@@ -323,12 +321,11 @@ def _requests_for(blocks: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 
 class _Process:
-    """The sparse file of one process, and the requests that are under way, by block."""
+    """The sparse file of one process."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.RLock()
-        self.coming: dict[int, Future[None]] = {}
         self.confirmed = -math.inf
         self._file: SparseFile | None = None
 
@@ -347,13 +344,12 @@ class _Process:
         with self.lock:
             if self._file is file:
                 self._file = None
-                self.coming.clear()
                 file.close()
 
     def close(self) -> None:
         with self.lock:
-            for future in list(self.coming.values()):
-                future.cancel()
-            self.coming.clear()
             if self._file is not None:
+                for future in list(self._file.coming.values()):
+                    future.cancel()
+                self._file.coming.clear()
                 self._file.close()

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from scdataset.engine.bytes import descriptors
 from scdataset.engine.cache_paths import cache_folder, said_size, switched_off
 from scdataset.engine.cache_table import checksum
 from scdataset.errors import CacheError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["BLOCK", "RemovedError", "SparseFile"]
 
@@ -72,6 +76,11 @@ class SparseFile:
     size
         Its bytes.
 
+    Attributes
+    ----------
+    coming
+        The requests that are under way, by block.
+
     Raises
     ------
     CacheError
@@ -80,6 +89,7 @@ class SparseFile:
 
     def __init__(self, key: str, size: int) -> None:
         self.size = size
+        self.coming: dict[int, Future[None]] = {}
         self._n_blocks = -(-size // BLOCK)
         self._most = most_bytes()
         self._n_written = 0
