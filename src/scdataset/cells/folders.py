@@ -27,7 +27,7 @@ class Folder(ABC):
     path
         Its path or URL.
     place
-        What it is called without links.
+        Its path with all links followed, or its URL.
     source
         The path or URL by which it is opened as a store.
     is_named_store
@@ -164,7 +164,7 @@ def _hugging_face_files(folder: Folder) -> list[str]:
 
 
 def of_matches(matches: Iterable[str], sources: Callable[[str], Sequence[str]]) -> list[str]:
-    """Return the files and stores that the matches of a pattern stand for, each once, without what is in a store.
+    """Return the files and stores that the matches of a pattern stand for, each once; none that lie in a store.
 
     Parameters
     ----------

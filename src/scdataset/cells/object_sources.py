@@ -168,7 +168,7 @@ def _folders_like(folder: "_FolderOfObjects", part: str) -> "list[_FolderOfObjec
 
 
 def _matching(folder: "_FolderOfObjects", part: str) -> Iterator[tuple[str, Callable[[], list[str]]]]:
-    """Yield what matches the last part of a pattern in a folder, with a function that returns what it stands for."""
+    """Yield the matches of the last part of a pattern in a folder, each with a function that returns its sources."""
     for name in _like(folder.folders, part):
         yield f"{folder.within(name)}/", partial(sources_in, _inside(folder, name))
     for name in _like(folder.files, part):

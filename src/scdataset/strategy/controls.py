@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scdataset._compiled import compiled, read_only
+from scdataset._compiled import compiled
 from scdataset._types import Array
 from scdataset.strategy.sets import Members, Sets, cells_of_set, count_codes, drawn, members_by_code, split_key
 
@@ -73,6 +73,7 @@ class Controls(NamedTuple):
         )
 
 
+@compiled
 def sets_with_controls(
     first_place: int,
     numbers: NDArray[np.int64],
@@ -90,19 +91,6 @@ def sets_with_controls(
     numbers
         Number of each set in ``sets``, shape ``(n_sets,)``.
     """
-    controls = controls._replace(strata=read_only(controls.strata))
-    return _sets_with_controls(first_place, numbers, sets, controls, cells_key, controls_key)
-
-
-@compiled
-def _sets_with_controls(
-    first_place: int,
-    numbers: NDArray[np.int64],
-    sets: Sets,
-    controls: Controls,
-    cells_key: np.uint64,
-    controls_key: np.uint64,
-) -> NDArray[np.int64]:
     out = np.empty((numbers.size, sets.set_size + controls.n_controls), np.int64)
     used = np.zeros(controls.sets_in_lap.size, np.int64)
     for k in range(numbers.size):

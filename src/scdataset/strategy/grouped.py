@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scdataset._arguments import one_of, optional_whole, whole
+from scdataset._compiled import read_only
 from scdataset._types import Array
 from scdataset.errors import ArgumentValueError
 from scdataset.strategy.base import EpochOrder, ListedOrder, SamplingStrategy
@@ -53,7 +54,8 @@ class GroupedOrder:
         """Return the rows at positions [start, stop)."""
         first, last = start // self._unit, -(-stop // self._unit)
         numbers = self.shuffled(np.arange(first, last))
-        rows = sets_with_controls(first, numbers, self.sets, self.controls, self.cells_key, self.controls_key)
+        controls = self.controls._replace(strata=read_only(self.controls.strata))  # one type, pickled or not
+        rows = sets_with_controls(first, numbers, self.sets, controls, self.cells_key, self.controls_key)
         return self.selected.at(rows.reshape(-1)[start - first * self._unit : stop - first * self._unit])
 
 

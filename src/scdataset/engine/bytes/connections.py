@@ -104,7 +104,7 @@ def _give_up(future: "Future[T]") -> None:
 
 
 class _Threads:
-    """The threads of this process: those that wait for responses, and one for what can be done once they are there."""
+    """The threads of this process: those that wait for responses, and one that goes on with the work after them."""
 
     def __init__(self) -> None:
         self.connections = _Connections("scdataset-objects", MOST)

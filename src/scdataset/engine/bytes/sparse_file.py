@@ -147,7 +147,7 @@ class SparseFile:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def check_room(self, descriptor: int) -> None:
-        """Raise if the file was removed, so that nobody else would find what is written, or remove it if it is full.
+        """Raise if the file was removed, since others would not find blocks that are written; remove it if it is full.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class SparseFile:
         raise FileExistsError(path)
 
     def _opened(self, path: Path) -> int | None:
-        """Return the descriptor of the file, with what is in it noted; None if there is none, or none that is whole."""
+        """Open the file and note its blocks; return its descriptor, or None if there is no whole file."""
         try:
             descriptor = os.open(path, _FLAGS)
         except FileNotFoundError:
