@@ -3,7 +3,6 @@
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +22,7 @@ from scdataset.cells import Opening, open_again
 from scdataset.collections import as_collection
 from scdataset.collections.multiindexable import row_index
 from scdataset.engine.bytes.connections import giving_up
+from scdataset.engine.threads import background_thread
 from scdataset.errors import ArgumentTypeError, ArgumentValueError
 from scdataset.transforms.kernels import sum_rows
 from scdataset.transforms.matrices import Csr, Matrix, is_sparse
@@ -224,7 +224,7 @@ class Cells:
 
         A store is asked for the bytes of the one after that.
         """
-        with ThreadPoolExecutor(1) as ahead, giving_up() as wanted:
+        with background_thread("pp") as ahead, giving_up() as wanted:
             begin = ahead.submit if self._reads_ahead else _at_once
             start, stop = 0, min(_FIRST_ROWS, self.rows.size)
             reading = begin(wanted(self.read), self.rows[start:stop])
