@@ -31,6 +31,7 @@ from tests.cells.remote_files import (
 from scdataset import open_collection
 from scdataset.engine.bytes import remote
 from scdataset.engine.bytes.object_store import using_options
+from scdataset.engine.bytes.remote import RemoteFile
 from scdataset.engine.containers import arrow
 from scdataset.errors import (
     ArgumentTypeError,
@@ -115,6 +116,25 @@ def test_announcing_waits_for_no_index_and_goes_on_once_all_have_come(server, tm
         np.testing.assert_array_equal(dense(far.read(rows)["X"]), made.X[rows].toarray())
         assert len(gets(server)) == n_requests
         assert n_requests >= (1 if over == "zip" else 4)
+
+
+def test_chunks_of_shards_that_were_never_written_are_not_asked_for(server, tmp_path, monkeypatch):
+    made = anndata.AnnData(scipy.sparse.random(400, 300, 0.5, "csr", rng=0))
+    made.X.data[1_000:20_000] = 0  # zarr writes no such chunk
+    with anndata.settings.override(zarr_write_format=3):
+        sharded(tmp_path / "a.zarr", made, 30_000)
+    upload(server, tmp_path / "a.zarr", "a.zarr")
+    rows, asked, request = np.arange(400), [], RemoteFile.request
+
+    def noted(file, offsets, sizes):
+        asked.append(offsets)
+        return request(file, offsets, sizes)
+
+    monkeypatch.setattr(RemoteFile, "request", noted)
+    with closing(opened(server, "a.zarr")) as far:
+        far.announce(rows)
+        np.testing.assert_array_equal(dense(far.read(rows)["X"]), made.X.toarray())
+    assert min(np.concatenate(asked)) >= 0
 
 
 @pytest.mark.parametrize("key", ["a.zarr", "a.zarr/", "no_ending"])

@@ -14,7 +14,7 @@ from tests.engine.bytes.objects import CONTENT
 pytest.importorskip("obstore")
 from scdataset.engine.bytes import sparse_file
 from scdataset.engine.bytes.remote import RemoteFile
-from scdataset.engine.bytes.sparse_file import BLOCK
+from scdataset.engine.bytes.sparse_file import BLOCK, SparseFile
 from scdataset.errors import CacheError
 
 
@@ -33,9 +33,11 @@ def test_a_cached_file_that_was_cut_short_is_begun_anew(server, tmp_path):
     with closing(RemoteFile(server.s3("a/x.bin"))) as file:
         file.read(0, len(CONTENT))
     [cached] = (tmp_path / "cache/objects").iterdir()
+    size = cached.stat().st_size
     os.truncate(cached, 1_000_000)
     with closing(RemoteFile(server.s3("a/x.bin"))) as file:
         assert file.read(0, len(CONTENT)) == CONTENT
+    assert cached.stat().st_size == size
 
 
 def taken(folder):
@@ -73,6 +75,7 @@ def test_a_cached_file_that_another_process_removes_is_read_on_and_begun_anew(se
             assert file.read(100, 50) == CONTENT[100:150]
             assert os.pread(descriptor, 50, 100) == CONTENT[100:150]
         assert file.read(0, len(CONTENT)) == CONTENT
+    assert list((tmp_path / "cache/objects").iterdir())
 
 
 def test_no_other_file_is_taken_for_one_that_was_removed_while_it_was_closed(server, tmp_path):
@@ -101,6 +104,23 @@ def test_a_cache_folder_that_cannot_be_written_does_not_matter(server, monkeypat
     monkeypatch.setenv("SCDATASET_CACHE_DIR", str(tmp_path / "file"))
     with closing(RemoteFile(server.s3("a/x.bin"))) as file:
         assert file.read(0, len(CONTENT)) == CONTENT
+
+
+def test_a_file_that_another_process_makes_first_is_opened(server, tmp_path, monkeypatch):
+    with closing(RemoteFile(server.s3("a/x.bin"))) as file:
+        file.read(2_000_000, 10)
+    found, opened = [], SparseFile._opened
+
+    def later(file, path):
+        found.append(path)
+        return opened(file, path) if len(found) > 1 else None  # as if the other were a moment ahead
+
+    monkeypatch.setattr(SparseFile, "_opened", later)
+    n_requests = len(server.requests)
+    with closing(RemoteFile(server.s3("a/x.bin"))) as file:
+        assert file.read(2_000_000, 10) == CONTENT[2_000_000:2_000_010]
+    assert len(server.requests) == n_requests + 1
+    assert [path.name for path in (tmp_path / "cache/objects").iterdir()] == [found[0].name]
 
 
 def test_a_file_is_begun_by_many_at_once_while_another_removes_it(server, tmp_path):
